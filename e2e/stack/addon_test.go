@@ -1,0 +1,167 @@
+package stack_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
+)
+
+const (
+	addonDeadline = 3 * time.Minute
+	addonStandIn  = "addon"
+)
+
+// sighting is what a stand-in for the add-on saw when it started.
+type sighting struct {
+	Args []string
+	Env  []string
+	User string
+	Pid  int
+}
+
+// The add-on's replicas are what the chart's Deployment says: number, arguments, environment, ServiceAccount. A stand-in plays the
+// add-on's program.
+func TestAddonRunsWhatTheChartSays(t *testing.T) {
+	s := start(t, stack.Options{Components: stack.CRDs})
+	ctx, cancel := context.WithTimeout(t.Context(), addonDeadline)
+	defer cancel()
+	addon, err := s.InstallAddon(ctx, stack.AddonOptions{
+		Replicas: 2, Binary: os.Args[0], Env: []string{childVariable + "=" + addonStandIn},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(addon.Replicas()); n != 2 {
+		t.Fatalf("%d replicas run, want 2", n)
+	}
+	for _, replica := range addon.Replicas() {
+		got := look(t, s, replica)
+		if want := []string{"controller"}; !slices.Equal(got.Args, want) {
+			t.Errorf("%s: arguments %q, want %q", replica.Name(), got.Args, want)
+		}
+		if want := "system:serviceaccount:pac-lease-queue:pac-lease-queue"; got.User != want {
+			t.Errorf("%s: the API server takes it for %s, want %s", replica.Name(), got.User, want)
+		}
+		for _, want := range []string{"SYSTEM_NAMESPACE=pac-lease-queue", "POD_NAME=" + replica.Name()} {
+			if !slices.Contains(got.Env, want) {
+				t.Errorf("%s: no %s in its environment", replica.Name(), want)
+			}
+		}
+	}
+
+	first := addon.Replicas()[0]
+	if err := first.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if first.Running() {
+		t.Error("the killed replica runs")
+	}
+	first.SetEnv(childVariable+"="+addonStandIn, "FAILPOINT=here")
+	if err := first.Restart(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := look(t, s, first); !slices.Contains(got.Env, "FAILPOINT=here") {
+		t.Error("the restarted replica did not get its own variable")
+	}
+
+	if err := addon.Scale(ctx, 3); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(addon.Replicas()); n != 3 {
+		t.Errorf("%d replicas after scaling, want 3", n)
+	}
+	before := look(t, s, addon.Replicas()[1]).Pid
+	if err := addon.Upgrade(ctx, "logLevel=debug"); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(addon.Replicas()); n != 3 {
+		t.Errorf("%d replicas after the upgrade, want 3 as before", n)
+	}
+	if look(t, s, addon.Replicas()[1]).Pid == before {
+		t.Error("the upgrade changed the pod template but did not restart the replica")
+	}
+
+	var pids []int
+	for _, replica := range addon.Replicas() {
+		pids = append(pids, replica.Pid())
+	}
+	if err := addon.Uninstall(ctx); err != nil {
+		t.Fatal(err)
+	}
+	wantGone(t, pids)
+	if _, err := s.Kubernetes().AppsV1().Deployments(addon.Namespace()).Get(ctx, "pac-lease-queue", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("the Deployment is still there (%v)", err)
+	}
+}
+
+// look reads what a stand-in saw.
+func look(t *testing.T, s *stack.Stack, replica *stack.Replica) (seen sighting) {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(s.Dir(), replica.Name()+".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, &seen); err != nil {
+		t.Fatal(err)
+	}
+	return seen
+}
+
+// beAddon is the stand-in: it notes what it sees and is ready until it is asked to end.
+func beAddon() error {
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer cancel()
+	config, err := clientcmd.BuildConfigFromFlags("", os.Getenv("KUBECONFIG"))
+	if err != nil {
+		return err
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	me, err := client.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
+	if err != nil {
+		return err
+	}
+	b, err := json.Marshal(sighting{Args: os.Args[1:], Env: os.Environ(), User: me.Status.UserInfo.Username, Pid: os.Getpid()})
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(os.Getenv("POD_NAME")+".json", b, 0o600); err != nil {
+		return err
+	}
+	server := &http.Server{
+		Addr: "127.0.0.1:" + os.Getenv("PROBES_PORT"),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !strings.HasPrefix(r.URL.Path, "/readiness") {
+				http.NotFound(w, r)
+			}
+		}),
+		ReadHeaderTimeout: time.Second,
+	}
+	go func() {
+		<-ctx.Done()
+		_ = server.Close()
+	}()
+	if err := server.ListenAndServe(); err != http.ErrServerClosed {
+		return fmt.Errorf("stand-in: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,141 @@
+package build
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func TestEveryComponentIsPinned(t *testing.T) {
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]Component{}
+	for _, c := range append(All(), Kubectl) {
+		p, err := plan(root, "/cache", c)
+		if err != nil {
+			t.Errorf("%s: %v", c, err)
+			continue
+		}
+		if other, taken := seen[p.path]; taken {
+			t.Errorf("%s and %s are both %s", c, other, p.path)
+		}
+		seen[p.path] = c
+		again, err := plan(root, "/cache", c)
+		if err != nil || again.path != p.path {
+			t.Errorf("%s is %s, then %s (%v)", c, p.path, again.path, err)
+		}
+	}
+}
+
+func TestNameCoversFlags(t *testing.T) {
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := plan(root, "/cache", Gitea)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := strings.Join(p.flags(), " ")
+	for _, want := range []string{"sqlite_unlock_notify", "main.Version=" + strings.TrimPrefix(p.version, "v")} {
+		if !strings.Contains(flags, want) {
+			t.Errorf("flags %q lack %s", flags, want)
+		}
+	}
+	if strings.Contains(flags, "VERSION") {
+		t.Errorf("flags %q still hold a placeholder", flags)
+	}
+}
+
+func TestRequiredVersion(t *testing.T) {
+	const goMod = `module example.com/m
+require example.com/one v1.2.3
+require (
+	example.com/two v0.4.0 // indirect
+	example.com/two/more v9.9.9
+)
+`
+	for module, want := range map[string]string{"example.com/one": "v1.2.3", "example.com/two": "v0.4.0"} {
+		if got, err := requiredVersion([]byte(goMod), module); got != want || err != nil {
+			t.Errorf("version of %s: %q, %v, want %q", module, got, err, want)
+		}
+	}
+	if got, err := requiredVersion([]byte(goMod), "example.com/three"); err == nil {
+		t.Errorf("version of a module that is not required: %q", got)
+	}
+}
+
+func TestEscape(t *testing.T) {
+	if got, want := escape("github.com/BurntSushi/toml"), "github.com/!burnt!sushi/toml"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestAssetsAreHonoured(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("KUBEBUILDER_ASSETS", dir)
+	t.Setenv("PAC_LEASE_QUEUE_CACHE", t.TempDir())
+	for _, c := range []Component{Etcd, KubeAPIServer} {
+		if err := os.WriteFile(filepath.Join(dir, string(c)), nil, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	programs, err := Build(t.Context(), t.Logf, Etcd, KubeAPIServer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := programs[KubeAPIServer], filepath.Join(dir, "kube-apiserver"); got != want {
+		t.Errorf("kube-apiserver is %s, want %s", got, want)
+	}
+}
+
+// Two who need the same program at once: one builds, the other waits; afterwards nobody builds.
+func TestBuiltOnceForAll(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds etcd")
+	}
+	t.Setenv("KUBEBUILDER_ASSETS", "")
+	t.Setenv("PAC_LEASE_QUEUE_CACHE", t.TempDir())
+	var built atomic.Int32
+	log := func(format string, args ...any) {
+		if strings.HasPrefix(format, "built") {
+			built.Add(1)
+		}
+		t.Logf(format, args...)
+	}
+	var all sync.WaitGroup
+	for range 2 {
+		all.Go(func() {
+			if _, err := Build(t.Context(), log, Etcd); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if n := built.Load(); n != 1 {
+		t.Errorf("it was built %d times, want once", n)
+	}
+	began := time.Now()
+	programs, err := Build(t.Context(), func(format string, args ...any) { t.Errorf("built again: "+format, args...) }, Etcd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("finding a built program took %s", took)
+	}
+	entries, err := os.ReadDir(filepath.Dir(programs[Etcd]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if strings.HasSuffix(entry.Name(), ".partial") {
+			t.Errorf("%s was left behind", entry.Name())
+		}
+	}
+}

@@ -1,0 +1,200 @@
+package build
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/process"
+)
+
+// Programs says where each built component lies.
+type Programs map[Component]string
+
+// program is a component with everything that decides its cached name.
+type program struct {
+	recipe
+	version string
+	dir     string // of the wrapper module
+	path    string // in the cache
+}
+
+// Build returns the programs asked for, making those that neither KUBEBUILDER_ASSETS nor the cache holds. Progress goes to log, one
+// line at a time; nil means standard error.
+func Build(ctx context.Context, log func(format string, args ...any), components ...Component) (Programs, error) {
+	root, err := Root()
+	if err != nil {
+		return nil, err
+	}
+	cache, err := CacheDir()
+	if err != nil {
+		return nil, err
+	}
+	found := Programs{}
+	var missing []program
+	for _, c := range components {
+		if path := asset(c); path != "" {
+			found[c] = path
+			continue
+		}
+		p, err := plan(root, cache, c)
+		if err != nil {
+			return nil, err
+		}
+		found[c] = p.path
+		if _, err := os.Stat(p.path); errors.Is(err, fs.ErrNotExist) {
+			missing = append(missing, p)
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(missing, func(a, b program) int { return position(a.name) - position(b.name) })
+	progress := newProgress(log, missing)
+	defer progress.stop()
+	for _, p := range missing {
+		if err := p.build(ctx, progress); err != nil {
+			return nil, fmt.Errorf("building %s: %w", p.name, err)
+		}
+	}
+	return found, nil
+}
+
+// CacheDir is the folder that holds what outlives a run: PAC_LEASE_QUEUE_CACHE, or a folder of ours in the user's cache.
+func CacheDir() (string, error) {
+	if dir := os.Getenv("PAC_LEASE_QUEUE_CACHE"); dir != "" {
+		return filepath.Abs(dir)
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("no cache folder (set PAC_LEASE_QUEUE_CACHE): %w", err)
+	}
+	return filepath.Join(dir, "pac-lease-queue"), nil
+}
+
+// asset returns a component's program in an envtest folder, or "".
+func asset(c Component) string {
+	dir := os.Getenv("KUBEBUILDER_ASSETS")
+	if dir == "" || !slices.Contains(fromAssets, c) {
+		return ""
+	}
+	path := filepath.Join(dir, string(c))
+	if _, err := os.Stat(path); err != nil {
+		return ""
+	}
+	return path
+}
+
+// plan works out what a component would be called in the cache.
+func plan(root, cache string, c Component) (program, error) {
+	r, err := recipeFor(c)
+	if err != nil {
+		return program{}, err
+	}
+	dir := filepath.Join(root, "e2e", "stack", "components", r.wrapper)
+	goMod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	if err != nil {
+		return program{}, err
+	}
+	goSum, err := os.ReadFile(filepath.Join(dir, "go.sum"))
+	if err != nil {
+		return program{}, err
+	}
+	p := program{recipe: r, dir: dir}
+	if p.version, err = requiredVersion(goMod, r.module); err != nil {
+		return program{}, fmt.Errorf("%s: %w", dir, err)
+	}
+	h := sha256.New()
+	fmt.Fprintf(h, "%s\n%s\n%s %s\n%q\n%v\n", runtime.Version(), r.importPath(), runtime.GOOS, runtime.GOARCH, p.flags(), r.cgo)
+	h.Write(goMod)
+	h.Write(goSum)
+	p.path = filepath.Join(cache, "bin", fmt.Sprintf("%s-%s-%x", r.name, p.version, h.Sum(nil)[:6]))
+	return p, nil
+}
+
+// flags are the arguments of go build that shape the program.
+func (p program) flags() []string {
+	ldflags := "-s -w"
+	if p.ldflags != "" {
+		ldflags += " " + strings.ReplaceAll(p.ldflags, "VERSION", strings.TrimPrefix(p.version, "v"))
+	}
+	flags := []string{"-trimpath", "-buildvcs=false", "-ldflags", ldflags}
+	if p.tags != "" {
+		flags = append(flags, "-tags", p.tags)
+	}
+	return flags
+}
+
+// build makes one program, unless another process did while we waited for its lock.
+func (p program) build(ctx context.Context, progress *progress) error {
+	if err := os.MkdirAll(filepath.Dir(p.path), 0o755); err != nil {
+		return err
+	}
+	progress.start(p, "waiting for another process that builds")
+	unlock, err := lockFile(ctx, p.path+".lock")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if _, err := os.Stat(p.path); err == nil {
+		progress.done(p, "another process built")
+		return nil
+	}
+	progress.start(p, "building")
+	// The half-written program has a name of its own; the lock's owner died if one is there already.
+	partial := p.path + ".partial"
+	args := append([]string{"build", "-v"}, p.flags()...)
+	cmd := goCommand(ctx, p.dir, append(args, "-o", partial, p.importPath())...)
+	cgo := "CGO_ENABLED=0"
+	if p.cgo {
+		cgo = "CGO_ENABLED=1"
+	}
+	cmd.Env = append(cmd.Env, cgo)
+	out := &buildOutput{compiled: progress.compiled}
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.WaitDelay = 5 * time.Second
+	if err := process.Run(cmd); err != nil {
+		return fmt.Errorf("go build %s in %s: %w\n%s", p.importPath(), p.dir, err, out.tail.String())
+	}
+	if err := os.Rename(partial, p.path); err != nil {
+		return err
+	}
+	progress.done(p, "built")
+	return nil
+}
+
+// position orders programs as the recipes do.
+func position(c Component) int {
+	return slices.IndexFunc(recipes, func(r recipe) bool { return r.name == c })
+}
+
+// buildOutput reads what go build -v says: a line without blanks is a package just compiled, anything else is worth keeping.
+type buildOutput struct {
+	compiled func()
+	line     []byte
+	tail     bytes.Buffer
+}
+
+func (o *buildOutput) Write(b []byte) (int, error) {
+	for _, c := range b {
+		if c != '\n' {
+			o.line = append(o.line, c)
+			continue
+		}
+		if len(bytes.Fields(o.line)) == 1 {
+			o.compiled()
+		} else if o.tail.Len() < 64<<10 {
+			o.tail.Write(append(o.line, '\n'))
+		}
+		o.line = o.line[:0]
+	}
+	return len(b), nil
+}

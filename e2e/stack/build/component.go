@@ -1,0 +1,96 @@
+package build
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Component names one program of the stack.
+type Component string
+
+// The programs that the stack knows how to build.
+const (
+	Etcd                  Component = "etcd"
+	KubeAPIServer         Component = "kube-apiserver"
+	KubeControllerManager Component = "kube-controller-manager"
+	Kubectl               Component = "kubectl"
+	TektonController      Component = "tekton-controller"
+	TektonWebhook         Component = "tekton-webhook"
+	PACController         Component = "pac-controller"
+	PACWatcher            Component = "pac-watcher"
+	Kwok                  Component = "kwok"
+	Gitea                 Component = "gitea"
+	Helm                  Component = "helm"
+)
+
+// The modules whose versions or files others need.
+const (
+	ModuleKubernetes = "k8s.io/kubernetes"
+	ModuleTekton     = "github.com/tektoncd/pipeline"
+	ModulePAC        = "github.com/openshift-pipelines/pipelines-as-code"
+	ModuleGitea      = "code.gitea.io/gitea"
+	ModuleKwok       = "sigs.k8s.io/kwok"
+)
+
+// recipe says how one program is built. VERSION in ldflags stands for the module's version without its leading v.
+type recipe struct {
+	name    Component
+	wrapper string // folder under e2e/stack/components
+	module  string // module whose version counts
+	pkg     string // package below the module, "" for its root
+	tags    string
+	ldflags string
+	cgo     bool
+}
+
+// Without a version, knative's version check stops Tekton and PAC at start, and PAC's Gitea client refuses the server.
+const (
+	kubernetesLDFlags = "-X k8s.io/component-base/version.gitVersion=vVERSION" +
+		" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36"
+	giteaLDFlags = "-X main.Version=VERSION"
+)
+
+// recipes lists every program, cheapest family first: a first build shows progress early.
+var recipes = []recipe{
+	{name: Etcd, wrapper: "etcd", module: "go.etcd.io/etcd/server/v3"},
+	{name: KubeAPIServer, wrapper: "kubernetes", module: ModuleKubernetes, pkg: "cmd/kube-apiserver", ldflags: kubernetesLDFlags},
+	{name: KubeControllerManager, wrapper: "kubernetes", module: ModuleKubernetes, pkg: "cmd/kube-controller-manager", ldflags: kubernetesLDFlags},
+	{name: TektonController, wrapper: "tekton", module: ModuleTekton, pkg: "cmd/controller"},
+	{name: TektonWebhook, wrapper: "tekton", module: ModuleTekton, pkg: "cmd/webhook"},
+	{name: PACController, wrapper: "pipelines-as-code", module: ModulePAC, pkg: "cmd/pipelines-as-code-controller"},
+	{name: PACWatcher, wrapper: "pipelines-as-code", module: ModulePAC, pkg: "cmd/pipelines-as-code-watcher"},
+	{name: Kwok, wrapper: "kwok", module: ModuleKwok, pkg: "cmd/kwok"},
+	{name: Gitea, wrapper: "gitea", module: ModuleGitea, tags: "sqlite sqlite_unlock_notify", ldflags: giteaLDFlags, cgo: true},
+	{name: Helm, wrapper: "helm", module: "helm.sh/helm/v4", pkg: "cmd/helm"},
+	{name: Kubectl, wrapper: "kubernetes", module: ModuleKubernetes, pkg: "cmd/kubectl", ldflags: kubernetesLDFlags},
+}
+
+// All returns every component that a whole stack needs: all but kubectl, which is built only when someone asks for it.
+func All() []Component {
+	var all []Component
+	for _, r := range recipes {
+		if r.name != Kubectl {
+			all = append(all, r.name)
+		}
+	}
+	return all
+}
+
+// fromAssets are the programs an envtest folder (KUBEBUILDER_ASSETS) may supply.
+var fromAssets = []Component{Etcd, KubeAPIServer, KubeControllerManager, Kubectl}
+
+func recipeFor(c Component) (recipe, error) {
+	i := slices.IndexFunc(recipes, func(r recipe) bool { return r.name == c })
+	if i < 0 {
+		return recipe{}, fmt.Errorf("no recipe for component %q", c)
+	}
+	return recipes[i], nil
+}
+
+// importPath is the package to build.
+func (r recipe) importPath() string {
+	if r.pkg == "" {
+		return r.module
+	}
+	return r.module + "/" + r.pkg
+}

@@ -1,0 +1,126 @@
+package build
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"unicode"
+)
+
+// Module is the path of this repository's Go module.
+const Module = "github.com/pac-lease-queue/pac-lease-queue"
+
+// Root finds the repository: the nearest folder above the working directory whose go.mod is ours, else the one this file was
+// compiled from. A test binary built with -trimpath knows only the first.
+func Root() (string, error) {
+	starts := []string{}
+	if wd, err := os.Getwd(); err == nil {
+		starts = append(starts, wd)
+	}
+	if _, file, _, ok := runtime.Caller(0); ok {
+		starts = append(starts, filepath.Dir(file))
+	}
+	for _, dir := range starts {
+		for {
+			if b, err := os.ReadFile(filepath.Join(dir, "go.mod")); err == nil && modulePath(b) == Module {
+				return dir, nil
+			}
+			parent := filepath.Dir(dir)
+			if parent == dir {
+				break
+			}
+			dir = parent
+		}
+	}
+	return "", fmt.Errorf("no go.mod of %s above %s", Module, strings.Join(starts, " or "))
+}
+
+// ModuleDir returns the folder of a pinned module's sources (for CRDs, config maps, templates), fetching it when it is not there.
+func ModuleDir(ctx context.Context, module string) (string, error) {
+	r, err := recipeForModule(module)
+	if err != nil {
+		return "", err
+	}
+	root, err := Root()
+	if err != nil {
+		return "", err
+	}
+	wrapper := filepath.Join(root, "e2e", "stack", "components", r.wrapper)
+	goMod, err := os.ReadFile(filepath.Join(wrapper, "go.mod"))
+	if err != nil {
+		return "", err
+	}
+	version, err := requiredVersion(goMod, module)
+	if err != nil {
+		return "", err
+	}
+	cache, err := goCommand(ctx, wrapper, "env", "GOMODCACHE").Output()
+	if err != nil {
+		return "", fmt.Errorf("go env GOMODCACHE: %w", err)
+	}
+	dir := filepath.Join(strings.TrimSpace(string(cache)), filepath.FromSlash(escape(module))+"@"+escape(version))
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return dir, err
+	}
+	if out, err := goCommand(ctx, wrapper, "mod", "download", module).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("fetching %s: %w\n%s", module, err, out)
+	}
+	return dir, nil
+}
+
+func recipeForModule(module string) (recipe, error) {
+	for _, r := range recipes {
+		if r.module == module {
+			return r, nil
+		}
+	}
+	return recipe{}, fmt.Errorf("no component comes from module %q", module)
+}
+
+// goCommand runs the go tool in a wrapper module, out of reach of a caller's workspace and flags.
+func goCommand(ctx context.Context, dir string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off")
+	return cmd
+}
+
+// modulePath reads the module directive of a go.mod.
+func modulePath(goMod []byte) string {
+	for line := range bytes.Lines(goMod) {
+		if f := strings.Fields(string(line)); len(f) == 2 && f[0] == "module" {
+			return f[1]
+		}
+	}
+	return ""
+}
+
+// requiredVersion reads the version a go.mod requires of a module.
+func requiredVersion(goMod []byte, module string) (string, error) {
+	for line := range bytes.Lines(goMod) {
+		f := strings.Fields(strings.TrimPrefix(strings.TrimSpace(string(line)), "require "))
+		if len(f) >= 2 && f[0] == module && strings.HasPrefix(f[1], "v") {
+			return f[1], nil
+		}
+	}
+	return "", fmt.Errorf("go.mod requires no version of %s", module)
+}
+
+// escape spells a path as the module cache does: an upper-case letter becomes an exclamation mark and the lower-case letter.
+func escape(path string) string {
+	var b strings.Builder
+	for _, r := range path {
+		if unicode.IsUpper(r) {
+			b.WriteByte('!')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
+}

@@ -1,0 +1,255 @@
+package stack
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+
+	sdk "code.gitea.io/sdk/gitea"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/build"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/process"
+)
+
+// giteaUser owns every repository.
+const giteaUser = "pac"
+
+// giteaConfig is Gitea's app.ini. %[1]s is the data folder, %[2]s the folder of templates, %[3]d the port, %[4]s and %[5]s secrets.
+const giteaConfig = `
+APP_NAME = pac-lease-queue stack
+RUN_MODE = prod
+WORK_PATH = %[1]s
+I_AM_BEING_UNSAFE_RUNNING_AS_ROOT = true
+[server]
+PROTOCOL = http
+HTTP_ADDR = 127.0.0.1
+HTTP_PORT = %[3]d
+ROOT_URL = http://127.0.0.1:%[3]d/
+LOCAL_ROOT_URL = http://127.0.0.1:%[3]d/
+STATIC_ROOT_PATH = %[2]s
+APP_DATA_PATH = %[1]s/data
+DISABLE_SSH = true
+OFFLINE_MODE = true
+LFS_START_SERVER = false
+[database]
+DB_TYPE = sqlite3
+PATH = %[1]s/gitea.db
+SQLITE_JOURNAL_MODE = WAL
+[repository]
+ROOT = %[1]s/repositories
+DEFAULT_BRANCH = main
+[security]
+INSTALL_LOCK = true
+SECRET_KEY = %[4]s
+INTERNAL_TOKEN = %[5]s
+[oauth2]
+ENABLED = false
+JWT_SECRET = AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
+[service]
+DISABLE_REGISTRATION = true
+[webhook]
+ALLOWED_HOST_LIST = *
+[indexer]
+ISSUE_INDEXER_TYPE = db
+[actions]
+ENABLED = false
+[packages]
+ENABLED = false
+[mailer]
+ENABLED = false
+[cron]
+ENABLED = false
+[session]
+PROVIDER = memory
+[log]
+MODE = console
+LEVEL = info
+ROOT_PATH = %[1]s/log
+`
+
+// Gitea is the stack's Git provider.
+type Gitea struct {
+	url    string
+	token  string
+	hook   string // where its webhooks go
+	client *sdk.Client
+}
+
+// Gitea returns the Git provider, or nil if the stack has none.
+func (s *Stack) Gitea() *Gitea { return s.gitea }
+
+// URL returns the address of the web interface and of the API.
+func (g *Gitea) URL() string { return g.url }
+
+// Token returns an API token of the user who owns every repository.
+func (g *Gitea) Token() string { return g.token }
+
+// Client returns an API client.
+func (g *Gitea) Client() *sdk.Client { return g.client }
+
+// startGitea starts Gitea and makes its user.
+func (s *Stack) startGitea(ctx context.Context) error {
+	static, err := build.ModuleDir(ctx, build.ModuleGitea)
+	if err != nil {
+		return err
+	}
+	ports, err := s.takePorts(1)
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(s.dir, "gitea")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	config := filepath.Join(dir, "app.ini")
+	ini := fmt.Sprintf(giteaConfig, dir, static, ports[0], rand.Text(), rand.Text())
+	if err := os.WriteFile(config, []byte(ini), 0o600); err != nil {
+		return err
+	}
+	g := &Gitea{url: loopback("http", ports[0]), hook: s.pacURL}
+	web := s.add(process.Spec{
+		Name:        "gitea",
+		Path:        s.programs[build.Gitea],
+		Args:        []string{"--config", config, "web"},
+		Dir:         dir,
+		Ready:       probe(s.http, g.url+"/api/v1/version"),
+		ReadyWithin: giteaDeadline,
+	})
+	if err := web.Start(ctx); err != nil {
+		return err
+	}
+	if g.token, err = s.giteaCreateUser(ctx, dir, config); err != nil {
+		return err
+	}
+	if g.client, err = sdk.NewClient(g.url, sdk.SetToken(g.token)); err != nil {
+		return err
+	}
+	s.gitea = g
+	return nil
+}
+
+var giteaToken = regexp.MustCompile(`\b[0-9a-f]{40}\b`)
+
+// giteaCreateUser makes the administrator and returns an API token of theirs.
+func (s *Stack) giteaCreateUser(ctx context.Context, dir, config string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, giteaDeadline)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, s.programs[build.Gitea], "--config", config, "admin", "user", "create",
+		"--admin", "--username", giteaUser, "--password", rand.Text(), "--email", giteaUser+"@localhost",
+		"--must-change-password=false", "--access-token")
+	cmd.Dir = dir
+	cmd.Env = process.Env(dir)
+	out, err := output(cmd)
+	if err != nil {
+		return "", err
+	}
+	token := giteaToken.FindString(out)
+	if token == "" {
+		return "", fmt.Errorf("gitea printed no token: %s", out)
+	}
+	return token, nil
+}
+
+// GitRepository is a repository in Gitea whose events go to the PAC controller.
+type GitRepository struct {
+	Owner  string
+	Name   string
+	URL    string
+	Secret string // of the webhook
+
+	gitea *Gitea
+}
+
+// NewRepository makes a repository with a branch main and a webhook to the PAC controller.
+func (g *Gitea) NewRepository(ctx context.Context, name string) (*GitRepository, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	repo, _, err := g.client.CreateRepo(sdk.CreateRepoOption{Name: name, AutoInit: true, DefaultBranch: "main"})
+	if err != nil {
+		return nil, fmt.Errorf("creating the Git repository %s: %w", name, err)
+	}
+	r := &GitRepository{Owner: giteaUser, Name: name, URL: repo.HTMLURL, Secret: rand.Text(), gitea: g}
+	if g.hook == "" {
+		return r, nil
+	}
+	_, _, err = g.client.CreateRepoHook(r.Owner, r.Name, sdk.CreateHookOption{
+		Type:   sdk.HookTypeGitea,
+		Config: map[string]string{"url": g.hook, "content_type": "json", "secret": r.Secret},
+		Events: []string{"push", "pull_request", "issue_comment"},
+		Active: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("creating the webhook of %s: %w", name, err)
+	}
+	return r, nil
+}
+
+// Push makes one commit on main, after which the branch holds exactly these files (path to content), and returns its hash. It
+// causes one push event.
+func (r *GitRepository) Push(ctx context.Context, files map[string]string, message string) (sha string, err error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	tree, _, err := r.gitea.client.GetTrees(r.Owner, r.Name, sdk.ListTreeOptions{Ref: "main", Recursive: true})
+	if err != nil {
+		return "", err
+	}
+	var changes []*sdk.ChangeFileOperation
+	old := map[string]string{}
+	for _, entry := range tree.Entries {
+		if entry.Type != "blob" {
+			continue
+		}
+		old[entry.Path] = entry.SHA
+		if _, stays := files[entry.Path]; !stays {
+			changes = append(changes, &sdk.ChangeFileOperation{Operation: "delete", Path: entry.Path, SHA: entry.SHA})
+		}
+	}
+	for path, content := range files {
+		change := &sdk.ChangeFileOperation{Operation: "create", Path: path, Content: base64.StdEncoding.EncodeToString([]byte(content))}
+		if old[path] != "" {
+			change.Operation, change.SHA = "update", old[path]
+		}
+		changes = append(changes, change)
+	}
+	pushed, _, err := r.gitea.client.ChangeFiles(r.Owner, r.Name, sdk.ChangeFilesOptions{Files: changes, Message: message, Branch: "main"})
+	if err != nil {
+		return "", fmt.Errorf("pushing to %s: %w", r.Name, err)
+	}
+	return pushed.Commit.SHA, nil
+}
+
+// Statuses returns the newest status of each context that was reported for a commit.
+func (r *GitRepository) Statuses(ctx context.Context, sha string) ([]*sdk.Status, error) {
+	var newest []*sdk.Status
+	index := map[string]int{}
+	for page := 1; ; page++ {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		statuses, _, err := r.gitea.client.ListStatuses(r.Owner, r.Name, sha,
+			sdk.ListStatusesOption{ListOptions: sdk.ListOptions{Page: page, PageSize: 50}})
+		if err != nil {
+			return nil, err
+		}
+		for _, status := range statuses {
+			i, seen := index[status.Context]
+			switch {
+			case !seen:
+				index[status.Context] = len(newest)
+				newest = append(newest, status)
+			case status.ID > newest[i].ID:
+				newest[i] = status
+			}
+		}
+		if len(statuses) < 50 {
+			return newest, nil
+		}
+	}
+}

@@ -1,0 +1,320 @@
+//go:build unix
+
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Spec says what to run and how to see that it works.
+type Spec struct {
+	Name string // unique in its stack; also the name of its log file
+	Path string
+	Args []string
+	Env  []string // in addition to a minimal environment; nothing else is inherited
+	Dir  string   // working folder and HOME
+	Logs string   // folder of the log file
+
+	// Ready is one attempt to find the process serving; nil means it is as soon as it runs.
+	Ready func(ctx context.Context) error
+	// ReadyWithin is how long that may take. Zero means 30 seconds.
+	ReadyWithin time.Duration
+	// Abrupt says that a polite end takes long for nothing (a server that drains clients which are gone): Stop and Restart kill it.
+	Abrupt bool
+	// Died is told when the process ends although nobody asked it to.
+	Died func(p *Process, err error)
+}
+
+// Process is one program of a stack. It can be started, stopped and started again; its name, ports and log file stay. All
+// methods may be called from any goroutine.
+type Process struct {
+	spec Spec
+
+	mu      sync.Mutex
+	extra   []string
+	current *run
+}
+
+// run is one life of a process.
+type run struct {
+	pid      int
+	done     chan struct{} // closed when the leader is reaped
+	err      error         // set before done is closed
+	expected bool          // someone asked it to end; guarded by Process.mu
+}
+
+// restartGrace is how long Restart waits for a polite end.
+const restartGrace = 10 * time.Second
+
+// errNotRunning says that a process cannot be signalled because it has ended or was never started.
+var errNotRunning = errors.New("not running")
+
+// New describes a process without starting it.
+func New(spec Spec) *Process {
+	if spec.ReadyWithin == 0 {
+		spec.ReadyWithin = 30 * time.Second
+	}
+	return &Process{spec: spec}
+}
+
+// Name returns the name of the process in its stack.
+func (p *Process) Name() string { return p.spec.Name }
+
+// LogFile returns the file with everything that the process printed, in all its lives.
+func (p *Process) LogFile() string { return filepath.Join(p.spec.Logs, p.spec.Name+".log") }
+
+// SetEnv gives the following lives of the process more environment variables, e.g. failpoints, in place of those that an earlier
+// call gave.
+func (p *Process) SetEnv(env ...string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.extra = env
+}
+
+// Start starts the process and returns when it is ready.
+func (p *Process) Start(ctx context.Context) error {
+	if err := p.Launch(); err != nil {
+		return err
+	}
+	return p.WaitReady(ctx)
+}
+
+// Launch starts the process and does not wait for it.
+func (p *Process) Launch() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.current.alive() {
+		return fmt.Errorf("%s is running already", p.spec.Name)
+	}
+	log, err := os.OpenFile(p.LogFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	fmt.Fprintf(log, "# %s %s %s\n", time.Now().Format(time.RFC3339Nano), p.spec.Path, strings.Join(p.spec.Args, " "))
+	cmd := exec.Command(p.spec.Path, p.spec.Args...)
+	cmd.Dir = p.spec.Dir
+	cmd.Env = slices.Concat(Env(p.spec.Dir), p.spec.Env, p.extra)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := start(cmd); err != nil {
+		return fmt.Errorf("starting %s: %w", p.spec.Name, err)
+	}
+	r := &run{pid: cmd.Process.Pid, done: make(chan struct{})}
+	p.current = r
+	go p.reap(cmd, r)
+	return nil
+}
+
+// reap waits for the leader and takes its helpers down with it.
+func (p *Process) reap(cmd *exec.Cmd, r *run) {
+	r.err = cmd.Wait()
+	_ = signalGroup(r.pid, syscall.SIGKILL)
+	close(r.done)
+	p.mu.Lock()
+	expected := r.expected
+	p.mu.Unlock()
+	if !expected && p.spec.Died != nil {
+		p.spec.Died(p, r.err)
+	}
+}
+
+// WaitReady returns when the process answers as it should, and fails when it ends or takes too long.
+func (p *Process) WaitReady(ctx context.Context) error {
+	if p.spec.Ready == nil {
+		return nil
+	}
+	p.mu.Lock()
+	r := p.current
+	p.mu.Unlock()
+	if r == nil {
+		return fmt.Errorf("%s: %w", p.spec.Name, errNotRunning)
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.spec.ReadyWithin)
+	defer cancel()
+	for {
+		err := p.spec.Ready(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-r.done:
+			return fmt.Errorf("%s ended before it was ready: %w%s", p.spec.Name, r.exit(), p.excerpt())
+		case <-ctx.Done():
+			return fmt.Errorf("%s not ready within %s: %w%s", p.spec.Name, p.spec.ReadyWithin, err, p.excerpt())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// Running says whether the process is alive (a paused one is).
+func (p *Process) Running() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.current.alive()
+}
+
+// Pid returns the process id, which is its group's too, or 0 when it does not run.
+func (p *Process) Pid() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.current.alive() {
+		return 0
+	}
+	return p.current.pid
+}
+
+// Kill ends the process and its helpers with SIGKILL and returns when it is gone.
+func (p *Process) Kill() error {
+	r, err := p.end(syscall.SIGKILL)
+	if err != nil {
+		return err
+	}
+	<-r.done
+	return nil
+}
+
+// Terminate asks the process to end (SIGTERM) and returns when it has. When ctx ends first, the process is killed and the
+// context's error returned.
+func (p *Process) Terminate(ctx context.Context) error {
+	r, err := p.end(syscall.SIGTERM)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-r.done:
+		return nil
+	case <-ctx.Done():
+		_ = signalGroup(r.pid, syscall.SIGKILL)
+		<-r.done
+		return fmt.Errorf("%s did not end on SIGTERM and was killed: %w", p.spec.Name, ctx.Err())
+	}
+}
+
+// Pause freezes the process (SIGSTOP): its connections stay open and nobody answers.
+func (p *Process) Pause() error { return p.signal(syscall.SIGSTOP) }
+
+// Resume lets a paused process go on (SIGCONT).
+func (p *Process) Resume() error { return p.signal(syscall.SIGCONT) }
+
+// Wait returns when the process has ended, with its exit error if any.
+func (p *Process) Wait(ctx context.Context) error {
+	p.mu.Lock()
+	r := p.current
+	p.mu.Unlock()
+	if r == nil {
+		return nil
+	}
+	select {
+	case <-r.done:
+		return r.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Stop ends the process if it runs: politely until ctx ends, at once if it is Abrupt. It is gone when Stop returns.
+func (p *Process) Stop(ctx context.Context) error {
+	switch {
+	case !p.Running():
+		return nil
+	case p.spec.Abrupt:
+		return p.Kill()
+	default:
+		return p.Terminate(ctx)
+	}
+}
+
+// Abrupt says that Stop kills the process.
+func (p *Process) Abrupt() bool { return p.spec.Abrupt }
+
+// Restart stops the process if it runs, starts it again with the same arguments and ports, and returns when it is ready.
+func (p *Process) Restart(ctx context.Context) error {
+	polite, cancel := context.WithTimeout(ctx, restartGrace)
+	defer cancel()
+	_ = p.Stop(polite) // it is gone either way
+	return p.Start(ctx)
+}
+
+// end signals a process that is then expected to end. A paused process is woken so that it can.
+func (p *Process) end(signal syscall.Signal) (*run, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.current == nil {
+		return nil, fmt.Errorf("%s: %w", p.spec.Name, errNotRunning)
+	}
+	p.current.expected = true
+	if p.current.alive() {
+		if err := signalGroup(p.current.pid, signal); err != nil {
+			return nil, err
+		}
+		_ = signalGroup(p.current.pid, syscall.SIGCONT)
+	}
+	return p.current, nil
+}
+
+func (p *Process) signal(signal syscall.Signal) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.current.alive() {
+		return fmt.Errorf("%s: %w", p.spec.Name, errNotRunning)
+	}
+	return signalGroup(p.current.pid, signal)
+}
+
+func (r *run) alive() bool {
+	if r == nil {
+		return false
+	}
+	select {
+	case <-r.done:
+		return false
+	default:
+		return true
+	}
+}
+
+func (r *run) exit() error {
+	if r.err != nil {
+		return r.err
+	}
+	return errors.New("exit status 0")
+}
+
+// excerpt returns the end of the log, to go with an error.
+func (p *Process) excerpt() string {
+	const size = 2000
+	f, err := os.Open(p.LogFile())
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	if end, err := f.Seek(0, io.SeekEnd); err == nil && end > size {
+		_, _ = f.Seek(end-size, io.SeekStart)
+	} else {
+		_, _ = f.Seek(0, io.SeekStart)
+	}
+	tail, _ := io.ReadAll(f)
+	return fmt.Sprintf("\nend of %s:\n%s", p.LogFile(), tail)
+}
+
+// Env is what every program needs to find its helpers; KUBECONFIG, proxies and the like stay outside.
+func Env(home string) []string {
+	env := []string{"HOME=" + home, "LANG=C.UTF-8"}
+	for _, key := range []string{"PATH", "TMPDIR", "USER"} {
+		if v, ok := os.LookupEnv(key); ok {
+			env = append(env, key+"="+v)
+		}
+	}
+	return env
+}

@@ -1,0 +1,203 @@
+//go:build unix
+
+package process
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const patience = 10 * time.Second
+
+// shell returns a process that runs a script and counts as ready once the script has made the file ready.
+func shell(t *testing.T, script string, died func(*Process, error)) *Process {
+	t.Helper()
+	dir := t.TempDir()
+	p := New(Spec{
+		Name: "shell",
+		Path: "/bin/sh",
+		Args: []string{"-c", script},
+		Dir:  dir,
+		Logs: dir,
+		Ready: func(context.Context) error {
+			_, err := os.Stat(filepath.Join(dir, "ready"))
+			return err
+		},
+		ReadyWithin: patience,
+		Died:        died,
+	})
+	t.Cleanup(func() { _ = p.Kill() })
+	return p
+}
+
+func TestKillTakesHelpersAlong(t *testing.T) {
+	p := shell(t, "sleep 600 & echo $! > helper; touch ready; wait", func(*Process, error) { t.Error("a killed process counts as died") })
+	if err := p.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(p.spec.Dir, "helper"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	helper, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if p.Running() || p.Pid() != 0 {
+		t.Error("it counts as running")
+	}
+	for deadline := time.Now().Add(patience); runs(helper); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the helper lives on")
+		}
+	}
+	if err := p.Kill(); err != nil {
+		t.Errorf("killing it again: %v", err)
+	}
+}
+
+// runs says whether a process exists that is more than an entry waiting to be reaped.
+func runs(pid int) bool {
+	if b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat"); err == nil {
+		_, state, _ := strings.Cut(string(b), ") ")
+		return !strings.HasPrefix(state, "Z")
+	}
+	return syscall.Kill(pid, 0) == nil
+}
+
+func TestTerminateWaitsAndKillsInTheEnd(t *testing.T) {
+	polite := shell(t, "trap 'echo bye; exit 0' TERM; touch ready; while :; do sleep 0.05; done", nil)
+	if err := polite.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := polite.Terminate(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if log, _ := os.ReadFile(polite.LogFile()); !strings.Contains(string(log), "bye") {
+		t.Errorf("it was not asked politely; log: %s", log)
+	}
+
+	stubborn := shell(t, "trap '' TERM; touch ready; while :; do sleep 0.05; done", nil)
+	if err := stubborn.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := stubborn.Terminate(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("terminating a stubborn process: %v", err)
+	}
+	if stubborn.Running() {
+		t.Error("the stubborn process runs")
+	}
+}
+
+func TestPausedProcessCanBeResumedAndEnded(t *testing.T) {
+	p := shell(t, "touch ready; while :; do echo beat; sleep 0.02; done", nil)
+	if err := p.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(100 * time.Millisecond) // a beat that was on its way
+	before := size(t, p)
+	time.Sleep(200 * time.Millisecond)
+	if after := size(t, p); after != before {
+		t.Error("the paused process goes on")
+	}
+	if err := p.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(patience); size(t, p) == before; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the resumed process does nothing")
+		}
+	}
+	if err := p.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Terminate(t.Context()); err != nil {
+		t.Errorf("terminating a paused process: %v", err)
+	}
+}
+
+func size(t *testing.T, p *Process) int64 {
+	t.Helper()
+	info, err := os.Stat(p.LogFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
+}
+
+func TestEarlyEndIsReported(t *testing.T) {
+	died := make(chan error, 1)
+	p := shell(t, "echo $REASON; exit 3", func(_ *Process, err error) { died <- err })
+	p.SetEnv("REASON=no-luck")
+	err := p.Start(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "exit status 3") || !strings.Contains(err.Error(), "no-luck") {
+		t.Errorf("starting it: %v, want the exit status and the end of the log", err)
+	}
+	select {
+	case err := <-died:
+		if err == nil {
+			t.Error("died without an error")
+		}
+	case <-time.After(patience):
+		t.Error("nobody was told")
+	}
+	if err := p.Pause(); !errors.Is(err, errNotRunning) {
+		t.Errorf("pausing it: %v", err)
+	}
+}
+
+func TestRestartKeepsTheLog(t *testing.T) {
+	p := shell(t, "echo life $N; touch ready; exec sleep 600", nil)
+	for _, n := range []string{"1", "2"} {
+		p.SetEnv("N=" + n)
+		_ = os.Remove(filepath.Join(p.spec.Dir, "ready")) // of the first life
+		if err := p.Restart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log, err := os.ReadFile(p.LogFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"life 1", "life 2"} {
+		if !strings.Contains(string(log), want) {
+			t.Errorf("no %q in the log:\n%s", want, log)
+		}
+	}
+}
+
+func TestPortsAreNotShared(t *testing.T) {
+	taken := map[int]bool{}
+	for range 2 {
+		ports, err := ReservePorts()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ports.Release()
+		for range 5 {
+			port, err := ports.Take()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if taken[port] {
+				t.Errorf("port %d was handed out twice", port)
+			}
+			taken[port] = true
+		}
+	}
+}

@@ -1,0 +1,160 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/process"
+)
+
+// Replica is one replica of the add-on: the process that its pod would run. Its name, the pod's, is stable over restarts.
+type Replica struct {
+	*process.Process
+
+	// MetricsURL is where the replica serves Prometheus metrics.
+	MetricsURL string
+
+	stack *Stack
+	ports []int
+}
+
+// end asks the replica to end, if it runs, and gives its ports back.
+func (r *Replica) end(ctx context.Context) error {
+	polite, cancel := context.WithTimeout(ctx, addonDeadline)
+	defer cancel()
+	err := r.Stop(polite)
+	for _, port := range r.ports {
+		r.stack.ports.Return(port)
+	}
+	r.ports = nil
+	return err
+}
+
+// launch starts replica i and does not wait for it.
+func (a *Addon) launch(ctx context.Context, i int) error {
+	r, err := a.replica(ctx, i)
+	if err != nil {
+		return err
+	}
+	a.set(i, r)
+	return r.Launch()
+}
+
+// replica works out what replica i runs.
+func (a *Addon) replica(ctx context.Context, i int) (*Replica, error) {
+	s, template := a.stack, a.deployment.Spec.Template.DeepCopy()
+	pod := &corev1.Pod{ObjectMeta: template.ObjectMeta, Spec: template.Spec}
+	pod.Name, pod.Namespace = fmt.Sprintf("%s-%d", a.deployment.Name, i), a.deployment.Namespace
+	container, err := onlyContainer(pod.Spec)
+	if err != nil {
+		return nil, err
+	}
+	r := &Replica{stack: s}
+	local, err := r.takePorts(container)
+	if err != nil {
+		return nil, err
+	}
+	env, err := s.containerEnv(ctx, pod, container)
+	if err != nil {
+		return nil, err
+	}
+	args := slices.Concat(container.Command, container.Args)
+	if len(container.Command) > 0 {
+		if name := path.Base(args[0]); name != addonName {
+			return nil, fmt.Errorf("the container runs %s, want %s", name, addonName)
+		}
+		args = args[1:]
+	}
+	for j := range args {
+		args[j] = expand(args[j], env)
+	}
+	token, err := s.serviceAccountToken(ctx, pod.Namespace, pod.Spec.ServiceAccountName)
+	if err != nil {
+		return nil, err
+	}
+	kubeconfig := filepath.Join(s.dir, "kubeconfig", pod.Name)
+	if err := s.writeKubeconfig(kubeconfig, token, pod.Namespace); err != nil {
+		return nil, err
+	}
+	spec := process.Spec{
+		Name:        pod.Name,
+		Path:        a.binary,
+		Args:        args,
+		Env:         append(local.env(env), "KUBECONFIG="+kubeconfig),
+		ReadyWithin: addonDeadline,
+	}
+	if container.ReadinessProbe != nil && container.ReadinessProbe.HTTPGet != nil {
+		get := container.ReadinessProbe.HTTPGet
+		port, ok := local[containerPort(container, get.Port.String())]
+		if !ok {
+			return nil, fmt.Errorf("the readiness probe uses port %s, which the container does not declare", get.Port.String())
+		}
+		spec.Ready = probe(s.http, loopback("http", port)+get.Path)
+	}
+	r.MetricsURL = loopback("http", local[metricsPort]) + "/metrics"
+	r.Process = s.add(spec)
+	r.SetEnv(a.opts.Env...)
+	return r, nil
+}
+
+// The ports that every program made with knative.dev/pkg listens on, whether its container declares them or not.
+const (
+	metricsPort   = 9090
+	profilingPort = 8008
+)
+
+// localPorts maps the ports of a container to those of a process, which shares its address with many.
+type localPorts map[int]int
+
+// takePorts takes a local port for each port of the container.
+func (r *Replica) takePorts(container *corev1.Container) (localPorts, error) {
+	ports := localPorts{metricsPort: 0, profilingPort: 0}
+	for _, port := range container.Ports {
+		ports[int(port.ContainerPort)] = 0
+	}
+	for port := range ports {
+		local, err := r.stack.ports.Take()
+		if err != nil {
+			return nil, err
+		}
+		ports[port] = local
+		r.ports = append(r.ports, local)
+	}
+	return ports, nil
+}
+
+// env rewrites the variables that carry a port of the container (their names end in PORT), and adds those that knative reads.
+func (l localPorts) env(env []string) []string {
+	out := []string{
+		"METRICS_PROMETHEUS_PORT=" + strconv.Itoa(l[metricsPort]),
+		"METRICS_PROMETHEUS_HOST=" + net.IPv4(127, 0, 0, 1).String(),
+		"PROFILING_PORT=" + strconv.Itoa(l[profilingPort]),
+	}
+	for _, variable := range env {
+		name, value, _ := strings.Cut(variable, "=")
+		if port, err := strconv.Atoi(value); err == nil && strings.HasSuffix(name, "PORT") && l[port] != 0 {
+			variable = name + "=" + strconv.Itoa(l[port])
+		}
+		out = append(out, variable)
+	}
+	return out
+}
+
+// containerPort resolves the name or number of a port.
+func containerPort(container *corev1.Container, name string) int {
+	for _, port := range container.Ports {
+		if port.Name == name {
+			return int(port.ContainerPort)
+		}
+	}
+	n, _ := strconv.Atoi(name)
+	return n
+}

@@ -1,0 +1,61 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// Deadlines of what Start waits for, generous enough for a loaded machine with two cores.
+const (
+	etcdDeadline              = 30 * time.Second
+	apiServerDeadline         = 60 * time.Second
+	controllerManagerDeadline = 60 * time.Second
+	crdDeadline               = 30 * time.Second
+	tektonDeadline            = 90 * time.Second
+	pacDeadline               = 60 * time.Second
+	giteaDeadline             = 90 * time.Second
+	kwokDeadline              = 60 * time.Second
+	addonDeadline             = 60 * time.Second
+
+	stopGrace = 3 * time.Second
+)
+
+// until tries again and again until try succeeds; the error after the deadline says what was waited for and what was wrong last.
+func until(ctx context.Context, what string, deadline time.Duration, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, deadline)
+	defer cancel()
+	for {
+		err := try(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting %s for %s: %w", deadline, what, err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// probe returns a readiness check: a GET that answers below 400.
+func probe(client *http.Client, url string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		res, err := client.Do(req)
+		if err != nil {
+			return err
+		}
+		defer res.Body.Close()
+		if res.StatusCode >= http.StatusBadRequest {
+			body, _ := io.ReadAll(io.LimitReader(res.Body, 500))
+			return fmt.Errorf("GET %s: %s: %s", url, res.Status, body)
+		}
+		return nil
+	}
+}
