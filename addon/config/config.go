@@ -1,0 +1,126 @@
+// Package config reads the product's ConfigMap in three steps: decode strictly,
+// default, validate. A wrong setting is an error that names the key, says what
+// was wrong and what would be right; nothing of a wrong ConfigMap is used.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/recovery"
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// Config is the product's configuration.
+type Config struct {
+	Backend      Backend
+	PACNamespace string
+	Policy       queue.Policy
+	Recovery     recovery.Timing
+}
+
+// Backend is where slots are kept.
+type Backend string
+
+// BackendLease keeps slots in Leases.
+const BackendLease Backend = "lease"
+
+// Defaults is the configuration of an empty ConfigMap.
+func Defaults() Config {
+	return Config{
+		Backend:      BackendLease,
+		PACNamespace: "pipelines-as-code",
+		Policy: queue.Policy{
+			ClaimTTL:    30 * time.Second,
+			OrderGrace:  30 * time.Second,
+			ReadyGrace:  60 * time.Second,
+			BackoffBase: 5 * time.Second,
+			BackoffMax:  5 * time.Minute,
+		},
+		Recovery: recovery.Timing{Interval: time.Second, TakeoverAfter: 3 * time.Second},
+	}
+}
+
+// example is what begins the name of keys that are for readers: knative's
+// ConfigMaps document themselves in one.
+const example = "_example"
+
+// Parse reads the data of a ConfigMap. All that is wrong with it is in the error.
+func Parse(data map[string]string) (Config, error) {
+	c := Defaults()
+	durations := map[string]*time.Duration{
+		"claim-ttl":         &c.Policy.ClaimTTL,
+		"order-grace":       &c.Policy.OrderGrace,
+		"readiness-grace":   &c.Policy.ReadyGrace,
+		"backoff-base":      &c.Policy.BackoffBase,
+		"backoff-max":       &c.Policy.BackoffMax,
+		"takeover-after":    &c.Recovery.TakeoverAfter,
+		"recovery-interval": &c.Recovery.Interval,
+	}
+	known := append(slices.Collect(maps.Keys(durations)), "backend", "pac-namespace")
+	slices.Sort(known)
+
+	var wrong []error
+	for _, key := range slices.Sorted(maps.Keys(data)) {
+		value := strings.TrimSpace(data[key])
+		field, isDuration := durations[key]
+		switch {
+		case strings.HasPrefix(key, example):
+		case isDuration:
+			d, err := time.ParseDuration(value)
+			if err != nil {
+				wrong = append(wrong, fmt.Errorf("%s: %q is not a duration; write a number and a unit, e.g. 30s or 5m", key, value))
+				continue
+			}
+			*field = d
+		case key == "backend":
+			c.Backend = Backend(value)
+		case key == "pac-namespace":
+			c.PACNamespace = value
+		default:
+			wrong = append(wrong, fmt.Errorf("%s: there is no such setting; there are %s", key, strings.Join(known, ", ")))
+		}
+	}
+	if len(wrong) > 0 {
+		return Config{}, errors.Join(wrong...)
+	}
+	if err := c.validate(); err != nil {
+		return Config{}, err
+	}
+	return c, nil
+}
+
+func (c Config) validate() error {
+	var wrong []error
+	refuse := func(ok bool, format string, args ...any) {
+		if !ok {
+			wrong = append(wrong, fmt.Errorf(format, args...))
+		}
+	}
+	refuse(c.Backend == BackendLease, "backend: %q is not a backend; there is %q", c.Backend, BackendLease)
+	problems := validation.IsDNS1123Label(c.PACNamespace)
+	refuse(len(problems) == 0, "pac-namespace: %q is not the name of a namespace: %s", c.PACNamespace, strings.Join(problems, "; "))
+	for _, d := range []struct {
+		key      string
+		is       time.Duration
+		from, to time.Duration
+	}{
+		{"claim-ttl", c.Policy.ClaimTTL, time.Second, time.Hour},
+		{"order-grace", c.Policy.OrderGrace, time.Second, 24 * time.Hour},
+		{"readiness-grace", c.Policy.ReadyGrace, time.Second, 24 * time.Hour},
+		{"backoff-base", c.Policy.BackoffBase, time.Second, time.Hour},
+		{"backoff-max", c.Policy.BackoffMax, time.Second, 24 * time.Hour},
+		{"takeover-after", c.Recovery.TakeoverAfter, 100 * time.Millisecond, time.Hour},
+		{"recovery-interval", c.Recovery.Interval, 100 * time.Millisecond, time.Minute},
+	} {
+		refuse(d.from <= d.is && d.is <= d.to, "%s: %s is not between %s and %s", d.key, d.is, d.from, d.to)
+	}
+	refuse(c.Policy.BackoffBase <= c.Policy.BackoffMax, "backoff-base: %s is longer than backoff-max, %s", c.Policy.BackoffBase, c.Policy.BackoffMax)
+	refuse(c.Recovery.TakeoverAfter < c.Policy.ClaimTTL, "takeover-after: %s is not shorter than claim-ttl, %s; claims would expire before anybody takes over", c.Recovery.TakeoverAfter, c.Policy.ClaimTTL)
+	return errors.Join(wrong...)
+}

@@ -1,0 +1,188 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/status"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+)
+
+// ErrStale is returned by a conditional write whose observation is no longer
+// true. Nothing was written; look again.
+var ErrStale = errors.New("the cluster has moved on since it was observed")
+
+// Queue is what a Repository says about its queue.
+type Queue struct {
+	Key queue.Key
+	// UID of the Repository, which owns the slots.
+	UID   string
+	Limit queue.Limit
+	// Problems are for people: settings that were not usable, and what is done
+	// instead.
+	Problems []string
+}
+
+// Repositories tells the limits. Get reports false for a Repository that does
+// not exist or is being deleted. It may answer from a cache.
+type Repositories interface {
+	Get(key queue.Key) (Queue, bool, error)
+}
+
+// Runs reads and writes the runs of a queue. Start and Fence carry the run's UID
+// and version as preconditions, return ErrStale if either differs, and may have
+// been carried out whenever they return another error.
+type Runs interface {
+	// List returns the runs that PAC has not finished with, fresh ones past
+	// every cache.
+	List(ctx context.Context, key queue.Key, fresh bool) ([]queue.Run, error)
+	// Get reads one run of the queue past every cache, whatever PAC thinks of it.
+	Get(ctx context.Context, key queue.Key, name string) (run queue.Run, exists bool, err error)
+	Start(ctx context.Context, key queue.Key, run queue.Run, token queue.Token) error
+	Fence(ctx context.Context, key queue.Key, run queue.Run, attempt int, notBefore time.Time) error
+}
+
+// Store keeps the slots. Its writes carry the slot's version (or absence) as
+// precondition, return ErrStale if it differs, and may have been carried out
+// whenever they return another error.
+type Store interface {
+	// List returns the slots that exist, fresh ones past every cache.
+	List(ctx context.Context, key queue.Key, fresh bool) ([]queue.Slot, error)
+	// Claim makes the slot name the holder, creating it if its version is empty,
+	// and returns it as written, with the transition that goes into the token.
+	Claim(ctx context.Context, q Queue, slot queue.Slot, holder queue.Holder) (queue.Slot, error)
+	// Release empties the slot and keeps it.
+	Release(ctx context.Context, q Queue, slot queue.Slot) error
+	// Remove deletes the slot.
+	Remove(ctx context.Context, q Queue, slot queue.Slot) error
+}
+
+// Recorder tells people what happened. It may drop repetitions.
+type Recorder interface {
+	Record(status.Event)
+}
+
+// Config holds what an Engine works with; all of it is required.
+type Config struct {
+	Repositories Repositories
+	Runs         Runs
+	Store        Store
+	Recorder     Recorder
+	Clock        clock.PassiveClock
+	// Policy is asked at every pass, so that it can change at run time.
+	Policy func() queue.Policy
+}
+
+// Engine works on queues. It is safe for concurrent use; two passes over one
+// queue at a time are safe but wasteful.
+type Engine struct {
+	Config
+	mu   sync.Mutex
+	seen map[queue.Key]map[int]sighting
+}
+
+// sighting is when this engine first saw a slot in its present state.
+type sighting struct {
+	uid        string
+	transition int
+	damaged    string
+	since      time.Time
+}
+
+// New returns an engine.
+func New(c Config) *Engine {
+	return &Engine{Config: c, seen: map[queue.Key]map[int]sighting{}}
+}
+
+// Reconcile takes one look at the queue and does what follows from it. It
+// returns when to look again if nothing changes before; zero means never.
+func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error) {
+	q, exists, err := e.Repositories.Get(key)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read Repository %s: %w", key, err)
+	}
+	if !exists {
+		return time.Time{}, e.orphaned(ctx, key)
+	}
+
+	// Observe.
+	snapshot, err := e.observe(ctx, q, confirmed)
+	if err != nil {
+		return time.Time{}, err
+	}
+
+	// Decide.
+	now := e.Clock.Now()
+	decision := queue.Decide(snapshot, now, e.Policy())
+	if decision.NeedsFresh(snapshot) {
+		if snapshot, err = e.observe(ctx, q, fresh); err != nil {
+			return time.Time{}, err
+		}
+		decision = queue.Decide(snapshot, now, e.Policy())
+	}
+
+	// Apply.
+	done, err := e.apply(ctx, q, decision.Actions, now)
+
+	// Report.
+	e.report(q, snapshot)
+	if len(done) > 0 {
+		s := decision.Summary
+		klog.FromContext(ctx).Info("queue moved", "queue", key.String(), "limit", int(q.Limit),
+			"done", done, "started", s.Started, "claimed", s.Claimed, "waiting", s.Waiting)
+	}
+	return decision.Next, err
+}
+
+// Overdue returns the actions that the queue is waiting for, judged from the
+// caches alone. An empty answer means that nothing is to be done.
+func (e *Engine) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, error) {
+	q, exists, err := e.Repositories.Get(key)
+	if err != nil || !exists {
+		return nil, err
+	}
+	s, err := e.observe(ctx, q, cached)
+	if err != nil {
+		return nil, err
+	}
+	return queue.Decide(s, e.Clock.Now(), e.Policy()).Actions, nil
+}
+
+// orphaned: without its Repository a queue has no limit and PAC no credentials,
+// so nothing is started; its slots are collected with their owner. Should the
+// Repository come back, the runs go on.
+func (e *Engine) orphaned(ctx context.Context, key queue.Key) error {
+	runs, err := e.Runs.List(ctx, key, false)
+	if err != nil {
+		return fmt.Errorf("list runs of %s: %w", key, err)
+	}
+	for _, r := range runs {
+		if r.Held && r.Phase == queue.Pending {
+			e.Recorder.Record(status.RepositoryMissing(key, r))
+		}
+	}
+	e.forget(key)
+	return nil
+}
+
+// report tells people what is wrong with a queue, if anything.
+func (e *Engine) report(q Queue, s queue.Snapshot) {
+	for _, problem := range q.Problems {
+		e.Recorder.Record(status.BadRepository(q.Key, q.UID, problem))
+	}
+	for _, r := range s.Runs {
+		for _, problem := range r.Problems {
+			e.Recorder.Record(status.BadAnnotation(q.Key, r, problem))
+		}
+	}
+	for _, slot := range s.Slots {
+		if slot.Damaged != "" {
+			e.Recorder.Record(status.DamagedSlot(q.Key, q.UID, slot))
+		}
+	}
+}

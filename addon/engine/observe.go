@@ -1,0 +1,95 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+)
+
+// trust is how far an observation goes past the caches.
+type trust int
+
+const (
+	// cached: caches only.
+	cached trust = iota
+	// confirmed: caches, and a live read of every holder they do not have. They
+	// are filtered by PAC's state label, so absence there proves nothing.
+	confirmed
+	// fresh: everything past the caches.
+	fresh
+)
+
+// observe gathers all that a decision needs.
+//
+// Slots are read before runs: a claimed run may then be seen further along than
+// its slot says, never behind it, so a started run is never taken for a waiting
+// one because the look was not of one instant.
+func (e *Engine) observe(ctx context.Context, q Queue, how trust) (queue.Snapshot, error) {
+	s := queue.Snapshot{Key: q.Key, Limit: q.Limit, Fresh: how == fresh}
+	var err error
+	if s.Slots, err = e.Store.List(ctx, q.Key, how == fresh); err != nil {
+		return s, fmt.Errorf("list slots of %s: %w", q.Key, err)
+	}
+	if s.Runs, err = e.Runs.List(ctx, q.Key, how == fresh); err != nil {
+		return s, fmt.Errorf("list runs of %s: %w", q.Key, err)
+	}
+	e.date(s)
+	if how == cached {
+		return s, nil
+	}
+	known := make(map[string]bool, len(s.Runs))
+	for _, r := range s.Runs {
+		known[r.UID] = true
+	}
+	for _, slot := range s.Slots {
+		if slot.Holder == nil || known[slot.Holder.UID] {
+			continue
+		}
+		run, exists, err := e.Runs.Get(ctx, q.Key, slot.Holder.Name)
+		if err != nil {
+			return s, fmt.Errorf("look for %s, holder of slot %d of %s: %w", slot.Holder.Name, slot.Index, q.Key, err)
+		}
+		if exists && run.UID == slot.Holder.UID {
+			known[run.UID] = true
+			s.Runs = append(s.Runs, run)
+		}
+	}
+	return s, nil
+}
+
+// date notes since when this engine, by its own clock, has seen each slot as it
+// is now.
+func (e *Engine) date(s queue.Snapshot) {
+	now := e.Clock.Now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	was := e.seen[s.Key]
+	is := make(map[int]sighting, len(s.Slots))
+	for i := range s.Slots {
+		slot := &s.Slots[i]
+		if slot.Holder == nil && slot.Damaged == "" {
+			continue
+		}
+		now := sighting{transition: slot.Transition, damaged: slot.Damaged, since: now}
+		if slot.Holder != nil {
+			now.uid = slot.Holder.UID
+		}
+		if old, ok := was[slot.Index]; ok && old.uid == now.uid && old.transition == now.transition && old.damaged == now.damaged {
+			now.since = old.since
+		}
+		is[slot.Index] = now
+		slot.HeldSince = now.since
+	}
+	if len(is) == 0 {
+		delete(e.seen, s.Key)
+		return
+	}
+	e.seen[s.Key] = is
+}
+
+func (e *Engine) forget(key queue.Key) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.seen, key)
+}

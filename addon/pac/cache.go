@@ -1,0 +1,63 @@
+package pac
+
+import (
+	"unique"
+
+	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
+	pacv1alpha1 "github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"knative.dev/pkg/apis"
+	duckv1 "knative.dev/pkg/apis/duck/v1"
+)
+
+// kept are the annotations that a decision may need.
+var kept = []string{
+	HeldOrder, Attempt, NotBefore, Claim,
+	keys.ExecutionOrder, keys.Repository, keys.SecretCreated,
+	keys.InstallationID, keys.CheckRunID, keys.ControllerInfo,
+}
+
+// TrimRun keeps of a PipelineRun what [ReadRun] and [KeyOf] read: with thousands
+// of runs queued, specs and statuses would be most of the memory. The lists of
+// execution orders are shared between the runs of an event.
+func TrimRun(obj any) (any, error) {
+	pr, ok := obj.(*tektonv1.PipelineRun)
+	if !ok {
+		return obj, nil // a tombstone: what it holds was trimmed before
+	}
+	trimmed := &tektonv1.PipelineRun{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: pr.Name, Namespace: pr.Namespace, UID: pr.UID, ResourceVersion: pr.ResourceVersion,
+			CreationTimestamp: pr.CreationTimestamp, DeletionTimestamp: pr.DeletionTimestamp,
+			Annotations: map[string]string{},
+		},
+		Spec: tektonv1.PipelineRunSpec{Status: pr.Spec.Status},
+	}
+	for _, key := range kept {
+		if value, present := pr.Annotations[key]; present {
+			trimmed.Annotations[key] = unique.Make(value).Value()
+		}
+	}
+	trimmed.Status.StartTime = pr.Status.StartTime
+	if c := pr.Status.GetCondition(apis.ConditionSucceeded); c != nil && c.Status != corev1.ConditionUnknown {
+		trimmed.Status.Conditions = duckv1.Conditions{{Type: c.Type, Status: c.Status}}
+	}
+	return trimmed, nil
+}
+
+// TrimRepository keeps of a Repository what sets its limit.
+func TrimRepository(obj any) (any, error) {
+	r, ok := obj.(*pacv1alpha1.Repository)
+	if !ok {
+		return obj, nil
+	}
+	return &pacv1alpha1.Repository{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: r.Name, Namespace: r.Namespace, UID: r.UID, ResourceVersion: r.ResourceVersion,
+			DeletionTimestamp: r.DeletionTimestamp,
+		},
+		Spec: pacv1alpha1.RepositorySpec{ConcurrencyLimit: r.Spec.ConcurrencyLimit},
+	}, nil
+}

@@ -1,0 +1,95 @@
+package pac
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
+	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
+	paclister "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/listers/pipelinesascode/v1alpha1"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/cache"
+)
+
+// Repositories is the [engine.Repositories] on PAC's Repositories. It answers
+// from informers and is safe for concurrent use.
+type Repositories struct {
+	repositories paclister.RepositoryLister
+	runs         cache.Indexer // with the index of [NewRuns]
+	namespace    func() string // where PAC runs and its global Repository lives
+}
+
+var _ engine.Repositories = (*Repositories)(nil)
+
+// NewRepositories reads through the lister, and through the runs' informer to
+// find out which global Repository the runs' controller uses.
+func NewRepositories(repositories paclister.RepositoryLister, runs cache.Indexer, namespace func() string) *Repositories {
+	return &Repositories{repositories: repositories, runs: runs, namespace: namespace}
+}
+
+// Get implements engine.Repositories: the Repository merged with PAC's global
+// one, as PAC does it (pkg/reconciler/queue_pipelineruns.go).
+func (r *Repositories) Get(key queue.Key) (engine.Queue, bool, error) {
+	repository, err := r.repositories.Repositories(key.Namespace).Get(key.Repository)
+	if apierrors.IsNotFound(err) || err == nil && repository.DeletionTimestamp != nil {
+		return engine.Queue{}, false, nil
+	}
+	if err != nil {
+		return engine.Queue{}, false, err
+	}
+	global, err := r.repositories.Repositories(r.namespace()).Get(r.globalName(key))
+	if err != nil && !apierrors.IsNotFound(err) {
+		return engine.Queue{}, false, err
+	}
+	q := engine.Queue{Key: key, UID: string(repository.UID)}
+	q.Limit, q.Problems = ReadLimit(repository, global)
+	return q, true, nil
+}
+
+// ReadLimit is the limit of a Repository, which inherits from PAC's global one,
+// if there is one, what it does not set itself. PAC's CRD refuses anything below
+// 1, but not every CRD that is installed is of today: the smallest limit that
+// means something is the safest reading of one that means nothing.
+func ReadLimit(repository, global *v1alpha1.Repository) (queue.Limit, []string) {
+	spec := v1alpha1.RepositorySpec{ConcurrencyLimit: repository.Spec.ConcurrencyLimit}
+	if global != nil {
+		spec.Merge(v1alpha1.RepositorySpec{ConcurrencyLimit: global.Spec.ConcurrencyLimit})
+	}
+	switch limit := spec.ConcurrencyLimit; {
+	case limit == nil, *limit == 0:
+		return queue.Unlimited, nil
+	case *limit < 0:
+		return 1, []string{fmt.Sprintf("concurrency_limit is %d, which is no limit that can be kept; runs start one at a time. Set it to 1 or more, or remove it.", *limit)}
+	default:
+		return queue.Limit(*limit), nil
+	}
+}
+
+// globalName is the global Repository that the queue's newest run names in its
+// controller-info annotation (pkg/params/info/controller_info.go). A run that
+// names none does not count: it would lift an inherited limit from all others.
+func (r *Repositories) globalName(key queue.Key) string {
+	runs, err := r.runs.ByIndex(indexQueue, key.String())
+	if err != nil {
+		return defaultGRepo
+	}
+	name := defaultGRepo
+	var newest *tektonv1.PipelineRun
+	for _, obj := range runs {
+		pr := obj.(*tektonv1.PipelineRun)
+		if newest != nil && (pr.CreationTimestamp.Before(&newest.CreationTimestamp) ||
+			pr.CreationTimestamp.Equal(&newest.CreationTimestamp) && pr.Name < newest.Name) {
+			continue
+		}
+		var info struct {
+			GlobalRepository string `json:"gRepo"`
+		}
+		if json.Unmarshal([]byte(pr.Annotations[keys.ControllerInfo]), &info) == nil && info.GlobalRepository != "" {
+			newest, name = pr, info.GlobalRepository
+		}
+	}
+	return name
+}

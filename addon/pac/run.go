@@ -1,0 +1,132 @@
+package pac
+
+import (
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	"k8s.io/utils/lru"
+)
+
+// ReadRun reads a PipelineRun as a run of its queue. Annotations that cannot be
+// read never fail: the run says so in Problems and is handled without them.
+func ReadRun(pr *tektonv1.PipelineRun) queue.Run {
+	a := pr.Annotations
+	r := queue.Run{
+		Name:    pr.Name,
+		UID:     string(pr.UID),
+		Version: pr.ResourceVersion,
+		Phase:   phase(pr),
+		Created: pr.CreationTimestamp.Time,
+		Owed:    owed(a),
+	}
+	problem := func(key string, err error, consequence string) {
+		r.Problems = append(r.Problems, fmt.Sprintf("annotation %s: %v; %s", key, err, consequence))
+	}
+	for _, key := range []string{HeldOrder, keys.ExecutionOrder} {
+		value, present := a[key]
+		if !present {
+			continue
+		}
+		order, err := readOrder(value, pr.Namespace, pr.Name)
+		if err != nil {
+			problem(key, err, "the run is queued by its creation time")
+		}
+		r.Held, r.Order, r.Unordered = true, order, err != nil
+		break
+	}
+	if value, present := a[Attempt]; present {
+		n, err := strconv.Atoi(value)
+		if err == nil && (n < 0 || n > maxAttempt) {
+			err = fmt.Errorf("%d is not between 0 and %d", n, maxAttempt)
+		}
+		if err != nil {
+			problem(Attempt, err, "it counts as 0")
+			n = 0
+		}
+		r.Attempt = n
+	}
+	if value, present := a[NotBefore]; present {
+		t, err := time.Parse(time.RFC3339, value)
+		if err != nil {
+			problem(NotBefore, err, "there is no back-off")
+		}
+		r.NotBefore = t
+	}
+	if value, present := a[Claim]; present {
+		token, err := queue.ParseToken(value)
+		if err != nil {
+			problem(Claim, err, "the run counts as started by somebody else")
+		} else {
+			r.Claim = &token
+		}
+	}
+	return r
+}
+
+// maxAttempt keeps the next attempt representable whatever somebody wrote.
+const maxAttempt = 1 << 30
+
+// phase: a run occupies the limit from the moment it is not Pending until Tekton
+// says it is done, whatever PAC's state annotation says. A run that is cancelled
+// or deleted while it is held never occupies anything, and neither can be undone.
+// The graceful kinds of cancellation are another matter: Tekton starts such a run
+// to have its finally tasks (pkg/reconciler/pipelinerun/resources/pipelinerunstate.go,
+// GetFinalTasks).
+func phase(pr *tektonv1.PipelineRun) queue.Phase {
+	switch {
+	case pr.IsDone():
+		return queue.Done
+	case pr.IsPending() && pr.DeletionTimestamp != nil:
+		return queue.Done
+	case pr.IsPending():
+		return queue.Pending
+	case pr.IsCancelled() && !pr.HasStarted() && pr.Annotations[Claim] == "":
+		return queue.Done
+	default:
+		return queue.Started
+	}
+}
+
+// owed says what PAC wants to do before the run starts
+// (pkg/reconciler/reconciler.go, ReconcileKind).
+func owed(annotations map[string]string) string {
+	if annotations[keys.SecretCreated] == secretIsDue {
+		return "its git secret (" + keys.SecretCreated + ")"
+	}
+	if _, app := annotations[keys.InstallationID]; app {
+		if _, checked := annotations[keys.CheckRunID]; !checked {
+			return "its check run (" + keys.CheckRunID + ")"
+		}
+	}
+	return ""
+}
+
+// parsed remembers orders: all runs of an event carry the same long list, and
+// each is read again at every look at the queue.
+var parsed = struct {
+	sync.Mutex
+	orders *lru.Cache
+}{orders: lru.New(1024)}
+
+func readOrder(value, namespace, name string) (*queue.Order, error) {
+	parsed.Lock()
+	cached, ok := parsed.orders.Get(namespace + "\n" + value)
+	parsed.Unlock()
+	if ok {
+		if order := cached.(*queue.Order); order.Lists(name) {
+			return order, nil
+		}
+	}
+	order, err := queue.ParseOrder(value, namespace, name)
+	if err == nil {
+		parsed.Lock()
+		parsed.orders.Add(namespace+"\n"+value, order)
+		parsed.Unlock()
+	}
+	return order, err
+}

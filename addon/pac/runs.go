@@ -1,0 +1,152 @@
+package pac
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned/typed/pipeline/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+)
+
+// indexQueue finds the runs of a queue in the informer.
+const indexQueue = "pac-lease-queue"
+
+// ownWrites is how long started runs are remembered, for the time that the
+// informer has not seen them yet. It only saves refused writes.
+const ownWrites = 30 * time.Second
+
+// Runs is the [engine.Runs] on PipelineRuns. It is safe for concurrent use.
+type Runs struct {
+	runs     tektonclient.PipelineRunsGetter
+	informer cache.SharedIndexInformer
+	written  cache.MutationCache
+}
+
+var _ engine.Runs = (*Runs)(nil)
+
+// NewRuns reads through the informer, which selects [Selector], trims with
+// [TrimRun] and has not been started yet.
+func NewRuns(runs tektonclient.PipelineRunsGetter, informer cache.SharedIndexInformer) (*Runs, error) {
+	if err := informer.AddIndexers(cache.Indexers{indexQueue: byQueue}); err != nil {
+		return nil, fmt.Errorf("index PipelineRuns by queue: %w", err)
+	}
+	written := cache.NewIntegerResourceVersionMutationCache(klog.Background(), informer.GetStore(), informer.GetIndexer(), ownWrites, false)
+	return &Runs{runs: runs, informer: informer, written: written}, nil
+}
+
+// Keys lists the queues that have runs.
+func (r *Runs) Keys() []queue.Key {
+	var keys []queue.Key
+	seen := map[queue.Key]bool{}
+	for _, obj := range r.informer.GetStore().List() {
+		if key, ok := KeyOf(obj.(*tektonv1.PipelineRun)); ok && !seen[key] {
+			seen[key] = true
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// List implements engine.Runs.
+func (r *Runs) List(ctx context.Context, key queue.Key, fresh bool) ([]queue.Run, error) {
+	if fresh {
+		return r.listFresh(ctx, key)
+	}
+	objects, err := r.written.ByIndex(indexQueue, key.String())
+	if err != nil {
+		return nil, err
+	}
+	runs := make([]queue.Run, 0, len(objects))
+	for _, obj := range objects {
+		runs = append(runs, ReadRun(obj.(*tektonv1.PipelineRun)))
+	}
+	return runs, nil
+}
+
+func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]queue.Run, error) {
+	list, err := r.runs.PipelineRuns(key.Namespace).List(ctx, metav1.ListOptions{LabelSelector: Selector})
+	if err != nil {
+		return nil, err
+	}
+	var runs []queue.Run
+	for i := range list.Items {
+		if k, ok := KeyOf(&list.Items[i]); ok && k == key {
+			runs = append(runs, ReadRun(&list.Items[i]))
+		}
+	}
+	return runs, nil
+}
+
+// Get implements engine.Runs. A 404 that does not come from where PipelineRuns
+// are served, but from a proxy or a server without the CRD, is no proof of absence.
+func (r *Runs) Get(ctx context.Context, key queue.Key, name string) (queue.Run, bool, error) {
+	pr, err := r.runs.PipelineRuns(key.Namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) && !apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse) {
+		return queue.Run{}, false, nil
+	}
+	if err != nil {
+		return queue.Run{}, false, err
+	}
+	if k, _ := KeyOf(pr); k != key {
+		return queue.Run{}, false, nil
+	}
+	return ReadRun(pr), true, nil
+}
+
+// Start implements engine.Runs: one merge patch that clears spec.status and
+// writes the claim token.
+func (r *Runs) Start(ctx context.Context, key queue.Key, run queue.Run, token queue.Token) error {
+	return r.patch(ctx, key, run, map[string]any{Claim: token.String()}, map[string]any{"spec": map[string]any{"status": nil}})
+}
+
+// Fence implements engine.Runs: one merge patch of annotations. The run stays
+// pending, or the patch does not apply: a start would have changed its version.
+func (r *Runs) Fence(ctx context.Context, key queue.Key, run queue.Run, attempt int, notBefore time.Time) error {
+	return r.patch(ctx, key, run, map[string]any{
+		Attempt:   strconv.Itoa(attempt),
+		NotBefore: notBefore.UTC().Format(time.RFC3339),
+	}, map[string]any{})
+}
+
+// patch sends one merge patch. The API server answers 409 when the UID or the
+// resourceVersion in it differs from the object's.
+func (r *Runs) patch(ctx context.Context, key queue.Key, run queue.Run, annotations, patch map[string]any) error {
+	if run.Phase != queue.Pending {
+		return fmt.Errorf("%w: it is %s", engine.ErrStale, run.Phase)
+	}
+	patch["metadata"] = map[string]any{"uid": run.UID, "resourceVersion": run.Version, "annotations": annotations}
+	body, err := json.Marshal(patch)
+	if err != nil {
+		return err
+	}
+	pr, err := r.runs.PipelineRuns(key.Namespace).Patch(ctx, run.Name, types.MergePatchType, body, metav1.PatchOptions{})
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		return fmt.Errorf("%w: %w", engine.ErrStale, err)
+	}
+	if err != nil {
+		return err
+	}
+	if trimmed, err := TrimRun(pr); err == nil {
+		r.written.Mutation(trimmed)
+	}
+	return nil
+}
+
+func byQueue(obj any) ([]string, error) {
+	if pr, ok := obj.(*tektonv1.PipelineRun); ok {
+		if key, ok := KeyOf(pr); ok {
+			return []string{key.String()}, nil
+		}
+	}
+	return nil, nil
+}

@@ -1,0 +1,381 @@
+package queue
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Action is one step of the protocol. Every action is idempotent and carries
+// the observation that justifies it; whoever carries it out makes the observed
+// version a precondition of the write, and takes an error for "unknown".
+type Action interface{ isAction() }
+
+type (
+	// Start clears Pending: one patch of the run with its UID and Version as
+	// preconditions, which also writes the token.
+	Start struct {
+		Run   Run
+		Token Token
+		// Late names what the run was not waited for any longer, if anything.
+		Late Lateness
+	}
+	// Claim makes the slot name the run: one write of the slot with its
+	// Version as precondition (its absence, if it does not exist). The slot is
+	// free, or its holder is done, gone or fenced, or it is long damaged. A pending run is to be
+	// started with the token of the slot so written; a started one is adopted.
+	Claim struct {
+		Run   Run
+		Event Event
+		Slot  Slot
+		Late  Lateness
+	}
+	// Expire fences a claim whose start kept failing: one patch of the run,
+	// conditional like Start, that sets the attempt and the back-off. Only a
+	// later decision, which sees the fence, frees the slot.
+	Expire struct {
+		Run     Run
+		Slot    Slot
+		Attempt int
+		// Backoff is how long, from now, the run is passed over.
+		Backoff time.Duration
+	}
+	// Release empties a slot whose holder is done, gone or fenced and that
+	// nobody waits for.
+	Release struct{ Slot Slot }
+	// Remove deletes a slot that the limit no longer has room for.
+	Remove struct{ Slot Slot }
+)
+
+func (Start) isAction()   {}
+func (Claim) isAction()   {}
+func (Expire) isAction()  {}
+func (Release) isAction() {}
+func (Remove) isAction()  {}
+
+// Lateness says which wait for PAC ended by its grace period instead of by PAC.
+type Lateness string
+
+const (
+	// InTime is the normal case.
+	InTime Lateness = ""
+	// NoOrder: the execution order never came; the run is queued by its
+	// creation time.
+	NoOrder Lateness = "execution order"
+	// NotReady: what PAC owed the run (Run.Owed) never came.
+	NotReady Lateness = "readiness"
+)
+
+// Decision is what to do with a queue now, and when to look again.
+type Decision struct {
+	// Actions in the order in which they are to be carried out.
+	Actions []Action
+	// Next is when time alone changes the decision; zero when it never does.
+	Next time.Time
+	// Summary counts, for logs, metrics and people.
+	Summary Summary
+}
+
+// Summary is the state of a queue in numbers.
+type Summary struct {
+	Started, Claimed, Waiting, Damaged int
+}
+
+// NeedsFresh says that the decision rests on what no version in a request can
+// prove, that a slot does not exist or what a damaged one named: it has to be
+// made again on a fresh snapshot.
+func (d Decision) NeedsFresh(s Snapshot) bool {
+	return !s.Fresh && slices.ContainsFunc(d.Actions, func(a Action) bool {
+		switch a := a.(type) {
+		case Claim:
+			return a.Slot.Version == "" || a.Slot.Damaged != ""
+		case Release:
+			return a.Slot.Damaged != ""
+		}
+		return false
+	})
+}
+
+// Decide is the protocol: what brings this queue forward now.
+func Decide(s Snapshot, now time.Time, p Policy) Decision {
+	d := &decider{now: now, policy: p, line: line(s.Runs, s.Slots)}
+	if s.Limit == Unlimited {
+		d.lift(s.Slots)
+		return d.decision
+	}
+	d.limit = int(s.Limit)
+	d.sort(s.Slots)
+	d.startClaimed()
+	d.adopt()
+	d.claim()
+	d.tidy()
+	return d.decision
+}
+
+// decider is one decision in the making.
+type decider struct {
+	now      time.Time
+	policy   Policy
+	limit    int
+	line     []place
+	slots    map[int]Slot
+	spare    []Slot // may be given away: free, or the holder is done, gone or fenced
+	claims   []claimed
+	holding  map[string]bool // UIDs of runs that a slot rightly names
+	started  int             // not done, with a slot or without
+	decision Decision
+}
+
+type claimed struct {
+	rank int // in the line
+	run  Run
+	slot Slot
+}
+
+// lift lets go of everything: a Repository without a limit has no queue.
+func (d *decider) lift(slots []Slot) {
+	for _, p := range d.line {
+		switch p.run.Phase {
+		case Started:
+			d.decision.Summary.Started++
+		case Pending:
+			if !p.run.Held {
+				continue // somebody else's: PAC holds nothing here
+			}
+			if late, ok := d.eligible(p); ok {
+				d.do(Start{Run: p.run, Token: Token{Slot: NoSlot, Attempt: p.run.Attempt}, Late: late})
+			} else {
+				d.decision.Summary.Waiting++
+			}
+		}
+	}
+	for _, s := range byIndex(slots) {
+		d.do(Remove{Slot: s})
+	}
+}
+
+// sort finds out what each slot and each run is to the queue.
+func (d *decider) sort(slots []Slot) {
+	d.slots = make(map[int]Slot, len(slots))
+	keeps := map[string]Slot{} // by run UID
+	for _, s := range byIndex(slots) {
+		d.slots[s.Index] = s
+		if s.Holder == nil {
+			continue
+		}
+		if other, ok := keeps[s.Holder.UID]; !ok || s.Holder.Attempt > other.Holder.Attempt {
+			keeps[s.Holder.UID] = s
+		}
+	}
+	d.holding = map[string]bool{}
+	ranks := make(map[string]int, len(d.line))
+	for rank, p := range d.line {
+		ranks[p.run.UID] = rank
+		if p.run.Phase == Started {
+			d.started++
+		}
+	}
+	for _, s := range byIndex(slots) {
+		if s.Damaged != "" {
+			d.sortDamaged(s)
+			continue
+		}
+		if s.Holder == nil {
+			d.spare = append(d.spare, s)
+			continue
+		}
+		rank, known := ranks[s.Holder.UID]
+		if !known {
+			d.spare = append(d.spare, s)
+			continue
+		}
+		switch run := d.line[rank].run; {
+		case run.Phase == Done,
+			// Two slots name one run if somebody claimed it who did not see the
+			// first claim. All observers keep the same one, however far along
+			// they see the run: if each kept another, both would be given away.
+			keeps[run.UID].Index != s.Index,
+			run.Phase == Pending && run.Attempt > s.Holder.Attempt:
+			d.spare = append(d.spare, s)
+		case run.Phase == Pending:
+			d.holding[run.UID] = true
+			d.claims = append(d.claims, claimed{rank, run, s})
+		default:
+			d.holding[run.UID] = true
+		}
+	}
+}
+
+// sortDamaged fails closed, but not for ever: whatever claim the slot held
+// before somebody broke it is over, or visible as a started run, after one
+// claim TTL. Then it is written anew.
+func (d *decider) sortDamaged(s Slot) {
+	repair := s.HeldSince.Add(d.policy.ClaimTTL)
+	if d.now.Before(repair) {
+		d.decision.Summary.Damaged++
+		d.wake(repair)
+		return
+	}
+	d.spare = append(d.spare, s)
+}
+
+// startClaimed rolls claims forward, whoever made them, as far as the limit
+// reaches: it may have been lowered since.
+func (d *decider) startClaimed() {
+	slices.SortFunc(d.claims, func(a, b claimed) int { return cmp.Compare(a.rank, b.rank) })
+	room := d.limit - d.started - d.decision.Summary.Damaged
+	for _, c := range d.claims {
+		d.decision.Summary.Claimed++
+		expiry := c.slot.HeldSince.Add(d.policy.ClaimTTL)
+		switch {
+		case c.run.Attempt < c.slot.Holder.Attempt:
+			// Somebody lowered the attempt by hand: the token can never match.
+			d.expire(c)
+		case room <= 0:
+			// Waits with its slot until what runs above the limit has drained.
+		case !d.now.Before(expiry):
+			room--
+			d.expire(c)
+		default:
+			room--
+			d.wake(expiry)
+			d.do(Start{Run: c.run, Token: Token{Slot: c.slot.Index, Transition: c.slot.Transition, Attempt: c.run.Attempt}})
+		}
+	}
+}
+
+func (d *decider) expire(c claimed) {
+	attempt := max(c.run.Attempt, c.slot.Holder.Attempt) + 1
+	d.do(Expire{Run: c.run, Slot: c.slot, Attempt: attempt, Backoff: d.policy.Backoff(attempt)})
+}
+
+// adopt gives slots to runs that were started without one.
+func (d *decider) adopt() {
+	for _, p := range d.line {
+		if p.run.Phase != Started || d.holding[p.run.UID] {
+			continue
+		}
+		s, ok := d.takeSlot()
+		if !ok {
+			return // they count against the limit all the same
+		}
+		d.do(Claim{Run: p.run, Event: p.event, Slot: s})
+	}
+}
+
+// claim gives the room that is left to the first in line.
+func (d *decider) claim() {
+	room := d.limit - d.started - len(d.claims) - d.decision.Summary.Damaged
+	preparing := map[string]bool{} // events
+	for _, p := range d.line {
+		switch {
+		case p.run.Phase == Started:
+			d.decision.Summary.Started++
+			continue
+		case p.run.Phase == Done, d.holding[p.run.UID]:
+			continue
+		}
+		late, ok := d.eligible(p)
+		if !ok && d.inPreparation(p) {
+			preparing[p.event.ID] = true
+		}
+		if !ok || room <= 0 || preparing[p.event.ID] {
+			d.decision.Summary.Waiting++
+			continue
+		}
+		s, ok := d.takeSlot()
+		if !ok {
+			d.decision.Summary.Waiting++
+			room = 0
+			continue
+		}
+		room--
+		d.decision.Summary.Claimed++
+		d.do(Claim{Run: p.run, Event: p.event, Slot: s, Late: late})
+	}
+}
+
+// inPreparation says that PAC is about to finish with a run that stands in
+// order. That is a matter of moments and bounded by a grace period, so those
+// behind it of the same event wait: PAC prepares the runs of an event in any
+// order. Other events do not: they are not to suffer when PAC fails for one.
+func (d *decider) inPreparation(p place) bool {
+	return p.ordered && p.run.Owed != "" && !d.now.Before(p.run.NotBefore)
+}
+
+// takeSlot picks a slot to give away. One that still names a former holder goes
+// first: handing it over saves the write that would release it.
+func (d *decider) takeSlot() (Slot, bool) {
+	best := -1
+	for i, s := range d.spare {
+		if s.Index >= d.limit {
+			continue
+		}
+		if best < 0 || (d.spare[best].Holder == nil && s.Holder != nil) {
+			best = i
+		}
+	}
+	if best >= 0 {
+		s := d.spare[best]
+		d.spare = slices.Delete(d.spare, best, best+1)
+		return s, true
+	}
+	// Slots come into being when they are first needed, lowest first, so that a
+	// limit of a million costs nothing.
+	for i := 0; i < d.limit; i++ {
+		if _, exists := d.slots[i]; !exists {
+			d.slots[i] = Slot{Index: i}
+			return d.slots[i], true
+		}
+	}
+	return Slot{}, false
+}
+
+// tidy returns what nobody took.
+func (d *decider) tidy() {
+	for _, s := range d.spare {
+		switch {
+		case s.Index >= d.limit:
+			d.do(Remove{Slot: s})
+		case s.Holder != nil, s.Damaged != "":
+			d.do(Release{Slot: s})
+		}
+	}
+}
+
+// eligible says whether a waiting run may have a slot now, and if not, wakes
+// the queue when time changes that.
+func (d *decider) eligible(p place) (Lateness, bool) {
+	late := InTime
+	for _, wait := range []struct {
+		open  bool
+		until time.Time
+		late  Lateness
+	}{
+		{!p.run.NotBefore.IsZero(), p.run.NotBefore, InTime},
+		{!p.ordered && !p.run.Unordered, p.run.Created.Add(d.policy.OrderGrace), NoOrder},
+		{p.run.Owed != "", p.run.Created.Add(d.policy.ReadyGrace), NotReady},
+	} {
+		if !wait.open {
+			continue
+		}
+		if d.now.Before(wait.until) {
+			d.wake(wait.until)
+			return InTime, false
+		}
+		late = cmp.Or(late, wait.late)
+	}
+	return late, true
+}
+
+func (d *decider) do(a Action) { d.decision.Actions = append(d.decision.Actions, a) }
+
+func (d *decider) wake(t time.Time) {
+	if d.decision.Next.IsZero() || t.Before(d.decision.Next) {
+		d.decision.Next = t
+	}
+}
+
+func byIndex(slots []Slot) []Slot {
+	return slices.SortedFunc(slices.Values(slots), func(a, b Slot) int { return cmp.Compare(a.Index, b.Index) })
+}

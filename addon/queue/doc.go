@@ -1,0 +1,25 @@
+// Package queue is the vocabulary and the rules of pac-lease-queue: who waits,
+// who is next, and which slot goes to whom.
+//
+// A queue is one Repository with a limit N. A slot is one unit of that limit.
+// A run is a PipelineRun: pending (held), claimed (a slot names it, it is still
+// pending), started, done. [Decide] maps one snapshot of a queue to the actions
+// that bring it forward; it has no clock, no client and no logger, so the same
+// function serves the controller, the recovery loop, the simulation and the
+// command line.
+//
+// Guaranteed, provided that every action is carried out as its documentation
+// says (its observed version is a precondition of the write):
+//
+//   - Limit: a slot is given away only if its holder is done, gone or fenced,
+//     so at most N runs that were started through slots are started and not done.
+//   - Order: slots are given in queue order to whoever is eligible.
+//   - Level-triggered: the actions follow from the snapshot alone. Any observer
+//     with an empty memory derives the same next step, and repeating a step is
+//     harmless.
+//
+// Not guaranteed here: that the snapshot is fresh. A stale one costs a refused
+// write, never the limit, with one exception that callers must close: a slot
+// that does not exist has no version to refuse by, so a claim on it needs a
+// snapshot read past every cache ([Decision.NeedsFresh]).
+package queue

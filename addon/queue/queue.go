@@ -1,0 +1,167 @@
+package queue
+
+import (
+	"fmt"
+	"time"
+)
+
+// Key names a queue: one Repository.
+type Key struct {
+	Namespace  string
+	Repository string
+}
+
+// String renders the key as namespace/repository.
+func (k Key) String() string { return k.Namespace + "/" + k.Repository }
+
+// Limit is how many runs of a queue may be started and not done at a time.
+// Zero is no limit: PAC's own reading of an absent concurrency_limit.
+type Limit int
+
+// Unlimited is the limit of a Repository that has none.
+const Unlimited Limit = 0
+
+// Phase is where a run stands.
+type Phase int
+
+const (
+	// Pending runs are held: Tekton does nothing with them.
+	Pending Phase = iota
+	// Started runs occupy a slot's worth of the limit until they are done,
+	// whether or not a slot names them.
+	Started
+	// Done runs are over, or were cancelled before they ever started. Done is
+	// final, so a cached observation of it can be trusted.
+	Done
+)
+
+func (p Phase) String() string {
+	return [...]string{"pending", "started", "done"}[p]
+}
+
+// Run is what a decision needs to know of one PipelineRun.
+type Run struct {
+	Name string
+	UID  string
+	// Version is the resourceVersion at which all of this was observed.
+	Version string
+	Phase   Phase
+	Created time.Time
+	// Order is the execution order of the run's event; nil as long as PAC has
+	// not written it, and when what was written cannot be used (Unordered).
+	Order *Order
+	// Unordered says that an order arrived but is malformed: the run is queued
+	// by its creation time instead, without waiting any longer.
+	Unordered bool
+	// Held says that PAC queued the run for a limit: it carries an order,
+	// usable or not. Without a limit only held runs are this product's to start.
+	Held bool
+	// Owed names what PAC has still to do before the run can start, e.g. create
+	// its secret; empty when nothing is owed.
+	Owed string
+	// Attempt is the fencing number of the protocol: only Expire raises it.
+	Attempt int
+	// NotBefore is the end of the run's back-off; zero when it has none.
+	NotBefore time.Time
+	// Claim is the token the run was started with; nil when this product did
+	// not start it.
+	Claim *Token
+	// Problems are for people: annotations that could not be read, and what is
+	// done without them. Decisions do not depend on them.
+	Problems []string
+}
+
+// Holder is the run that a slot names.
+type Holder struct {
+	Name string
+	UID  string
+	// Attempt is the run's attempt at the time of the claim.
+	Attempt int
+	// Event is the run's place among events. The slot remembers it because the
+	// event's first run, which it derives from, may be gone before the last.
+	Event Event
+}
+
+// Slot is one unit of a queue's limit as a store has it.
+type Slot struct {
+	Index int
+	// Version is the store's version of the slot; empty when it does not exist.
+	Version string
+	// Holder is nil when the slot is free.
+	Holder *Holder
+	// Transition counts the changes of holder.
+	Transition int
+	// HeldSince is when the observer, by its own clock, first saw this holder.
+	// Time stamps written by others are not compared with a local clock.
+	HeldSince time.Time
+	// Damaged says why the slot cannot be read. Such a slot counts as occupied.
+	Damaged string
+}
+
+// Token is the proof with which a run is started: this slot, at this change of
+// holder, for this attempt of the run.
+type Token struct {
+	Slot       int
+	Transition int
+	Attempt    int
+}
+
+// NoSlot is the slot of a token for a run that needed none: its Repository had
+// no limit.
+const NoSlot = -1
+
+// String renders the token as slot/transition/attempt.
+func (t Token) String() string {
+	return fmt.Sprintf("%d/%d/%d", t.Slot, t.Transition, t.Attempt)
+}
+
+// ParseToken reads what String wrote.
+func ParseToken(s string) (Token, error) {
+	var t Token
+	if _, err := fmt.Sscanf(s, "%d/%d/%d", &t.Slot, &t.Transition, &t.Attempt); err != nil || t.String() != s {
+		return Token{}, fmt.Errorf("claim token %q is not slot/transition/attempt, e.g. 0/12/0", s)
+	}
+	if t.Slot < NoSlot || t.Transition < 0 || t.Attempt < 0 {
+		return Token{}, fmt.Errorf("claim token %q has a negative part", s)
+	}
+	return t, nil
+}
+
+// Snapshot is one look at a queue.
+type Snapshot struct {
+	Key   Key
+	Limit Limit
+	// Runs of the queue. A run that is not here is gone: the observer has
+	// confirmed that for every run that a slot names.
+	Runs []Run
+	// Slots that exist, in any order.
+	Slots []Slot
+	// Fresh says that runs and slots were read past every cache.
+	Fresh bool
+}
+
+// Policy holds the durations that decisions depend on.
+type Policy struct {
+	// ClaimTTL is how long starting a claimed run may keep failing before its
+	// slot goes to the next.
+	ClaimTTL time.Duration
+	// OrderGrace is how long after its creation a run waits for PAC to write
+	// its execution order.
+	OrderGrace time.Duration
+	// ReadyGrace is how long after its creation a run waits for what PAC owes it.
+	ReadyGrace time.Duration
+	// BackoffBase and BackoffMax bound the pause after an expired claim; it
+	// doubles with every attempt.
+	BackoffBase time.Duration
+	BackoffMax  time.Duration
+}
+
+// Backoff is the pause after the given number of failed attempts, which counts
+// from 1.
+func (p Policy) Backoff(attempts int) time.Duration {
+	d := p.BackoffBase
+	for i := 1; i < attempts && 0 < d && d < p.BackoffMax; i++ {
+		d *= 2
+	}
+	return min(d, p.BackoffMax)
+}

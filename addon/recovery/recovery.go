@@ -1,0 +1,149 @@
+// Package recovery finds queues that nobody brings forward.
+//
+// Every replica runs the loop, whoever leads. It needs two signals before it
+// speaks up: the caches say that something is to be done for a queue, and the
+// same step has been due, by this replica's own clock, for longer than a live
+// leader would need. What is done then is decided anew by the engine; a mistaken
+// alarm costs refused writes.
+//
+// Guaranteed: a step that is visibly due and stays undone is reported within
+// TakeoverAfter plus one Interval. Not guaranteed: that only one replica reports it.
+package recovery
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+)
+
+// Config holds what a Loop works with; all of it is required.
+type Config struct {
+	// Keys lists the queues that exist as far as the caches know.
+	Keys func() []queue.Key
+	// Due lists the steps a queue is waiting for, judged from the caches.
+	Due func(context.Context, queue.Key) ([]queue.Action, error)
+	// Wake has the queue reconciled soon, by this replica.
+	Wake func(queue.Key)
+	// Timing is asked at every round, so that it can change at run time.
+	Timing func() Timing
+	Clock  clock.Clock
+}
+
+// Timing is how patient the loop is.
+type Timing struct {
+	// Interval is the pause between rounds.
+	Interval time.Duration
+	// TakeoverAfter is how long a step may be due before this replica takes it.
+	TakeoverAfter time.Duration
+}
+
+// actingFor, in TakeoverAfters, is how long after its last alarm for a queue a
+// replica keeps acting on it at once: when the leader died, the steps that
+// follow must not each wait their time again.
+const actingFor = 10
+
+// Loop is the background loop of one replica. It is safe for concurrent use.
+type Loop struct {
+	Config
+	mu     sync.Mutex
+	due    map[queue.Key]map[string]time.Time // step → when it was first seen due
+	acting map[queue.Key]time.Time            // queue → until when this replica acts on it
+}
+
+// New returns a loop that has not been started.
+func New(c Config) *Loop {
+	return &Loop{Config: c, due: map[queue.Key]map[string]time.Time{}, acting: map[queue.Key]time.Time{}}
+}
+
+// Run goes round until the context ends. Start it once the caches are filled.
+func (l *Loop) Run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.Clock.After(l.Timing().Interval):
+			l.Round(ctx)
+		}
+	}
+}
+
+// Round looks at every queue once.
+func (l *Loop) Round(ctx context.Context) {
+	now, timing := l.Clock.Now(), l.Timing()
+	due := map[queue.Key]map[string]time.Time{}
+	for _, key := range l.Keys() {
+		actions, err := l.Due(ctx, key)
+		if err != nil {
+			klog.FromContext(ctx).Error(err, "recovery cannot look at a queue", "queue", key.String())
+			continue
+		}
+		if len(actions) == 0 {
+			continue
+		}
+		steps := make(map[string]time.Time, len(actions))
+		overdue := ""
+		for _, a := range actions {
+			step := fingerprint(a)
+			since, again := l.due[key][step]
+			if !again {
+				since = now
+			}
+			steps[step] = since
+			if now.Sub(since) >= timing.TakeoverAfter {
+				overdue = step
+			}
+		}
+		due[key] = steps
+		if overdue != "" {
+			l.takeOver(ctx, key, overdue, now.Add(actingFor*timing.TakeoverAfter))
+		}
+	}
+	l.due = due
+}
+
+func (l *Loop) takeOver(ctx context.Context, key queue.Key, step string, until time.Time) {
+	l.mu.Lock()
+	_, already := l.acting[key]
+	l.acting[key] = until
+	l.mu.Unlock()
+	if !already {
+		klog.FromContext(ctx).Info("recovery takes over a queue", "queue", key.String(), "overdue", step)
+	}
+	l.Wake(key)
+}
+
+// Acting says whether this replica has taken the queue over.
+func (l *Loop) Acting(key queue.Key) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	until, ok := l.acting[key]
+	if ok && !l.Clock.Now().Before(until) {
+		delete(l.acting, key)
+		return false
+	}
+	return ok
+}
+
+// fingerprint names a step such that it stays the same while nobody takes it.
+// The run's version is left out: others write to a run without helping it.
+func fingerprint(a queue.Action) string {
+	switch a := a.(type) {
+	case queue.Claim:
+		return fmt.Sprintf("claim slot %d at %q for %s", a.Slot.Index, a.Slot.Version, a.Run.UID)
+	case queue.Start:
+		return fmt.Sprintf("start %s by %s", a.Run.UID, a.Token)
+	case queue.Expire:
+		return fmt.Sprintf("expire %s in slot %d", a.Run.UID, a.Slot.Index)
+	case queue.Release:
+		return fmt.Sprintf("release slot %d at %q", a.Slot.Index, a.Slot.Version)
+	case queue.Remove:
+		return fmt.Sprintf("remove slot %d at %q", a.Slot.Index, a.Slot.Version)
+	default:
+		return fmt.Sprintf("%T", a)
+	}
+}

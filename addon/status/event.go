@@ -1,0 +1,95 @@
+package status
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+)
+
+// Event is one message on one object.
+type Event struct {
+	Kind    Kind
+	Key     queue.Key
+	Name    string
+	UID     string
+	Warning bool
+	Reason  Reason
+	Message string
+}
+
+// Kind is the kind of object an event is about.
+type Kind string
+
+// The kinds of objects that events are about.
+const (
+	PipelineRun Kind = "PipelineRun"
+	Repository  Kind = "Repository"
+)
+
+// Reason is the machine-readable cause of an event.
+type Reason string
+
+// Reasons of events. Those of Warnings say so in their name.
+const (
+	ReasonAdopted       Reason = "Adopted"
+	ReasonNotWaitedFor  Reason = "NotWaitedFor"
+	ReasonClaimExpired  Reason = "ClaimExpired"
+	ReasonBadAnnotation Reason = "BadAnnotation"
+	ReasonBadRepository Reason = "BadRepository"
+	ReasonBadSlot       Reason = "BadSlot"
+	ReasonNoRepository  Reason = "RepositoryNotFound"
+)
+
+// Adopted: the run was started without a slot and has one now.
+func Adopted(key queue.Key, c queue.Claim) Event {
+	return onRun(key, c.Run, ReasonAdopted, "Was running without a slot; now holds slot %d of Repository %s.", c.Slot.Index, key.Repository)
+}
+
+// NotWaitedFor: PAC did not do its part in time, and the run is started without.
+func NotWaitedFor(key queue.Key, r queue.Run, late queue.Lateness) Event {
+	if late == queue.NoOrder {
+		return onRun(key, r, ReasonNotWaitedFor, "Pipelines-as-Code wrote no execution order; started in the order of creation instead.")
+	}
+	return onRun(key, r, ReasonNotWaitedFor, "Pipelines-as-Code still owes %s; started without waiting any longer.", r.Owed)
+}
+
+// ClaimExpired: the run had a slot but could not be started.
+func ClaimExpired(key queue.Key, x queue.Expire) Event {
+	e := onRun(key, x.Run, ReasonClaimExpired, "Could not be started in slot %d (attempt %d); the slot goes to the next run, this one is tried again in %s. "+
+		"Something refuses the update of the run: look at the admission policies and webhooks for PipelineRuns.", x.Slot.Index, x.Attempt, x.Backoff.Round(time.Second))
+	e.Warning = true
+	return e
+}
+
+// BadAnnotation: an annotation of the run cannot be read.
+func BadAnnotation(key queue.Key, r queue.Run, problem string) Event {
+	e := onRun(key, r, ReasonBadAnnotation, "%s.", problem)
+	e.Warning = true
+	return e
+}
+
+// RepositoryMissing: the run waits in the queue of a Repository that is not there.
+func RepositoryMissing(key queue.Key, r queue.Run) Event {
+	e := onRun(key, r, ReasonNoRepository, "Waits for a slot of Repository %s, which does not exist in namespace %s. "+
+		"Create the Repository, or cancel or delete this run.", key.Repository, key.Namespace)
+	e.Warning = true
+	return e
+}
+
+// BadRepository: a setting of the Repository cannot be used.
+func BadRepository(key queue.Key, uid, problem string) Event {
+	return Event{Kind: Repository, Key: key, Name: key.Repository, UID: uid, Warning: true, Reason: ReasonBadRepository, Message: problem}
+}
+
+// DamagedSlot: a slot cannot be read.
+func DamagedSlot(key queue.Key, uid string, s queue.Slot) Event {
+	return Event{
+		Kind: Repository, Key: key, Name: key.Repository, UID: uid, Warning: true, Reason: ReasonBadSlot,
+		Message: fmt.Sprintf("Slot %d cannot be read and counts as taken for now: %s. It will be written anew; nothing needs to be done, but somebody edited it.", s.Index, s.Damaged),
+	}
+}
+
+func onRun(key queue.Key, r queue.Run, reason Reason, format string, args ...any) Event {
+	return Event{Kind: PipelineRun, Key: key, Name: r.Name, UID: r.UID, Reason: reason, Message: fmt.Sprintf(format, args...)}
+}

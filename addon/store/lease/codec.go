@@ -1,0 +1,184 @@
+package lease
+
+import (
+	"fmt"
+	"hash/fnv"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/utils/ptr"
+)
+
+// Selector selects the Leases of this product.
+const Selector = labelManagedBy + "=" + manager
+
+const (
+	manager        = "pac-lease-queue"
+	labelManagedBy = "app.kubernetes.io/managed-by"
+
+	// As labels, for people and selectors; as annotations, exact.
+	keyRepository = "pac-lease-queue.dev/repository"
+	keySlot       = "pac-lease-queue.dev/slot"
+
+	keyRunUID  = "pac-lease-queue.dev/run-uid"
+	keyAttempt = "pac-lease-queue.dev/attempt"
+	keyEvent   = "pac-lease-queue.dev/event"
+
+	infix = ".slot-"
+
+	// attemptBits keeps an attempt that somebody wrote far enough below what a
+	// run may carry: a fence has to exceed it.
+	attemptBits = 29
+)
+
+// Name is the name of a slot's Lease, e.g. "shop.slot-0".
+func Name(repository string, index int) string {
+	suffix := infix + strconv.Itoa(index)
+	if excess := len(repository) + len(suffix) - validation.DNS1123SubdomainMaxLength; excess > 0 {
+		repository = shorten(repository, len(repository)-excess)
+	}
+	return repository + suffix
+}
+
+// shorten cuts a name to at most n characters, with a hash to keep it unique.
+func shorten(name string, n int) string {
+	h := fnv.New32a()
+	h.Write([]byte(name))
+	sum := fmt.Sprintf("-%08x", h.Sum32())
+	return strings.TrimRight(name[:n-len(sum)], "-._") + sum
+}
+
+func labelValue(repository string) string {
+	if len(validation.IsValidLabelValue(repository)) == 0 {
+		return repository
+	}
+	return shorten(repository, validation.LabelValueMaxLength)
+}
+
+// Decode reads a Lease as the slot of a queue; it reports false for one that is
+// not a slot.
+func Decode(l *coordinationv1.Lease) (queue.Key, queue.Slot, bool) {
+	key, ok := keyOf(l)
+	if !ok {
+		return queue.Key{}, queue.Slot{}, false
+	}
+	return key, decode(l), true
+}
+
+// keyOf says which queue a Lease of ours belongs to. One that is labelled like
+// ours but not named like a slot is somebody's copy.
+func keyOf(l *coordinationv1.Lease) (queue.Key, bool) {
+	repository := l.Annotations[keyRepository]
+	_, named := indexOf(l)
+	return queue.Key{Namespace: l.Namespace, Repository: repository}, repository != "" && named && l.Labels[labelManagedBy] == manager
+}
+
+// indexOf is the slot that the name of a Lease stands for.
+func indexOf(l *coordinationv1.Lease) (int, bool) {
+	index, err := strconv.Atoi(l.Name[strings.LastIndex(l.Name, "-")+1:])
+	return index, err == nil && index >= 0 && Name(l.Annotations[keyRepository], index) == l.Name
+}
+
+// version is what a write proves its observation by. The UID belongs to it: an
+// update of a Lease that does not exist creates it, whatever resourceVersion it
+// carries, unless it carries a UID as well (AllowCreateOnUpdate in
+// pkg/registry/coordination/lease/strategy.go of Kubernetes).
+func version(l *coordinationv1.Lease) string { return l.ResourceVersion + "/" + string(l.UID) }
+
+// readVersion reads what version wrote; both are empty for a slot that does not
+// exist.
+func readVersion(s string) (resourceVersion string, uid types.UID) {
+	resourceVersion, id, _ := strings.Cut(s, "/")
+	return resourceVersion, types.UID(id)
+}
+
+// nextTransition counts on, from the beginning again where a Lease cannot.
+func nextTransition(n int) int { return (n + 1) & math.MaxInt32 }
+
+// encode writes a slot as its whole Lease; holder may be nil.
+func encode(q engine.Queue, slot queue.Slot, holder *queue.Holder, transition int, now time.Time, ttl time.Duration) *coordinationv1.Lease {
+	resourceVersion, uid := readVersion(slot.Version)
+	l := &coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:            Name(q.Key.Repository, slot.Index),
+			Namespace:       q.Key.Namespace,
+			ResourceVersion: resourceVersion,
+			UID:             uid,
+			Labels: map[string]string{
+				labelManagedBy: manager,
+				keyRepository:  labelValue(q.Key.Repository),
+				keySlot:        strconv.Itoa(slot.Index),
+			},
+			Annotations: map[string]string{keyRepository: q.Key.Repository},
+			OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: "pipelinesascode.tekton.dev/v1alpha1",
+				Kind:       "Repository",
+				Name:       q.Key.Repository,
+				UID:        types.UID(q.UID),
+			}},
+		},
+		Spec: coordinationv1.LeaseSpec{
+			LeaseDurationSeconds: ptr.To(int32(max(1, ttl/time.Second))),
+			LeaseTransitions:     ptr.To(int32(transition)),
+		},
+	}
+	if holder != nil {
+		l.Spec.HolderIdentity = &holder.Name
+		l.Spec.AcquireTime = &metav1.MicroTime{Time: now}
+		l.Annotations[keyRunUID] = holder.UID
+		l.Annotations[keyAttempt] = strconv.Itoa(holder.Attempt)
+		l.Annotations[keyEvent] = encodeEvent(holder.Event)
+	}
+	return l
+}
+
+// decode reads a Lease that keyOf accepts. It never fails: a Lease that somebody
+// broke is a damaged slot.
+func decode(l *coordinationv1.Lease) queue.Slot {
+	s := queue.Slot{Version: version(l), Transition: int(ptr.Deref(l.Spec.LeaseTransitions, 0))}
+	s.Index, _ = indexOf(l)
+	name := ptr.Deref(l.Spec.HolderIdentity, "")
+	if name == "" {
+		return s
+	}
+	holder := queue.Holder{Name: name, UID: l.Annotations[keyRunUID]}
+	if holder.UID == "" {
+		s.Damaged = fmt.Sprintf("Lease %s names %s without its UID (annotation %s)", l.Name, name, keyRunUID)
+		return s
+	}
+	if len(validation.IsDNS1123Subdomain(name)) > 0 {
+		s.Damaged = fmt.Sprintf("Lease %s names %q, which is no name of a PipelineRun", l.Name, name)
+		return s
+	}
+	attempt, err := strconv.ParseUint(l.Annotations[keyAttempt], 10, attemptBits)
+	if err != nil {
+		s.Damaged = fmt.Sprintf("Lease %s has annotation %s=%q, not a number from 0 up", l.Name, keyAttempt, l.Annotations[keyAttempt])
+		return s
+	}
+	holder.Attempt = int(attempt)
+	// An event that cannot be read costs a hint for the order, not the slot.
+	holder.Event, _ = decodeEvent(l.Annotations[keyEvent])
+	s.Holder = &holder
+	return s
+}
+
+func encodeEvent(e queue.Event) string {
+	return e.ID + " " + e.Created.UTC().Format(time.RFC3339)
+}
+
+func decodeEvent(s string) (queue.Event, error) {
+	id, created, _ := strings.Cut(s, " ")
+	t, err := time.Parse(time.RFC3339, created)
+	if err != nil {
+		return queue.Event{}, fmt.Errorf("event %q: %w", s, err)
+	}
+	return queue.Event{ID: id, Created: t}, nil
+}

@@ -1,0 +1,190 @@
+package lease
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+)
+
+// indexQueue finds the Leases of a queue in the informer.
+const indexQueue = "pac-lease-queue"
+
+// ownWrites is how long the store remembers what it wrote, for the time that the
+// informer has not seen it yet. It only saves refused writes.
+const ownWrites = 30 * time.Second
+
+// Store is the [engine.Store] on Leases. It is safe for concurrent use.
+type Store struct {
+	leases   coordinationclient.LeasesGetter
+	informer cache.SharedIndexInformer
+	written  cache.MutationCache
+	clock    clock.PassiveClock
+	ttl      func() time.Duration
+}
+
+var _ engine.Store = (*Store)(nil)
+
+// New returns a store that reads through the informer, which selects [Selector]
+// and has not been started yet. ttl is what a claim's leaseDurationSeconds says.
+func New(leases coordinationclient.LeasesGetter, informer cache.SharedIndexInformer, c clock.PassiveClock, ttl func() time.Duration) (*Store, error) {
+	if err := informer.AddIndexers(cache.Indexers{indexQueue: byQueue}); err != nil {
+		return nil, fmt.Errorf("index Leases by queue: %w", err)
+	}
+	written := cache.NewIntegerResourceVersionMutationCache(klog.Background(), informer.GetStore(), informer.GetIndexer(), ownWrites, false)
+	return &Store{leases: leases, informer: informer, written: written, clock: c, ttl: ttl}, nil
+}
+
+// KeyOf says which queue an object from the informer belongs to.
+func KeyOf(obj any) (queue.Key, bool) {
+	if tombstone, gone := obj.(cache.DeletedFinalStateUnknown); gone {
+		obj = tombstone.Obj
+	}
+	l, ok := obj.(*coordinationv1.Lease)
+	if !ok {
+		return queue.Key{}, false
+	}
+	return keyOf(l)
+}
+
+// Keys lists the queues that have slots.
+func (s *Store) Keys() []queue.Key {
+	var keys []queue.Key
+	seen := map[queue.Key]bool{}
+	for _, obj := range s.informer.GetStore().List() {
+		if key, ok := KeyOf(obj); ok && !seen[key] {
+			seen[key] = true
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// List implements engine.Store.
+func (s *Store) List(ctx context.Context, key queue.Key, fresh bool) ([]queue.Slot, error) {
+	var slots []queue.Slot
+	if fresh {
+		list, err := s.leases.Leases(key.Namespace).List(ctx, metav1.ListOptions{LabelSelector: Selector})
+		if err != nil {
+			return nil, err
+		}
+		for i := range list.Items {
+			if k, ok := keyOf(&list.Items[i]); ok && k == key {
+				slots = append(slots, decode(&list.Items[i]))
+			}
+		}
+		return slots, nil
+	}
+	objects, err := s.written.ByIndex(indexQueue, key.String())
+	if err != nil {
+		return nil, err
+	}
+	for _, obj := range objects {
+		slots = append(slots, decode(obj.(*coordinationv1.Lease)))
+	}
+	return slots, nil
+}
+
+// Claim implements engine.Store.
+func (s *Store) Claim(ctx context.Context, q engine.Queue, slot queue.Slot, holder queue.Holder) (queue.Slot, error) {
+	l := encode(q, slot, &holder, nextTransition(slot.Transition), s.clock.Now(), s.ttl())
+	written, err := s.write(ctx, q, l)
+	if err != nil {
+		return queue.Slot{}, err
+	}
+	return decode(written), nil
+}
+
+// Release implements engine.Store.
+func (s *Store) Release(ctx context.Context, q engine.Queue, slot queue.Slot) error {
+	_, err := s.write(ctx, q, encode(q, slot, nil, slot.Transition, s.clock.Now(), s.ttl()))
+	return err
+}
+
+// Remove implements engine.Store.
+func (s *Store) Remove(ctx context.Context, q engine.Queue, slot queue.Slot) error {
+	resourceVersion, uid := readVersion(slot.Version)
+	err := s.leases.Leases(q.Key.Namespace).Delete(ctx, Name(q.Key.Repository, slot.Index), metav1.DeleteOptions{
+		Preconditions: &metav1.Preconditions{ResourceVersion: &resourceVersion, UID: &uid},
+	})
+	return stale(err)
+}
+
+// write creates the Lease if it carries no version and updates it otherwise.
+func (s *Store) write(ctx context.Context, q engine.Queue, l *coordinationv1.Lease) (*coordinationv1.Lease, error) {
+	var written *coordinationv1.Lease
+	var err error
+	if l.ResourceVersion == "" {
+		written, err = s.leases.Leases(l.Namespace).Create(ctx, l, metav1.CreateOptions{})
+		if apierrors.IsAlreadyExists(err) {
+			return nil, s.reclaim(ctx, q, l)
+		}
+	} else {
+		written, err = s.leases.Leases(l.Namespace).Update(ctx, l, metav1.UpdateOptions{})
+	}
+	if err != nil {
+		return nil, stale(err)
+	}
+	s.written.Mutation(written)
+	return written, nil
+}
+
+// reclaim deals with a Lease that exists though no look at our Leases shows it:
+// somebody took the labels off one of ours, or has an own Lease of that name.
+func (s *Store) reclaim(ctx context.Context, q engine.Queue, wanted *coordinationv1.Lease) error {
+	l, err := s.leases.Leases(wanted.Namespace).Get(ctx, wanted.Name, metav1.GetOptions{})
+	if err != nil {
+		return stale(err)
+	}
+	if k, ok := keyOf(l); ok && k == q.Key {
+		return engine.ErrStale // ours, and just not seen yet
+	}
+	ours := false
+	for _, owner := range l.OwnerReferences {
+		ours = ours || owner.UID == wanted.OwnerReferences[0].UID
+	}
+	if !ours {
+		return fmt.Errorf("lease %s/%s exists and is not a slot of Repository %s: rename or delete it, the queue needs that name", l.Namespace, l.Name, q.Key.Repository)
+	}
+	// Its labels back and nothing else: what it holds is looked at next time.
+	l = l.DeepCopy()
+	if l.Labels == nil {
+		l.Labels = map[string]string{}
+	}
+	if l.Annotations == nil {
+		l.Annotations = map[string]string{}
+	}
+	for k, v := range wanted.Labels {
+		l.Labels[k] = v
+	}
+	l.Annotations[keyRepository] = q.Key.Repository
+	if _, err := s.leases.Leases(l.Namespace).Update(ctx, l, metav1.UpdateOptions{}); err != nil {
+		return stale(err)
+	}
+	return engine.ErrStale
+}
+
+// stale translates a failed precondition. Everything else stays what it is: an
+// error that does not say whether the write happened.
+func stale(err error) error {
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		return fmt.Errorf("%w: %w", engine.ErrStale, err)
+	}
+	return err
+}
+
+func byQueue(obj any) ([]string, error) {
+	if key, ok := KeyOf(obj); ok {
+		return []string{key.String()}, nil
+	}
+	return nil, nil
+}
