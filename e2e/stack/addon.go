@@ -108,7 +108,7 @@ func (a *Addon) helm(ctx context.Context, verb string, flags ...string) error {
 	if _, err = a.stack.Helm(ctx, args...); err != nil {
 		return err
 	}
-	return a.stack.holdSettled(ctx)
+	return a.stack.policiesSettled(ctx)
 }
 
 // Replicas returns the replicas, in the order of their names.
@@ -154,7 +154,7 @@ func (a *Addon) Upgrade(ctx context.Context, values ...string) error {
 // Uninstall runs helm uninstall and then asks the replicas to end, as the deletion of their Deployment would.
 func (a *Addon) Uninstall(ctx context.Context) error {
 	_, err := a.stack.Helm(ctx, "uninstall", addonName, "--namespace", a.opts.Namespace)
-	return errors.Join(err, a.shrink(ctx, 0), a.stack.holdSettled(ctx))
+	return errors.Join(err, a.shrink(ctx, 0), a.stack.policiesSettled(ctx))
 }
 
 // rollOut makes the replicas what the Deployment says: number and pod template.
