@@ -40,7 +40,7 @@ lint: ## Check the code, the scripts and the chart
 	go vet -tags failpoints ./addon/...
 	$(TOOL) staticcheck ./...
 	scripts/shellcheck.sh .ci/run scripts/*.sh
-	go run ./e2e/stack/cmd/stack helm lint --strict --quiet $(CHART)
+	"$$(go run ./e2e/stack/cmd/stack build helm | awk '{print $$2}')" lint --strict --quiet $(CHART)
 
 .PHONY: fmt
 fmt: ## Format the code

@@ -19,6 +19,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
 	tektoninformers "github.com/tektoncd/pipeline/pkg/client/informers/externalversions"
+	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -129,9 +130,11 @@ func build(ctx context.Context, cmw configmap.Watcher) (*controller.Impl, error)
 	r := &queues{engine: eng, clock: clk}
 	impl := controller.NewContext(ctx, r, controller.ControllerOptions{
 		WorkQueueName: "queues",
-		Logger:        logging.FromContext(ctx),
-		Concurrency:   concurrency,
-		RateLimiter:   workqueue.NewTypedItemExponentialFailureRateLimiter[any](errorRetryMin, errorRetryMax),
+		// knative tells of every reconcile that went well; the engine tells of
+		// those that changed something.
+		Logger:      logging.FromContext(ctx).WithOptions(zap.IncreaseLevel(zap.WarnLevel)),
+		Concurrency: concurrency,
+		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[any](errorRetryMin, errorRetryMax),
 	})
 	r.after = func(key queue.Key, d time.Duration) { impl.EnqueueKeyAfter(name(key), d) }
 	r.PromoteFunc = func(b reconciler.Bucket, enqueue func(reconciler.Bucket, types.NamespacedName)) error {

@@ -1,6 +1,7 @@
 // Command stack builds and runs the embedded stack by hand.
 //
 //	go run ./e2e/stack/cmd/stack build          # build every component into the cache, for later
+//	go run ./e2e/stack/cmd/stack build kubectl  # build one, also such as only people use
 //	go run ./e2e/stack/cmd/stack up             # start everything and stay until Ctrl-C
 //	go run ./e2e/stack/cmd/stack up -watchers 2 -keep
 //	go run ./e2e/stack/cmd/stack up -replicas 2 # with the add-on, installed by its Helm chart
@@ -35,23 +36,22 @@ func run(ctx context.Context, args []string) error {
 	}
 	switch args[0] {
 	case "build":
-		return buildAll(ctx, args[1:])
+		return buildPrograms(ctx, args[1:])
 	case "up":
 		return up(ctx, args[1:])
 	}
 	return fmt.Errorf("unknown command %q: say build or up", args[0])
 }
 
-// buildAll builds every component, so that no later start has to.
-func buildAll(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("build", flag.ContinueOnError)
-	kubectl := flags.Bool("kubectl", false, "build kubectl too")
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
+// buildPrograms builds the named components, or every one that the stack runs, so that no later start has to, and prints where
+// they are.
+func buildPrograms(ctx context.Context, args []string) error {
 	components := build.All()
-	if *kubectl {
-		components = append(components, build.Kubectl)
+	if len(args) > 0 {
+		components = nil
+	}
+	for _, name := range args {
+		components = append(components, build.Component(name))
 	}
 	programs, err := build.Build(ctx, nil, components...)
 	if err != nil {
