@@ -39,6 +39,9 @@ func (r *queues) Reconcile(ctx context.Context, id string) error {
 		r.after(key, next.Sub(r.clock.Now()))
 	}
 	if errors.Is(err, engine.ErrStale) {
+		// If another acts on this queue too, it is theirs: the leader's, or that
+		// of the replica that was faster in taking it over.
+		r.recovery.Yield(key)
 		return controller.NewRequeueAfter(staleRetry)
 	}
 	return err

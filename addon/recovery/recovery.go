@@ -117,6 +117,15 @@ func (l *Loop) takeOver(ctx context.Context, key queue.Key, step string, until t
 	l.Wake(key)
 }
 
+// Yield ends what Acting says of the queue. Call it when a write was refused
+// because somebody else had moved the queue: of several replicas that took it
+// over, one goes on.
+func (l *Loop) Yield(key queue.Key) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.acting, key)
+}
+
 // Acting says whether this replica has taken the queue over.
 func (l *Loop) Acting(key queue.Key) bool {
 	l.mu.Lock()

@@ -38,6 +38,7 @@ const (
 	ReasonBadAnnotation Reason = "BadAnnotation"
 	ReasonBadRepository Reason = "BadRepository"
 	ReasonBadSlot       Reason = "BadSlot"
+	ReasonSlotBlocked   Reason = "SlotBlocked"
 	ReasonNoRepository  Reason = "RepositoryNotFound"
 )
 
@@ -87,6 +88,14 @@ func DamagedSlot(key queue.Key, uid string, s queue.Slot) Event {
 	return Event{
 		Kind: Repository, Key: key, Name: key.Repository, UID: uid, Warning: true, Reason: ReasonBadSlot,
 		Message: fmt.Sprintf("Slot %d cannot be read and counts as taken for now: %s. It will be written anew; nothing needs to be done, but somebody edited it.", s.Index, s.Damaged),
+	}
+}
+
+// SlotBlocked: a slot cannot be made, because something else is in its place.
+func SlotBlocked(key queue.Key, uid string, s queue.Slot, err error) Event {
+	return Event{
+		Kind: Repository, Key: key, Name: key.Repository, UID: uid, Warning: true, Reason: ReasonSlotBlocked,
+		Message: fmt.Sprintf("Nothing is started until slot %d can be made: %v.", s.Index, err),
 	}
 }
 

@@ -1,6 +1,8 @@
 package status
 
 import (
+	"sync"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/record"
@@ -11,6 +13,7 @@ import (
 // It is safe for concurrent use.
 type Recorder struct {
 	events record.EventRecorder
+	mu     sync.Mutex // between looking up and adding
 	told   *lru.Cache
 }
 
@@ -24,10 +27,13 @@ func NewRecorder(events record.EventRecorder) *Recorder {
 
 // Record writes the event unless it was written before.
 func (r *Recorder) Record(e Event) {
-	if _, again := r.told.Get(e); again {
+	r.mu.Lock()
+	_, again := r.told.Get(e)
+	r.told.Add(e, nil)
+	r.mu.Unlock()
+	if again {
 		return
 	}
-	r.told.Add(e, nil)
 	apiVersion, kind := "tekton.dev/v1", corev1.EventTypeNormal
 	if e.Kind == Repository {
 		apiVersion = "pipelinesascode.tekton.dev/v1alpha1"

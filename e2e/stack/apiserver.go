@@ -36,7 +36,7 @@ func (s *Stack) startAPIServer(ctx context.Context) error {
 	if err := s.etcdProcess(etcd).Launch(); err != nil {
 		return err
 	}
-	return apiServer.Start(ctx)
+	return s.startUp(ctx, apiServer)
 }
 
 // endpoints are the URLs that an etcd member serves.

@@ -58,5 +58,5 @@ func (s *Stack) startControllerManager(ctx context.Context) error {
 		},
 		ReadyWithin: controllerManagerDeadline,
 	})
-	return p.Start(ctx)
+	return s.startUp(ctx, p)
 }

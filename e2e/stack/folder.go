@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -36,13 +37,20 @@ func newFolder(path string) (*folder, error) {
 	return &folder{path: path, lock: lock}, syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 }
 
-// close removes the folder, or leaves it for good if it is to be kept.
+// close removes the folder, or leaves it for good if it is to be kept. The lock file goes last: a folder that is removed only in
+// part is swept up later.
 func (f *folder) close(keep bool) error {
 	defer f.lock.Close()
 	if keep {
 		return os.Remove(f.lock.Name())
 	}
-	return os.RemoveAll(f.path)
+	entries, err := os.ReadDir(f.path)
+	for _, entry := range entries {
+		if path := filepath.Join(f.path, entry.Name()); path != f.lock.Name() {
+			err = errors.Join(err, os.RemoveAll(path))
+		}
+	}
+	return errors.Join(err, os.RemoveAll(f.path))
 }
 
 // sweepFolders removes the folders whose owner is gone and did not mean to keep them. It is a courtesy: errors do not matter.

@@ -120,7 +120,7 @@ func (s *Stack) startGitea(ctx context.Context) error {
 		Ready:       probe(s.http, g.url+"/api/v1/version"),
 		ReadyWithin: giteaDeadline,
 	})
-	if err := web.Start(ctx); err != nil {
+	if err := s.startUp(ctx, web); err != nil {
 		return err
 	}
 	if g.token, err = s.giteaCreateUser(ctx, dir, config); err != nil {

@@ -139,7 +139,7 @@ func (s *Stack) startKwok(ctx context.Context) error {
 		Ready:       s.podsCanRun,
 		ReadyWithin: kwokDeadline,
 	})
-	return p.Start(ctx)
+	return s.startUp(ctx, p)
 }
 
 // podsCanRun checks that the node is ready and, without creating anything, that a new pod is bound to it.

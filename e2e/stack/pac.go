@@ -58,7 +58,7 @@ func (s *Stack) startPACController(ctx context.Context) error {
 		Ready:       probe(s.http, s.pacURL+"/live"),
 		ReadyWithin: pacDeadline,
 	})
-	return p.Start(ctx)
+	return s.startUp(ctx, p)
 }
 
 // StartWatchers starts n PAC watchers, pac-watcher-0 and on, after stopping those that run. They divide the queue keys among

@@ -61,6 +61,9 @@ func Start(ctx context.Context, opts Options) (*Stack, error) {
 		return nil, err
 	}
 	if err := s.start(ctx); err != nil {
+		if ctx.Err() != nil { // nobody wants to know why any more
+			return nil, errors.Join(err, s.Stop())
+		}
 		s.KeepDir()
 		return nil, errors.Join(fmt.Errorf("starting the stack (logs: %s): %w", s.LogsDir(), err), s.Stop())
 	}
@@ -304,6 +307,16 @@ func (s *Stack) add(spec process.Spec) *process.Process {
 	s.processes = slices.DeleteFunc(s.processes, func(old *process.Process) bool { return old.Name() == spec.Name })
 	s.processes = append(s.processes, p)
 	return p
+}
+
+// startUp starts a process and says when it works.
+func (s *Stack) startUp(ctx context.Context, p *process.Process) error {
+	began := time.Now()
+	if err := p.Start(ctx); err != nil {
+		return err
+	}
+	s.opts.Log("%s works after %s", p.Name(), time.Since(began).Round(100*time.Millisecond))
+	return nil
 }
 
 // died reports a process that ended although nobody asked it to.

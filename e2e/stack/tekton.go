@@ -123,7 +123,7 @@ func (s *Stack) startTektonController(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.Start(ctx)
+	return s.startUp(ctx, p)
 }
 
 // startTektonWebhook starts the webhook and waits until the API server can use it, which is after the webhook has made itself a
@@ -144,7 +144,7 @@ func (s *Stack) startTektonWebhook(ctx context.Context, port int) error {
 	if err != nil {
 		return err
 	}
-	return p.Start(ctx)
+	return s.startUp(ctx, p)
 }
 
 var pipelineRunResource = schema.GroupVersionResource{Group: "tekton.dev", Version: "v1", Resource: "pipelineruns"}

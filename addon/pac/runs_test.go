@@ -1,0 +1,382 @@
+package pac_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+)
+
+// request is what arrived at the API server.
+type request struct {
+	Method, Path, Query, ContentType string
+	Body                             map[string]any
+}
+
+// apiServer answers every request by one function and keeps what it was asked.
+type apiServer struct {
+	mu       sync.Mutex
+	requests []request
+}
+
+func (s *apiServer) got() []request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.requests)
+}
+
+// newRuns returns Runs that talk to a server which answers like that, and
+// whose informer holds the given runs.
+func newRuns(t *testing.T, answer http.HandlerFunc, cached ...*tektonv1.PipelineRun) (*pac.Runs, *apiServer, cache.Indexer) {
+	t.Helper()
+	api := &apiServer{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got := request{Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, ContentType: r.Header.Get("Content-Type")}
+		if body, err := io.ReadAll(r.Body); err != nil {
+			t.Errorf("read the request: %v", err)
+		} else if len(body) > 0 {
+			if err := json.Unmarshal(body, &got.Body); err != nil {
+				t.Errorf("request body %s: %v", body, err)
+			}
+		}
+		api.mu.Lock()
+		api.requests = append(api.requests, got)
+		api.mu.Unlock()
+		answer(w, r)
+	}))
+	t.Cleanup(server.Close)
+	client, err := tektonclient.NewForConfig(&rest.Config{Host: server.URL, QPS: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	informer := runInformer()
+	runs, err := pac.NewRuns(client.TektonV1(), informer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	add(t, informer.GetIndexer(), cached...)
+	return runs, api, informer.GetIndexer()
+}
+
+func answer(code int, obj any) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(code)
+		_ = json.NewEncoder(w).Encode(obj)
+	}
+}
+
+func refusal(err *apierrors.StatusError) http.HandlerFunc {
+	status := err.ErrStatus
+	status.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}
+	return answer(int(status.Code), status)
+}
+
+var pipelineRuns = schema.GroupResource{Group: "tekton.dev", Resource: "pipelineruns"}
+
+// write is one of the two writes, the same way every time.
+type write func(context.Context, *pac.Runs, queue.Run) error
+
+var writes = map[string]write{
+	"start": func(ctx context.Context, r *pac.Runs, run queue.Run) error {
+		return r.Start(ctx, shopApp, run, queue.Token{Slot: 1, Transition: 12, Attempt: 2})
+	},
+	"fence": func(ctx context.Context, r *pac.Runs, run queue.Run) error {
+		return r.Fence(ctx, shopApp, run, 3, noon.Add(1500*time.Millisecond).In(time.FixedZone("", 7200)))
+	},
+}
+
+// TestPatch: what goes over the wire is the whole safety argument.
+func TestPatch(t *testing.T) {
+	for name, want := range map[string]map[string]any{
+		"start": {
+			"metadata": map[string]any{
+				"uid": "uid-1", "resourceVersion": "7",
+				"annotations": map[string]any{pac.Claim: "1/12/2"},
+			},
+			"spec": map[string]any{"status": nil},
+		},
+		"fence": {
+			"metadata": map[string]any{
+				"uid": "uid-1", "resourceVersion": "7",
+				"annotations": map[string]any{pac.Attempt: "3", pac.NotBefore: "2026-07-01T12:00:01Z"},
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			runs, api, _ := newRuns(t, answer(http.StatusOK, pipelineRun("build")))
+			if err := writes[name](t.Context(), runs, pac.ReadRun(pipelineRun("build"))); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]request{{
+				Method:      http.MethodPatch,
+				Path:        "/apis/tekton.dev/v1/namespaces/shop/pipelineruns/build",
+				ContentType: "application/merge-patch+json",
+				Body:        want,
+			}}, api.got()); diff != "" {
+				t.Errorf("requests (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestPatchRefused: only an answer that proves the precondition wrong is stale.
+// Everything else leaves open whether the write happened.
+func TestPatchRefused(t *testing.T) {
+	conflict := refusal(apierrors.NewConflict(pipelineRuns, "build", errors.New("the object has been modified")))
+	for name, tc := range map[string]struct {
+		answers   []http.HandlerFunc // the last one from then on
+		want      string
+		wantStale bool
+		// wantRequests is more than one where client-go repeats the request.
+		wantRequests int
+	}{
+		"another version or UID": {answers: []http.HandlerFunc{conflict}, want: "the object has been modified", wantStale: true},
+		"gone":                   {answers: []http.HandlerFunc{refusal(apierrors.NewNotFound(pipelineRuns, "build"))}, want: `"build" not found`, wantStale: true},
+		"refused by a policy": {
+			answers: []http.HandlerFunc{refusal(apierrors.NewForbidden(pipelineRuns, "build", errors.New("a policy says no")))}, want: "a policy says no",
+		},
+		"refused by Tekton": {
+			answers: []http.HandlerFunc{refusal(apierrors.NewInvalid(schema.GroupKind{Group: "tekton.dev", Kind: "PipelineRun"}, "build", nil))}, want: "is invalid",
+		},
+		"the server failed": {answers: []http.HandlerFunc{refusal(apierrors.NewInternalError(errors.New("etcd is on fire")))}, want: "etcd is on fire"},
+		"no Kubernetes answer at all": {
+			answers: []http.HandlerFunc{func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "bad gateway", http.StatusBadGateway) }}, want: "bad gateway",
+		},
+		"the answer cannot be read": {
+			answers: []http.HandlerFunc{func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = w.Write([]byte(`{"kind":"PipelineRun","apiVersion":"tekton.dev/v1","metadata":{"na`))
+			}},
+			want: "unexpected end of JSON input",
+		},
+		"the connection was reset": {answers: []http.HandlerFunc{reset(t)}, want: "connection reset by peer"},
+		"the server asks to wait, and has done it all the same": {
+			// client-go repeats the request; that ErrStale proves nothing about the first.
+			answers: []http.HandlerFunc{func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Retry-After", "0")
+				http.Error(w, "timed out", http.StatusInternalServerError)
+			}, conflict},
+			want: "the object has been modified", wantStale: true, wantRequests: 2,
+		},
+	} {
+		for kind, write := range writes {
+			t.Run(kind+"/"+name, func(t *testing.T) {
+				cached := pipelineRun("build")
+				runs, api, _ := newRuns(t, inTurn(tc.answers...), cached)
+				err := write(t.Context(), runs, pac.ReadRun(cached))
+				if err == nil || !strings.Contains(err.Error(), tc.want) {
+					t.Fatalf("error %v, want %q", err, tc.want)
+				}
+				if errors.Is(err, engine.ErrStale) != tc.wantStale {
+					t.Errorf("error %v is stale: %t, want %t", err, !tc.wantStale, tc.wantStale)
+				}
+				if n := len(api.got()); n != max(1, tc.wantRequests) {
+					t.Errorf("%d requests, want %d", n, max(1, tc.wantRequests))
+				}
+				// Nothing is taken for written.
+				checkList(t, runs, pac.ReadRun(cached))
+			})
+		}
+	}
+}
+
+// TestPatchTimesOut: the caller gave up, the server may not have.
+func TestPatchTimesOut(t *testing.T) {
+	for kind, write := range writes {
+		t.Run(kind, func(t *testing.T) {
+			arrived := make(chan struct{})
+			runs, _, _ := newRuns(t, func(_ http.ResponseWriter, r *http.Request) {
+				close(arrived)
+				<-r.Context().Done()
+			})
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() { <-arrived; cancel() }()
+			err := write(ctx, runs, pac.ReadRun(pipelineRun("build")))
+			if !errors.Is(err, context.Canceled) || errors.Is(err, engine.ErrStale) {
+				t.Errorf("error %v, want that of the context and not stale", err)
+			}
+		})
+	}
+}
+
+// TestPatchOnlyPending: a run that is not pending is refused without a request.
+func TestPatchOnlyPending(t *testing.T) {
+	for kind, write := range writes {
+		for name, phase := range map[string]queue.Phase{"started": queue.Started, "done": queue.Done} {
+			t.Run(kind+"/"+name, func(t *testing.T) {
+				runs, api, _ := newRuns(t, answer(http.StatusOK, pipelineRun("build")))
+				run := pac.ReadRun(pipelineRun("build"))
+				run.Phase = phase
+				if err := write(t.Context(), runs, run); !errors.Is(err, engine.ErrStale) {
+					t.Errorf("error %v, want ErrStale", err)
+				}
+				if got := api.got(); len(got) > 0 {
+					t.Errorf("asked the server: %+v", got)
+				}
+			})
+		}
+	}
+}
+
+// TestOwnWrites: what was written is seen at once, and no longer than it is the
+// newest there is.
+func TestOwnWrites(t *testing.T) {
+	cached := pipelineRun("build")
+	written := pipelineRun("build", specStatus(""), annotated(pac.Claim, "1/12/2"), func(pr *tektonv1.PipelineRun) { pr.ResourceVersion = "9" })
+	runs, _, informer := newRuns(t, answer(http.StatusOK, written), cached)
+	checkList(t, runs, pac.ReadRun(cached))
+
+	if err := writes["start"](t.Context(), runs, pac.ReadRun(cached)); err != nil {
+		t.Fatal(err)
+	}
+	checkList(t, runs, pac.ReadRun(written))
+
+	between := pipelineRun("build", func(pr *tektonv1.PipelineRun) { pr.ResourceVersion = "8" })
+	add(t, informer, between) // late news
+	checkList(t, runs, pac.ReadRun(written))
+
+	newest := pipelineRun("build", specStatus(""), func(pr *tektonv1.PipelineRun) { pr.ResourceVersion = "10" })
+	add(t, informer, newest)
+	checkList(t, runs, pac.ReadRun(newest))
+
+	if err := informer.Delete(newest); err != nil {
+		t.Fatal(err)
+	}
+	checkList(t, runs)
+}
+
+func checkList(t *testing.T, runs *pac.Runs, want ...queue.Run) {
+	t.Helper()
+	got, err := runs.List(t.Context(), shopApp, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(append([]queue.Run{}, want...), got, ordersByNames); diff != "" {
+		t.Errorf("cached runs (-want +got):\n%s", diff)
+	}
+}
+
+func TestList(t *testing.T) {
+	mine, other := pipelineRun("mine"), pipelineRun("other", annotated(keys.Repository, "other"))
+	nobodys := pipelineRun("nobodys", without(keys.Repository))
+	list := tektonv1.PipelineRunList{
+		TypeMeta: metav1.TypeMeta{APIVersion: "tekton.dev/v1", Kind: "PipelineRunList"},
+		Items:    []tektonv1.PipelineRun{*mine, *other, *nobodys},
+	}
+	want := []queue.Run{pac.ReadRun(mine)}
+
+	t.Run("cached", func(t *testing.T) {
+		elsewhere := pipelineRun("mine", func(pr *tektonv1.PipelineRun) { pr.Namespace = "bank" })
+		runs, api, _ := newRuns(t, answer(http.StatusTeapot, nil), mine, other, nobodys, elsewhere)
+		checkList(t, runs, want...)
+		if got := api.got(); len(got) > 0 {
+			t.Errorf("asked the server: %+v", got)
+		}
+		keys := runs.Keys()
+		slices.SortFunc(keys, func(a, b queue.Key) int { return strings.Compare(a.String(), b.String()) })
+		if diff := cmp.Diff([]queue.Key{{Namespace: "bank", Repository: "app"}, shopApp, {Namespace: "shop", Repository: "other"}}, keys); diff != "" {
+			t.Errorf("keys (-want +got):\n%s", diff)
+		}
+	})
+	t.Run("fresh", func(t *testing.T) {
+		runs, api, _ := newRuns(t, answer(http.StatusOK, list), pipelineRun("cached"))
+		got, err := runs.List(t.Context(), shopApp, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got, ordersByNames); diff != "" {
+			t.Errorf("runs (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]request{{
+			Method: http.MethodGet, Path: "/apis/tekton.dev/v1/namespaces/shop/pipelineruns",
+			Query: "labelSelector=app.kubernetes.io%2Fmanaged-by%3Dpipelinesascode.tekton.dev%2Cpipelinesascode.tekton.dev%2Fstate+notin+%28completed%2Cfailed%29",
+		}}, api.got()); diff != "" {
+			t.Errorf("requests (-want +got):\n%s", diff)
+		}
+	})
+	t.Run("fresh, and the server fails", func(t *testing.T) {
+		runs, _, _ := newRuns(t, refusal(apierrors.NewInternalError(errors.New("no"))), mine)
+		if got, err := runs.List(t.Context(), shopApp, true); err == nil {
+			t.Errorf("no error, but %+v", got)
+		}
+	})
+}
+
+func TestGet(t *testing.T) {
+	finished := pipelineRun("build", annotated(keys.State, "completed"), specStatus(""))
+	for name, tc := range map[string]struct {
+		answer     http.HandlerFunc
+		want       queue.Run
+		wantExists bool
+		wantErr    bool
+	}{
+		"there, whatever PAC thinks of it": {answer: answer(http.StatusOK, finished), want: pac.ReadRun(finished), wantExists: true},
+		// Somebody wrote it into a Lease of this queue; it is not this queue's to start.
+		"of another queue":  {answer: answer(http.StatusOK, pipelineRun("build", annotated(keys.Repository, "other")))},
+		"gone":              {answer: refusal(apierrors.NewNotFound(pipelineRuns, "build"))},
+		"the server failed": {answer: refusal(apierrors.NewInternalError(errors.New("no"))), wantErr: true},
+		// A proxy that has lost its way, or a server that does not serve the CRD just now:
+		// no proof that the run is gone, and a slot hangs on it.
+		"not even the path is known": {answer: http.NotFound, wantErr: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			runs, _, _ := newRuns(t, tc.answer)
+			got, exists, err := runs.Get(t.Context(), shopApp, "build")
+			if (err != nil) != tc.wantErr || exists != tc.wantExists {
+				t.Errorf("exists %t, error %v; want %t, error: %t", exists, err, tc.wantExists, tc.wantErr)
+			}
+			if diff := cmp.Diff(tc.want, got, ordersByNames); diff != "" {
+				t.Errorf("run (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// inTurn gives each answer once and the last one from then on.
+func inTurn(answers ...http.HandlerFunc) http.HandlerFunc {
+	var mu sync.Mutex
+	next := 0
+	return func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		a := answers[min(next, len(answers)-1)]
+		next++
+		mu.Unlock()
+		a(w, r)
+	}
+}
+
+// reset breaks the connection without an answer.
+func reset(t *testing.T) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Errorf("hijack: %v", err)
+			return
+		}
+		_ = conn.(*net.TCPConn).SetLinger(0)
+		_ = conn.Close()
+	}
+}
