@@ -10,17 +10,21 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/status"
 )
 
+// errClaim marks a claim that failed.
+var errClaim = errors.New("claim failed")
+
 // apply carries the actions out, one by one and in order. It stops at the first
-// observation that proves stale, because what follows rests on the same look.
-// Any other failure concerns one run or slot and does not hold up the others.
-// It returns what was done, in words for the log.
+// observation that proves stale, because what follows rests on the same look,
+// and at a claim that failed, because whoever comes next would overtake. Any
+// other failure concerns one run or slot and does not hold up the others. It
+// returns what was done, in words for the log.
 func (e *Engine) apply(ctx context.Context, q Queue, actions []queue.Action, now time.Time) ([]string, error) {
 	var done []string
 	var failed []error
 	for _, a := range actions {
 		did, err := e.carryOut(ctx, q, a, now)
 		done = append(done, did...)
-		if errors.Is(err, ErrStale) || ctx.Err() != nil {
+		if errors.Is(err, ErrStale) || errors.Is(err, errClaim) || ctx.Err() != nil {
 			return done, errors.Join(append(failed, err)...)
 		}
 		if err != nil {
@@ -61,8 +65,11 @@ func (e *Engine) carryOut(ctx context.Context, q Queue, a queue.Action, now time
 // comes next does so should this replica not get that far.
 func (e *Engine) claim(ctx context.Context, q Queue, a queue.Claim) ([]string, error) {
 	slot, err := e.Store.Claim(ctx, q, a.Slot, queue.Holder{Name: a.Run.Name, UID: a.Run.UID, Attempt: a.Run.Attempt, Event: a.Event})
+	if errors.Is(err, ErrBlocked) {
+		e.Recorder.Record(status.SlotBlocked(q.Key, q.UID, a.Slot, err))
+	}
 	if err != nil {
-		return nil, fmt.Errorf("claim slot %d for %s: %w", a.Slot.Index, a.Run.Name, err)
+		return nil, fmt.Errorf("%w: slot %d for %s: %w", errClaim, a.Slot.Index, a.Run.Name, err)
 	}
 	if a.Run.Phase == queue.Started {
 		e.Recorder.Record(status.Adopted(q.Key, a))

@@ -17,6 +17,10 @@ import (
 // true. Nothing was written; look again.
 var ErrStale = errors.New("the cluster has moved on since it was observed")
 
+// ErrBlocked is returned by a claim when something that is not the store's own is
+// in the slot's place. Looking again does not help; somebody must remove it.
+var ErrBlocked = errors.New("the slot's place is taken")
+
 // Queue is what a Repository says about its queue.
 type Queue struct {
 	Key queue.Key
@@ -107,7 +111,7 @@ func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error
 		return time.Time{}, fmt.Errorf("read Repository %s: %w", key, err)
 	}
 	if !exists {
-		return time.Time{}, e.orphaned(ctx, key)
+		return e.orphaned(ctx, key)
 	}
 
 	// Observe.
@@ -155,19 +159,27 @@ func (e *Engine) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, er
 
 // orphaned: without its Repository a queue has no limit and PAC no credentials,
 // so nothing is started; its slots are collected with their owner. Should the
-// Repository come back, the runs go on.
-func (e *Engine) orphaned(ctx context.Context, key queue.Key) error {
+// Repository come back, the runs go on. People are told once a run has waited as
+// long as it would for its order: the Repository may just not be seen yet.
+func (e *Engine) orphaned(ctx context.Context, key queue.Key) (next time.Time, err error) {
 	runs, err := e.Runs.List(ctx, key, false)
 	if err != nil {
-		return fmt.Errorf("list runs of %s: %w", key, err)
+		return time.Time{}, fmt.Errorf("list runs of %s: %w", key, err)
 	}
+	now := e.Clock.Now()
 	for _, r := range runs {
-		if r.Held && r.Phase == queue.Pending {
+		if !r.Held || r.Phase != queue.Pending {
+			continue
+		}
+		switch due := r.Created.Add(e.Policy().OrderGrace); {
+		case !now.Before(due):
 			e.Recorder.Record(status.RepositoryMissing(key, r))
+		case next.IsZero() || due.Before(next):
+			next = due
 		}
 	}
 	e.forget(key)
-	return nil
+	return next, nil
 }
 
 // report tells people what is wrong with a queue, if anything.

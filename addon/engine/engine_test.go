@@ -1,0 +1,712 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+)
+
+// TestClaimAndStart: in one pass a run gets a slot and starts; two writes, and no
+// read past the caches unless a slot has to come into being.
+func TestClaimAndStart(t *testing.T) {
+	for name, tc := range map[string]struct {
+		limit     queue.Limit
+		runs      []queue.Run
+		slots     []queue.Slot
+		want      []string
+		wantSlots map[int]string
+	}{
+		"a free slot": {
+			1, pending("a", "b"),
+			[]queue.Slot{slot(0, "")},
+			[]string{"claim 0 for a", "start a with 0/5/0"},
+			map[int]string{0: "a"},
+		},
+		"a slot of a done run": {
+			1, append(in(queue.Done, pending("z")), pending("a")...),
+			[]queue.Slot{slot(0, "z")},
+			[]string{"claim 0 for a", "start a with 0/5/0"},
+			map[int]string{0: "a"},
+		},
+		"a new slot": {
+			1, pending("a"), nil,
+			[]string{"list slots", "list runs", "claim 0 for a", "start a with 0/1/0"},
+			map[int]string{0: "a"},
+		},
+		"several, one fresh look for all of them": {
+			3, pending("a", "b", "c", "d"),
+			[]queue.Slot{slot(0, "")},
+			[]string{
+				"list slots", "list runs",
+				"claim 0 for a", "start a with 0/5/0", "claim 1 for b", "start b with 1/1/0", "claim 2 for c", "start c with 2/1/0",
+			},
+			map[int]string{0: "a", 1: "b", 2: "c"},
+		},
+		"a claim that somebody did not get to start": {
+			1, pending("a"),
+			[]queue.Slot{slot(0, "a")},
+			[]string{"start a with 0/4/0"},
+			map[int]string{0: "a"},
+		},
+		"a run that was started without a slot": {
+			1, in(queue.Started, pending("a")),
+			[]queue.Slot{slot(0, "")},
+			[]string{"claim 0 for a"},
+			map[int]string{0: "a"},
+		},
+		"nobody waits": {
+			1, in(queue.Done, pending("a")),
+			[]queue.Slot{slot(0, "a")},
+			[]string{"release 0"},
+			map[int]string{0: ""},
+		},
+		"the limit was lowered": {
+			1, nil,
+			[]queue.Slot{slot(0, ""), slot(1, "")},
+			[]string{"remove 1"},
+			map[int]string{0: ""},
+		},
+		"the limit was removed": {
+			queue.Unlimited, pending("a", "b"),
+			[]queue.Slot{slot(0, "")},
+			[]string{"start a with -1/0/0", "start b with -1/0/0", "remove 0"},
+			map[int]string{},
+		},
+		"nothing to do": {
+			1, in(queue.Started, pending("a")),
+			[]queue.Slot{slot(0, "a")},
+			nil,
+			map[int]string{0: "a"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, tc.limit, tc.runs, tc.slots...)
+			r := c.replica()
+			r.mustPass(tc.want...)
+			c.wantSlots(tc.wantSlots)
+			r.thaw()
+			r.mustPass() // and then there is nothing left to do
+		})
+	}
+}
+
+// TestLostClaim: after a claim of unknown fate the run is not started on a
+// guess; the next look tells.
+func TestLostClaim(t *testing.T) {
+	for name, tc := range map[string]struct {
+		slots []queue.Slot
+		fate  func(func() error) error
+		want  []string // of the next pass
+	}{
+		"committed":             {[]queue.Slot{slot(0, "")}, committed, []string{"start a with 0/5/0"}},
+		"not committed":         {[]queue.Slot{slot(0, "")}, lost, []string{"claim 0 for a", "start a with 0/5/0"}},
+		"committed, a new slot": {nil, committed, []string{"start a with 0/1/0"}},
+		"not committed, a new slot": {
+			nil, lost, []string{"list slots", "list runs", "claim 0 for a", "start a with 0/1/0"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, 1, pending("a", "b"), tc.slots...)
+			r := c.replica()
+			c.intercepted["claim 0 for a"] = tc.fate
+			_, err := r.pass()
+			wantUnknown(t, err, "slot 0 for a")
+			if calls := c.happened(); calls[len(calls)-1] != "claim 0 for a: "+errUnknown.Error() {
+				t.Errorf("went on after a claim of unknown fate: %q", calls)
+			}
+			c.wantStarted()
+			r.mustPass(tc.want...)
+			c.wantStarted("a")
+			r.mustPass()
+		})
+	}
+}
+
+// TestFailedClaim: those behind a run that could not be claimed do not overtake it.
+func TestFailedClaim(t *testing.T) {
+	for name, fate := range map[string]func(func() error) error{"committed": committed, "not committed": lost} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, 2, pending("a", "b"), slot(0, ""), slot(1, ""))
+			c.intercepted["claim 0 for a"] = fate
+			_, err := c.replica().pass()
+			wantUnknown(t, err, "slot 0 for a")
+			c.want("claim 0 for a: " + errUnknown.Error())
+		})
+	}
+}
+
+// TestBlockedClaim: somebody has to hear of what no further look can mend.
+func TestBlockedClaim(t *testing.T) {
+	c := newCluster(t, 2, pending("a", "b"))
+	c.intercepted["claim 0 for a"] = func(func() error) error { return engine.ErrBlocked }
+	r := c.replica()
+	_, err := r.pass()
+	if !errors.Is(err, engine.ErrBlocked) || errors.Is(err, engine.ErrStale) {
+		t.Errorf("error %v, want ErrBlocked", err)
+	}
+	c.want("list slots", "list runs", "claim 0 for a: "+engine.ErrBlocked.Error())
+	r.wantEvents("Warning SlotBlocked app")
+}
+
+// TestLostClaimUnseen: a cache that does not show the lost claim leads to a
+// refused write, not to a second slot.
+func TestLostClaimUnseen(t *testing.T) {
+	for name, slots := range map[string][]queue.Slot{"a free slot": {slot(0, ""), slot(1, "")}, "new slots": nil} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, 2, pending("a"), slots...)
+			r := c.replica()
+			r.freeze()
+			c.intercepted["claim 0 for a"] = committed
+			_, err := r.pass()
+			wantUnknown(t, err, "slot 0 for a")
+			c.happened()
+			if slots == nil { // the look behind a creation is fresh
+				r.mustPass("list slots", "list runs", "start a with 0/1/0")
+				return
+			}
+			_, err = r.pass()
+			wantStale(t, err)
+			c.want("claim 0 for a: stale")
+			r.thaw()
+			r.mustPass("start a with 0/5/0")
+		})
+	}
+}
+
+// TestLostStart: a start of unknown fate costs the run its slot in no case.
+func TestLostStart(t *testing.T) {
+	t.Run("committed", func(t *testing.T) {
+		c := newCluster(t, 1, pending("a", "b"), slot(0, ""))
+		r := c.replica()
+		c.intercepted["start a with 0/5/0"] = committed
+		_, err := r.pass()
+		wantUnknown(t, err, "start a")
+		c.wantStarted("a")
+		c.happened()
+		r.mustPass()
+		c.wantSlots(map[int]string{0: "a"})
+	})
+	t.Run("committed, and the cache does not show it", func(t *testing.T) {
+		c := newCluster(t, 1, pending("a", "b"), slot(0, "a"))
+		r := c.replica()
+		r.freeze()
+		c.intercepted["start a with 0/4/0"] = committed
+		_, err := r.pass()
+		wantUnknown(t, err, "start a")
+		c.happened()
+		_, err = r.pass()
+		wantStale(t, err)
+		c.want("start a with 0/4/0: stale")
+		c.wantStarted("a")
+	})
+	t.Run("not committed", func(t *testing.T) {
+		c := newCluster(t, 1, pending("a", "b"), slot(0, ""))
+		r := c.replica()
+		c.intercepted["start a with 0/5/0"] = lost
+		_, err := r.pass()
+		wantUnknown(t, err, "start a")
+		c.happened()
+		r.mustPass("start a with 0/5/0")
+	})
+	t.Run("committed long after the client gave up", func(t *testing.T) {
+		c := newCluster(t, 1, pending("a", "b"), slot(0, ""))
+		r := c.replica()
+		var late func() error
+		c.intercepted["start a with 0/5/0"] = func(commit func() error) error { late = commit; return errUnknown }
+		_, err := r.pass()
+		wantUnknown(t, err, "start a")
+		// It keeps failing, the claim expires, the slot goes to b.
+		c.intercepted["start a with 0/5/0"] = lost
+		_, err = r.pass()
+		wantUnknown(t, err, "start a")
+		r.wait(policy.ClaimTTL)
+		c.happened()
+		r.mustPass("fence a at 1 until 12:00:25")
+		if r.mustPass("claim 0 for b", "start b with 0/6/0"); late() == nil {
+			t.Error("the late start was not refused")
+		}
+		c.wantStarted("b")
+	})
+}
+
+// TestLostFence: no slot is freed on the word of a fence whose fate is unknown.
+func TestLostFence(t *testing.T) {
+	for name, tc := range map[string]struct {
+		fate func(func() error) error
+		want []string // of the next pass
+	}{
+		"committed":     {committed, []string{"claim 0 for b", "start b with 0/5/0"}},
+		"not committed": {lost, []string{"fence a at 1 until 12:00:25"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, 1, pending("a", "b"), slot(0, "a"))
+			r := c.replica()
+			c.intercepted["start a with 0/4/0"] = lost
+			_, err := r.pass()
+			wantUnknown(t, err, "start a")
+			r.wait(policy.ClaimTTL)
+			c.intercepted["fence a at 1 until 12:00:25"] = tc.fate
+			_, err = r.pass()
+			wantUnknown(t, err, "expire the claim of a on slot 0")
+			c.wantSlots(map[int]string{0: "a"})
+			c.happened()
+			r.mustPass(tc.want...)
+		})
+	}
+}
+
+// TestLostReleaseAndRemove: repeating them is harmless.
+func TestLostReleaseAndRemove(t *testing.T) {
+	for name, tc := range map[string]struct {
+		limit queue.Limit
+		call  string
+		what  string
+	}{
+		"release": {2, "release 1", "release slot 1"},
+		"remove":  {1, "remove 1", "remove slot 1"},
+	} {
+		for fate, intercept := range map[string]func(func() error) error{"committed": committed, "not committed": lost} {
+			t.Run(name+"/"+fate, func(t *testing.T) {
+				c := newCluster(t, tc.limit, in(queue.Done, pending("a")), slot(1, "a"))
+				r := c.replica()
+				r.freeze()
+				c.intercepted[tc.call] = intercept
+				_, err := r.pass()
+				wantUnknown(t, err, tc.what)
+				_, err = r.pass() // on the old look
+				if fate == "committed" && name == "release" {
+					wantStale(t, err)
+				} else if err != nil {
+					t.Error(err)
+				}
+				r.thaw()
+				c.happened()
+				r.mustPass()
+			})
+		}
+	}
+}
+
+// TestStale: the first observation that proves stale ends the pass, because
+// what follows rests on the same look.
+func TestStale(t *testing.T) {
+	for name, tc := range map[string]struct {
+		limit   queue.Limit
+		runs    []queue.Run
+		slots   []queue.Slot
+		meddle  func(*cluster) // after the caches froze
+		want    []string
+		wantErr string
+	}{
+		"claim": {
+			2, pending("a", "b"),
+			[]queue.Slot{slot(0, ""), slot(1, "")},
+			func(c *cluster) { c.setSlot(slot(0, "x")) },
+			[]string{"claim 0 for a: stale"},
+			"claim failed: slot 0 for a",
+		},
+		"start of a claimed run": {
+			2, pending("a", "b"),
+			[]queue.Slot{slot(0, "a"), slot(1, "")},
+			func(c *cluster) { c.change("a", func(*queue.Run) {}) },
+			[]string{"start a with 0/4/0: stale"},
+			"start a",
+		},
+		"start of a run that was just claimed": {
+			2, pending("a", "b"),
+			[]queue.Slot{slot(0, ""), slot(1, "")},
+			func(c *cluster) { c.change("a", func(r *queue.Run) { r.Phase = queue.Done }) },
+			[]string{"claim 0 for a", "start a with 0/5/0: stale"},
+			"start a",
+		},
+		"start of a run that was deleted": {
+			1, pending("a"),
+			[]queue.Slot{slot(0, "a")},
+			func(c *cluster) { delete(c.runs, "a") },
+			[]string{"start a with 0/4/0: stale"},
+			"start a",
+		},
+		"start of a run that was deleted and made anew": {
+			1, pending("a"),
+			[]queue.Slot{slot(0, "a")},
+			func(c *cluster) { c.change("a", func(r *queue.Run) { r.UID = "second" }) },
+			[]string{"start a with 0/4/0: stale"},
+			"start a",
+		},
+		"release": {
+			2, in(queue.Done, pending("a", "b")),
+			[]queue.Slot{slot(0, "a"), slot(1, "b")},
+			func(c *cluster) { c.setSlot(slot(0, "")) },
+			[]string{"release 0: stale"},
+			"release slot 0",
+		},
+		"remove": {
+			1, nil,
+			[]queue.Slot{slot(1, ""), slot(2, "")},
+			func(c *cluster) { c.setSlot(slot(1, "x")) },
+			[]string{"remove 1: stale"},
+			"remove slot 1",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, tc.limit, tc.runs, tc.slots...)
+			r := c.replica()
+			r.freeze()
+			tc.meddle(c)
+			_, err := r.pass()
+			wantStale(t, err)
+			if err != nil && !strings.HasPrefix(err.Error(), tc.wantErr) {
+				t.Errorf("error %q, want it to begin with %q", err, tc.wantErr)
+			}
+			c.want(tc.want...)
+		})
+	}
+}
+
+// TestRefusedStart: one run that nobody may start does not hold up the others,
+// and does not keep its slot for ever.
+func TestRefusedStart(t *testing.T) {
+	c := newCluster(t, 2, pending("a", "b", "c"), slot(0, "a"), slot(1, ""))
+	r := c.replica()
+	refuse := func(calls ...string) {
+		for _, call := range calls {
+			c.intercepted[call] = lost
+		}
+	}
+	refuse("start a with 0/4/0")
+	next, err := r.pass()
+	wantUnknown(t, err, "start a")
+	c.want("start a with 0/4/0: "+errUnknown.Error(), "claim 1 for b", "start b with 1/5/0")
+	if want := noon.Add(policy.ClaimTTL); !next.Equal(want) {
+		t.Errorf("next look at %s, want %s, when the claim expires", next, want)
+	}
+	r.wantEvents()
+
+	r.wait(policy.ClaimTTL - 1)
+	refuse("start a with 0/4/0")
+	_, err = r.pass()
+	wantUnknown(t, err, "start a")
+	c.happened()
+
+	r.wait(1)
+	r.mustPass("fence a at 1 until 12:00:25")
+	r.wantEvents("Warning ClaimExpired a")
+	r.mustPass("claim 0 for c", "start c with 0/5/0")
+	c.wantStarted("b", "c")
+
+	// Its back-off over, it gets the next slot.
+	r.wait(policy.BackoffBase)
+	c.finish("b")
+	r.mustPass("claim 1 for a", "start a with 1/6/1")
+}
+
+// TestOwnClock: how long a slot has been held is for this engine to measure; it
+// begins when it first sees the holder.
+func TestOwnClock(t *testing.T) {
+	refused := func(c *cluster) { c.intercepted["start a with 0/4/0"] = lost }
+
+	t.Run("another engine begins anew", func(t *testing.T) {
+		c := newCluster(t, 1, pending("a"), slot(0, "a"))
+		first, second := c.replica(), c.replica()
+		refused(c)
+		_, _ = first.pass()
+		first.wait(policy.ClaimTTL)
+		second.wait(policy.ClaimTTL)
+		refused(c)
+		_, _ = second.pass() // sees the claim for the first time
+		c.happened()
+		first.mustPass("fence a at 1 until 12:00:25")
+	})
+	t.Run("clocks do not have to agree", func(t *testing.T) {
+		s := slot(0, "a")
+		s.HeldSince = noon.Add(-time.Hour) // whatever a store says
+		c := newCluster(t, 1, pending("a"), s)
+		r := c.replica()
+		r.wait(-50 * time.Second) // behind the creation of the run, nearly
+		refused(c)
+		_, _ = r.pass()
+		c.want("start a with 0/4/0: " + errUnknown.Error())
+	})
+	t.Run("a look for the recovery loop counts", func(t *testing.T) {
+		c := newCluster(t, 1, pending("a"), slot(0, "a"))
+		r := c.replica()
+		if _, err := r.Overdue(t.Context(), app); err != nil {
+			t.Fatal(err)
+		}
+		r.wait(policy.ClaimTTL)
+		r.mustPass("fence a at 1 until 12:00:25")
+	})
+	for name, meddle := range map[string]func(*cluster){
+		"another transition is another claim": func(c *cluster) {
+			s := slot(0, "a")
+			s.Transition = 9
+			c.setSlot(s)
+		},
+		"another run is another claim": func(c *cluster) {
+			c.change("a", func(r *queue.Run) { r.UID = "second" })
+			s := slot(0, "a")
+			s.Holder.UID = "second"
+			c.setSlot(s)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, 1, pending("a"), slot(0, "a"))
+			r := c.replica()
+			refused(c)
+			_, _ = r.pass()
+			r.wait(policy.ClaimTTL)
+			meddle(c)
+			c.happened()
+			if _, err := r.pass(); err != nil {
+				t.Error(err)
+			}
+			if calls := c.happened(); len(calls) != 1 || !strings.HasPrefix(calls[0], "start a") {
+				t.Errorf("calls %q, want just a start", calls)
+			}
+		})
+	}
+}
+
+// TestAbsentSlot: what is decided on the absence of a slot is decided on a fresh
+// look, since no version can prove it.
+func TestAbsentSlot(t *testing.T) {
+	t.Run("it exists, and its holder runs", func(t *testing.T) {
+		c := newCluster(t, 1, pending("a", "b"))
+		r := c.replica()
+		r.freeze()
+		c.replica().mustPass("list slots", "list runs", "claim 0 for a", "start a with 0/1/0")
+		r.mustPass("list slots", "list runs")
+		c.wantStarted("a")
+	})
+	t.Run("it exists, and its holder is to be started", func(t *testing.T) {
+		c := newCluster(t, 1, pending("a", "b"))
+		r := c.replica()
+		r.freeze()
+		c.setSlot(slot(0, "a"))
+		r.mustPass("list slots", "list runs", "start a with 0/4/0")
+	})
+	t.Run("it does not, but a run runs without it", func(t *testing.T) {
+		c := newCluster(t, 1, pending("a", "b"))
+		r := c.replica()
+		r.freeze()
+		c.change("a", func(r *queue.Run) { r.Phase = queue.Started })
+		r.mustPass("list slots", "list runs", "claim 0 for a") // adopted
+		c.wantStarted("a")
+		r.wantEvents("Normal Adopted a")
+	})
+	t.Run("somebody was faster", func(t *testing.T) {
+		c := newCluster(t, 1, pending("a", "b"))
+		r := c.replica()
+		c.intercepted["claim 0 for a"] = func(commit func() error) error {
+			c.setSlot(slot(0, "b"))
+			return commit()
+		}
+		_, err := r.pass()
+		wantStale(t, err)
+		c.want("list slots", "list runs", "claim 0 for a: stale")
+	})
+	t.Run("its former holder is looked for live", func(t *testing.T) {
+		c := newCluster(t, 2, append(in(queue.Started, pending("a")), pending("b")...), slot(0, "a"))
+		c.finished["a"] = true // PAC believes so
+		r := c.replica()
+		r.mustPass("get a", "list slots", "list runs", "get a", "claim 1 for b", "start b with 1/1/0")
+	})
+	for _, call := range []string{"list slots", "list runs"} {
+		t.Run("and nothing is done if it fails: "+call, func(t *testing.T) {
+			c := newCluster(t, 1, pending("a"))
+			c.intercepted[call] = lost
+			_, err := c.replica().pass()
+			wantUnknown(t, err, call+" of shop/app")
+			c.wantStarted()
+			c.wantSlots(map[int]string{})
+		})
+	}
+}
+
+// TestMissingHolder: the cache shows only what PAC has not finished with, so a
+// holder that it does not show is looked for live before its slot is given away.
+func TestMissingHolder(t *testing.T) {
+	running := in(queue.Started, pending("a"))
+	for name, tc := range map[string]struct {
+		meddle  func(*cluster)
+		want    []string
+		wantErr bool
+	}{
+		"it runs, whatever PAC thinks": {
+			func(c *cluster) { c.finished["a"] = true }, []string{"get a"}, false,
+		},
+		"it is done": {
+			func(c *cluster) { c.finished["a"] = true; c.finish("a") },
+			[]string{"get a", "claim 0 for b", "start b with 0/5/0"},
+			false,
+		},
+		"it is gone": {
+			func(c *cluster) { delete(c.runs, "a") },
+			[]string{"get a", "claim 0 for b", "start b with 0/5/0"},
+			false,
+		},
+		"another run has its name": {
+			func(c *cluster) {
+				c.finished["a"] = true
+				c.change("a", func(r *queue.Run) { r.UID = "second" })
+			},
+			[]string{"get a", "claim 0 for b", "start b with 0/5/0"},
+			false,
+		},
+		"nobody knows": {
+			func(c *cluster) { c.finished["a"] = true; c.intercepted["get a"] = lost },
+			[]string{"get a: " + errUnknown.Error()},
+			true,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, 1, append(slices.Clone(running), pending("b")...), slot(0, "a"))
+			tc.meddle(c)
+			if name == "another run has its name" {
+				c.queue.Limit = 2 // it runs, and PAC does not show it: nobody counts it
+			}
+			r := c.replica()
+			_, err := r.pass()
+			if tc.wantErr {
+				wantUnknown(t, err, "look for a, holder of slot 0 of shop/app")
+			} else if err != nil {
+				t.Error(err)
+			}
+			c.want(tc.want...)
+		})
+	}
+	t.Run("only the queue's own look is live, not the recovery loop's", func(t *testing.T) {
+		c := newCluster(t, 1, append(slices.Clone(running), pending("b")...), slot(0, "a"))
+		c.finished["a"] = true
+		actions, err := c.replica().Overdue(t.Context(), app)
+		if err != nil || len(actions) != 1 {
+			t.Errorf("due %v, error %v; want one action, which is judged again by who takes it", actions, err)
+		}
+		c.want()
+	})
+}
+
+// TestOrphaned: the queue of a Repository that is not there warns and starts
+// nothing, and goes on when it comes back.
+func TestOrphaned(t *testing.T) {
+	waiting := pending("a", "b", "c", "d")
+	waiting[1].Phase = queue.Started
+	waiting[2].Held, waiting[2].Order = false, nil
+	c := newCluster(t, 1, waiting, slot(0, "b"))
+	c.finish("d")
+	c.missing = true
+	r := c.replica()
+	next, err := r.pass()
+	if err != nil || !next.IsZero() {
+		t.Errorf("next look %v, error %v; want none", next, err)
+	}
+	c.want()
+	r.wantEvents("Warning RepositoryNotFound a")
+	if actions, err := r.Overdue(t.Context(), app); err != nil || len(actions) > 0 {
+		t.Errorf("due %v, error %v; want nothing", actions, err)
+	}
+
+	c.missing = false
+	c.finish("b")
+	r.mustPass("claim 0 for a", "start a with 0/5/0")
+}
+
+// TestRepositoryUnknown: an error is not an answer.
+func TestRepositoryUnknown(t *testing.T) {
+	c := newCluster(t, 1, pending("a"), slot(0, ""))
+	c.unreadable = errUnknown
+	r := c.replica()
+	_, err := r.pass()
+	wantUnknown(t, err, "read Repository shop/app")
+	_, err = r.Overdue(t.Context(), app)
+	wantUnknown(t, err, "")
+	c.want()
+	r.wantEvents()
+}
+
+// TestEvents: people hear about what they should look at, and what was done
+// without PAC.
+func TestEvents(t *testing.T) {
+	late := pending("a", "b")
+	late[0].Order, late[0].Held = nil, false
+	late[1].Owed = "its git secret"
+	bad := pending("c")
+	bad[0].Created = noon
+	bad[0].Problems = []string{"annotation x: not good", "annotation y: not good either"}
+	damaged := slot(2, "")
+	damaged.Damaged = "somebody wrote on it"
+	c := newCluster(t, 3, slices.Concat(late, bad), slot(0, ""), slot(1, ""), damaged)
+	c.queue.Problems = []string{"the limit is odd"}
+	r := c.replica()
+	r.wait(time.Minute) // past every grace
+	r.mustPass("claim 0 for a", "start a with 0/5/0", "claim 1 for b", "start b with 1/5/0")
+	r.wantEvents("Normal NotWaitedFor a", "Normal NotWaitedFor b", "Warning BadAnnotation c", "Warning BadRepository app", "Warning BadSlot app")
+
+	// Nobody is told of what did not happen, as far as is known.
+	c = newCluster(t, 1, late[:1], slot(0, ""))
+	r = c.replica()
+	r.wait(time.Minute)
+	c.intercepted["start a with 0/5/0"] = lost
+	_, err := r.pass()
+	wantUnknown(t, err, "start a")
+	r.wantEvents()
+}
+
+// TestDamagedSlot: it counts as taken, by this engine's own clock, and is then
+// written anew.
+func TestDamagedSlot(t *testing.T) {
+	damaged := slot(0, "")
+	damaged.Damaged = "somebody wrote on it"
+	c := newCluster(t, 1, pending("a"), damaged)
+	r := c.replica()
+	next, err := r.pass()
+	if want := noon.Add(policy.ClaimTTL); err != nil || !next.Equal(want) {
+		t.Errorf("next look at %s, error %v; want %s", next, err, want)
+	}
+	c.want()
+
+	r.wait(policy.ClaimTTL - 1)
+	damaged.Damaged = "and again, otherwise"
+	c.setSlot(damaged)
+	r.mustPass() // that began anew
+	r.wait(policy.ClaimTTL - 1)
+	r.mustPass()
+	r.wait(1)
+	r.mustPass("list slots", "list runs", "claim 0 for a", "start a with 0/5/0")
+}
+
+// TestStopped: nothing more is written once the context has ended.
+func TestStopped(t *testing.T) {
+	c := newCluster(t, 2, pending("a", "b"), slot(0, ""), slot(1, ""))
+	ctx, cancel := context.WithCancel(t.Context())
+	c.intercepted["start a with 0/5/0"] = func(commit func() error) error {
+		cancel()
+		return commit()
+	}
+	_, _ = c.replica().Reconcile(quiet(ctx), app)
+	c.want("claim 0 for a", "start a with 0/5/0")
+}
+
+// TestConcurrentLooks: the recovery loop looks while the queue is worked on.
+func TestConcurrentLooks(t *testing.T) {
+	c := newCluster(t, 2, pending("a", "b", "c"), slot(0, "a"), slot(1, ""))
+	r := c.replica()
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 20 {
+				_, _ = r.Overdue(t.Context(), app)
+				_, _ = r.pass()
+			}
+		})
+	}
+	wg.Wait()
+	c.wantStarted("a", "b")
+}
