@@ -13,6 +13,7 @@ help: ## Show this help
 
 .PHONY: demo
 demo: ## Watch one push being queued across replicas (RUNS= LIMIT= REPLICAS= KILL=0 KEEP=1 QUEUE=pac WATCHERS=)
+	@echo "compiling the demo itself (minutes on an empty Go cache, then moments)" >&2
 	@go run ./e2e/demo
 
 ##@ Work on it

@@ -38,10 +38,12 @@ func (r *queues) Reconcile(ctx context.Context, id string) error {
 	if !next.IsZero() {
 		r.after(key, next.Sub(r.clock.Now()))
 	}
-	if errors.Is(err, engine.ErrStale) {
-		// If another acts on this queue too, it is theirs: the leader's, or that
-		// of the replica that was faster in taking it over.
+	if errors.Is(err, engine.ErrOutrun) {
+		// The queue is theirs: the leader's, or that of the replica that was
+		// faster in taking it over.
 		r.recovery.Yield(key)
+	}
+	if errors.Is(err, engine.ErrStale) {
 		return controller.NewRequeueAfter(staleRetry)
 	}
 	return err

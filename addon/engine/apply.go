@@ -35,6 +35,8 @@ func (e *Engine) apply(ctx context.Context, q Queue, actions []queue.Action, now
 }
 
 func (e *Engine) carryOut(ctx context.Context, q Queue, a queue.Action, now time.Time) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
 	switch a := a.(type) {
 	case queue.Claim:
 		return e.claim(ctx, q, a)
@@ -48,12 +50,12 @@ func (e *Engine) carryOut(ctx context.Context, q Queue, a queue.Action, now time
 		return []string{fmt.Sprintf("expire %s, attempt %d, slot %d", a.Run.Name, a.Attempt, a.Slot.Index)}, nil
 	case queue.Release:
 		if err := e.Store.Release(ctx, q, a.Slot); err != nil {
-			return nil, fmt.Errorf("release slot %d: %w", a.Slot.Index, err)
+			return nil, fmt.Errorf("release slot %d: %w", a.Slot.Index, outrun(err))
 		}
 		return []string{fmt.Sprintf("release slot %d", a.Slot.Index)}, nil
 	case queue.Remove:
 		if err := e.Store.Remove(ctx, q, a.Slot); err != nil {
-			return nil, fmt.Errorf("remove slot %d: %w", a.Slot.Index, err)
+			return nil, fmt.Errorf("remove slot %d: %w", a.Slot.Index, outrun(err))
 		}
 		return []string{fmt.Sprintf("remove slot %d", a.Slot.Index)}, nil
 	default:
@@ -69,7 +71,7 @@ func (e *Engine) claim(ctx context.Context, q Queue, a queue.Claim) ([]string, e
 		e.Recorder.Record(status.SlotBlocked(q.Key, q.UID, a.Slot, err))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: slot %d for %s: %w", errClaim, a.Slot.Index, a.Run.Name, err)
+		return nil, fmt.Errorf("%w: slot %d for %s: %w", errClaim, a.Slot.Index, a.Run.Name, outrun(err))
 	}
 	if a.Run.Phase == queue.Started {
 		e.Recorder.Record(status.Adopted(q.Key, a))
@@ -88,4 +90,12 @@ func (e *Engine) start(ctx context.Context, q Queue, run queue.Run, token queue.
 		e.Recorder.Record(status.NotWaitedFor(q.Key, run, late))
 	}
 	return []string{"start " + run.Name}, nil
+}
+
+// outrun marks a refused write of a slot: only replicas write slots.
+func outrun(err error) error {
+	if errors.Is(err, ErrStale) {
+		return fmt.Errorf("%w: %w", ErrOutrun, err)
+	}
+	return err
 }

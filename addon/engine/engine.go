@@ -14,8 +14,13 @@ import (
 )
 
 // ErrStale is returned by a conditional write whose observation is no longer
-// true. Nothing was written; look again.
+// true: somebody else was there first, or this very request was, before the
+// client repeated it. Look again.
 var ErrStale = errors.New("the cluster has moved on since it was observed")
+
+// ErrOutrun is returned by Reconcile, along with ErrStale, when it was a slot
+// that somebody else had moved: another replica is at work on this queue.
+var ErrOutrun = errors.New("another replica moved the slot")
 
 // ErrBlocked is returned by a claim when something that is not the store's own is
 // in the slot's place. Looking again does not help; somebody must remove it.
@@ -140,7 +145,30 @@ func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error
 		klog.FromContext(ctx).Info("queue moved", "queue", key.String(), "limit", int(q.Limit),
 			"done", done, "started", s.Started, "claimed", s.Claimed, "waiting", s.Waiting)
 	}
-	return decision.Next, err
+	return earliest(decision.Next, e.unseen(snapshot, now)), err
+}
+
+// unseenPoll is how often a run is looked at that holds a slot and that no
+// informer shows: PAC marks a run as finished as soon as somebody cancels it,
+// while Tekton is still ending it, and nothing tells when that is over.
+const unseenPoll = time.Second
+
+// unseen is when to look again because of such a run; zero if there is none.
+func (e *Engine) unseen(s queue.Snapshot, now time.Time) time.Time {
+	for _, r := range s.Runs {
+		if r.Unlisted && r.Phase != queue.Done {
+			return now.Add(unseenPoll)
+		}
+	}
+	return time.Time{}
+}
+
+// earliest is the earlier of two times of which zero is never.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // Overdue returns the actions that the queue is waiting for, judged from the
@@ -171,11 +199,10 @@ func (e *Engine) orphaned(ctx context.Context, key queue.Key) (next time.Time, e
 		if !r.Held || r.Phase != queue.Pending {
 			continue
 		}
-		switch due := r.Created.Add(e.Policy().OrderGrace); {
-		case !now.Before(due):
+		if due := r.Created.Add(e.Policy().OrderGrace); now.Before(due) {
+			next = earliest(next, due)
+		} else {
 			e.Recorder.Record(status.RepositoryMissing(key, r))
-		case next.IsZero() || due.Before(next):
-			next = due
 		}
 	}
 	e.forget(key)

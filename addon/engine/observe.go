@@ -3,9 +3,15 @@ package engine
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
+
+// requestTimeout bounds one look past the caches and one write. A connection
+// that hangs must not keep a queue waiting; what became of the request shows at
+// the next look.
+const requestTimeout = 15 * time.Second
 
 // trust is how far an observation goes past the caches.
 type trust int
@@ -26,6 +32,8 @@ const (
 // its slot says, never behind it, so a started run is never taken for a waiting
 // one because the look was not of one instant.
 func (e *Engine) observe(ctx context.Context, q Queue, how trust) (queue.Snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
 	s := queue.Snapshot{Key: q.Key, Limit: q.Limit, Fresh: how == fresh}
 	var err error
 	if s.Slots, err = e.Store.List(ctx, q.Key, how == fresh); err != nil {
@@ -52,6 +60,7 @@ func (e *Engine) observe(ctx context.Context, q Queue, how trust) (queue.Snapsho
 		}
 		if exists && run.UID == slot.Holder.UID {
 			known[run.UID] = true
+			run.Unlisted = true
 			s.Runs = append(s.Runs, run)
 		}
 	}

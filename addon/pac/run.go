@@ -3,7 +3,6 @@ package pac
 import (
 	"fmt"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
@@ -108,25 +107,16 @@ func owed(annotations map[string]string) string {
 
 // parsed remembers orders: all runs of an event carry the same long list, and
 // each is read again at every look at the queue.
-var parsed = struct {
-	sync.Mutex
-	orders *lru.Cache
-}{orders: lru.New(1024)}
+var parsed = lru.New(1024)
 
 func readOrder(value, namespace, name string) (*queue.Order, error) {
-	parsed.Lock()
-	cached, ok := parsed.orders.Get(namespace + "\n" + value)
-	parsed.Unlock()
-	if ok {
-		if order := cached.(*queue.Order); order.Lists(name) {
-			return order, nil
-		}
+	key := namespace + "\n" + value
+	if order, ok := parsed.Get(key); ok && order.(*queue.Order).Lists(name) {
+		return order.(*queue.Order), nil
 	}
 	order, err := queue.ParseOrder(value, namespace, name)
 	if err == nil {
-		parsed.Lock()
-		parsed.orders.Add(namespace+"\n"+value, order)
-		parsed.Unlock()
+		parsed.Add(key, order)
 	}
 	return order, err
 }

@@ -352,7 +352,8 @@ func (d *decider) eligible(p place) (Lateness, bool) {
 		until time.Time
 		late  Lateness
 	}{
-		{!p.run.NotBefore.IsZero(), p.run.NotBefore, InTime},
+		// A back-off longer than any that Expire sets is somebody's invention.
+		{p.run.NotBefore.Sub(d.now) <= d.policy.BackoffMax, p.run.NotBefore, InTime},
 		{!p.ordered && !p.run.Unordered, p.run.Created.Add(d.policy.OrderGrace), NoOrder},
 		{p.run.Owed != "", p.run.Created.Add(d.policy.ReadyGrace), NotReady},
 	} {

@@ -66,6 +66,9 @@ type Run struct {
 	// Claim is the token the run was started with; nil when this product did
 	// not start it.
 	Claim *Token
+	// Unlisted says that only a live look shows this run: PAC has finished with
+	// it, so no list or watch of unfinished runs will tell how it goes on.
+	Unlisted bool
 	// Problems are for people: annotations that could not be read, and what is
 	// done without them. Decisions do not depend on them.
 	Problems []string

@@ -95,7 +95,7 @@ func DamagedSlot(key queue.Key, uid string, s queue.Slot) Event {
 func SlotBlocked(key queue.Key, uid string, s queue.Slot, err error) Event {
 	return Event{
 		Kind: Repository, Key: key, Name: key.Repository, UID: uid, Warning: true, Reason: ReasonSlotBlocked,
-		Message: fmt.Sprintf("Nothing is started until slot %d can be made: %v.", s.Index, err),
+		Message: fmt.Sprintf("Slot %d cannot be made, so nothing more is started than fits into the other slots: %v.", s.Index, err),
 	}
 }
 

@@ -1,6 +1,7 @@
 package status
 
 import (
+	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -25,8 +26,15 @@ func NewRecorder(events record.EventRecorder) *Recorder {
 	return &Recorder{events: events, told: lru.New(remembered)}
 }
 
+// maxMessage is what the API server takes (1024 bytes), with room for the mark
+// that something was cut off. Messages quote annotations, which may be longer.
+const maxMessage = 1000
+
 // Record writes the event unless it was written before.
 func (r *Recorder) Record(e Event) {
+	if len(e.Message) > maxMessage {
+		e.Message = strings.ToValidUTF8(e.Message[:maxMessage], "") + "…"
+	}
 	r.mu.Lock()
 	_, again := r.told.Get(e)
 	r.told.Add(e, nil)

@@ -92,7 +92,7 @@ func TestEvents(t *testing.T) {
 		},
 		"blocked slot": {
 			status.SlotBlocked(app, "uid-app", queue.Slot{Index: 2}, errors.New("Lease shop/app.slot-2 is not ours")),
-			written{onRepository, "Warning", "SlotBlocked", "Nothing is started until slot 2 can be made: Lease shop/app.slot-2 is not ours."},
+			written{onRepository, "Warning", "SlotBlocked", "Slot 2 cannot be made, so nothing more is started than fits into the other slots: Lease shop/app.slot-2 is not ours."},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
