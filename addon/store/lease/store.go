@@ -153,7 +153,7 @@ func (s *Store) reclaim(ctx context.Context, q engine.Queue, wanted *coordinatio
 		ours = ours || owner.UID == wanted.OwnerReferences[0].UID
 	}
 	if !ours {
-		return fmt.Errorf("lease %s/%s exists and is not a slot of Repository %s: rename or delete it, the queue needs that name", l.Namespace, l.Name, q.Key.Repository)
+		return fmt.Errorf("%w: Lease %s/%s is not a slot of Repository %s; delete it, the queue needs that name", engine.ErrBlocked, l.Namespace, l.Name, q.Key.Repository)
 	}
 	// Its labels back and nothing else: what it holds is looked at next time.
 	l = l.DeepCopy()
