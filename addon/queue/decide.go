@@ -72,6 +72,10 @@ type Decision struct {
 	Actions []Action
 	// Next is when time alone changes the decision; zero when it never does.
 	Next time.Time
+	// Parked are the slots whose claims must not be started now, because the
+	// limit was lowered. That time does not count towards their TTL: the
+	// observer counts HeldSince anew from its last sight of a parked claim.
+	Parked []int
 	// Summary counts, for logs, metrics and people.
 	Summary Summary
 }
@@ -120,6 +124,7 @@ type decider struct {
 	line     []place
 	slots    map[int]Slot
 	spare    []Slot // may be given away: free, or the holder is done, gone or fenced
+	absent   int    // every slot below exists, or has just been given away
 	claims   []claimed
 	holding  map[string]bool // UIDs of runs that a slot rightly names
 	started  int             // not done, with a slot or without
@@ -233,6 +238,7 @@ func (d *decider) startClaimed() {
 			d.expire(c)
 		case room <= 0:
 			// Waits with its slot until what runs above the limit has drained.
+			d.decision.Parked = append(d.decision.Parked, c.slot.Index)
 		case !d.now.Before(expiry):
 			room--
 			d.expire(c)
@@ -322,10 +328,11 @@ func (d *decider) takeSlot() (Slot, bool) {
 	}
 	// Slots come into being when they are first needed, lowest first, so that a
 	// limit of a million costs nothing.
-	for i := 0; i < d.limit; i++ {
-		if _, exists := d.slots[i]; !exists {
-			d.slots[i] = Slot{Index: i}
-			return d.slots[i], true
+	for ; d.absent < d.limit; d.absent++ {
+		if _, exists := d.slots[d.absent]; !exists {
+			s := Slot{Index: d.absent}
+			d.absent++
+			return s, true
 		}
 	}
 	return Slot{}, false

@@ -1,0 +1,76 @@
+package queue_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+)
+
+// FuzzParseOrder: whatever somebody writes into the annotation is refused, or is
+// an order that survives being written again.
+func FuzzParseOrder(f *testing.F) {
+	for _, value := range []string{"ns/a", "ns/b,ns/a", " ns/b , ns/a\t", "ns/a,", "a", "/a", "ns/", "ns/a/a", "ns/a,ns/a", "other/a", ",", strings.Repeat("x", 100), "\xff/\xfe"} {
+		f.Add(value, "ns", "a")
+	}
+	f.Add("/", "", "")
+	f.Fuzz(func(t *testing.T, value, namespace, name string) {
+		o, err := queue.ParseOrder(value, namespace, name)
+		if err != nil {
+			if o != nil || len(err.Error()) > 500+len(namespace)+len(name) {
+				t.Fatalf("refused with order %v and an error of %d bytes", o, len(err.Error()))
+			}
+			return
+		}
+		names := o.Names()
+		if len(names) != strings.Count(value, ",")+1 {
+			t.Fatalf("%d names from %q", len(names), value)
+		}
+		if i, ok := o.Position(name); !ok || names[i] != name {
+			t.Fatalf("the run itself is at %d, %v, in %q", i, ok, names)
+		}
+		entries := slices.Clone(names)
+		for i := range entries {
+			entries[i] = namespace + "/" + entries[i]
+		}
+		again, err := queue.ParseOrder(strings.Join(entries, ","), namespace, name)
+		if err != nil {
+			t.Fatalf("what was accepted as %q is refused when written again: %v", value, err)
+		}
+		if !slices.Equal(names, again.Names()) || o.ID != again.ID {
+			t.Fatalf("%q became %q", names, again.Names())
+		}
+		for i, n := range names {
+			if p, ok := o.Position(n); !ok || p != i {
+				t.Fatalf("%q is at %d, %v, want %d", n, p, ok, i)
+			}
+		}
+		slices.Reverse(names)
+		if equal := slices.Equal(names, again.Names()); equal != (queue.NewOrder(names).ID == o.ID) {
+			t.Fatalf("equal lists %v, equal IDs %v: %q", equal, !equal, names)
+		}
+	})
+}
+
+// FuzzParseToken: there is one way to write a token.
+func FuzzParseToken(f *testing.F) {
+	for _, s := range []string{"0/0/0", "-1/0/3", "12/345/6", "1/2", "1/2/3/4", "+1/2/3", "01/2/3", "-2/0/0", "0/-1/0", "9223372036854775808/0/0", "", "a/b/c", "1/2/3\n"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		token, err := queue.ParseToken(s)
+		if err != nil {
+			if token != (queue.Token{}) {
+				t.Fatalf("%q is refused, but is also %v", s, token)
+			}
+			return
+		}
+		if token.String() != s {
+			t.Fatalf("%q became %q", s, token)
+		}
+		if token.Slot < queue.NoSlot || token.Transition < 0 || token.Attempt < 0 {
+			t.Fatalf("%q is accepted", s)
+		}
+	})
+}

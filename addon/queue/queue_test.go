@@ -1,0 +1,49 @@
+package queue_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+)
+
+func TestToken(t *testing.T) {
+	for s, want := range map[string]queue.Token{
+		"0/0/0":    {},
+		"3/12/1":   {Slot: 3, Transition: 12, Attempt: 1},
+		"-1/0/2":   {Slot: queue.NoSlot, Attempt: 2},
+		"10/99/-0": {Slot: -2}, // refused
+		"":         {Slot: -2}, "1/2": {Slot: -2}, "1/2/3/4": {Slot: -2}, "1/2/3 ": {Slot: -2}, " 1/2/3": {Slot: -2},
+		"+1/2/3": {Slot: -2}, "01/2/3": {Slot: -2}, "-2/0/0": {Slot: -2}, "0/-1/0": {Slot: -2}, "0/0/-1": {Slot: -2},
+		"1/2/99999999999999999999": {Slot: -2}, "a/b/c": {Slot: -2},
+	} {
+		got, err := queue.ParseToken(s)
+		if refused := want.Slot == -2; refused != (err != nil) || !refused && got != want {
+			t.Errorf("%q: got %v, error %v, want %v", s, got, err, want)
+		}
+	}
+}
+
+func TestBackoff(t *testing.T) {
+	for attempts, want := range map[int]time.Duration{
+		0: 5 * time.Second, 1: 5 * time.Second, 2: 10 * time.Second, 4: 40 * time.Second, 5: time.Minute, 1 << 30: time.Minute,
+	} {
+		if got := policy.Backoff(attempts); got != want {
+			t.Errorf("after %d attempts: %v, want %v", attempts, got, want)
+		}
+	}
+	if got := (queue.Policy{BackoffBase: time.Hour, BackoffMax: time.Minute}).Backoff(1); got != time.Minute {
+		t.Errorf("got %v, want no more than the maximum", got)
+	}
+}
+
+func TestNames(t *testing.T) {
+	if got, want := (queue.Key{Namespace: "ns", Repository: "repo"}).String(), "ns/repo"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	for p, want := range map[queue.Phase]string{queue.Pending: "pending", queue.Started: "started", queue.Done: "done"} {
+		if got := p.String(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
