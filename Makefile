@@ -1,4 +1,4 @@
-# Needs Go, git and a C compiler; everything else is built or fetched on first use.
+# Needs Go, git, make and a C compiler; everything else is built or fetched on first use.
 SHELL := /usr/bin/env bash
 .DEFAULT_GOAL := help
 

@@ -135,6 +135,8 @@ func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error
 		decision = queue.Decide(snapshot, now, e.Policy())
 	}
 
+	e.park(key, decision.Parked, now)
+
 	// Apply.
 	done, err := e.apply(ctx, q, decision.Actions, now)
 
@@ -182,7 +184,10 @@ func (e *Engine) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, er
 	if err != nil {
 		return nil, err
 	}
-	return queue.Decide(s, e.Clock.Now(), e.Policy()).Actions, nil
+	now := e.Clock.Now()
+	decision := queue.Decide(s, now, e.Policy())
+	e.park(key, decision.Parked, now)
+	return decision.Actions, nil
 }
 
 // orphaned: without its Repository a queue has no limit and PAC no credentials,

@@ -474,6 +474,29 @@ func TestOwnClock(t *testing.T) {
 	}
 }
 
+// TestParkedClaim: a claim that has to wait because the limit was lowered does
+// not use up its time meanwhile.
+func TestParkedClaim(t *testing.T) {
+	c := newCluster(t, 2, pending("a", "b"), slot(0, "a"), slot(1, "b"))
+	c.change("a", func(r *queue.Run) { r.Phase = queue.Started })
+	c.queue.Limit = 1
+	r := c.replica()
+	r.mustPass()
+	for range 3 {
+		r.wait(policy.ClaimTTL)
+		if due, err := r.Overdue(t.Context(), app); err != nil || len(due) > 0 {
+			t.Fatalf("due: %v, %v; want nothing while a runs", due, err)
+		}
+	}
+	c.finish("a")
+	if _, err := r.pass(); err != nil {
+		t.Error(err)
+	}
+	if calls := c.happened(); !slices.Contains(calls, "start b with 1/4/0") {
+		t.Errorf("calls %q, want b started", calls)
+	}
+}
+
 // TestAbsentSlot: what is decided on the absence of a slot is decided on a fresh
 // look, since no version can prove it.
 func TestAbsentSlot(t *testing.T) {

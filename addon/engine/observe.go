@@ -97,6 +97,18 @@ func (e *Engine) date(s queue.Snapshot) {
 	e.seen[s.Key] = is
 }
 
+// park has the time of parked claims counted anew from now.
+func (e *Engine) park(key queue.Key, slots []int, now time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, index := range slots {
+		if seen, ok := e.seen[key][index]; ok {
+			seen.since = now
+			e.seen[key][index] = seen
+		}
+	}
+}
+
 func (e *Engine) forget(key queue.Key) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -27,8 +27,6 @@ func TestLeaseEditedByHand(t *testing.T) {
 		edit func(*coordinationv1.Lease, history.View)
 		// warning is told about the Repository, if any.
 		warning status.Reason
-		// expires: the claim may, while it waits for room under the limit.
-		expires bool
 	}{
 		"no UID":               {edit: func(l *coordinationv1.Lease, _ history.View) { delete(l.Annotations, "pac-lease-queue.dev/run-uid") }, warning: status.ReasonBadSlot},
 		"no number as attempt": {edit: annotation("attempt", "🍕"), warning: status.ReasonBadSlot},
@@ -39,7 +37,7 @@ func TestLeaseEditedByHand(t *testing.T) {
 		"next run as holder": {edit: func(l *coordinationv1.Lease, v history.View) {
 			next := v.In(queue.Pending)[0]
 			l.Spec.HolderIdentity, l.Annotations["pac-lease-queue.dev/run-uid"] = &next.Name, next.UID
-		}, expires: true},
+		}},
 		"no spec":              {edit: func(l *coordinationv1.Lease, _ history.View) { l.Spec = coordinationv1.LeaseSpec{} }},
 		"all transitions used": {edit: func(l *coordinationv1.Lease, _ history.View) { l.Spec.LeaseTransitions = ptr.To[int32](math.MaxInt32) }},
 		"no labels":            {edit: func(l *coordinationv1.Lease, _ history.View) { l.Labels = nil }},
@@ -92,7 +90,7 @@ func TestLeaseEditedByHand(t *testing.T) {
 			}
 			c.waitOver(key)
 			c.wantSound(runs, key)
-			if test.warning == "" && !test.expires {
+			if test.warning == "" {
 				c.wantNoWarnings(key)
 			}
 		})
