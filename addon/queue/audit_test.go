@@ -75,6 +75,7 @@ func TestAuditViolations(t *testing.T) {
 			t.run(b.started())
 			t.gone(b)
 			t.gone(b)
+			t.gone(run("never seen"))
 			t.run(c.started())
 		}},
 		"a started run seen again is no second start": {history: func(t *tape) {

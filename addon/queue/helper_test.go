@@ -68,7 +68,7 @@ func (b slotBuilder) of(name string) slotBuilder {
 }
 
 func (b slotBuilder) since(d time.Duration) slotBuilder { b.HeldSince = noon.Add(d); return b }
-func (b slotBuilder) damaged() slotBuilder { b.Damaged, b.HeldSince = "no holder UID", noon; return b }
+func (b slotBuilder) damaged() slotBuilder              { b.Damaged, b.HeldSince = "no holder UID", noon; return b }
 
 func (b slotBuilder) attempt(n int) slotBuilder {
 	return b.change(func(h *queue.Holder) { h.Attempt = n })

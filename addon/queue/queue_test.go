@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -45,5 +46,42 @@ func TestNames(t *testing.T) {
 		if got := p.String(); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
+	}
+}
+
+// TestAbsurd: numbers that a person can type cost nothing and break nothing.
+func TestAbsurd(t *testing.T) {
+	const many = 5000
+	var rs []queue.Run
+	for i := range many {
+		rs = append(rs, run(fmt.Sprintf("r%04d", i)).Run)
+	}
+	cases := map[string]func() int{
+		"limit": func() int {
+			return len(queue.Decide(queue.Snapshot{Limit: 1 << 40, Runs: rs}, noon, policy).Actions) - many
+		},
+		"limit, nobody waits": func() int {
+			return len(queue.Decide(queue.Snapshot{Limit: 1 << 40, Slots: slots(slot(1 << 39))}, noon, policy).Actions)
+		},
+		"attempt": func() int {
+			return int(policy.Backoff(1<<62) - policy.BackoffMax)
+		},
+		"attempt without a back-off": func() int {
+			return int(queue.Policy{BackoffMax: time.Minute}.Backoff(1 << 62))
+		},
+	}
+	for name, zero := range cases {
+		t.Run(name, func(t *testing.T) {
+			done := make(chan int, 1)
+			go func() { done <- zero() }()
+			select {
+			case got := <-done:
+				if got != 0 {
+					t.Errorf("got %d, want 0", got)
+				}
+			case <-time.After(2 * time.Second):
+				t.Fatal("still busy after 2 s")
+			}
+		})
 	}
 }
