@@ -68,7 +68,9 @@ const (
 
 // Decision is what to do with a queue now, and when to look again.
 type Decision struct {
-	// Actions in the order in which they are to be carried out.
+	// Actions in the order in which they are to be carried out. A Claim that
+	// failed, or may have, ends the round: what follows was decided on its
+	// success.
 	Actions []Action
 	// Next is when time alone changes the decision; zero when it never does.
 	Next time.Time
@@ -359,8 +361,9 @@ func (d *decider) eligible(p place) (Lateness, bool) {
 		until time.Time
 		late  Lateness
 	}{
-		// A back-off longer than any that Expire sets is somebody's invention.
-		{p.run.NotBefore.Sub(d.now) <= d.policy.BackoffMax, p.run.NotBefore, InTime},
+		// A back-off far longer than any that Expire sets is somebody's invention;
+		// the clocks of replicas differ by less than that.
+		{p.run.NotBefore.Sub(d.now) <= 2*d.policy.BackoffMax, p.run.NotBefore, InTime},
 		{!p.ordered && !p.run.Unordered, p.run.Created.Add(d.policy.OrderGrace), NoOrder},
 		{p.run.Owed != "", p.run.Created.Add(d.policy.ReadyGrace), NotReady},
 	} {

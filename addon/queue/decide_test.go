@@ -277,8 +277,8 @@ func TestWaits(t *testing.T) {
 		"for the end of the longest back-off": {
 			limit: 1, runs: runs(a.notBefore(time.Minute)), wantNext: time.Minute,
 		},
-		"not for the end of a longer one, which nobody can have set": {
-			limit: 1, runs: runs(a.notBefore(time.Minute + 1)), want: []string{"claim new 0 for a"},
+		"not for the end of one far longer, which nobody can have set": {
+			limit: 1, runs: runs(a.notBefore(2*time.Minute + 1)), want: []string{"claim new 0 for a"},
 		},
 		"for a run of its event that PAC still prepares": {
 			limit: 3, runs: runs(a.order("a", "b").owed("its secret"), b.order("a", "b"), run("c")),

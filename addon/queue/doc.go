@@ -19,7 +19,8 @@
 //     harmless.
 //
 // Not guaranteed here: that the snapshot is fresh. A stale one costs a refused
-// write, never the limit, with one exception that callers must close: a slot
-// that does not exist has no version to refuse by, so a claim on it needs a
+// write, never the limit, with two exceptions that callers must close: a slot
+// that does not exist has no version to refuse by, and the version of a damaged
+// one says nothing about the run that it named. What is decided on these needs a
 // snapshot read past every cache ([Decision.NeedsFresh]).
 package queue

@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	seeds = flag.Int64("queue.seeds", 1200, "how many seeds the property test tries in each weather")
+	seeds = flag.Int64("queue.seeds", 1000, "how many seeds the property test tries in each weather")
 	seed  = flag.Int64("queue.seed", 0, "try this seed only, and show its trace")
 )
 

@@ -201,7 +201,11 @@ func TestLateStart(t *testing.T) {
 		key = c.newQueue(1)
 		gate := wire.NewGate()
 		startReplica(t, hastyConfig, append([]wire.Tap{wire.When(asks("patch pipelineruns"), gate.Tap)}, mutants...)...)
-		names := c.push(key, "push", 2)
+		// In order: X is at work already, and is to claim for the first.
+		names := []string{"push-01", "push-02"}
+		for _, name := range names {
+			c.create(key, name, names)
+		}
 		c.reach(gate)
 		var healed atomic.Bool
 		startReplica(t, hastyConfig, wire.When(func(r wire.Request) bool {
