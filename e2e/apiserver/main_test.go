@@ -8,8 +8,6 @@ package apiserver_test
 
 import (
 	"context"
-	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -20,11 +18,10 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/stacktest"
 )
 
 const (
-	// startDeadline includes building the API server on a machine that has none.
-	startDeadline = 20 * time.Minute
 	// queueDeadline is how long a queue may take to be over.
 	queueDeadline = 60 * time.Second
 	// stepDeadline is how long one step of a script may take.
@@ -44,41 +41,13 @@ const (
 var server *stack.Stack
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	if testing.Short() {
-		return m.Run()
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), startDeadline)
-	defer cancel()
-	s, err := stack.Start(ctx, stack.Options{Components: stack.CRDs})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	code := 1
-	if err := prepare(ctx, s); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	} else {
-		server = s
-		code = m.Run()
-	}
-	if code != 0 {
-		s.KeepDir()
-	}
-	if err := s.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
+	os.Exit(stacktest.Main(m, stack.Options{Components: stack.CRDs}, prepare))
 }
 
 // prepare makes what every replica wants to find, and sends what they log to a
 // file of the stack.
 func prepare(ctx context.Context, s *stack.Stack) error {
+	server = s
 	if err := os.Setenv("SYSTEM_NAMESPACE", systemNamespace); err != nil {
 		return err
 	}

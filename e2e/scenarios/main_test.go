@@ -9,13 +9,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/history"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/stacktest"
 )
 
 // What all scenarios share: one stack, one record of everything, and one
@@ -40,35 +39,13 @@ func TestMain(m *testing.M) {
 		fmt.Println("scenarios: not run in short mode, they need the embedded stack")
 		return
 	}
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) (code int) {
-	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
-	var err error
-	if cluster, err = stack.Start(ctx, stack.Options{Components: stack.Everything, RunTime: time.Second}); err != nil {
-		fmt.Fprintln(os.Stderr, "scenarios:", err)
-		return 1
-	}
-	defer func() {
-		if code != 0 {
-			cluster.KeepDir()
-		}
-		if err := cluster.Stop(); err != nil {
-			fmt.Fprintln(os.Stderr, "scenarios: stop:", err)
-			code = 1
-		}
-	}()
-	interrupted := context.AfterFunc(ctx, func() { // Ctrl-C: go test gives no second chance
-		_ = cluster.Stop()
-		os.Exit(1)
+	code := stacktest.Main(m, stack.Options{Components: stack.Everything, RunTime: time.Second}, func(ctx context.Context, s *stack.Stack) (err error) {
+		cluster = s
+		recorder, err = history.Record(ctx, s.Config(stack.Admin))
+		return err
 	})
-	defer interrupted()
-	if recorder, err = history.Record(ctx, cluster.Config(stack.Admin)); err != nil {
-		fmt.Fprintln(os.Stderr, "scenarios:", err)
-		return 1
+	if recorder != nil {
+		recorder.Stop()
 	}
-	defer recorder.Stop()
-	return m.Run()
+	os.Exit(code)
 }

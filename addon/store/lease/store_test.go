@@ -3,7 +3,6 @@ package lease_test
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"math"
 	"os"
@@ -28,12 +27,11 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/storetest"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/stacktest"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/wire"
 )
 
 const (
-	// startDeadline includes building the API server on a machine that has none.
-	startDeadline = 20 * time.Minute
 	// cacheDeadline is how long an informer may lag behind.
 	cacheDeadline = 10 * time.Second
 
@@ -44,31 +42,10 @@ const (
 var server *stack.Stack
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	if testing.Short() {
-		return m.Run()
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), startDeadline)
-	defer cancel()
-	s, err := stack.Start(ctx, stack.Options{Components: stack.APIServer})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	server = s
-	code := m.Run()
-	if code != 0 {
-		s.KeepDir()
-	}
-	if err := s.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
+	os.Exit(stacktest.Main(m, stack.Options{Components: stack.APIServer}, func(_ context.Context, s *stack.Stack) error {
+		server = s
+		return nil
+	}))
 }
 
 func config(t *testing.T) *rest.Config {
