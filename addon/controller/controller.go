@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"sync/atomic"
 	"time"
 
 	pacclient "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/clientset/versioned"
 	pacinformers "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/informers/externalversions"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
@@ -54,14 +51,6 @@ const (
 	// After an error, per queue: recovery would look again after seconds anyway.
 	errorRetryMin, errorRetryMax = 100 * time.Millisecond, 5 * time.Second
 )
-
-// ConfigMapName is the ConfigMap with the product's configuration.
-func ConfigMapName() string {
-	if name := os.Getenv("CONFIG_NAME"); name != "" {
-		return name
-	}
-	return "pac-lease-queue-config"
-}
 
 // New builds the controller. It returns once every cache is filled; ready is
 // called then.
@@ -224,33 +213,4 @@ func newRecorder(ctx context.Context, kube kubernetes.Interface) record.EventRec
 	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
 	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: kube.CoreV1().Events("")})
 	return broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: Component, Host: system.PodName()})
-}
-
-// watchConfig reads the configuration, follows it, and returns the one in force.
-// One that is wrong from the start is an error; a wrong change is refused with a
-// Warning event, and the old one stays in force.
-func watchConfig(ctx context.Context, kube kubernetes.Interface, cmw configmap.Watcher, recorder record.EventRecorder) (func() config.Config, error) {
-	cm, err := kube.CoreV1().ConfigMaps(system.Namespace()).Get(ctx, ConfigMapName(), metav1.GetOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("read the configuration: %w", err)
-	}
-	first, err := config.Parse(cm.Data)
-	if err != nil {
-		return nil, fmt.Errorf("ConfigMap %s/%s: %w", cm.Namespace, cm.Name, err)
-	}
-	var current atomic.Pointer[config.Config]
-	current.Store(&first)
-	cmw.Watch(cm.Name, func(cm *corev1.ConfigMap) {
-		next, err := config.Parse(cm.Data)
-		if err != nil {
-			logging.FromContext(ctx).Warnw("Configuration refused, the old one stays in force", "error", err)
-			recorder.Eventf(&corev1.ObjectReference{APIVersion: "v1", Kind: "ConfigMap", Namespace: cm.Namespace, Name: cm.Name, UID: cm.UID},
-				corev1.EventTypeWarning, "ConfigurationRefused", "The old configuration stays in force: %v", err)
-			return
-		}
-		if was := current.Swap(&next); *was != next {
-			logging.FromContext(ctx).Infow("Configuration changed", "configuration", next)
-		}
-	})
-	return func() config.Config { return *current.Load() }, nil
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,11 +17,6 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/history"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
-)
-
-const (
-	pacOrder      = "pipelinesascode.tekton.dev/execution-order"
-	pacRepository = "pipelinesascode.tekton.dev/repository"
 )
 
 // some returns one of the PipelineRuns that PAC made, to make others like it.
@@ -34,7 +30,7 @@ func TestMalformedExecutionOrder(t *testing.T) {
 	s.push(2, time.Second)
 	like := some(s.queued(2))
 	for i, order := range []string{"no-slash", "", ",,", "elsewhere/run", s.key.Namespace + "/somebody-else"} {
-		s.create(like, fmt.Sprintf("malformed-%d-x", i), map[string]string{pacOrder: order})
+		s.create(like, fmt.Sprintf("malformed-%d-x", i), map[string]string{keys.ExecutionOrder: order})
 	}
 	s.done(7)
 	s.audited()
@@ -60,7 +56,7 @@ func TestUnknownRepository(t *testing.T) {
 	s.mayWarn = anybody
 	s.push(3, time.Second)
 	like := some(s.queued(3))
-	s.create(like, "stray-x", map[string]string{pacRepository: "nowhere", pacOrder: s.key.Namespace + "/stray-x"})
+	s.create(like, "stray-x", map[string]string{keys.Repository: "nowhere", keys.ExecutionOrder: s.key.Namespace + "/stray-x"})
 	s.event("RepositoryNotFound")
 	s.finished(3)
 	stray := recorder.View(queue.Key{Namespace: s.key.Namespace, Repository: "nowhere"})

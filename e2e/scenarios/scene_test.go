@@ -12,6 +12,7 @@ import (
 	"time"
 
 	sdk "code.gitea.io/sdk/gitea"
+	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
 	pacclient "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/clientset/versioned"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
@@ -19,6 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/history"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
@@ -349,20 +351,10 @@ func (s *scene) create(like *tektonv1.PipelineRun, name string, annotations map[
 	}}
 	pr.Spec = *like.Spec.DeepCopy()
 	pr.Spec.Status = tektonv1.PipelineRunSpecStatusPending
-	for k, v := range pr.Labels {
-		if strings.HasSuffix(k, "/state") {
-			pr.Labels[k] = "queued"
-		}
-		_ = v
+	for _, key := range []string{pac.HeldOrder, pac.Claim, keys.ExecutionOrder, keys.SCMReportingPLRStarted} {
+		delete(pr.Annotations, key)
 	}
-	for k := range pr.Annotations {
-		if strings.HasPrefix(k, "pac-lease-queue.dev/") || strings.HasSuffix(k, "/scm-reporting-plr-started") || strings.HasSuffix(k, "/execution-order") {
-			delete(pr.Annotations, k)
-		}
-		if strings.HasSuffix(k, "/state") {
-			pr.Annotations[k] = "queued"
-		}
-	}
+	pr.Labels[keys.State], pr.Annotations[keys.State] = "queued", "queued"
 	maps.Copy(pr.Annotations, annotations)
 	_, err := s.tekton.TektonV1().PipelineRuns(s.key.Namespace).Create(s.ctx, pr, metav1.CreateOptions{})
 	s.must(err)
