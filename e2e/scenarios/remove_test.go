@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	sdk "code.gitea.io/sdk/gitea"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
@@ -102,7 +101,7 @@ func (s *scene) othersFinish(victim queue.Run, n int) {
 		return others == n
 	})
 	s.audited()
-	s.reported(n, sdk.StatusSuccess)
+	s.reported(n, definition(victim.Name))
 }
 
 // noStart is the annotation of a run whose start refuseStarts refuses.
