@@ -109,7 +109,7 @@ func build(ctx context.Context, cmw configmap.Watcher) (*controller.Impl, error)
 	eng := engine.New(engine.Config{
 		Repositories: pac.NewRepositories(repositories.Lister(), runInformer.GetIndexer(), func() string { return live().PACNamespace }),
 		Runs:         runs,
-		Store:        store,
+		Stores:       func() []engine.Store { return []engine.Store{store} },
 		Recorder:     status.NewRecorder(recorder),
 		Clock:        clk,
 		Policy:       func() queue.Policy { return live().Policy },

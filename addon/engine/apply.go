@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/status"
@@ -18,11 +17,11 @@ var errClaim = errors.New("claim failed")
 // and at a claim that failed, because whoever comes next would overtake. Any
 // other failure concerns one run or slot and does not hold up the others. It
 // returns what was done, in words for the log.
-func (e *Engine) apply(ctx context.Context, q Queue, actions []queue.Action, now time.Time) ([]string, error) {
+func (p *pass) apply(ctx context.Context, actions []queue.Action) ([]string, error) {
 	var done []string
 	var failed []error
 	for _, a := range actions {
-		did, err := e.carryOut(ctx, q, a, now)
+		did, err := p.carryOut(ctx, a)
 		done = append(done, did...)
 		if errors.Is(err, ErrStale) || errors.Is(err, errClaim) || ctx.Err() != nil {
 			return done, errors.Join(append(failed, err)...)
@@ -34,27 +33,27 @@ func (e *Engine) apply(ctx context.Context, q Queue, actions []queue.Action, now
 	return done, errors.Join(failed...)
 }
 
-func (e *Engine) carryOut(ctx context.Context, q Queue, a queue.Action, now time.Time) ([]string, error) {
+func (p *pass) carryOut(ctx context.Context, a queue.Action) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	switch a := a.(type) {
 	case queue.Claim:
-		return e.claim(ctx, q, a)
+		return p.claim(ctx, a)
 	case queue.Start:
-		return e.start(ctx, q, a.Run, a.Token, a.Late)
+		return p.start(ctx, a.Run, a.Token, a.Late)
 	case queue.Expire:
-		if err := e.Runs.Fence(ctx, q.Key, a.Run, a.Attempt, now.Add(a.Backoff)); err != nil {
+		if err := p.Runs.Fence(ctx, p.queue.Key, a.Run, a.Attempt, p.now.Add(a.Backoff)); err != nil {
 			return nil, fmt.Errorf("expire the claim of %s on slot %d: %w", a.Run.Name, a.Slot.Index, err)
 		}
-		e.Recorder.Record(status.ClaimExpired(q.Key, a))
+		p.Recorder.Record(status.ClaimExpired(p.queue.Key, a))
 		return []string{fmt.Sprintf("expire %s, attempt %d, slot %d", a.Run.Name, a.Attempt, a.Slot.Index)}, nil
 	case queue.Release:
-		if err := e.Store.Release(ctx, q, a.Slot); err != nil {
+		if err := p.store.Release(ctx, p.queue, a.Slot); err != nil {
 			return nil, fmt.Errorf("release slot %d: %w", a.Slot.Index, outrun(err))
 		}
 		return []string{fmt.Sprintf("release slot %d", a.Slot.Index)}, nil
 	case queue.Remove:
-		if err := e.Store.Remove(ctx, q, a.Slot); err != nil {
+		if err := p.store.Remove(ctx, p.queue, a.Slot); err != nil {
 			return nil, fmt.Errorf("remove slot %d: %w", a.Slot.Index, outrun(err))
 		}
 		return []string{fmt.Sprintf("remove slot %d", a.Slot.Index)}, nil
@@ -63,31 +62,51 @@ func (e *Engine) carryOut(ctx context.Context, q Queue, a queue.Action, now time
 	}
 }
 
+// retire removes what a backend that is not in force still has of the queue. A
+// claim that is lost with it is made again. A slot that has moved meanwhile is
+// left to the pass that the news of it brings.
+func (p *pass) retire(ctx context.Context, former []Store) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	for _, store := range former {
+		slots, err := store.List(ctx, p.queue.Key, false)
+		if err != nil {
+			return fmt.Errorf("list former slots of %s: %w", p.queue.Key, err)
+		}
+		for _, slot := range slots {
+			if err := store.Remove(ctx, p.queue, slot); err != nil && !errors.Is(err, ErrStale) {
+				return fmt.Errorf("remove former slot %d: %w", slot.Index, err)
+			}
+		}
+	}
+	return nil
+}
+
 // claim takes the slot and, if the run is waiting, starts it right away. Whoever
 // comes next does so should this replica not get that far.
-func (e *Engine) claim(ctx context.Context, q Queue, a queue.Claim) ([]string, error) {
-	slot, err := e.Store.Claim(ctx, q, a.Slot, queue.Holder{Name: a.Run.Name, UID: a.Run.UID, Attempt: a.Run.Attempt, Event: a.Event})
+func (p *pass) claim(ctx context.Context, a queue.Claim) ([]string, error) {
+	slot, err := p.store.Claim(ctx, p.queue, a.Slot, queue.Holder{Name: a.Run.Name, UID: a.Run.UID, Attempt: a.Run.Attempt, Event: a.Event})
 	if errors.Is(err, ErrBlocked) {
-		e.Recorder.Record(status.SlotBlocked(q.Key, q.UID, a.Slot, err))
+		p.Recorder.Record(status.SlotBlocked(p.queue.Key, p.queue.UID, a.Slot, err))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: slot %d for %s: %w", errClaim, a.Slot.Index, a.Run.Name, outrun(err))
 	}
 	if a.Run.Phase == queue.Started {
-		e.Recorder.Record(status.Adopted(q.Key, a))
+		p.Recorder.Record(status.Adopted(p.queue.Key, a))
 		return []string{fmt.Sprintf("adopt %s into slot %d", a.Run.Name, slot.Index)}, nil
 	}
 	failpoint("claimed")
-	did, err := e.start(ctx, q, a.Run, queue.Token{Slot: slot.Index, Transition: slot.Transition, Attempt: a.Run.Attempt}, a.Late)
+	did, err := p.start(ctx, a.Run, queue.Token{Slot: slot.Index, Transition: slot.Transition, Attempt: a.Run.Attempt}, a.Late)
 	return append([]string{fmt.Sprintf("claim slot %d for %s", slot.Index, a.Run.Name)}, did...), err
 }
 
-func (e *Engine) start(ctx context.Context, q Queue, run queue.Run, token queue.Token, late queue.Lateness) ([]string, error) {
-	if err := e.Runs.Start(ctx, q.Key, run, token); err != nil {
+func (p *pass) start(ctx context.Context, run queue.Run, token queue.Token, late queue.Lateness) ([]string, error) {
+	if err := p.Runs.Start(ctx, p.queue.Key, run, token); err != nil {
 		return nil, fmt.Errorf("start %s: %w", run.Name, err)
 	}
 	if late != queue.InTime {
-		e.Recorder.Record(status.NotWaitedFor(q.Key, run, late))
+		p.Recorder.Record(status.NotWaitedFor(p.queue.Key, run, late))
 	}
 	return []string{"start " + run.Name}, nil
 }

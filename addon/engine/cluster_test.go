@@ -206,7 +206,7 @@ type replica struct {
 func (c *cluster) replica() *replica {
 	r := &replica{cluster: c, clock: clocktesting.NewFakePassiveClock(noon)}
 	r.Engine = engine.New(engine.Config{
-		Repositories: repositories{c}, Runs: runs{r}, Store: store{r}, Recorder: r, Clock: r.clock,
+		Repositories: repositories{c}, Runs: runs{r}, Stores: func() []engine.Store { return []engine.Store{store{r}} }, Recorder: r, Clock: r.clock,
 		Policy: func() queue.Policy { return policy },
 	})
 	return r

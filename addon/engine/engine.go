@@ -80,9 +80,12 @@ type Recorder interface {
 type Config struct {
 	Repositories Repositories
 	Runs         Runs
-	Store        Store
-	Recorder     Recorder
-	Clock        clock.PassiveClock
+	// Stores is asked at every pass, so that the backend can change at run time.
+	// The first one keeps the slots. The others are those not in force: what they
+	// still have from before is removed.
+	Stores   func() []Store
+	Recorder Recorder
+	Clock    clock.PassiveClock
 	// Policy is asked at every pass, so that it can change at run time.
 	Policy func() queue.Policy
 }
@@ -108,6 +111,15 @@ func New(c Config) *Engine {
 	return &Engine{Config: c, seen: map[queue.Key]map[int]sighting{}}
 }
 
+// pass is one look at one queue and what follows from it. The store stays the
+// same throughout: what one backend showed is not to be written to another.
+type pass struct {
+	*Engine
+	queue Queue
+	store Store
+	now   time.Time
+}
+
 // Reconcile takes one look at the queue and does what follows from it. It
 // returns when to look again if nothing changes before; zero means never.
 func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error) {
@@ -118,27 +130,31 @@ func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error
 	if !exists {
 		return e.orphaned(ctx, key)
 	}
+	stores := e.Stores()
+	p := &pass{Engine: e, queue: q, store: stores[0], now: e.Clock.Now()}
+	if err := p.retire(ctx, stores[1:]); err != nil {
+		return time.Time{}, err
+	}
 
 	// Observe.
-	snapshot, err := e.observe(ctx, q, confirmed)
+	snapshot, err := p.observe(ctx, confirmed)
 	if err != nil {
 		return time.Time{}, err
 	}
 
 	// Decide.
-	now := e.Clock.Now()
-	decision := queue.Decide(snapshot, now, e.Policy())
+	decision := queue.Decide(snapshot, p.now, e.Policy())
 	if decision.NeedsFresh(snapshot) {
-		if snapshot, err = e.observe(ctx, q, fresh); err != nil {
+		if snapshot, err = p.observe(ctx, fresh); err != nil {
 			return time.Time{}, err
 		}
-		decision = queue.Decide(snapshot, now, e.Policy())
+		decision = queue.Decide(snapshot, p.now, e.Policy())
 	}
 
-	e.park(key, decision.Parked, now)
+	e.park(key, decision.Parked, p.now)
 
 	// Apply.
-	done, err := e.apply(ctx, q, decision.Actions, now)
+	done, err := p.apply(ctx, decision.Actions)
 
 	// Report.
 	e.report(q, snapshot)
@@ -147,7 +163,7 @@ func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error
 		klog.FromContext(ctx).Info("queue moved", "queue", key.String(), "limit", int(q.Limit),
 			"done", done, "started", s.Started, "claimed", s.Claimed, "waiting", s.Waiting)
 	}
-	return earliest(decision.Next, e.unseen(snapshot, now)), err
+	return earliest(decision.Next, p.unseen(snapshot)), err
 }
 
 // unseenPoll is how often a run is looked at that holds a slot and that no
@@ -156,10 +172,10 @@ func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error
 const unseenPoll = time.Second
 
 // unseen is when to look again because of such a run; zero if there is none.
-func (e *Engine) unseen(s queue.Snapshot, now time.Time) time.Time {
+func (p *pass) unseen(s queue.Snapshot) time.Time {
 	for _, r := range s.Runs {
 		if r.Unlisted && r.Phase != queue.Done {
-			return now.Add(unseenPoll)
+			return p.now.Add(unseenPoll)
 		}
 	}
 	return time.Time{}
@@ -180,13 +196,13 @@ func (e *Engine) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, er
 	if err != nil || !exists {
 		return nil, err
 	}
-	s, err := e.observe(ctx, q, cached)
+	p := &pass{Engine: e, queue: q, store: e.Stores()[0], now: e.Clock.Now()}
+	s, err := p.observe(ctx, cached)
 	if err != nil {
 		return nil, err
 	}
-	now := e.Clock.Now()
-	decision := queue.Decide(s, now, e.Policy())
-	e.park(key, decision.Parked, now)
+	decision := queue.Decide(s, p.now, e.Policy())
+	e.park(key, decision.Parked, p.now)
 	return decision.Actions, nil
 }
 

@@ -31,18 +31,19 @@ const (
 // Slots are read before runs: a claimed run may then be seen further along than
 // its slot says, never behind it, so a started run is never taken for a waiting
 // one because the look was not of one instant.
-func (e *Engine) observe(ctx context.Context, q Queue, how trust) (queue.Snapshot, error) {
+func (p *pass) observe(ctx context.Context, how trust) (queue.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
+	q := p.queue
 	s := queue.Snapshot{Key: q.Key, Limit: q.Limit, Fresh: how == fresh}
 	var err error
-	if s.Slots, err = e.Store.List(ctx, q.Key, how == fresh); err != nil {
+	if s.Slots, err = p.store.List(ctx, q.Key, how == fresh); err != nil {
 		return s, fmt.Errorf("list slots of %s: %w", q.Key, err)
 	}
-	if s.Runs, err = e.Runs.List(ctx, q.Key, how == fresh); err != nil {
+	if s.Runs, err = p.Runs.List(ctx, q.Key, how == fresh); err != nil {
 		return s, fmt.Errorf("list runs of %s: %w", q.Key, err)
 	}
-	e.date(s)
+	p.date(s)
 	if how == cached {
 		return s, nil
 	}
@@ -54,7 +55,7 @@ func (e *Engine) observe(ctx context.Context, q Queue, how trust) (queue.Snapsho
 		if slot.Holder == nil || known[slot.Holder.UID] {
 			continue
 		}
-		run, exists, err := e.Runs.Get(ctx, q.Key, slot.Holder.Name)
+		run, exists, err := p.Runs.Get(ctx, q.Key, slot.Holder.Name)
 		if err != nil {
 			return s, fmt.Errorf("look for %s, holder of slot %d of %s: %w", slot.Holder.Name, slot.Index, q.Key, err)
 		}

@@ -1,0 +1,109 @@
+package memory
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+)
+
+// Store is the [engine.Store] in memory. It is safe for concurrent use.
+type Store struct {
+	mu      sync.Mutex
+	version int
+	queues  map[queue.Key]map[int]queue.Slot
+}
+
+var _ engine.Store = (*Store)(nil)
+
+// New returns a store without slots.
+func New() *Store { return &Store{queues: map[queue.Key]map[int]queue.Slot{}} }
+
+// Keys lists the queues that have slots.
+func (s *Store) Keys() []queue.Key {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.queues))
+}
+
+// List implements engine.Store; there is no cache to look past.
+func (s *Store) List(_ context.Context, key queue.Key, _ bool) ([]queue.Slot, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slots := slices.Collect(maps.Values(s.queues[key]))
+	for i := range slots {
+		slots[i].Holder = clone(slots[i].Holder)
+	}
+	return slots, nil
+}
+
+// Claim implements engine.Store.
+func (s *Store) Claim(_ context.Context, q engine.Queue, slot queue.Slot, holder queue.Holder) (queue.Slot, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.write(q.Key, slot, &holder, slot.Transition+1)
+}
+
+// Release implements engine.Store.
+func (s *Store) Release(_ context.Context, q engine.Queue, slot queue.Slot) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, err := s.write(q.Key, slot, nil, slot.Transition)
+	return err
+}
+
+// Remove implements engine.Store.
+func (s *Store) Remove(_ context.Context, q engine.Queue, slot queue.Slot) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slot.Version == "" {
+		return fmt.Errorf("%w: slot %d was not there", engine.ErrStale, slot.Index)
+	}
+	if err := s.check(q.Key, slot); err != nil {
+		return err
+	}
+	slots := s.queues[q.Key]
+	delete(slots, slot.Index)
+	if len(slots) == 0 {
+		delete(s.queues, q.Key)
+	}
+	return nil
+}
+
+// check refuses what rests on another version than the present one.
+func (s *Store) check(key queue.Key, seen queue.Slot) error {
+	if is := s.queues[key][seen.Index]; is.Version != seen.Version {
+		return fmt.Errorf("%w: slot %d is at version %q, not %q", engine.ErrStale, seen.Index, is.Version, seen.Version)
+	}
+	return nil
+}
+
+func (s *Store) write(key queue.Key, seen queue.Slot, holder *queue.Holder, transition int) (queue.Slot, error) {
+	if err := s.check(key, seen); err != nil {
+		return queue.Slot{}, err
+	}
+	slots := s.queues[key]
+	if slots == nil {
+		slots = map[int]queue.Slot{}
+		s.queues[key] = slots
+	}
+	s.version++ // one count for all slots, so that no version ever comes back
+	written := queue.Slot{Index: seen.Index, Version: strconv.Itoa(s.version), Holder: clone(holder), Transition: transition}
+	slots[seen.Index] = written
+	written.Holder = clone(holder)
+	return written, nil
+}
+
+// clone keeps what the store has apart from what it has given away.
+func clone(h *queue.Holder) *queue.Holder {
+	if h == nil {
+		return nil
+	}
+	c := *h
+	return &c
+}
