@@ -27,8 +27,15 @@ type Config struct {
 // Backend is where slots are kept.
 type Backend string
 
-// BackendLease keeps slots in Leases.
-const BackendLease Backend = "lease"
+const (
+	// BackendLease keeps slots in Leases, for any number of replicas.
+	BackendLease Backend = "lease"
+	// BackendMemory keeps slots in the memory of the replica that leads.
+	BackendMemory Backend = "memory"
+)
+
+// Backends are all there are.
+var Backends = []Backend{BackendLease, BackendMemory}
 
 // Defaults is the configuration of an empty ConfigMap.
 func Defaults() Config {
@@ -102,7 +109,7 @@ func (c Config) validate() error {
 			wrong = append(wrong, fmt.Errorf(format, args...))
 		}
 	}
-	refuse(c.Backend == BackendLease, "backend: %q is not a backend; there is %q", c.Backend, BackendLease)
+	refuse(slices.Contains(Backends, c.Backend), "backend: %q is not a backend; there are %q", c.Backend, Backends)
 	problems := validation.IsDNS1123Label(c.PACNamespace)
 	refuse(len(problems) == 0, "pac-namespace: %q is not the name of a namespace: %s", c.PACNamespace, strings.Join(problems, "; "))
 	for _, d := range []struct {

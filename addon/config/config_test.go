@@ -39,6 +39,7 @@ func TestParse(t *testing.T) {
 				return c
 			}(),
 		},
+		"the other backend": {map[string]string{"backend": "memory"}, but(func(c *config.Config) { c.Backend = config.BackendMemory })},
 		"blanks around a value": {
 			map[string]string{"claim-ttl": " 45s\n", "backend": "lease\n"},
 			but(func(c *config.Config) { c.Policy.ClaimTTL = 45 * time.Second }),
@@ -109,11 +110,11 @@ func TestParseRefuses(t *testing.T) {
 		},
 		"unknown backend": {
 			map[string]string{"backend": "etcd"},
-			[]string{`backend: "etcd" is not a backend; there is "lease"`},
+			[]string{`backend: "etcd" is not a backend; there are ["lease" "memory"]`},
 		},
 		"no backend": {
 			map[string]string{"backend": ""},
-			[]string{`backend: "" is not a backend; there is "lease"`},
+			[]string{`backend: "" is not a backend; there are ["lease" "memory"]`},
 		},
 		"no name of a namespace": {
 			map[string]string{"pac-namespace": "Pipelines as Code"},
@@ -142,7 +143,7 @@ func TestParseRefuses(t *testing.T) {
 		"all that does not fit, at once": {
 			map[string]string{"backend": "etcd", "claim-ttl": "2h", "order-grace": "25h", "backoff-base": "2h", "backoff-max": "1h"},
 			[]string{
-				`backend: "etcd" is not a backend; there is "lease"`,
+				`backend: "etcd" is not a backend; there are ["lease" "memory"]`,
 				"claim-ttl: 2h0m0s is not between 1s and 1h0m0s",
 				"order-grace: 25h0m0s is not between 1s and 24h0m0s",
 				"backoff-base: 2h0m0s is not between 1s and 1h0m0s",

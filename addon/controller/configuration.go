@@ -4,13 +4,15 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"sync/atomic"
+	"sync"
+	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/record"
+	"k8s.io/utils/clock"
 	"knative.dev/pkg/configmap"
 	"knative.dev/pkg/logging"
 	"knative.dev/pkg/system"
@@ -24,10 +26,66 @@ func ConfigMapName() string {
 	return "pac-lease-queue-config"
 }
 
-// watchConfig reads the configuration, follows it, and returns the one in force.
-// One that is wrong from the start is an error; a wrong change is refused with a
-// Warning event, and the old one stays in force.
-func watchConfig(ctx context.Context, kube kubernetes.Interface, cmw configmap.Watcher, recorder record.EventRecorder) (func() config.Config, error) {
+// changeover is how long a replica does nothing after the backend changed. By
+// the end of it every replica that can reach the API server has heard of the
+// change too, and what it still had under way by the old backend shows in the
+// runs: two backends do not see each other's claims.
+const changeover = 2 * time.Second
+
+// configuration is the one in force. It is safe for concurrent use.
+type configuration struct {
+	clock clock.PassiveClock
+
+	mu      sync.Mutex
+	current config.Config
+	rests   time.Time // until when nothing is to be done
+	changed func()
+}
+
+// Get returns the configuration in force.
+func (c *configuration) Get() config.Config {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.current
+}
+
+// Rest is how long nothing is to be done yet, because the backend has changed.
+func (c *configuration) Rest() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return max(0, c.rests.Sub(c.clock.Now()))
+}
+
+// OnChange has the function called after every change from now on.
+func (c *configuration) OnChange(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.changed = f
+}
+
+// set puts a configuration in force and says whether it is another one.
+func (c *configuration) set(next config.Config) bool {
+	c.mu.Lock()
+	if c.current == next {
+		c.mu.Unlock()
+		return false
+	}
+	if c.current.Backend != next.Backend {
+		c.rests = c.clock.Now().Add(changeover)
+	}
+	c.current = next
+	changed := c.changed
+	c.mu.Unlock()
+	if changed != nil {
+		changed()
+	}
+	return true
+}
+
+// watchConfiguration reads the configuration and follows it. One that is wrong
+// from the start is an error; a wrong change is refused with a Warning event, and
+// the old one stays in force.
+func watchConfiguration(ctx context.Context, kube kubernetes.Interface, cmw configmap.Watcher, recorder record.EventRecorder, clk clock.PassiveClock) (*configuration, error) {
 	cm, err := kube.CoreV1().ConfigMaps(system.Namespace()).Get(ctx, ConfigMapName(), metav1.GetOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration: %w", err)
@@ -36,8 +94,7 @@ func watchConfig(ctx context.Context, kube kubernetes.Interface, cmw configmap.W
 	if err != nil {
 		return nil, fmt.Errorf("ConfigMap %s/%s: %w", cm.Namespace, cm.Name, err)
 	}
-	var current atomic.Pointer[config.Config]
-	current.Store(&first)
+	live := &configuration{clock: clk, current: first}
 	cmw.Watch(cm.Name, func(cm *corev1.ConfigMap) {
 		next, err := config.Parse(cm.Data)
 		if err != nil {
@@ -46,9 +103,9 @@ func watchConfig(ctx context.Context, kube kubernetes.Interface, cmw configmap.W
 				corev1.EventTypeWarning, "ConfigurationRefused", "The old configuration stays in force: %v", err)
 			return
 		}
-		if was := current.Swap(&next); *was != next {
+		if live.set(next) {
 			logging.FromContext(ctx).Infow("Configuration changed", "configuration", next)
 		}
 	})
-	return func() config.Config { return *current.Load() }, nil
+	return live, nil
 }

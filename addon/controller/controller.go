@@ -8,12 +8,14 @@ import (
 
 	pacclient "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/clientset/versioned"
 	pacinformers "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/informers/externalversions"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/recovery"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/status"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store/memory"
 	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
 	tektoninformers "github.com/tektoncd/pipeline/pkg/client/informers/externalversions"
 	"go.uber.org/zap"
@@ -77,8 +79,9 @@ func build(ctx context.Context, cmw configmap.Watcher) (*controller.Impl, error)
 		return nil, fmt.Errorf("pipelines-as-code client: %w", err)
 	}
 	recorder := newRecorder(ctx, kube)
+	clk := clock.RealClock{}
 
-	live, err := watchConfig(ctx, kube, cmw, recorder)
+	live, err := watchConfiguration(ctx, kube, cmw, recorder, clk)
 	if err != nil {
 		return nil, err
 	}
@@ -89,34 +92,50 @@ func build(ctx context.Context, cmw configmap.Watcher) (*controller.Impl, error)
 		tektoninformers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = pac.Selector }))
 	leaseFactory := informers.NewSharedInformerFactoryWithOptions(kube, 0,
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = lease.Selector }))
+	settingsFactory := informers.NewSharedInformerFactoryWithOptions(kube, 0,
+		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.FieldSelector = "metadata.name=" + pac.SettingsName }))
 	repositoryFactory := pacinformers.NewSharedInformerFactoryWithOptions(paas, 0)
 	runInformer := runFactory.Tekton().V1().PipelineRuns().Informer()
 	leaseInformer := leaseFactory.Coordination().V1().Leases().Informer()
 	repositories := repositoryFactory.Pipelinesascode().V1alpha1().Repositories()
+	settings := settingsFactory.Core().V1().ConfigMaps()
 	if err := repositories.Informer().SetTransform(pac.TrimRepository); err != nil {
 		return nil, fmt.Errorf("trim Repositories: %w", err)
 	}
 
-	clk := clock.RealClock{}
 	runs, err := pac.NewRuns(tekton.TektonV1(), runInformer)
 	if err != nil {
 		return nil, err
 	}
-	store, err := lease.New(kube.CoordinationV1(), leaseInformer, clk, func() time.Duration { return live().Policy.ClaimTTL })
+	leases, err := lease.New(kube.CoordinationV1(), leaseInformer, clk, func() time.Duration { return live.Get().Policy.ClaimTTL })
 	if err != nil {
 		return nil, err
 	}
+	slots := memory.New()
 	eng := engine.New(engine.Config{
-		Repositories: pac.NewRepositories(repositories.Lister(), runInformer.GetIndexer(), func() string { return live().PACNamespace }),
-		Runs:         runs,
-		Stores:       func() []engine.Store { return []engine.Store{store} },
-		Recorder:     status.NewRecorder(recorder),
-		Clock:        clk,
-		Policy:       func() queue.Policy { return live().Policy },
+		Repositories: pac.NewRepositories(repositories.Lister(), runInformer.GetIndexer(),
+			func() string { return live.Get().PACNamespace },
+			func() queue.CancelInProgress {
+				cm, err := settings.Lister().ConfigMaps(live.Get().PACNamespace).Get(pac.SettingsName)
+				if err != nil {
+					return queue.CancelInProgress{} // PAC's defaults, as without a ConfigMap
+				}
+				return pac.ReadCancelInProgress(cm.Data)
+			}),
+		Runs: runs,
+		Stores: func() []engine.Store {
+			if live.Get().Backend == config.BackendMemory {
+				return []engine.Store{slots, leases}
+			}
+			return []engine.Store{leases, slots}
+		},
+		Recorder: status.NewRecorder(recorder),
+		Clock:    clk,
+		Policy:   func() queue.Policy { return live.Get().Policy },
 	})
-	keys := func() []queue.Key { return union(runs.Keys(), store.Keys()) }
+	keys := func() []queue.Key { return union(runs.Keys(), leases.Keys()) }
 
-	r := &queues{engine: eng, clock: clk}
+	r := &queues{engine: eng, live: live, clock: clk}
 	impl := controller.NewContext(ctx, r, controller.ControllerOptions{
 		WorkQueueName: "queues",
 		// knative tells of every reconcile that went well; the engine tells of
@@ -127,6 +146,7 @@ func build(ctx context.Context, cmw configmap.Watcher) (*controller.Impl, error)
 	})
 	r.after = func(key queue.Key, d time.Duration) { impl.EnqueueKeyAfter(name(key), d) }
 	r.PromoteFunc = func(b reconciler.Bucket, enqueue func(reconciler.Bucket, types.NamespacedName)) error {
+		slots.Forget(func(key queue.Key) bool { return b.Has(name(key)) })
 		for _, key := range keys() {
 			if b.Has(name(key)) {
 				enqueue(b, name(key))
@@ -136,8 +156,13 @@ func build(ctx context.Context, cmw configmap.Watcher) (*controller.Impl, error)
 	}
 	wake := func(key queue.Key) { impl.EnqueueKey(name(key)) }
 	r.recovery = recovery.New(recovery.Config{
-		Keys: keys, Due: eng.Overdue, Wake: wake, Clock: clk,
-		Timing: func() recovery.Timing { return live().Recovery },
+		Keys: keys, Due: r.overdue, Wake: wake, Clock: clk,
+		Timing: func() recovery.Timing { return live.Get().Recovery },
+	})
+	live.OnChange(func() { // every deadline may have moved
+		for _, key := range keys() {
+			wake(key)
+		}
 	})
 
 	for _, watch := range []struct {
@@ -146,9 +171,10 @@ func build(ctx context.Context, cmw configmap.Watcher) (*controller.Impl, error)
 	}{
 		{runInformer, one(func(o metav1.Object) (queue.Key, bool) { return pac.KeyOf(o) })},
 		{leaseInformer, one(func(o metav1.Object) (queue.Key, bool) { return lease.KeyOf(o) })},
+		{settings.Informer(), func(any) []queue.Key { return keys() }},
 		{repositories.Informer(), func(obj any) []queue.Key {
 			o, ok := obj.(metav1.Object)
-			if ok && o.GetNamespace() == live().PACNamespace {
+			if ok && o.GetNamespace() == live.Get().PACNamespace {
 				return keys() // perhaps the global Repository, whose limit is everybody's default
 			}
 			return one(func(o metav1.Object) (queue.Key, bool) {
@@ -169,7 +195,8 @@ func build(ctx context.Context, cmw configmap.Watcher) (*controller.Impl, error)
 	runFactory.Start(ctx.Done())
 	leaseFactory.Start(ctx.Done())
 	repositoryFactory.Start(ctx.Done())
-	if !cache.WaitForCacheSync(ctx.Done(), runInformer.HasSynced, leaseInformer.HasSynced, repositories.Informer().HasSynced) {
+	settingsFactory.Start(ctx.Done())
+	if !cache.WaitForCacheSync(ctx.Done(), runInformer.HasSynced, leaseInformer.HasSynced, repositories.Informer().HasSynced, settings.Informer().HasSynced) {
 		return nil, errors.New("stopped before the caches were filled")
 	}
 	go r.recovery.Run(ctx)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/recovery"
@@ -20,6 +21,7 @@ type queues struct {
 	reconciler.LeaderAwareFuncs
 	engine   *engine.Engine
 	recovery *recovery.Loop
+	live     *configuration
 	clock    clock.PassiveClock
 	after    func(queue.Key, time.Duration)
 }
@@ -31,8 +33,11 @@ func (r *queues) Reconcile(ctx context.Context, id string) error {
 		return controller.NewPermanentError(fmt.Errorf("queue key %q: %w", id, err))
 	}
 	key := queue.Key{Namespace: namespace, Repository: repository}
-	if !r.IsLeaderFor(name(key)) && !r.recovery.Acting(key) {
+	if !r.acts(key) {
 		return controller.NewSkipKey(id)
+	}
+	if rest := r.live.Rest(); rest > 0 {
+		return controller.NewRequeueAfter(rest)
 	}
 	next, err := r.engine.Reconcile(ctx, key)
 	if !next.IsZero() {
@@ -47,4 +52,19 @@ func (r *queues) Reconcile(ctx context.Context, id string) error {
 		return controller.NewRequeueAfter(staleRetry)
 	}
 	return err
+}
+
+// acts says whether this replica is to work on the queue: as its leader, or in
+// place of one that does not. Slots in memory are nobody else's, so then only the
+// leader may.
+func (r *queues) acts(key queue.Key) bool {
+	return r.IsLeaderFor(name(key)) || r.live.Get().Backend != config.BackendMemory && r.recovery.Acting(key)
+}
+
+// overdue is what recovery goes by.
+func (r *queues) overdue(ctx context.Context, key queue.Key) ([]queue.Action, error) {
+	if r.live.Get().Backend == config.BackendMemory && !r.IsLeaderFor(name(key)) {
+		return nil, nil
+	}
+	return r.engine.Overdue(ctx, key)
 }

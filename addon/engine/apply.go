@@ -57,6 +57,12 @@ func (p *pass) carryOut(ctx context.Context, a queue.Action) ([]string, error) {
 			return nil, fmt.Errorf("remove slot %d: %w", a.Slot.Index, outrun(err))
 		}
 		return []string{fmt.Sprintf("remove slot %d", a.Slot.Index)}, nil
+	case queue.Cancel:
+		if err := p.Runs.Cancel(ctx, p.queue.Key, a.Run); err != nil {
+			return nil, fmt.Errorf("cancel %s, superseded by %s: %w", a.Run.Name, a.By.Name, err)
+		}
+		p.Recorder.Record(status.Superseded(p.queue.Key, a))
+		return []string{fmt.Sprintf("cancel %s, superseded by %s", a.Run.Name, a.By.Name)}, nil
 	default:
 		return nil, fmt.Errorf("unknown action %T", a)
 	}

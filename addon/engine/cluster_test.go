@@ -315,11 +315,8 @@ func (r runs) Get(_ context.Context, _ queue.Key, name string) (run queue.Run, e
 	return run, exists, nil
 }
 
-// patch is what Start and Fence have in common.
+// patch is what all writes have in common.
 func (r runs) patch(what string, run queue.Run, change func(*queue.Run)) error {
-	if run.Phase != queue.Pending {
-		r.t.Errorf("%s: the run is %s, which should be known", what, run.Phase)
-	}
 	return r.call(what, func() error {
 		is, exists := r.runs[run.Name]
 		if !exists || is.UID != run.UID || is.Version != run.Version {
@@ -336,6 +333,9 @@ func (r runs) Start(_ context.Context, _ queue.Key, run queue.Run, token queue.T
 	if token.Attempt != run.Attempt {
 		r.t.Errorf("%s: the run is at attempt %d", what, run.Attempt)
 	}
+	if run.Phase != queue.Pending {
+		r.t.Errorf("%s: the run is %s, which should be known", what, run.Phase)
+	}
 	return r.patch(what, run, func(is *queue.Run) {
 		is.Phase, is.Claim = queue.Started, &token
 		if n := len(r.started()) + 1; r.queue.Limit != queue.Unlimited && n > int(r.queue.Limit) {
@@ -347,6 +347,14 @@ func (r runs) Start(_ context.Context, _ queue.Key, run queue.Run, token queue.T
 func (r runs) Fence(_ context.Context, _ queue.Key, run queue.Run, attempt int, notBefore time.Time) error {
 	return r.patch(fmt.Sprintf("fence %s at %d until %s", run.Name, attempt, notBefore.Format(time.TimeOnly)), run,
 		func(is *queue.Run) { is.Attempt, is.NotBefore = attempt, notBefore })
+}
+
+func (r runs) Cancel(_ context.Context, _ queue.Key, run queue.Run) error {
+	return r.patch("cancel "+run.Name, run, func(is *queue.Run) {
+		if is.Ending = true; is.Phase == queue.Pending {
+			is.Phase = queue.Done
+		}
+	})
 }
 
 // store is the engine.Store of a replica.

@@ -32,6 +32,8 @@ type Queue struct {
 	// UID of the Repository, which owns the slots.
 	UID   string
 	Limit queue.Limit
+	// CancelInProgress is what PAC is set to.
+	CancelInProgress queue.CancelInProgress
 	// Problems are for people: settings that were not usable, and what is done
 	// instead.
 	Problems []string
@@ -43,8 +45,8 @@ type Repositories interface {
 	Get(key queue.Key) (Queue, bool, error)
 }
 
-// Runs reads and writes the runs of a queue. Start and Fence carry the run's UID
-// and version as preconditions, return ErrStale if either differs, and may have
+// Runs reads and writes the runs of a queue. Its writes carry the run's UID and
+// version as preconditions, return ErrStale if either differs, and may have
 // been carried out whenever they return another error.
 type Runs interface {
 	// List returns the runs that PAC has not finished with, fresh ones past
@@ -54,6 +56,8 @@ type Runs interface {
 	Get(ctx context.Context, key queue.Key, name string) (run queue.Run, exists bool, err error)
 	Start(ctx context.Context, key queue.Key, run queue.Run, token queue.Token) error
 	Fence(ctx context.Context, key queue.Key, run queue.Run, attempt int, notBefore time.Time) error
+	// Cancel ends the run. A pending one never starts.
+	Cancel(ctx context.Context, key queue.Key, run queue.Run) error
 }
 
 // Store keeps the slots. Its writes carry the slot's version (or absence) as

@@ -142,6 +142,28 @@ func TestFailedClaim(t *testing.T) {
 	}
 }
 
+// TestCancel: what a newer run supersedes ends before anything else happens, and
+// its slot is handed over once it is over. A lost reply costs a second look.
+func TestCancel(t *testing.T) {
+	runs := pending("a", "b", "c")
+	for i := range runs {
+		runs[i].Origin = queue.Origin{Definition: "build", Trigger: queue.PushTrigger, Branch: "main"}
+	}
+	runs[0].Phase = queue.Started
+	runs[0].Created, runs[1].Created, runs[2].Created = noon.Add(-3*time.Second), noon.Add(-2*time.Second), noon.Add(-time.Second)
+	runs[2].Origin.CancelInProgress = queue.Yes
+	c := newCluster(t, 1, runs, slot(0, "a"))
+	r := c.replica()
+	c.intercepted["cancel b"] = committed
+	_, err := r.pass()
+	wantUnknown(t, err, "cancel b")
+	c.want("cancel a", "cancel b: "+errUnknown.Error())
+	r.wantEvents("Normal Superseded a")
+	r.mustPass()
+	c.finish("a")
+	r.mustPass("claim 0 for c", "start c with 0/5/0")
+}
+
 // TestBlockedClaim: somebody has to hear of what no further look can mend.
 func TestBlockedClaim(t *testing.T) {
 	c := newCluster(t, 2, pending("a", "b"))

@@ -35,7 +35,7 @@ func (p *pass) observe(ctx context.Context, how trust) (queue.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	q := p.queue
-	s := queue.Snapshot{Key: q.Key, Limit: q.Limit, Fresh: how == fresh}
+	s := queue.Snapshot{Key: q.Key, Limit: q.Limit, CancelInProgress: q.CancelInProgress, Fresh: how == fresh}
 	var err error
 	if s.Slots, err = p.store.List(ctx, q.Key, how == fresh); err != nil {
 		return s, fmt.Errorf("list slots of %s: %w", q.Key, err)

@@ -17,6 +17,7 @@ var kept = []string{
 	HeldOrder, Attempt, NotBefore, Claim,
 	keys.ExecutionOrder, keys.Repository, keys.SecretCreated,
 	keys.InstallationID, keys.CheckRunID, keys.ControllerInfo,
+	keys.OriginalPRName, keys.EventType, keys.PullRequest, keys.SourceBranch, keys.CancelInProgress,
 }
 
 // TrimRun keeps of a PipelineRun what [ReadRun] and [KeyOf] read: with thousands

@@ -20,14 +20,16 @@ type Repositories struct {
 	repositories paclister.RepositoryLister
 	runs         cache.Indexer // with the index of [NewRuns]
 	namespace    func() string // where PAC runs and its global Repository lives
+	settings     func() queue.CancelInProgress
 }
 
 var _ engine.Repositories = (*Repositories)(nil)
 
 // NewRepositories reads through the lister, and through the runs' informer to
-// find out which global Repository the runs' controller uses.
-func NewRepositories(repositories paclister.RepositoryLister, runs cache.Indexer, namespace func() string) *Repositories {
-	return &Repositories{repositories: repositories, runs: runs, namespace: namespace}
+// find out which global Repository the runs' controller uses. PAC's namespace and
+// settings are asked for at every look.
+func NewRepositories(repositories paclister.RepositoryLister, runs cache.Indexer, namespace func() string, settings func() queue.CancelInProgress) *Repositories {
+	return &Repositories{repositories: repositories, runs: runs, namespace: namespace, settings: settings}
 }
 
 // Get implements engine.Repositories: the Repository merged with PAC's global
@@ -44,7 +46,7 @@ func (r *Repositories) Get(key queue.Key) (engine.Queue, bool, error) {
 	if err != nil && !apierrors.IsNotFound(err) {
 		return engine.Queue{}, false, err
 	}
-	q := engine.Queue{Key: key, UID: string(repository.UID)}
+	q := engine.Queue{Key: key, UID: string(repository.UID), CancelInProgress: r.settings()}
 	q.Limit, q.Problems = ReadLimit(repository, global)
 	return q, true, nil
 }

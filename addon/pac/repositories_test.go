@@ -77,7 +77,7 @@ func TestRepositoriesGet(t *testing.T) {
 	deletedRepository := repository("shop", "app", ptr.To(1))
 	deletedRepository.DeletionTimestamp = &metav1.Time{Time: noon}
 	found := func(limit queue.Limit, problems ...string) engine.Queue {
-		return engine.Queue{Key: shopApp, UID: "uid-app", Limit: limit, Problems: problems}
+		return engine.Queue{Key: shopApp, UID: "uid-app", Limit: limit, CancelInProgress: queue.CancelInProgress{OnPush: true}, Problems: problems}
 	}
 
 	for name, tc := range map[string]struct {
@@ -152,7 +152,8 @@ func TestRepositoriesGet(t *testing.T) {
 				t.Fatal(err)
 			}
 			add(t, informer.GetIndexer(), tc.runs...)
-			r := pac.NewRepositories(paclister.NewRepositoryLister(repositories), informer.GetIndexer(), func() string { return "pac" })
+			r := pac.NewRepositories(paclister.NewRepositoryLister(repositories), informer.GetIndexer(), func() string { return "pac" },
+				func() queue.CancelInProgress { return queue.CancelInProgress{OnPush: true} })
 
 			got, exists, err := r.Get(shopApp)
 			if err != nil {

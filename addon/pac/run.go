@@ -22,6 +22,8 @@ func ReadRun(pr *tektonv1.PipelineRun) queue.Run {
 		Phase:   phase(pr),
 		Created: pr.CreationTimestamp.Time,
 		Owed:    owed(a),
+		Origin:  origin(a),
+		Ending:  pr.IsCancelled() || pr.IsGracefullyCancelled() || pr.IsGracefullyStopped(),
 	}
 	problem := func(key string, err error, consequence string) {
 		r.Problems = append(r.Problems, fmt.Sprintf("annotation %s: %v; %s", key, err, consequence))

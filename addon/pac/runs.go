@@ -106,25 +106,50 @@ func (r *Runs) Get(ctx context.Context, key queue.Key, name string) (queue.Run, 
 // Start implements engine.Runs: one merge patch that clears spec.status and
 // writes the claim token.
 func (r *Runs) Start(ctx context.Context, key queue.Key, run queue.Run, token queue.Token) error {
-	return r.patch(ctx, key, run, map[string]any{Claim: token.String()}, map[string]any{"spec": map[string]any{"status": nil}})
+	return r.patchPending(ctx, key, run, map[string]any{
+		"metadata": map[string]any{"annotations": map[string]any{Claim: token.String()}},
+		"spec":     map[string]any{"status": nil},
+	})
 }
 
 // Fence implements engine.Runs: one merge patch of annotations. The run stays
 // pending, or the patch does not apply: a start would have changed its version.
 func (r *Runs) Fence(ctx context.Context, key queue.Key, run queue.Run, attempt int, notBefore time.Time) error {
-	return r.patch(ctx, key, run, map[string]any{
+	return r.patchPending(ctx, key, run, map[string]any{"metadata": map[string]any{"annotations": map[string]any{
 		Attempt:   strconv.Itoa(attempt),
 		NotBefore: notBefore.UTC().Format(time.RFC3339),
-	}, map[string]any{})
+	}}})
+}
+
+// Cancel implements engine.Runs, with the status that PAC itself uses
+// (pkg/pipelineascode/cancel_pipelineruns.go, cancelMergePatch), by which the
+// finally tasks still run. They would run for a pending run too, above the limit,
+// though it has nothing to tidy up: that one is cancelled outright.
+func (r *Runs) Cancel(ctx context.Context, key queue.Key, run queue.Run) error {
+	status := tektonv1.PipelineRunSpecStatusCancelledRunFinally
+	if run.Phase == queue.Pending {
+		status = tektonv1.PipelineRunSpecStatusCancelled
+	}
+	return r.patch(ctx, key, run, map[string]any{"spec": map[string]any{"status": status}})
+}
+
+// patchPending is patch for what concerns runs that wait.
+func (r *Runs) patchPending(ctx context.Context, key queue.Key, run queue.Run, patch map[string]any) error {
+	if run.Phase != queue.Pending {
+		return fmt.Errorf("%w: it is %s", engine.ErrStale, run.Phase)
+	}
+	return r.patch(ctx, key, run, patch)
 }
 
 // patch sends one merge patch. The API server answers 409 when the UID or the
 // resourceVersion in it differs from the object's.
-func (r *Runs) patch(ctx context.Context, key queue.Key, run queue.Run, annotations, patch map[string]any) error {
-	if run.Phase != queue.Pending {
-		return fmt.Errorf("%w: it is %s", engine.ErrStale, run.Phase)
+func (r *Runs) patch(ctx context.Context, key queue.Key, run queue.Run, patch map[string]any) error {
+	metadata, _ := patch["metadata"].(map[string]any)
+	if metadata == nil {
+		metadata = map[string]any{}
+		patch["metadata"] = metadata
 	}
-	patch["metadata"] = map[string]any{"uid": run.UID, "resourceVersion": run.Version, "annotations": annotations}
+	metadata["uid"], metadata["resourceVersion"] = run.UID, run.Version
 	body, err := json.Marshal(patch)
 	if err != nil {
 		return err

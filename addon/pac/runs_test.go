@@ -96,7 +96,7 @@ func refusal(err *apierrors.StatusError) http.HandlerFunc {
 
 var pipelineRuns = schema.GroupResource{Group: "tekton.dev", Resource: "pipelineruns"}
 
-// write is one of the two writes, the same way every time.
+// write is one of the writes, the same way every time.
 type write func(context.Context, *pac.Runs, queue.Run) error
 
 var writes = map[string]write{
@@ -106,6 +106,7 @@ var writes = map[string]write{
 	"fence": func(ctx context.Context, r *pac.Runs, run queue.Run) error {
 		return r.Fence(ctx, shopApp, run, 3, noon.Add(1500*time.Millisecond).In(time.FixedZone("", 7200)))
 	},
+	"cancel": func(ctx context.Context, r *pac.Runs, run queue.Run) error { return r.Cancel(ctx, shopApp, run) },
 }
 
 // TestPatch: what goes over the wire is the whole safety argument.
@@ -124,6 +125,10 @@ func TestPatch(t *testing.T) {
 				"annotations": map[string]any{pac.Attempt: "3", pac.NotBefore: "2026-07-01T12:00:01Z"},
 			},
 		},
+		"cancel": {
+			"metadata": map[string]any{"uid": "uid-1", "resourceVersion": "7"},
+			"spec":     map[string]any{"status": "Cancelled"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			runs, api, _ := newRuns(t, answer(http.StatusOK, pipelineRun("build")))
@@ -139,6 +144,21 @@ func TestPatch(t *testing.T) {
 				t.Errorf("requests (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestCancelStarted: what runs gets to run its finally tasks, as PAC has it.
+func TestCancelStarted(t *testing.T) {
+	runs, api, _ := newRuns(t, answer(http.StatusOK, pipelineRun("build")))
+	if err := runs.Cancel(t.Context(), shopApp, pac.ReadRun(pipelineRun("build", specStatus("")))); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
+		"metadata": map[string]any{"uid": "uid-1", "resourceVersion": "7"},
+		"spec":     map[string]any{"status": "CancelledRunFinally"},
+	}
+	if diff := cmp.Diff(want, api.got()[0].Body); diff != "" {
+		t.Errorf("patch (-want +got):\n%s", diff)
 	}
 }
 
@@ -224,7 +244,8 @@ func TestPatchTimesOut(t *testing.T) {
 
 // TestPatchOnlyPending: a run that is not pending is refused without a request.
 func TestPatchOnlyPending(t *testing.T) {
-	for kind, write := range writes {
+	for _, kind := range []string{"start", "fence"} {
+		write := writes[kind]
 		for name, phase := range map[string]queue.Phase{"started": queue.Started, "done": queue.Done} {
 			t.Run(kind+"/"+name, func(t *testing.T) {
 				runs, api, _ := newRuns(t, answer(http.StatusOK, pipelineRun("build")))

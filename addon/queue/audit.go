@@ -18,6 +18,8 @@ import (
 type Audit struct {
 	// Lag is how far behind the cluster a decision may be without blame.
 	Lag time.Duration
+	// CancelInProgress is what PAC is set to.
+	CancelInProgress CancelInProgress
 
 	limit   Limit
 	limited time.Time           // since when
@@ -229,10 +231,13 @@ func (a *Audit) started() int {
 }
 
 // checkOrder: nobody who has been eligible for a while stands before r and
-// waits. When an event began is forgotten with its first runs, so it depends on
-// what a replica still saw; nobody is blamed who was right either way.
+// waits, but for those that are to be cancelled. When an event began is forgotten
+// with its first runs, so it depends on what a replica still saw; nobody is blamed
+// who was right either way.
 func (a *Audit) checkOrder(r *audited, at time.Time) {
-	everybody := line(a.known(), nil)
+	known := a.known()
+	pointless := superseded(known, a.CancelInProgress)
+	everybody := line(known, nil)
 	earliest := everybody[slices.IndexFunc(everybody, func(p place) bool { return p.run.UID == r.UID })]
 	for _, p := range line(a.alive(), nil) {
 		r := earliest
@@ -240,6 +245,9 @@ func (a *Audit) checkOrder(r *audited, at time.Time) {
 			r.event.Created = p.event.Created
 		}
 		o := a.runs[p.run.UID]
+		if _, ok := pointless[o.UID]; ok {
+			continue
+		}
 		if o.Phase == Pending && !o.claimed && o.NotBefore.IsZero() && !o.eligibleAt.IsZero() &&
 			at.Sub(o.eligibleAt) > a.Lag && p.compare(r) < 0 {
 			a.violate("I3", at, "%s overtook %s", r.run.Name, o.Name)

@@ -204,6 +204,17 @@ func (c *cluster) patchRun(seen queue.Run, anyVersion bool, edit func(*queue.Run
 	return nil
 }
 
+// patchAny is a patch with UID and resourceVersion as preconditions.
+func (c *cluster) patchAny(seen queue.Run, edit func(*queue.Run)) error {
+	r, ok := c.runs[seen.Name]
+	if !ok || r.UID != seen.UID || r.Version != seen.Version {
+		return errConflict
+	}
+	edit(&r)
+	c.putRun(r)
+	return nil
+}
+
 // writeSlot creates a slot, or updates it if its version is the observed one.
 func (c *cluster) writeSlot(seen queue.Slot, anyVersion bool, h *queue.Holder) error {
 	s, exists := c.slots[seen.Index]

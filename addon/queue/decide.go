@@ -45,6 +45,11 @@ type (
 	Release struct{ Slot Slot }
 	// Remove deletes a slot that the limit no longer has room for.
 	Remove struct{ Slot Slot }
+	// Cancel ends a run that a newer one supersedes: one patch, conditional like
+	// Start. A started run gets to run its finally tasks, a pending one ends
+	// without ever having begun. Only a later decision, which sees it done, gives
+	// its slot away.
+	Cancel struct{ Run, By Run }
 )
 
 func (Start) isAction()   {}
@@ -52,6 +57,7 @@ func (Claim) isAction()   {}
 func (Expire) isAction()  {}
 func (Release) isAction() {}
 func (Remove) isAction()  {}
+func (Cancel) isAction()  {}
 
 // Lateness says which wait for PAC ended by its grace period instead of by PAC.
 type Lateness string
@@ -110,7 +116,9 @@ func Decide(s Snapshot, now time.Time, p Policy) Decision {
 		return d.decision
 	}
 	d.limit = int(s.Limit)
+	d.superseded = superseded(s.Runs, s.CancelInProgress)
 	d.sort(s.Slots)
+	d.cancel()
 	d.startClaimed()
 	d.adopt()
 	d.claim()
@@ -120,17 +128,19 @@ func Decide(s Snapshot, now time.Time, p Policy) Decision {
 
 // decider is one decision in the making.
 type decider struct {
-	now      time.Time
-	policy   Policy
-	limit    int
-	line     []place
-	slots    map[int]Slot
-	spare    []Slot // may be given away: free, or the holder is done, gone or fenced
-	absent   int    // every slot below exists, or has just been given away
-	claims   []claimed
-	holding  map[string]bool // UIDs of runs that a slot rightly names
-	started  int             // not done, with a slot or without
-	decision Decision
+	now     time.Time
+	policy  Policy
+	limit   int
+	line    []place
+	slots   map[int]Slot
+	spare   []Slot // may be given away: free, or the holder is done, gone or fenced
+	absent  int    // every slot below exists, or has just been given away
+	claims  []claimed
+	holding map[string]bool // UIDs of runs that a slot rightly names
+	started int             // not done, with a slot or without
+	// superseded are the runs that are to end, by UID, and what supersedes them.
+	superseded map[string]Run
+	decision   Decision
 }
 
 type claimed struct {
@@ -226,6 +236,21 @@ func (d *decider) sortDamaged(s Slot) {
 	d.spare = append(d.spare, s)
 }
 
+// cancel ends what is superseded. Until that is seen, it keeps what it holds.
+func (d *decider) cancel() {
+	for _, p := range d.line {
+		if by, ok := d.superseded[p.run.UID]; ok && !p.run.Ending {
+			d.do(Cancel{Run: p.run, By: by})
+		}
+	}
+}
+
+// isSuperseded says that the run must not be started any more.
+func (d *decider) isSuperseded(r Run) bool {
+	_, ok := d.superseded[r.UID]
+	return ok
+}
+
 // startClaimed rolls claims forward, whoever made them, as far as the limit
 // reaches: it may have been lowered since.
 func (d *decider) startClaimed() {
@@ -235,6 +260,8 @@ func (d *decider) startClaimed() {
 		d.decision.Summary.Claimed++
 		expiry := c.slot.HeldSince.Add(d.policy.ClaimTTL)
 		switch {
+		case d.isSuperseded(c.run):
+			room--
 		case c.run.Attempt < c.slot.Holder.Attempt:
 			// Somebody lowered the attempt by hand: the token can never match.
 			d.expire(c)
@@ -280,7 +307,7 @@ func (d *decider) claim() {
 		case p.run.Phase == Started:
 			d.decision.Summary.Started++
 			continue
-		case p.run.Phase == Done, d.holding[p.run.UID]:
+		case p.run.Phase == Done, d.holding[p.run.UID], d.isSuperseded(p.run):
 			continue
 		}
 		late, ok := d.eligible(p)

@@ -117,6 +117,8 @@ func describe(a queue.Action) string {
 		return fmt.Sprintf("release %d", a.Slot.Index)
 	case queue.Remove:
 		return fmt.Sprintf("remove %d", a.Slot.Index)
+	case queue.Cancel:
+		return fmt.Sprintf("cancel %s for %s", a.Run.Name, a.By.Name)
 	}
 	return fmt.Sprintf("unknown action %T", a)
 }

@@ -163,13 +163,13 @@ func TestMutants(t *testing.T) {
 		weather weather
 		seed    int64
 	}{
-		startAnyVersion:     {storm, 96},
+		startAnyVersion:     {storm, 22},
 		freeBeforeFence:     {storm, 95},
 		freeWithoutFence:    {storm, 297},
-		claimAnyVersion:     {storm, 46},
+		claimAnyVersion:     {storm, 145},
 		absentFromCache:     {storm, 69},
-		goneFromCache:       {storm, 858},
-		claimsAfterFailure:  {fair, 102},
+		goneFromCache:       {storm, 134},
+		claimsAfterFailure:  {fair, 521},
 		unslottedDoNotCount: {storm, 4},
 	} {
 		t.Run(string(m), func(t *testing.T) {

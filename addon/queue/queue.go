@@ -66,6 +66,10 @@ type Run struct {
 	// Claim is the token the run was started with; nil when this product did
 	// not start it.
 	Claim *Token
+	// Origin is what the run was made of and for.
+	Origin Origin
+	// Ending says that somebody has cancelled or stopped the run.
+	Ending bool
 	// Unlisted says that only a live look shows this run: PAC has finished with
 	// it, so no list or watch of unfinished runs will tell how it goes on.
 	Unlisted bool
@@ -139,6 +143,8 @@ type Snapshot struct {
 	Runs []Run
 	// Slots that exist, in any order.
 	Slots []Slot
+	// CancelInProgress is what runs do that do not say it themselves.
+	CancelInProgress CancelInProgress
 	// Fresh says that runs and slots were read past every cache.
 	Fresh bool
 }

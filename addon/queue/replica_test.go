@@ -262,6 +262,14 @@ func (r *replica) execute(a queue.Action) {
 				run.Attempt, run.NotBefore = a.Attempt, c.now.Add(a.Backoff)
 			})
 		})
+	case queue.Cancel:
+		send(a, func() error {
+			return c.patchAny(a.Run, func(run *queue.Run) {
+				if run.Ending = true; run.Phase == queue.Pending {
+					run.Phase = queue.Done
+				}
+			})
+		})
 	case queue.Release:
 		send(a, func() error { return c.writeSlot(a.Slot, false, nil) })
 	case queue.Remove:

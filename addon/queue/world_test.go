@@ -41,7 +41,9 @@ type world struct {
 	replicas []*replica
 	pac      []func() // what PAC has still to patch
 	born     int
-	happens  []func() // one of these every second, some more often than others
+	// traceable runs say what they were made of.
+	traceable bool
+	happens   []func() // one of these every second, some more often than others
 }
 
 const (
@@ -52,7 +54,7 @@ const (
 func newWorld(seed int64, w weather, m mutant) *world {
 	rnd := rand.New(rand.NewSource(seed))
 	c := newCluster(rnd, queue.Limit(1+rnd.Intn(3)), w.lag)
-	x := &world{cluster: c, weather: w}
+	x := &world{cluster: c, weather: w, traceable: seed%2 == 0}
 	laziness := func() int { return []int{0, 0, 1, 4, 15}[rnd.Intn(5)] }
 	for i := range 2 + rnd.Intn(3) {
 		x.replicas = append(x.replicas, &replica{
@@ -98,6 +100,7 @@ func (x *world) push(n int) {
 	for i, name := range names {
 		x.born++
 		r := queue.Run{Name: name, UID: fmt.Sprintf("uid-%d", x.born), Created: x.now.Add(time.Duration(i) * time.Millisecond)}
+		r.Origin = x.origin(i)
 		if x.rnd.Intn(2) == 0 {
 			r.Owed = "its secret"
 			x.promise(r, func(r *queue.Run) { r.Owed = "" })
@@ -112,6 +115,19 @@ func (x *world) push(n int) {
 		x.putRun(r)
 	}
 	x.trace("%d runs are pushed: %v, in order %v", n, names, order.Names())
+}
+
+// origin is that of the i-th run of an event. In half of the worlds runs do not
+// say where they come from, so that nothing supersedes anything.
+func (x *world) origin(i int) queue.Origin {
+	if !x.traceable {
+		return queue.Origin{}
+	}
+	o := queue.Origin{Definition: fmt.Sprintf("def-%d", i), Trigger: queue.PushTrigger, Branch: []string{"main", "topic"}[x.rnd.Intn(2)]}
+	if x.rnd.Intn(2) == 0 {
+		o.CancelInProgress = queue.Yes
+	}
+	return o
 }
 
 func (x *world) promise(r queue.Run, edit func(*queue.Run)) {
@@ -174,7 +190,7 @@ func (x *world) delete() {
 	x.deleteRun(name)
 	if x.rnd.Intn(2) == 0 {
 		x.born++
-		again.UID, again.Phase, again.Created, again.Claim = fmt.Sprintf("uid-%d", x.born), queue.Pending, x.now, nil
+		again.UID, again.Phase, again.Created, again.Claim, again.Ending = fmt.Sprintf("uid-%d", x.born), queue.Pending, x.now, nil, false
 		x.trace("and created again")
 		x.putRun(again)
 	}

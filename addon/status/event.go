@@ -33,6 +33,7 @@ type Reason string
 // Reasons of events. Those of Warnings say so in their name.
 const (
 	ReasonAdopted       Reason = "Adopted"
+	ReasonSuperseded    Reason = "Superseded"
 	ReasonNotWaitedFor  Reason = "NotWaitedFor"
 	ReasonClaimExpired  Reason = "ClaimExpired"
 	ReasonBadAnnotation Reason = "BadAnnotation"
@@ -61,6 +62,18 @@ func ClaimExpired(key queue.Key, x queue.Expire) Event {
 		"Something refuses the update of the run: look at the admission policies and webhooks for PipelineRuns.", x.Slot.Index, x.Attempt, x.Backoff.Round(time.Second))
 	e.Warning = true
 	return e
+}
+
+// Superseded: a newer run made this one pointless.
+func Superseded(key queue.Key, c queue.Cancel) Event {
+	return onRun(key, c.Run, ReasonSuperseded, "Cancelled: %s is newer, of the same definition and %s, and cancel-in-progress is on.", c.By.Name, source(c.By.Origin))
+}
+
+func source(o queue.Origin) string {
+	if o.Trigger == queue.PullRequestTrigger {
+		return "pull request " + o.PullRequest
+	}
+	return "branch " + o.Branch
 }
 
 // BadAnnotation: an annotation of the run cannot be read.

@@ -24,11 +24,13 @@ var _ engine.Store = (*Store)(nil)
 // New returns a store without slots.
 func New() *Store { return &Store{queues: map[queue.Key]map[int]queue.Slot{}} }
 
-// Keys lists the queues that have slots.
-func (s *Store) Keys() []queue.Key {
+// Forget drops the slots of all queues that the condition holds for. Whoever
+// begins to act on a queue starts from the cluster, not from what it remembers
+// of an earlier time.
+func (s *Store) Forget(of func(queue.Key) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Collect(maps.Keys(s.queues))
+	maps.DeleteFunc(s.queues, func(key queue.Key, _ map[int]queue.Slot) bool { return of(key) })
 }
 
 // List implements engine.Store; there is no cache to look past.

@@ -1,0 +1,90 @@
+package queue
+
+import "cmp"
+
+// Origin says what a run was made of and for. PAC's cancel-in-progress goes by
+// it: a newer run of the same origin makes the older ones pointless.
+type Origin struct {
+	// Definition is the PipelineRun in .tekton/ that the run was made of.
+	Definition string
+	Trigger    Trigger
+	// PullRequest is the number of the pull request; empty for a push.
+	PullRequest string
+	// Branch is where the change comes from.
+	Branch string
+	// CancelInProgress is what the run itself says of those before it.
+	CancelInProgress Choice
+}
+
+// Trigger is the kind of event that a run was made for.
+type Trigger int
+
+const (
+	// OtherTrigger is none of the below, e.g. an incoming webhook.
+	OtherTrigger Trigger = iota
+	PullRequestTrigger
+	PushTrigger
+)
+
+// Choice is what a run says, if anything.
+type Choice int
+
+const (
+	Unsaid Choice = iota
+	Yes
+	No
+)
+
+// CancelInProgress holds PAC's settings for the runs that say nothing.
+type CancelInProgress struct {
+	OnPullRequest, OnPush bool
+}
+
+// cancels says whether a run cancels those before it.
+func (c CancelInProgress) cancels(o Origin) bool {
+	switch o.CancelInProgress {
+	case Yes:
+		return true
+	case No:
+		return false
+	}
+	return o.Trigger == PullRequestTrigger && c.OnPullRequest || o.Trigger == PushTrigger && c.OnPush
+}
+
+// supersedes is PAC's own rule for Repositories without a limit
+// (pkg/pipelineascode/cancel_pipelineruns.go, cancelInProgressMatchingPipelineRun):
+// the same definition and branch, and, if the newer run is of a pull request, the
+// same pull request. PAC applies it when it creates a run, to all that are there;
+// here the time of creation says which those were. It has seconds: of two runs
+// created in the same one neither supersedes the other.
+func (r Run) supersedes(o Run) bool {
+	return r.Origin.Definition != "" && r.Origin.Definition == o.Origin.Definition &&
+		(o.Origin.Branch == "" || o.Origin.Branch == r.Origin.Branch) &&
+		(r.Origin.Trigger != PullRequestTrigger || o.Origin.Trigger == PullRequestTrigger && o.Origin.PullRequest == r.Origin.PullRequest) &&
+		o.Created.Before(r.Created)
+}
+
+// superseded finds for each run that is superseded, by UID, the newest by which it
+// is. Being over does not undo what a run superseded when it came: a cancellation
+// that failed until then is still made.
+func superseded(runs []Run, settings CancelInProgress) map[string]Run {
+	var by map[string]Run
+	for _, r := range runs {
+		if !settings.cancels(r.Origin) {
+			continue
+		}
+		for _, o := range runs {
+			if o.Phase == Done || !r.supersedes(o) {
+				continue
+			}
+			newest, again := by[o.UID]
+			if !again || cmp.Or(r.Created.Compare(newest.Created), cmp.Compare(r.Name, newest.Name)) > 0 {
+				if by == nil {
+					by = map[string]Run{}
+				}
+				by[o.UID] = r
+			}
+		}
+	}
+	return by
+}

@@ -1,0 +1,116 @@
+package queue_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+)
+
+// pushed is a run, so many seconds old, that a push to main made of the
+// definition "build".
+func pushed(name string, age int, change ...func(*queue.Origin)) runBuilder {
+	b := run(name).created(-time.Duration(age) * time.Second)
+	b.Origin = queue.Origin{Definition: "build", Trigger: queue.PushTrigger, Branch: "main"}
+	for _, c := range change {
+		c(&b.Origin)
+	}
+	return b
+}
+
+func yes(o *queue.Origin) { o.CancelInProgress = queue.Yes }
+func no(o *queue.Origin)  { o.CancelInProgress = queue.No }
+
+func ofPullRequest(n string) func(*queue.Origin) {
+	return func(o *queue.Origin) { o.Trigger, o.PullRequest = queue.PullRequestTrigger, n }
+}
+func from(branch string) func(*queue.Origin) { return func(o *queue.Origin) { o.Branch = branch } }
+func made(definition string) func(*queue.Origin) {
+	return func(o *queue.Origin) { o.Definition = definition }
+}
+
+func (b runBuilder) ending() runBuilder { b.Ending = true; return b }
+
+func TestSupersedes(t *testing.T) {
+	other := func(o *queue.Origin) { o.Trigger = queue.OtherTrigger }
+	for name, tc := range map[string]struct {
+		settings     queue.CancelInProgress
+		older, newer runBuilder
+		want         bool
+	}{
+		"the run says so":                         {older: pushed("o", 9), newer: pushed("n", 5, yes), want: true},
+		"nobody says so":                          {older: pushed("o", 9), newer: pushed("n", 5)},
+		"the older one says so, which is its own": {older: pushed("o", 9, yes), newer: pushed("n", 5)},
+		"the setting for pushes":                  {settings: queue.CancelInProgress{OnPush: true}, older: pushed("o", 9), newer: pushed("n", 5), want: true},
+		"the setting for pull requests":           {settings: queue.CancelInProgress{OnPullRequest: true}, older: pushed("o", 9), newer: pushed("n", 5)},
+		"the run overrides the setting":           {settings: queue.CancelInProgress{OnPush: true}, older: pushed("o", 9), newer: pushed("n", 5, no)},
+		"no setting is for other events":          {settings: queue.CancelInProgress{OnPush: true, OnPullRequest: true}, older: pushed("o", 9), newer: pushed("n", 5, other)},
+		"other events, the run says so":           {older: pushed("o", 9, other), newer: pushed("n", 5, other, yes), want: true},
+		"another definition":                      {older: pushed("o", 9, made("test")), newer: pushed("n", 5, yes)},
+		"definition unknown":                      {older: pushed("o", 9, made("")), newer: pushed("n", 5, made(""), yes)},
+		"another branch":                          {older: pushed("o", 9, from("topic")), newer: pushed("n", 5, yes)},
+		"branch of the older one unknown":         {older: pushed("o", 9, from("")), newer: pushed("n", 5, yes), want: true},
+		"the same pull request":                   {older: pushed("o", 9, ofPullRequest("7")), newer: pushed("n", 5, ofPullRequest("7"), yes), want: true},
+		"another pull request":                    {older: pushed("o", 9, ofPullRequest("7")), newer: pushed("n", 5, ofPullRequest("8"), yes)},
+		"a pull request does not cancel pushes":   {older: pushed("o", 9), newer: pushed("n", 5, ofPullRequest("7"), yes)},
+		"a push cancels pull requests":            {older: pushed("o", 9, ofPullRequest("7")), newer: pushed("n", 5, yes), want: true},
+		"created in the same second":              {older: pushed("o", 5, yes), newer: pushed("n", 5, yes)},
+		"the older one is started":                {older: pushed("o", 9).started(), newer: pushed("n", 5, yes), want: true},
+		"the older one is over":                   {older: pushed("o", 9).done(), newer: pushed("n", 5, yes)},
+		"the newer one is over":                   {older: pushed("o", 9), newer: pushed("n", 5, yes).done(), want: true},
+		"the older one is cancelled already":      {older: pushed("o", 9).started().ending(), newer: pushed("n", 5, yes)},
+		"the newer one is not in order yet":       {older: pushed("o", 9), newer: pushed("n", 5, yes).noOrder(), want: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := decide(t, queue.Snapshot{Limit: 9, Runs: runs(tc.newer, tc.older), CancelInProgress: tc.settings})
+			var got []string
+			for _, a := range d.Actions {
+				if _, ok := a.(queue.Cancel); ok {
+					got = append(got, describe(a))
+				}
+			}
+			var want []string
+			if tc.want {
+				want = []string{"cancel o for n"}
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("cancellations (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestCancel(t *testing.T) {
+	a, b, c := pushed("a", 12), pushed("b", 11), pushed("c", 10, yes)
+	other := run("x").created(-9 * time.Second)
+	checkDecisions(t, map[string]decideCase{
+		"what is superseded is cancelled, first first, and never started": {
+			limit: 1, runs: runs(a, b, c), slots: slots(slot(0)),
+			want: []string{"cancel a for c", "cancel b for c", "claim 0 for c"},
+		},
+		"a claim keeps its slot until it is seen to be over": {
+			limit: 1, runs: runs(a, c), slots: slots(slot(0).of("a")),
+			want: []string{"cancel a for c"},
+		},
+		"a started run keeps its slot until it is seen to be over": {
+			limit: 1, runs: runs(a.started(), c), slots: slots(slot(0).of("a")),
+			want: []string{"cancel a for c"},
+		},
+		"its finally tasks are waited for": {
+			limit: 1, runs: runs(a.started().ending(), c), slots: slots(slot(0).of("a")),
+		},
+		"the slot goes to the first in line, not to the newest": {
+			limit: 1, runs: runs(a.done(), other.created(-11*time.Second), c), slots: slots(slot(0).of("a")),
+			want: []string{"claim 0 for x"},
+		},
+		"it names the newest of several that supersede it": {
+			limit: 2, runs: runs(a, pushed("b", 11, yes), c), slots: slots(slot(0), slot(1)),
+			want: []string{"cancel a for c", "cancel b for c", "claim 0 for c"},
+		},
+		"not its business without a limit": {
+			runs: runs(a.started(), c), want: []string{"start c with -1/0/0"},
+		},
+	})
+}
