@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,8 +21,10 @@ import (
 type Config struct {
 	Backend      Backend
 	PACNamespace string
-	Policy       queue.Policy
-	Recovery     recovery.Timing
+	// HandBack gives every queued run back to Pipelines-as-Code.
+	HandBack bool
+	Policy   queue.Policy
+	Recovery recovery.Timing
 }
 
 // Backend is where slots are kept.
@@ -69,7 +72,7 @@ func Parse(data map[string]string) (Config, error) {
 		"takeover-after":    &c.Recovery.TakeoverAfter,
 		"recovery-interval": &c.Recovery.Interval,
 	}
-	known := append(slices.Collect(maps.Keys(durations)), "backend", "pac-namespace")
+	known := append(slices.Collect(maps.Keys(durations)), "backend", "hand-back", "pac-namespace")
 	slices.Sort(known)
 
 	var wrong []error
@@ -87,6 +90,13 @@ func Parse(data map[string]string) (Config, error) {
 			*field = d
 		case key == "backend":
 			c.Backend = Backend(value)
+		case key == "hand-back":
+			b, err := strconv.ParseBool(value)
+			if err != nil {
+				wrong = append(wrong, fmt.Errorf("%s: %q is neither true nor false", key, value))
+				continue
+			}
+			c.HandBack = b
 		case key == "pac-namespace":
 			c.PACNamespace = value
 		default:

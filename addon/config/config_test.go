@@ -39,6 +39,7 @@ func TestParse(t *testing.T) {
 				return c
 			}(),
 		},
+		"hand-back":         {map[string]string{"hand-back": "true"}, but(func(c *config.Config) { c.HandBack = true })},
 		"the other backend": {map[string]string{"backend": "memory"}, but(func(c *config.Config) { c.Backend = config.BackendMemory })},
 		"blanks around a value": {
 			map[string]string{"claim-ttl": " 45s\n", "backend": "lease\n"},
@@ -65,7 +66,7 @@ func TestParse(t *testing.T) {
 }
 
 func TestParseRefuses(t *testing.T) {
-	const settings = "backend, backoff-base, backoff-max, claim-ttl, order-grace, pac-namespace, readiness-grace, recovery-interval, takeover-after"
+	const settings = "backend, backoff-base, backoff-max, claim-ttl, hand-back, order-grace, pac-namespace, readiness-grace, recovery-interval, takeover-after"
 	const label = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character " +
 		"(e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
 	for name, tc := range map[string]struct {
@@ -107,6 +108,10 @@ func TestParseRefuses(t *testing.T) {
 		"too long": {
 			map[string]string{"claim-ttl": "1h1s"},
 			[]string{"claim-ttl: 1h0m1s is not between 1s and 1h0m0s"},
+		},
+		"neither yes nor no": {
+			map[string]string{"hand-back": "perhaps"},
+			[]string{`hand-back: "perhaps" is neither true nor false`},
 		},
 		"unknown backend": {
 			map[string]string{"backend": "etcd"},

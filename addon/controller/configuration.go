@@ -26,10 +26,10 @@ func ConfigMapName() string {
 	return "pac-lease-queue-config"
 }
 
-// changeover is how long a replica does nothing after the backend changed. By
-// the end of it every replica that can reach the API server has heard of the
-// change too, and what it still had under way by the old backend shows in the
-// runs: two backends do not see each other's claims.
+// changeover is how long a replica does nothing after the backend or the owner of
+// the queues has changed. By the end of it every replica that can reach the API
+// server has heard of the change too, and what it still had under way before shows
+// in the runs: two backends do not see each other's claims, and neither does PAC.
 const changeover = 2 * time.Second
 
 // configuration is the one in force. It is safe for concurrent use.
@@ -49,7 +49,7 @@ func (c *configuration) Get() config.Config {
 	return c.current
 }
 
-// Rest is how long nothing is to be done yet, because the backend has changed.
+// Rest is how long nothing is to be done yet, because the slots are moving.
 func (c *configuration) Rest() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -70,7 +70,7 @@ func (c *configuration) set(next config.Config) bool {
 		c.mu.Unlock()
 		return false
 	}
-	if c.current.Backend != next.Backend {
+	if c.current.Backend != next.Backend || c.current.HandBack != next.HandBack {
 		c.rests = c.clock.Now().Add(changeover)
 	}
 	c.current = next

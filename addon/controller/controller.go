@@ -132,6 +132,7 @@ func build(ctx context.Context, cmw configmap.Watcher) (*controller.Impl, error)
 		Recorder: status.NewRecorder(recorder),
 		Clock:    clk,
 		Policy:   func() queue.Policy { return live.Get().Policy },
+		HandBack: func() bool { return live.Get().HandBack },
 	})
 	keys := func() []queue.Key { return union(runs.Keys(), leases.Keys()) }
 

@@ -45,7 +45,7 @@ func (p *pass) carryOut(ctx context.Context, a queue.Action) ([]string, error) {
 		if err := p.Runs.Fence(ctx, p.queue.Key, a.Run, a.Attempt, p.now.Add(a.Backoff)); err != nil {
 			return nil, fmt.Errorf("expire the claim of %s on slot %d: %w", a.Run.Name, a.Slot.Index, err)
 		}
-		p.Recorder.Record(status.ClaimExpired(p.queue.Key, a))
+		p.Recorder.Record(status.ClaimExpired(p.queue.Key, a, p.refusal(p.queue.Key, a.Slot.Index)))
 		return []string{fmt.Sprintf("expire %s, attempt %d, slot %d", a.Run.Name, a.Attempt, a.Slot.Index)}, nil
 	case queue.Release:
 		if err := p.store.Release(ctx, p.queue, a.Slot); err != nil {
@@ -63,6 +63,11 @@ func (p *pass) carryOut(ctx context.Context, a queue.Action) ([]string, error) {
 		}
 		p.Recorder.Record(status.Superseded(p.queue.Key, a))
 		return []string{fmt.Sprintf("cancel %s, superseded by %s", a.Run.Name, a.By.Name)}, nil
+	case queue.Return:
+		if err := p.Runs.Return(ctx, p.queue.Key, a.Run); err != nil {
+			return nil, fmt.Errorf("hand %s back: %w", a.Run.Name, err)
+		}
+		return []string{"hand back " + a.Run.Name}, nil
 	default:
 		return nil, fmt.Errorf("unknown action %T", a)
 	}
@@ -109,6 +114,7 @@ func (p *pass) claim(ctx context.Context, a queue.Claim) ([]string, error) {
 
 func (p *pass) start(ctx context.Context, run queue.Run, token queue.Token, late queue.Lateness) ([]string, error) {
 	if err := p.Runs.Start(ctx, p.queue.Key, run, token); err != nil {
+		p.refused(p.queue.Key, token.Slot, err)
 		return nil, fmt.Errorf("start %s: %w", run.Name, err)
 	}
 	if late != queue.InTime {

@@ -41,6 +41,8 @@ type cluster struct {
 	mu      sync.Mutex
 	version int
 	queue   engine.Queue
+	// handBack is what the configuration says.
+	handBack bool
 	// What reading the Repository says.
 	missing    bool
 	unreadable error
@@ -207,7 +209,7 @@ func (c *cluster) replica() *replica {
 	r := &replica{cluster: c, clock: clocktesting.NewFakePassiveClock(noon)}
 	r.Engine = engine.New(engine.Config{
 		Repositories: repositories{c}, Runs: runs{r}, Stores: func() []engine.Store { return []engine.Store{store{r}} }, Recorder: r, Clock: r.clock,
-		Policy: func() queue.Policy { return policy },
+		Policy: func() queue.Policy { return policy }, HandBack: func() bool { return c.handBack },
 	})
 	return r
 }
@@ -355,6 +357,10 @@ func (r runs) Cancel(_ context.Context, _ queue.Key, run queue.Run) error {
 			is.Phase = queue.Done
 		}
 	})
+}
+
+func (r runs) Return(_ context.Context, _ queue.Key, run queue.Run) error {
+	return r.patch("return "+run.Name, run, func(is *queue.Run) { is.Hidden, is.Attempt, is.NotBefore = false, 0, time.Time{} })
 }
 
 // store is the engine.Store of a replica.

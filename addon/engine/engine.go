@@ -58,6 +58,8 @@ type Runs interface {
 	Fence(ctx context.Context, key queue.Key, run queue.Run, attempt int, notBefore time.Time) error
 	// Cancel ends the run. A pending one never starts.
 	Cancel(ctx context.Context, key queue.Key, run queue.Run) error
+	// Return puts the run's order where PAC looks for it.
+	Return(ctx context.Context, key queue.Key, run queue.Run) error
 }
 
 // Store keeps the slots. Its writes carry the slot's version (or absence) as
@@ -90,8 +92,10 @@ type Config struct {
 	Stores   func() []Store
 	Recorder Recorder
 	Clock    clock.PassiveClock
-	// Policy is asked at every pass, so that it can change at run time.
-	Policy func() queue.Policy
+	// Policy and HandBack are asked at every pass, so that they can change at run
+	// time.
+	Policy   func() queue.Policy
+	HandBack func() bool
 }
 
 // Engine works on queues. It is safe for concurrent use; two passes over one
@@ -108,6 +112,8 @@ type sighting struct {
 	transition int
 	damaged    string
 	since      time.Time
+	// refusal is what the last start of the claim was answered.
+	refusal string
 }
 
 // New returns an engine.

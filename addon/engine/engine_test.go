@@ -11,6 +11,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store/memory"
 )
 
 // TestClaimAndStart: in one pass a run gets a slot and starts; two writes, and no
@@ -162,6 +163,44 @@ func TestCancel(t *testing.T) {
 	r.mustPass()
 	c.finish("a")
 	r.mustPass("claim 0 for c", "start c with 0/5/0")
+}
+
+// TestHandBack: claims are dropped, what runs is waited for, and then PAC has it
+// all. A lost reply costs a second look.
+func TestHandBack(t *testing.T) {
+	runs := pending("a", "b", "c")
+	for i := range runs {
+		runs[i].Hidden = true
+	}
+	runs[0].Phase, runs[0].Claim = queue.Started, &queue.Token{}
+	c := newCluster(t, 2, runs, slot(0, "a"), slot(1, "b"))
+	c.handBack = true
+	r := c.replica()
+	r.mustPass("remove 1")
+	r.mustPass()
+	c.finish("a")
+	c.intercepted["return b"] = committed
+	_, err := r.pass()
+	wantUnknown(t, err, "hand b back")
+	c.want("return b: "+errUnknown.Error(), "return c", "remove 0")
+	r.mustPass()
+	c.wantStarted()
+}
+
+// TestRetire: what a backend that is not in force still has is removed, and a
+// claim that is lost with it is made again.
+func TestRetire(t *testing.T) {
+	c := newCluster(t, 1, pending("a"), slot(0, "a"))
+	r := c.replica()
+	other := memory.New()
+	r.Stores = func() []engine.Store { return []engine.Store{other, store{r}} }
+	r.mustPass("remove 0", "list runs", "start a with 0/1/0")
+	r.Stores = func() []engine.Store { return []engine.Store{store{r}, other} }
+	r.mustPass("list slots", "list runs", "claim 0 for a")
+	if left, _ := other.List(t.Context(), app, false); len(left) > 0 {
+		t.Errorf("in memory there is still %+v", left)
+	}
+	c.wantStarted("a")
 }
 
 // TestBlockedClaim: somebody has to hear of what no further look can mend.
@@ -419,6 +458,9 @@ func TestRefusedStart(t *testing.T) {
 
 	r.wait(1)
 	r.mustPass("fence a at 1 until 12:00:25")
+	if why := r.events[0].Message; !strings.Contains(why, errUnknown.Error()) {
+		t.Errorf("the event says %q, not why the start failed", why)
+	}
 	r.wantEvents("Warning ClaimExpired a")
 	r.mustPass("claim 0 for c", "start c with 0/5/0")
 	c.wantStarted("b", "c")

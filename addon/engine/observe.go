@@ -35,7 +35,7 @@ func (p *pass) observe(ctx context.Context, how trust) (queue.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	q := p.queue
-	s := queue.Snapshot{Key: q.Key, Limit: q.Limit, CancelInProgress: q.CancelInProgress, Fresh: how == fresh}
+	s := queue.Snapshot{Key: q.Key, Limit: q.Limit, CancelInProgress: q.CancelInProgress, HandBack: p.HandBack(), Fresh: how == fresh}
 	var err error
 	if s.Slots, err = p.store.List(ctx, q.Key, how == fresh); err != nil {
 		return s, fmt.Errorf("list slots of %s: %w", q.Key, err)
@@ -86,7 +86,7 @@ func (e *Engine) date(s queue.Snapshot) {
 			now.uid = slot.Holder.UID
 		}
 		if old, ok := was[slot.Index]; ok && old.uid == now.uid && old.transition == now.transition && old.damaged == now.damaged {
-			now.since = old.since
+			now.since, now.refusal = old.since, old.refusal
 		}
 		is[slot.Index] = now
 		slot.HeldSince = now.since
@@ -108,6 +108,23 @@ func (e *Engine) park(key queue.Key, slots []int, now time.Time) {
 			e.seen[key][index] = seen
 		}
 	}
+}
+
+// refused notes why the claim that a slot holds could not be started.
+func (e *Engine) refused(key queue.Key, slot int, why error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if seen, ok := e.seen[key][slot]; ok {
+		seen.refusal = why.Error()
+		e.seen[key][slot] = seen
+	}
+}
+
+// refusal is why the claim could not be started, if this engine has tried.
+func (e *Engine) refusal(key queue.Key, slot int) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.seen[key][slot].refusal
 }
 
 func (e *Engine) forget(key queue.Key) {

@@ -37,7 +37,7 @@ func ReadRun(pr *tektonv1.PipelineRun) queue.Run {
 		if err != nil {
 			problem(key, err, "the run is queued by its creation time")
 		}
-		r.Held, r.Order, r.Unordered = true, order, err != nil
+		r.Held, r.Hidden, r.Order, r.Unordered = true, key == HeldOrder, order, err != nil
 		break
 	}
 	if value, present := a[Attempt]; present {

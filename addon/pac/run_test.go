@@ -114,7 +114,7 @@ func gracefully(s tektonv1.PipelineRunSpecStatus) [][]change {
 func TestReadRun(t *testing.T) {
 	both := queue.NewOrder([]string{"build", "test"})
 	// held is how the run of pipelineRun reads.
-	held := queue.Run{Name: "build", UID: "uid-1", Version: "7", Phase: queue.Pending, Created: noon, Held: true, Order: both}
+	held := queue.Run{Name: "build", UID: "uid-1", Version: "7", Phase: queue.Pending, Created: noon, Held: true, Hidden: true, Order: both}
 	but := func(change func(*queue.Run)) queue.Run {
 		r := held
 		change(&r)
@@ -132,18 +132,19 @@ func TestReadRun(t *testing.T) {
 	}{
 		"held, nothing wrong": {want: held},
 		"PAC's own order, from before there was a hold": {
-			[]change{without(pac.HeldOrder), annotated(keys.ExecutionOrder, "shop/build,shop/test")}, held,
+			[]change{without(pac.HeldOrder), annotated(keys.ExecutionOrder, "shop/build,shop/test")},
+			but(func(r *queue.Run) { r.Hidden = false }),
 		},
 		"the held order counts, PAC's does not": {
 			[]change{annotated(keys.ExecutionOrder, "shop/test,shop/build")}, held,
 		},
 		"no order yet": {
 			[]change{without(pac.HeldOrder)},
-			but(func(r *queue.Run) { r.Held, r.Order = false, nil }),
+			but(func(r *queue.Run) { r.Held, r.Hidden, r.Order = false, false, nil }),
 		},
 		"no annotations at all": {
 			[]change{func(pr *tektonv1.PipelineRun) { pr.Annotations = nil }},
-			but(func(r *queue.Run) { r.Held, r.Order = false, nil }),
+			but(func(r *queue.Run) { r.Held, r.Hidden, r.Order = false, false, nil }),
 		},
 		"blanks around entries": {[]change{annotated(pac.HeldOrder, " shop/build , shop/test ")}, held},
 
@@ -173,7 +174,10 @@ func TestReadRun(t *testing.T) {
 		},
 		"PAC's order, malformed": {
 			[]change{without(pac.HeldOrder), annotated(keys.ExecutionOrder, "build")},
-			unordered(`annotation pipelinesascode.tekton.dev/execution-order: entry 1 of 1, "build", is not namespace/name` + byCreation),
+			but(func(r *queue.Run) {
+				r.Hidden, r.Order, r.Unordered = false, nil, true
+				r.Problems = []string{`annotation pipelinesascode.tekton.dev/execution-order: entry 1 of 1, "build", is not namespace/name` + byCreation}
+			}),
 		},
 
 		"attempt": {

@@ -3,10 +3,13 @@ package pac
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
+	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -106,19 +109,21 @@ func (r *Runs) Get(ctx context.Context, key queue.Key, name string) (queue.Run, 
 // Start implements engine.Runs: one merge patch that clears spec.status and
 // writes the claim token.
 func (r *Runs) Start(ctx context.Context, key queue.Key, run queue.Run, token queue.Token) error {
-	return r.patchPending(ctx, key, run, map[string]any{
+	_, err := r.patchPending(ctx, key, run, map[string]any{
 		"metadata": map[string]any{"annotations": map[string]any{Claim: token.String()}},
 		"spec":     map[string]any{"status": nil},
 	})
+	return err
 }
 
 // Fence implements engine.Runs: one merge patch of annotations. The run stays
 // pending, or the patch does not apply: a start would have changed its version.
 func (r *Runs) Fence(ctx context.Context, key queue.Key, run queue.Run, attempt int, notBefore time.Time) error {
-	return r.patchPending(ctx, key, run, map[string]any{"metadata": map[string]any{"annotations": map[string]any{
+	_, err := r.patchPending(ctx, key, run, map[string]any{"metadata": map[string]any{"annotations": map[string]any{
 		Attempt:   strconv.Itoa(attempt),
 		NotBefore: notBefore.UTC().Format(time.RFC3339),
 	}}})
+	return err
 }
 
 // Cancel implements engine.Runs, with the status that PAC itself uses
@@ -130,20 +135,41 @@ func (r *Runs) Cancel(ctx context.Context, key queue.Key, run queue.Run) error {
 	if run.Phase == queue.Pending {
 		status = tektonv1.PipelineRunSpecStatusCancelled
 	}
-	return r.patch(ctx, key, run, map[string]any{"spec": map[string]any{"status": status}})
+	_, err := r.patch(ctx, key, run, map[string]any{"spec": map[string]any{"status": status}})
+	return err
+}
+
+// Return implements engine.Runs. With the hold in force the order would be moved
+// away again in the same request; the answer tells.
+func (r *Runs) Return(ctx context.Context, key queue.Key, run queue.Run) error {
+	order := make([]string, 0, len(run.Order.Names()))
+	for _, name := range run.Order.Names() {
+		order = append(order, key.Namespace+"/"+name)
+	}
+	written, err := r.patchPending(ctx, key, run, map[string]any{"metadata": map[string]any{"annotations": map[string]any{
+		keys.ExecutionOrder: strings.Join(order, ","),
+		HeldOrder:           nil, Attempt: nil, NotBefore: nil,
+	}}})
+	if err != nil {
+		return err
+	}
+	if _, held := written.Annotations[HeldOrder]; held {
+		return errors.New("the hold is in force and takes the run out of Pipelines-as-Code's sight again: remove the hold first (admission.hold of the chart)")
+	}
+	return nil
 }
 
 // patchPending is patch for what concerns runs that wait.
-func (r *Runs) patchPending(ctx context.Context, key queue.Key, run queue.Run, patch map[string]any) error {
+func (r *Runs) patchPending(ctx context.Context, key queue.Key, run queue.Run, patch map[string]any) (*tektonv1.PipelineRun, error) {
 	if run.Phase != queue.Pending {
-		return fmt.Errorf("%w: it is %s", engine.ErrStale, run.Phase)
+		return nil, fmt.Errorf("%w: it is %s", engine.ErrStale, run.Phase)
 	}
 	return r.patch(ctx, key, run, patch)
 }
 
 // patch sends one merge patch. The API server answers 409 when the UID or the
 // resourceVersion in it differs from the object's.
-func (r *Runs) patch(ctx context.Context, key queue.Key, run queue.Run, patch map[string]any) error {
+func (r *Runs) patch(ctx context.Context, key queue.Key, run queue.Run, patch map[string]any) (*tektonv1.PipelineRun, error) {
 	metadata, _ := patch["metadata"].(map[string]any)
 	if metadata == nil {
 		metadata = map[string]any{}
@@ -152,19 +178,19 @@ func (r *Runs) patch(ctx context.Context, key queue.Key, run queue.Run, patch ma
 	metadata["uid"], metadata["resourceVersion"] = run.UID, run.Version
 	body, err := json.Marshal(patch)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	pr, err := r.runs.PipelineRuns(key.Namespace).Patch(ctx, run.Name, types.MergePatchType, body, metav1.PatchOptions{})
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-		return fmt.Errorf("%w: %w", engine.ErrStale, err)
+		return nil, fmt.Errorf("%w: %w", engine.ErrStale, err)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if trimmed, err := TrimRun(pr); err == nil {
 		r.written.Mutation(trimmed)
 	}
-	return nil
+	return pr, nil
 }
 
 func byQueue(obj any) ([]string, error) {

@@ -147,6 +147,30 @@ func TestPatch(t *testing.T) {
 	}
 }
 
+// TestReturn: the order goes back to where PAC looks, and nothing of the queue is
+// left on the run.
+func TestReturn(t *testing.T) {
+	returned := pipelineRun("build", without(pac.HeldOrder), annotated(keys.ExecutionOrder, "shop/build,shop/test"))
+	runs, api, _ := newRuns(t, answer(http.StatusOK, returned))
+	if err := runs.Return(t.Context(), shopApp, pac.ReadRun(pipelineRun("build"))); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{"metadata": map[string]any{
+		"uid": "uid-1", "resourceVersion": "7",
+		"annotations": map[string]any{
+			keys.ExecutionOrder: "shop/build,shop/test", pac.HeldOrder: nil, pac.Attempt: nil, pac.NotBefore: nil,
+		},
+	}}
+	if diff := cmp.Diff(want, api.got()[0].Body); diff != "" {
+		t.Errorf("patch (-want +got):\n%s", diff)
+	}
+
+	runs, _, _ = newRuns(t, answer(http.StatusOK, pipelineRun("build")))
+	if err := runs.Return(t.Context(), shopApp, pac.ReadRun(pipelineRun("build"))); err == nil || !strings.Contains(err.Error(), "remove the hold first") {
+		t.Errorf("with the hold in force: %v, want an error that says what to do", err)
+	}
+}
+
 // TestCancelStarted: what runs gets to run its finally tasks, as PAC has it.
 func TestCancelStarted(t *testing.T) {
 	runs, api, _ := newRuns(t, answer(http.StatusOK, pipelineRun("build")))

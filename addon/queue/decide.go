@@ -50,6 +50,9 @@ type (
 	// without ever having begun. Only a later decision, which sees it done, gives
 	// its slot away.
 	Cancel struct{ Run, By Run }
+	// Return gives a pending run back to PAC: one patch, conditional like Start,
+	// that puts its order where PAC looks for it.
+	Return struct{ Run Run }
 )
 
 func (Start) isAction()   {}
@@ -58,6 +61,7 @@ func (Expire) isAction()  {}
 func (Release) isAction() {}
 func (Remove) isAction()  {}
 func (Cancel) isAction()  {}
+func (Return) isAction()  {}
 
 // Lateness says which wait for PAC ended by its grace period instead of by PAC.
 type Lateness string
@@ -111,7 +115,11 @@ func (d Decision) NeedsFresh(s Snapshot) bool {
 // Decide is the protocol: what brings this queue forward now.
 func Decide(s Snapshot, now time.Time, p Policy) Decision {
 	d := &decider{now: now, policy: p, line: line(s.Runs, s.Slots)}
-	if s.Limit == Unlimited {
+	switch {
+	case s.HandBack:
+		d.handBack(s.Slots)
+		return d.decision
+	case s.Limit == Unlimited:
 		d.lift(s.Slots)
 		return d.decision
 	}
@@ -168,6 +176,36 @@ func (d *decider) lift(slots []Slot) {
 	}
 	for _, s := range byIndex(slots) {
 		d.do(Remove{Slot: s})
+	}
+}
+
+// handBack starts nothing more, and gives the queue to PAC once nothing runs that
+// this product has started: PAC's own queue counts only what it has started
+// itself, so it would go above the limit. An order that cannot be read stays: it
+// stops PAC's watcher for good (#2945).
+func (d *decider) handBack(slots []Slot) {
+	running := map[string]bool{}
+	ours := false
+	for _, p := range d.line {
+		if p.run.Phase == Started {
+			d.decision.Summary.Started++
+			running[p.run.UID] = true
+			ours = ours || p.run.Claim != nil
+		}
+	}
+	for _, p := range d.line {
+		if p.run.Phase != Pending || !p.run.Hidden {
+			continue
+		}
+		d.decision.Summary.Waiting++
+		if !ours && p.run.Order != nil {
+			d.do(Return{Run: p.run})
+		}
+	}
+	for _, s := range byIndex(slots) {
+		if s.Holder == nil || !running[s.Holder.UID] {
+			d.do(Remove{Slot: s})
+		}
 	}
 }
 

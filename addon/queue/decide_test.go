@@ -10,10 +10,11 @@ import (
 )
 
 type decideCase struct {
-	limit queue.Limit
-	runs  []queue.Run
-	slots []queue.Slot
-	want  []string
+	limit    queue.Limit
+	runs     []queue.Run
+	slots    []queue.Slot
+	handBack bool
+	want     []string
 	// wantNext is the deadline from noon; zero, which is no deadline of any
 	// table, means that none is wanted.
 	wantNext time.Duration
@@ -25,7 +26,7 @@ func checkDecisions(t *testing.T, cases map[string]decideCase) {
 	t.Helper()
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			d := decide(t, queue.Snapshot{Limit: tc.limit, Runs: tc.runs, Slots: tc.slots})
+			d := decide(t, queue.Snapshot{Limit: tc.limit, Runs: tc.runs, Slots: tc.slots, HandBack: tc.handBack})
 			if diff := cmp.Diff(tc.want, describeAll(d)); diff != "" {
 				t.Errorf("actions (-want +got):\n%s", diff)
 			}

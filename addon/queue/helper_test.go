@@ -28,15 +28,17 @@ type runBuilder struct{ queue.Run }
 // run is pending, held, ten seconds old and an event of its own.
 func run(name string) runBuilder {
 	return runBuilder{queue.Run{
-		Name: name, UID: "uid-" + name, Version: "7", Held: true,
+		Name: name, UID: "uid-" + name, Version: "7", Held: true, Hidden: true,
 		Created: noon.Add(-10 * time.Second), Order: queue.NewOrder([]string{name}),
 	}}
 }
 
-func (b runBuilder) uid(u string) runBuilder              { b.UID = u; return b }
-func (b runBuilder) created(d time.Duration) runBuilder   { b.Created = noon.Add(d); return b }
-func (b runBuilder) order(names ...string) runBuilder     { b.Order = queue.NewOrder(names); return b }
-func (b runBuilder) noOrder() runBuilder                  { b.Order, b.Held = nil, false; return b }
+func (b runBuilder) uid(u string) runBuilder            { b.UID = u; return b }
+func (b runBuilder) created(d time.Duration) runBuilder { b.Created = noon.Add(d); return b }
+func (b runBuilder) order(names ...string) runBuilder   { b.Order = queue.NewOrder(names); return b }
+
+func (b runBuilder) noOrder() runBuilder { b.Order, b.Held, b.Hidden = nil, false, false; return b }
+
 func (b runBuilder) malformed() runBuilder                { b.Order, b.Unordered = nil, true; return b }
 func (b runBuilder) owed(what string) runBuilder          { b.Owed = what; return b }
 func (b runBuilder) attempt(n int) runBuilder             { b.Attempt = n; return b }
@@ -117,6 +119,8 @@ func describe(a queue.Action) string {
 		return fmt.Sprintf("release %d", a.Slot.Index)
 	case queue.Remove:
 		return fmt.Sprintf("remove %d", a.Slot.Index)
+	case queue.Return:
+		return fmt.Sprintf("return %s", a.Run.Name)
 	case queue.Cancel:
 		return fmt.Sprintf("cancel %s for %s", a.Run.Name, a.By.Name)
 	}

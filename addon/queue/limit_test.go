@@ -74,6 +74,28 @@ func TestUnlimited(t *testing.T) {
 	})
 }
 
+func TestHandBack(t *testing.T) {
+	a, b, c := run("a").created(-12*time.Second), run("b").created(-11*time.Second), run("c")
+	visible := func(b runBuilder) runBuilder { b.Hidden = false; return b }
+	checkDecisions(t, map[string]decideCase{
+		"queued and claimed runs go to PAC, in order, and the slots go": {
+			handBack: true, limit: 2, runs: runs(c, a, b.done()), slots: slots(slot(0).of("a"), slot(1).of("b"), slot(2)),
+			want: []string{"return a", "return c", "remove 0", "remove 1", "remove 2"},
+		},
+		"not while something runs that PAC does not count; its slot shows it": {
+			handBack: true, limit: 2, runs: runs(a.with(queue.Token{}), b, c), slots: slots(slot(0).of("a"), slot(1).of("b")),
+			want: []string{"remove 1"}, wantSummary: &queue.Summary{Started: 1, Waiting: 2},
+		},
+		"what PAC has started is in its count": {
+			handBack: true, limit: 2, runs: runs(a.started(), b), slots: slots(slot(0).of("a")),
+			want: []string{"return b"},
+		},
+		"PAC has these already":            {handBack: true, limit: 1, runs: runs(visible(a), b.noOrder())},
+		"a malformed order would kill PAC": {handBack: true, limit: 1, runs: runs(a.malformed(), b), want: []string{"return b"}},
+		"without a limit too":              {handBack: true, runs: runs(a), want: []string{"return a"}},
+	})
+}
+
 func TestDamagedSlot(t *testing.T) {
 	a, b := run("a").created(-12*time.Second), run("b").created(-11*time.Second)
 	checkDecisions(t, map[string]decideCase{

@@ -56,6 +56,8 @@ type Run struct {
 	// Held says that PAC queued the run for a limit: it carries an order,
 	// usable or not. Without a limit only held runs are this product's to start.
 	Held bool
+	// Hidden says that the order is where PAC does not look for it.
+	Hidden bool
 	// Owed names what PAC has still to do before the run can start, e.g. create
 	// its secret; empty when nothing is owed.
 	Owed string
@@ -145,6 +147,8 @@ type Snapshot struct {
 	Slots []Slot
 	// CancelInProgress is what runs do that do not say it themselves.
 	CancelInProgress CancelInProgress
+	// HandBack says that the queue is to be PAC's again.
+	HandBack bool
 	// Fresh says that runs and slots were read past every cache.
 	Fresh bool
 }

@@ -152,6 +152,8 @@ func fingerprint(a queue.Action) string {
 		return fmt.Sprintf("release slot %d at %q", a.Slot.Index, a.Slot.Version)
 	case queue.Remove:
 		return fmt.Sprintf("remove slot %d at %q", a.Slot.Index, a.Slot.Version)
+	case queue.Return:
+		return fmt.Sprintf("return %s", a.Run.UID)
 	case queue.Cancel:
 		return fmt.Sprintf("cancel %s", a.Run.UID)
 	default:

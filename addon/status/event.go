@@ -56,10 +56,14 @@ func NotWaitedFor(key queue.Key, r queue.Run, late queue.Lateness) Event {
 	return onRun(key, r, ReasonNotWaitedFor, "Pipelines-as-Code still owes %s; started without waiting any longer.", r.Owed)
 }
 
-// ClaimExpired: the run had a slot but could not be started.
-func ClaimExpired(key queue.Key, x queue.Expire) Event {
+// ClaimExpired: the run had a slot but could not be started; refusal says why, if
+// that is known.
+func ClaimExpired(key queue.Key, x queue.Expire, refusal string) Event {
+	if refusal == "" {
+		refusal = "look at the admission policies and webhooks for PipelineRuns"
+	}
 	e := onRun(key, x.Run, ReasonClaimExpired, "Could not be started in slot %d (attempt %d); the slot goes to the next run, this one is tried again in %s. "+
-		"Something refuses the update of the run: look at the admission policies and webhooks for PipelineRuns.", x.Slot.Index, x.Attempt, x.Backoff.Round(time.Second))
+		"Something refuses the update of the run: %s", x.Slot.Index, x.Attempt, x.Backoff.Round(time.Second), refusal)
 	e.Warning = true
 	return e
 }

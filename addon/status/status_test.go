@@ -61,12 +61,28 @@ func TestEvents(t *testing.T) {
 			written{onRun, "Normal", "NotWaitedFor", "Pipelines-as-Code still owes its git secret; started without waiting any longer."},
 		},
 		"claim expired": {
-			status.ClaimExpired(app, queue.Expire{Run: run, Slot: queue.Slot{Index: 2}, Attempt: 3, Backoff: 20*time.Second + 400*time.Millisecond}),
+			status.ClaimExpired(app, queue.Expire{Run: run, Slot: queue.Slot{Index: 2}, Attempt: 3, Backoff: 20*time.Second + 400*time.Millisecond}, ""),
 			written{
 				onRun, "Warning", "ClaimExpired",
 				"Could not be started in slot 2 (attempt 3); the slot goes to the next run, this one is tried again in 20s. " +
-					"Something refuses the update of the run: look at the admission policies and webhooks for PipelineRuns.",
+					"Something refuses the update of the run: look at the admission policies and webhooks for PipelineRuns",
 			},
+		},
+		"claim expired, and it is known why": {
+			status.ClaimExpired(app, queue.Expire{Run: run, Attempt: 1, Backoff: 5 * time.Second}, "policy no-friday denied the request: it is Friday"),
+			written{
+				onRun, "Warning", "ClaimExpired",
+				"Could not be started in slot 0 (attempt 1); the slot goes to the next run, this one is tried again in 5s. " +
+					"Something refuses the update of the run: policy no-friday denied the request: it is Friday",
+			},
+		},
+		"superseded by a push": {
+			status.Superseded(app, queue.Cancel{Run: run, By: queue.Run{Name: "build-2", Origin: queue.Origin{Trigger: queue.PushTrigger, Branch: "main"}}}),
+			written{onRun, "Normal", "Superseded", "Cancelled: build-2 is newer, of the same definition and branch main, and cancel-in-progress is on."},
+		},
+		"superseded in a pull request": {
+			status.Superseded(app, queue.Cancel{Run: run, By: queue.Run{Name: "build-2", Origin: queue.Origin{Trigger: queue.PullRequestTrigger, PullRequest: "7"}}}),
+			written{onRun, "Normal", "Superseded", "Cancelled: build-2 is newer, of the same definition and pull request 7, and cancel-in-progress is on."},
 		},
 		"bad annotation": {
 			status.BadAnnotation(app, run, "annotation x: not good; it counts as 0"),
@@ -119,8 +135,8 @@ func TestRecorderRepeats(t *testing.T) {
 		status.BadAnnotation(app, otherRun, "one"),
 		status.BadAnnotation(app, again, "one"),
 		status.BadAnnotation(otherKey, run, "one"),
-		status.ClaimExpired(app, queue.Expire{Run: run, Attempt: 1}),
-		status.ClaimExpired(app, queue.Expire{Run: run, Attempt: 2}),
+		status.ClaimExpired(app, queue.Expire{Run: run, Attempt: 1}, ""),
+		status.ClaimExpired(app, queue.Expire{Run: run, Attempt: 2}, ""),
 		status.BadRepository(app, "uid-app", "one"),
 	}
 	cluster := &events{}

@@ -35,6 +35,8 @@ const (
 	usualConfig = "usual"
 	// hastyConfig has a claim given up within two seconds.
 	hastyConfig = "hasty"
+	// memoryConfig keeps slots in memory.
+	memoryConfig = "memory"
 )
 
 // server is the API server of all tests here; nil with -short.
@@ -61,8 +63,9 @@ func prepare(ctx context.Context, s *stack.Stack) error {
 		return err
 	}
 	for name, data := range map[string]map[string]string{
-		usualConfig: {},
-		hastyConfig: {"claim-ttl": "2s", "takeover-after": "1s", "recovery-interval": "200ms", "backoff-base": "1s", "backoff-max": "2s"},
+		usualConfig:  {},
+		memoryConfig: {"backend": "memory"},
+		hastyConfig:  {"claim-ttl": "2s", "takeover-after": "1s", "recovery-interval": "200ms", "backoff-base": "1s", "backoff-max": "2s"},
 	} {
 		cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}, Data: data}
 		if _, err := s.Kubernetes().CoreV1().ConfigMaps(systemNamespace).Create(ctx, cm, metav1.CreateOptions{}); err != nil {

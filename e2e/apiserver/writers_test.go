@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/history"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/wire"
 )
 
@@ -23,24 +24,73 @@ func TestTwoUnelectedWriters(t *testing.T) {
 	}
 }
 
-func race(t *testing.T, replicas int, badLines bool) {
+// The memory backend keeps the same promises as long as one replica is active.
+func TestMemoryBackend(t *testing.T) {
+	t.Run("on a good line", func(t *testing.T) { alone(t, false) })
+	t.Run("on a bad line", func(t *testing.T) { alone(t, true) })
+}
+
+func alone(t *testing.T, badLines bool) {
+	c := newRace(t)
+	c.run(memoryConfig, 1, badLines)
+	c.wantSound(c.runs, c.queues...)
+	for _, key := range c.queues {
+		if slots := c.View(key).Slots; len(slots) > 0 {
+			t.Errorf("%s: there are Leases: %+v", key, slots)
+		}
+	}
+}
+
+// Two replicas that both act are what the memory backend cannot pass: nothing
+// refuses the second claim. That it fails here shows what Leases are for, and that
+// the test above can fail.
+func TestMemoryBackendFailsAcrossReplicas(t *testing.T) {
+	c := newRace(t)
+	c.run(memoryConfig, 2, false)
+	broken := 0
+	for _, key := range c.queues {
+		for _, v := range c.audit(key).Violations {
+			if v.Invariant == "I1" {
+				broken++
+			}
+		}
+	}
+	if broken == 0 {
+		t.Error("two replicas with two memories kept every limit")
+	}
+	t.Logf("the limit was broken %d times", broken)
+}
+
+// contest is several queues with all that is to be run in them.
+type contest struct {
+	*cluster
+	limits []int
+	queues []queue.Key
+	orders map[queue.Key][]string
+	runs   int // of each queue
+}
+
+func newRace(t *testing.T) *contest {
+	t.Helper()
 	const events, each = 4, 4
-	limits := []int{1, 3, 1, 3}
-	c := newCluster(t)
-	var queues []queue.Key
-	orders := map[queue.Key][]string{}
-	for _, limit := range limits {
+	c := &contest{cluster: newCluster(t), limits: []int{1, 3, 1, 3}, orders: map[queue.Key][]string{}, runs: events * each}
+	for _, limit := range c.limits {
 		key := c.newQueue(limit)
-		queues = append(queues, key)
+		c.queues = append(c.queues, key)
 		for e := range events {
 			c.push(key, fmt.Sprintf("push-%d", e), each)
 		}
-		c.waitFor(key, "record of every run", stepDeadline, viewHas(events*each))
+		c.waitFor(key, "record of every run", stepDeadline, viewHas(c.runs))
 		for _, r := range c.View(key).Runs {
-			orders[key] = append(orders[key], r.Name)
+			c.orders[key] = append(c.orders[key], r.Name)
 		}
 	}
-	began := time.Now()
+	return c
+}
+
+// run has replicas work until everything is over.
+func (c *contest) run(config string, replicas int, badLines bool) []*wire.Counter {
+	c.Helper()
 	var counters []*wire.Counter
 	for i := range replicas {
 		counter := &wire.Counter{}
@@ -49,33 +99,40 @@ func race(t *testing.T, replicas int, badLines bool) {
 		if badLines && i < 2 {
 			taps = append(badLine(uint64(i)), taps...)
 		}
-		startReplica(t, usualConfig, taps...)
+		startReplica(c.T, config, taps...)
 	}
-	for i, key := range queues {
-		c.waitFor(key, "full house", queueDeadline, viewStarted(limits[i]))
+	for i, key := range c.queues {
+		c.waitFor(key, "full house", queueDeadline, func(v history.View) bool { return len(v.In(queue.Started)) >= c.limits[i] })
 	}
 	c.play(40*time.Millisecond, soon)
-	c.waitOver(queues...)
+	c.waitOver(c.queues...)
+	return counters
+}
+
+func race(t *testing.T, replicas int, badLines bool) {
+	c := newRace(t)
+	began := time.Now()
+	counters := c.run(usualConfig, replicas, badLines)
 	took := time.Since(began)
 
-	c.wantSound(events*each, queues...)
-	c.wantNoWarnings(queues...)
+	c.wantSound(c.runs, c.queues...)
+	c.wantNoWarnings(c.queues...)
 	var pauses []time.Duration
-	for i, key := range queues {
+	for i, key := range c.queues {
 		report := c.audit(key)
-		if report.MostStarted != limits[i] {
-			t.Errorf("%s: at most %d runs were started at once, want the limit, %d", key, report.MostStarted, limits[i])
+		if report.MostStarted != c.limits[i] {
+			t.Errorf("%s: at most %d runs were started at once, want the limit, %d", key, report.MostStarted, c.limits[i])
 		}
 		var started []string
 		for _, s := range report.Starts {
 			started = append(started, s.Run)
 			pauses = append(pauses, s.Pause)
 		}
-		if diff := cmp.Diff(orders[key], started); diff != "" && limits[i] == 1 {
+		if diff := cmp.Diff(c.orders[key], started); diff != "" && c.limits[i] == 1 {
 			t.Errorf("%s: starts (-queue order +order of starts):\n%s", key, diff)
 		}
 	}
-	for _, key := range queues {
+	for _, key := range c.queues {
 		for _, e := range c.events(key) {
 			t.Logf("%s: %s on %s: %s", key, e.Reason, e.InvolvedObject.Name, e.Message)
 		}

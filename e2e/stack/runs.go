@@ -2,6 +2,7 @@ package stack
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -16,8 +17,9 @@ func RunFiles(n int, delay time.Duration) map[string]string {
 	return files
 }
 
-// RunFile returns the file of one trivial PipelineRun.
-func RunFile(name string, delay time.Duration) string {
+// RunFile returns the file of one trivial PipelineRun, with more annotations if given, each as "key: value".
+func RunFile(name string, delay time.Duration, annotations ...string) string {
+	annotations = append(annotations, AnnotationDelay+": "+delay.String())
 	return fmt.Sprintf(`apiVersion: tekton.dev/v1
 kind: PipelineRun
 metadata:
@@ -25,7 +27,7 @@ metadata:
   annotations:
     pipelinesascode.tekton.dev/on-event: "[push]"
     pipelinesascode.tekton.dev/on-target-branch: "[main]"
-    %s: %s
+    %s
 spec:
   pipelineSpec:
     tasks:
@@ -35,5 +37,5 @@ spec:
         - name: step
           image: busybox
           command: ["true"]
-`, name, AnnotationDelay, delay)
+`, name, strings.Join(annotations, "\n    "))
 }
