@@ -113,7 +113,7 @@ func build(ctx context.Context, cmw configmap.Watcher) (*controller.Impl, error)
 	}
 	slots := memory.New()
 	eng := engine.New(engine.Config{
-		Repositories: pac.NewRepositories(repositories.Lister(), runInformer.GetIndexer(),
+		Repositories: pac.NewRepositories(paas.PipelinesascodeV1alpha1(), repositories.Lister(), runInformer.GetIndexer(),
 			func() string { return live.Get().PACNamespace },
 			func() queue.CancelInProgress {
 				cm, err := settings.Lister().ConfigMaps(live.Get().PACNamespace).Get(pac.SettingsName)

@@ -271,9 +271,13 @@ func (r *replica) wantEvents(want ...string) {
 
 type repositories struct{ *cluster }
 
-func (r repositories) Get(key queue.Key) (engine.Queue, bool, error) {
+func (r repositories) Get(_ context.Context, key queue.Key, fresh bool) (q engine.Queue, exists bool, err error) {
 	if key != app {
 		r.t.Errorf("asked for Repository %s", key)
+	}
+	if fresh {
+		err = r.call("get Repository", func() error { q, exists, err = r.queue, !r.missing, r.unreadable; return err })
+		return q, exists, err
 	}
 	return r.queue, !r.missing, r.unreadable
 }

@@ -40,9 +40,9 @@ type Queue struct {
 }
 
 // Repositories tells the limits. Get reports false for a Repository that does
-// not exist or is being deleted. It may answer from a cache.
+// not exist or is being deleted. A fresh answer is past every cache.
 type Repositories interface {
-	Get(key queue.Key) (Queue, bool, error)
+	Get(ctx context.Context, key queue.Key, fresh bool) (Queue, bool, error)
 }
 
 // Runs reads and writes the runs of a queue. Its writes carry the run's UID and
@@ -133,7 +133,7 @@ type pass struct {
 // Reconcile takes one look at the queue and does what follows from it. It
 // returns when to look again if nothing changes before; zero means never.
 func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error) {
-	q, exists, err := e.Repositories.Get(key)
+	q, exists, err := e.Repositories.Get(ctx, key, false)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read Repository %s: %w", key, err)
 	}
@@ -155,6 +155,12 @@ func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error
 	// Decide.
 	decision := queue.Decide(snapshot, p.now, e.Policy())
 	if decision.NeedsFresh(snapshot) {
+		if p.queue, exists, err = e.Repositories.Get(ctx, key, true); err != nil {
+			return time.Time{}, fmt.Errorf("read Repository %s: %w", key, err)
+		}
+		if !exists {
+			return e.orphaned(ctx, key)
+		}
 		if snapshot, err = p.observe(ctx, fresh); err != nil {
 			return time.Time{}, err
 		}
@@ -167,10 +173,10 @@ func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error
 	done, err := p.apply(ctx, decision.Actions)
 
 	// Report.
-	e.report(q, snapshot)
+	e.report(p.queue, snapshot)
 	if len(done) > 0 {
 		s := decision.Summary
-		klog.FromContext(ctx).Info("queue moved", "queue", key.String(), "limit", int(q.Limit),
+		klog.FromContext(ctx).Info("queue moved", "queue", key.String(), "limit", int(p.queue.Limit),
 			"done", done, "started", s.Started, "claimed", s.Claimed, "waiting", s.Waiting)
 	}
 	return earliest(decision.Next, p.unseen(snapshot)), err
@@ -202,7 +208,7 @@ func earliest(a, b time.Time) time.Time {
 // Overdue returns the actions that the queue is waiting for, judged from the
 // caches alone. An empty answer means that nothing is to be done.
 func (e *Engine) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, error) {
-	q, exists, err := e.Repositories.Get(key)
+	q, exists, err := e.Repositories.Get(ctx, key, false)
 	if err != nil || !exists {
 		return nil, err
 	}

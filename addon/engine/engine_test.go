@@ -38,14 +38,14 @@ func TestClaimAndStart(t *testing.T) {
 		},
 		"a new slot": {
 			1, pending("a"), nil,
-			[]string{"list slots", "list runs", "claim 0 for a", "start a with 0/1/0"},
+			[]string{"get Repository", "list slots", "list runs", "claim 0 for a", "start a with 0/1/0"},
 			map[int]string{0: "a"},
 		},
 		"several, one fresh look for all of them": {
 			3, pending("a", "b", "c", "d"),
 			[]queue.Slot{slot(0, "")},
 			[]string{
-				"list slots", "list runs",
+				"get Repository", "list slots", "list runs",
 				"claim 0 for a", "start a with 0/5/0", "claim 1 for b", "start b with 1/1/0", "claim 2 for c", "start c with 2/1/0",
 			},
 			map[int]string{0: "a", 1: "b", 2: "c"},
@@ -77,7 +77,7 @@ func TestClaimAndStart(t *testing.T) {
 		"the limit was removed": {
 			queue.Unlimited, pending("a", "b"),
 			[]queue.Slot{slot(0, "")},
-			[]string{"start a with -1/0/0", "start b with -1/0/0", "remove 0"},
+			[]string{"get Repository", "list slots", "list runs", "start a with -1/0/0", "start b with -1/0/0", "remove 0"},
 			map[int]string{},
 		},
 		"nothing to do": {
@@ -110,7 +110,7 @@ func TestLostClaim(t *testing.T) {
 		"not committed":         {[]queue.Slot{slot(0, "")}, lost, []string{"claim 0 for a", "start a with 0/5/0"}},
 		"committed, a new slot": {nil, committed, []string{"start a with 0/1/0"}},
 		"not committed, a new slot": {
-			nil, lost, []string{"list slots", "list runs", "claim 0 for a", "start a with 0/1/0"},
+			nil, lost, []string{"get Repository", "list slots", "list runs", "claim 0 for a", "start a with 0/1/0"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -165,6 +165,17 @@ func TestCancel(t *testing.T) {
 	r.mustPass("claim 0 for c", "start c with 0/5/0")
 }
 
+// TestStaleUnlimited: what starts everything must not rest on a cached limit.
+func TestStaleUnlimited(t *testing.T) {
+	c := newCluster(t, queue.Unlimited, pending("a", "b"))
+	c.intercepted["get Repository"] = func(commit func() error) error {
+		c.queue.Limit = 1
+		return commit()
+	}
+	c.replica().mustPass("get Repository", "list slots", "list runs", "claim 0 for a", "start a with 0/1/0")
+	c.wantStarted("a")
+}
+
 // TestHandBack: claims are dropped, what runs is waited for, and then PAC has it
 // all. A lost reply costs a second look.
 func TestHandBack(t *testing.T) {
@@ -194,9 +205,9 @@ func TestRetire(t *testing.T) {
 	r := c.replica()
 	other := memory.New()
 	r.Stores = func() []engine.Store { return []engine.Store{other, store{r}} }
-	r.mustPass("remove 0", "list runs", "start a with 0/1/0")
+	r.mustPass("remove 0", "get Repository", "list runs", "start a with 0/1/0")
 	r.Stores = func() []engine.Store { return []engine.Store{store{r}, other} }
-	r.mustPass("list slots", "list runs", "claim 0 for a")
+	r.mustPass("get Repository", "list slots", "list runs", "claim 0 for a")
 	if left, _ := other.List(t.Context(), app, false); len(left) > 0 {
 		t.Errorf("in memory there is still %+v", left)
 	}
@@ -212,7 +223,7 @@ func TestBlockedClaim(t *testing.T) {
 	if !errors.Is(err, engine.ErrBlocked) || errors.Is(err, engine.ErrStale) {
 		t.Errorf("error %v, want ErrBlocked", err)
 	}
-	c.want("list slots", "list runs", "claim 0 for a: "+engine.ErrBlocked.Error())
+	c.want("get Repository", "list slots", "list runs", "claim 0 for a: "+engine.ErrBlocked.Error())
 	r.wantEvents("Warning SlotBlocked app")
 }
 
@@ -229,7 +240,7 @@ func TestLostClaimUnseen(t *testing.T) {
 			wantUnknown(t, err, "slot 0 for a")
 			c.happened()
 			if slots == nil { // the look behind a creation is fresh
-				r.mustPass("list slots", "list runs", "start a with 0/1/0")
+				r.mustPass("get Repository", "list slots", "list runs", "start a with 0/1/0")
 				return
 			}
 			_, err = r.pass()
@@ -568,8 +579,8 @@ func TestAbsentSlot(t *testing.T) {
 		c := newCluster(t, 1, pending("a", "b"))
 		r := c.replica()
 		r.freeze()
-		c.replica().mustPass("list slots", "list runs", "claim 0 for a", "start a with 0/1/0")
-		r.mustPass("list slots", "list runs")
+		c.replica().mustPass("get Repository", "list slots", "list runs", "claim 0 for a", "start a with 0/1/0")
+		r.mustPass("get Repository", "list slots", "list runs")
 		c.wantStarted("a")
 	})
 	t.Run("it exists, and its holder is to be started", func(t *testing.T) {
@@ -577,14 +588,14 @@ func TestAbsentSlot(t *testing.T) {
 		r := c.replica()
 		r.freeze()
 		c.setSlot(slot(0, "a"))
-		r.mustPass("list slots", "list runs", "start a with 0/4/0")
+		r.mustPass("get Repository", "list slots", "list runs", "start a with 0/4/0")
 	})
 	t.Run("it does not, but a run runs without it", func(t *testing.T) {
 		c := newCluster(t, 1, pending("a", "b"))
 		r := c.replica()
 		r.freeze()
 		c.change("a", func(r *queue.Run) { r.Phase = queue.Started })
-		r.mustPass("list slots", "list runs", "claim 0 for a") // adopted
+		r.mustPass("get Repository", "list slots", "list runs", "claim 0 for a") // adopted
 		c.wantStarted("a")
 		r.wantEvents("Normal Adopted a")
 	})
@@ -597,20 +608,22 @@ func TestAbsentSlot(t *testing.T) {
 		}
 		_, err := r.pass()
 		wantStale(t, err)
-		c.want("list slots", "list runs", "claim 0 for a: stale")
+		c.want("get Repository", "list slots", "list runs", "claim 0 for a: stale")
 	})
 	t.Run("its former holder is looked for live", func(t *testing.T) {
 		c := newCluster(t, 2, append(in(queue.Started, pending("a")), pending("b")...), slot(0, "a"))
 		c.finished["a"] = true // PAC believes so
 		r := c.replica()
-		r.mustPass("get a", "list slots", "list runs", "get a", "claim 1 for b", "start b with 1/1/0")
+		r.mustPass("get a", "get Repository", "list slots", "list runs", "get a", "claim 1 for b", "start b with 1/1/0")
 	})
-	for _, call := range []string{"list slots", "list runs"} {
+	for call, says := range map[string]string{
+		"get Repository": "read Repository shop/app", "list slots": "list slots of shop/app", "list runs": "list runs of shop/app",
+	} {
 		t.Run("and nothing is done if it fails: "+call, func(t *testing.T) {
 			c := newCluster(t, 1, pending("a"))
 			c.intercepted[call] = lost
 			_, err := c.replica().pass()
-			wantUnknown(t, err, call+" of shop/app")
+			wantUnknown(t, err, says)
 			c.wantStarted()
 			c.wantSlots(map[int]string{})
 		})
@@ -766,7 +779,7 @@ func TestDamagedSlot(t *testing.T) {
 	r.wait(policy.ClaimTTL - 1)
 	r.mustPass()
 	r.wait(1)
-	r.mustPass("list slots", "list runs", "claim 0 for a", "start a with 0/5/0")
+	r.mustPass("get Repository", "list slots", "list runs", "claim 0 for a", "start a with 0/5/0")
 }
 
 // TestStopped: nothing more is written once the context has ended.

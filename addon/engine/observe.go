@@ -22,7 +22,7 @@ const (
 	// confirmed: caches, and a live read of every holder they do not have. They
 	// are filtered by PAC's state label, so absence there proves nothing.
 	confirmed
-	// fresh: everything past the caches.
+	// fresh: everything past the caches; the limit has been read anew.
 	fresh
 )
 

@@ -1,22 +1,25 @@
 package pac
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
+	pacclient "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/clientset/versioned/typed/pipelinesascode/v1alpha1"
 	paclister "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/listers/pipelinesascode/v1alpha1"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 )
 
-// Repositories is the [engine.Repositories] on PAC's Repositories. It answers
-// from informers and is safe for concurrent use.
+// Repositories is the [engine.Repositories] on PAC's Repositories. It
+// answers from informers unless asked for more, and is safe for concurrent use.
 type Repositories struct {
+	client       pacclient.RepositoriesGetter
 	repositories paclister.RepositoryLister
 	runs         cache.Indexer // with the index of [NewRuns]
 	namespace    func() string // where PAC runs and its global Repository lives
@@ -28,27 +31,37 @@ var _ engine.Repositories = (*Repositories)(nil)
 // NewRepositories reads through the lister, and through the runs' informer to
 // find out which global Repository the runs' controller uses. PAC's namespace and
 // settings are asked for at every look.
-func NewRepositories(repositories paclister.RepositoryLister, runs cache.Indexer, namespace func() string, settings func() queue.CancelInProgress) *Repositories {
-	return &Repositories{repositories: repositories, runs: runs, namespace: namespace, settings: settings}
+func NewRepositories(client pacclient.RepositoriesGetter, repositories paclister.RepositoryLister, runs cache.Indexer, namespace func() string, settings func() queue.CancelInProgress) *Repositories {
+	return &Repositories{client: client, repositories: repositories, runs: runs, namespace: namespace, settings: settings}
 }
 
 // Get implements engine.Repositories: the Repository merged with PAC's global
 // one, as PAC does it (pkg/reconciler/queue_pipelineruns.go).
-func (r *Repositories) Get(key queue.Key) (engine.Queue, bool, error) {
-	repository, err := r.repositories.Repositories(key.Namespace).Get(key.Repository)
-	if apierrors.IsNotFound(err) || err == nil && repository.DeletionTimestamp != nil {
-		return engine.Queue{}, false, nil
-	}
-	if err != nil {
+func (r *Repositories) Get(ctx context.Context, key queue.Key, fresh bool) (engine.Queue, bool, error) {
+	repository, err := r.get(ctx, key.Namespace, key.Repository, fresh)
+	if err != nil || repository == nil || repository.DeletionTimestamp != nil {
 		return engine.Queue{}, false, err
 	}
-	global, err := r.repositories.Repositories(r.namespace()).Get(r.globalName(key))
-	if err != nil && !apierrors.IsNotFound(err) {
+	global, err := r.get(ctx, r.namespace(), r.globalName(key), fresh)
+	if err != nil {
 		return engine.Queue{}, false, err
 	}
 	q := engine.Queue{Key: key, UID: string(repository.UID), CancelInProgress: r.settings()}
 	q.Limit, q.Problems = ReadLimit(repository, global)
 	return q, true, nil
+}
+
+// get returns nil for a Repository that does not exist.
+func (r *Repositories) get(ctx context.Context, namespace, name string, fresh bool) (repository *v1alpha1.Repository, err error) {
+	if fresh {
+		repository, err = r.client.Repositories(namespace).Get(ctx, name, metav1.GetOptions{})
+	} else {
+		repository, err = r.repositories.Repositories(namespace).Get(name)
+	}
+	if notThere(err) {
+		return nil, nil
+	}
+	return repository, err
 }
 
 // ReadLimit is the limit of a Repository, which inherits from PAC's global one,

@@ -152,10 +152,10 @@ func TestRepositoriesGet(t *testing.T) {
 				t.Fatal(err)
 			}
 			add(t, informer.GetIndexer(), tc.runs...)
-			r := pac.NewRepositories(paclister.NewRepositoryLister(repositories), informer.GetIndexer(), func() string { return "pac" },
+			r := pac.NewRepositories(nil, paclister.NewRepositoryLister(repositories), informer.GetIndexer(), func() string { return "pac" },
 				func() queue.CancelInProgress { return queue.CancelInProgress{OnPush: true} })
 
-			got, exists, err := r.Get(shopApp)
+			got, exists, err := r.Get(t.Context(), shopApp, false)
 			if err != nil {
 				t.Fatal(err)
 			}

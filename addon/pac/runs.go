@@ -90,11 +90,10 @@ func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]queue.Run, error
 	return runs, nil
 }
 
-// Get implements engine.Runs. A 404 that does not come from where PipelineRuns
-// are served, but from a proxy or a server without the CRD, is no proof of absence.
+// Get implements engine.Runs.
 func (r *Runs) Get(ctx context.Context, key queue.Key, name string) (queue.Run, bool, error) {
 	pr, err := r.runs.PipelineRuns(key.Namespace).Get(ctx, name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) && !apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse) {
+	if notThere(err) {
 		return queue.Run{}, false, nil
 	}
 	if err != nil {
@@ -104,6 +103,12 @@ func (r *Runs) Get(ctx context.Context, key queue.Key, name string) (queue.Run, 
 		return queue.Run{}, false, nil
 	}
 	return ReadRun(pr), true, nil
+}
+
+// notThere: a 404 that does not come from where objects are served, but from a
+// proxy or a server without the CRD, is no proof of absence.
+func notThere(err error) bool {
+	return apierrors.IsNotFound(err) && !apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
 }
 
 // Start implements engine.Runs: one merge patch that clears spec.status and

@@ -98,8 +98,8 @@ type Summary struct {
 }
 
 // NeedsFresh says that the decision rests on what no version in a request can
-// prove, that a slot does not exist or what a damaged one named: it has to be
-// made again on a fresh snapshot.
+// prove, that a slot or a limit does not exist, or what a damaged slot named: it
+// has to be made again on a fresh snapshot.
 func (d Decision) NeedsFresh(s Snapshot) bool {
 	return !s.Fresh && slices.ContainsFunc(d.Actions, func(a Action) bool {
 		switch a := a.(type) {
@@ -107,6 +107,8 @@ func (d Decision) NeedsFresh(s Snapshot) bool {
 			return a.Slot.Version == "" || a.Slot.Damaged != ""
 		case Release:
 			return a.Slot.Damaged != ""
+		case Start:
+			return a.Token.Slot == NoSlot
 		}
 		return false
 	})
@@ -157,58 +159,6 @@ type claimed struct {
 	slot Slot
 }
 
-// lift lets go of everything: a Repository without a limit has no queue.
-func (d *decider) lift(slots []Slot) {
-	for _, p := range d.line {
-		switch p.run.Phase {
-		case Started:
-			d.decision.Summary.Started++
-		case Pending:
-			if !p.run.Held {
-				continue // somebody else's: PAC holds nothing here
-			}
-			if late, ok := d.eligible(p); ok {
-				d.do(Start{Run: p.run, Token: Token{Slot: NoSlot, Attempt: p.run.Attempt}, Late: late})
-			} else {
-				d.decision.Summary.Waiting++
-			}
-		}
-	}
-	for _, s := range byIndex(slots) {
-		d.do(Remove{Slot: s})
-	}
-}
-
-// handBack starts nothing more, and gives the queue to PAC once nothing runs that
-// this product has started: PAC's own queue counts only what it has started
-// itself, so it would go above the limit. An order that cannot be read stays: it
-// stops PAC's watcher for good (#2945).
-func (d *decider) handBack(slots []Slot) {
-	running := map[string]bool{}
-	ours := false
-	for _, p := range d.line {
-		if p.run.Phase == Started {
-			d.decision.Summary.Started++
-			running[p.run.UID] = true
-			ours = ours || p.run.Claim != nil
-		}
-	}
-	for _, p := range d.line {
-		if p.run.Phase != Pending || !p.run.Hidden {
-			continue
-		}
-		d.decision.Summary.Waiting++
-		if !ours && p.run.Order != nil {
-			d.do(Return{Run: p.run})
-		}
-	}
-	for _, s := range byIndex(slots) {
-		if s.Holder == nil || !running[s.Holder.UID] {
-			d.do(Remove{Slot: s})
-		}
-	}
-}
-
 // sort finds out what each slot and each run is to the queue.
 func (d *decider) sort(slots []Slot) {
 	d.slots = make(map[int]Slot, len(slots))
@@ -232,7 +182,11 @@ func (d *decider) sort(slots []Slot) {
 	}
 	for _, s := range byIndex(slots) {
 		if s.Damaged != "" {
-			d.sortDamaged(s)
+			if d.stillDamaged(s) {
+				d.decision.Summary.Damaged++
+			} else {
+				d.spare = append(d.spare, s)
+			}
 			continue
 		}
 		if s.Holder == nil {
@@ -261,32 +215,16 @@ func (d *decider) sort(slots []Slot) {
 	}
 }
 
-// sortDamaged fails closed, but not for ever: whatever claim the slot held
-// before somebody broke it is over, or visible as a started run, after one
-// claim TTL. Then it is written anew.
-func (d *decider) sortDamaged(s Slot) {
+// stillDamaged fails closed, but not for ever: whatever claim the slot held
+// before somebody broke it is over, or visible as a started run, after one claim
+// TTL. Then it is written anew.
+func (d *decider) stillDamaged(s Slot) bool {
 	repair := s.HeldSince.Add(d.policy.ClaimTTL)
 	if d.now.Before(repair) {
-		d.decision.Summary.Damaged++
 		d.wake(repair)
-		return
+		return true
 	}
-	d.spare = append(d.spare, s)
-}
-
-// cancel ends what is superseded. Until that is seen, it keeps what it holds.
-func (d *decider) cancel() {
-	for _, p := range d.line {
-		if by, ok := d.superseded[p.run.UID]; ok && !p.run.Ending {
-			d.do(Cancel{Run: p.run, By: by})
-		}
-	}
-}
-
-// isSuperseded says that the run must not be started any more.
-func (d *decider) isSuperseded(r Run) bool {
-	_, ok := d.superseded[r.UID]
-	return ok
+	return false
 }
 
 // startClaimed rolls claims forward, whoever made them, as far as the limit

@@ -340,7 +340,9 @@ func TestNeedsFresh(t *testing.T) {
 		"a hand-over":                 {queue.Snapshot{Limit: 1, Runs: runs(a), Slots: slots(slot(0).of("b"))}, false},
 		"a start":                     {queue.Snapshot{Limit: 1, Runs: runs(a), Slots: slots(slot(0).of("a"))}, false},
 		"nothing":                     {queue.Snapshot{Limit: 2, Runs: runs(a.started()), Slots: slots(slot(0).of("a"))}, false},
-		"without a limit":             {queue.Snapshot{Runs: runs(a)}, false},
+		"without a limit":             {queue.Snapshot{Runs: runs(a)}, true},
+		"without a limit, seen fresh": {queue.Snapshot{Runs: runs(a), Fresh: true}, false},
+		"without a limit, all starts": {queue.Snapshot{Runs: runs(a.started()), Slots: slots(slot(0).of("a"))}, false},
 		// What a damaged slot names is visible as a started run, but not to
 		// whoever looks at the runs of yesterday.
 		"a damaged slot given away": {

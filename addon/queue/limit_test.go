@@ -61,9 +61,15 @@ func TestUnlimited(t *testing.T) {
 		"a malformed order was held all the same": {
 			runs: runs(a.malformed()), want: []string{"start a with -1/0/0"},
 		},
-		"slots go, whoever they name": {
-			runs: runs(a, b.started()), slots: slots(slot(1).of("b"), slot(0).of("a"), slot(2), slot(3).damaged()),
-			want: []string{"start a with -1/0/0", "remove 0", "remove 1", "remove 2", "remove 3"},
+		"slots go, but for claims that may be under way": {
+			runs: runs(a, b.started(), c.attempt(1)), slots: slots(slot(1).of("b"), slot(0).of("a"), slot(2), slot(3).damaged(), slot(4).of("c")),
+			want: []string{"start a with -1/0/0", "start c with -1/0/1", "remove 1", "remove 2", "remove 4"}, wantNext: 20 * time.Second,
+		},
+		"a claim's slot goes once it is started": {
+			runs: runs(a.started()), slots: slots(slot(0).of("a")), want: []string{"remove 0"},
+		},
+		"a damaged slot goes when it can hold no claim any more": {
+			slots: slots(slot(0).damaged().since(-time.Minute)), want: []string{"remove 0"},
 		},
 		"readiness and back-off are waited for": {
 			runs:     runs(a.owed("its secret"), b.notBefore(3*time.Second), c.owed("its secret").created(-time.Minute)),

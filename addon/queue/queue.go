@@ -149,7 +149,7 @@ type Snapshot struct {
 	CancelInProgress CancelInProgress
 	// HandBack says that the queue is to be PAC's again.
 	HandBack bool
-	// Fresh says that runs and slots were read past every cache.
+	// Fresh says that limit, runs and slots were read past every cache.
 	Fresh bool
 }
 

@@ -118,11 +118,13 @@ func unsound(s queue.Snapshot, d queue.Decision) error {
 		case queue.Release:
 			err = errors.Join(use(a.Slot.Index, ""), givenAway(a.Slot))
 		case queue.Remove:
-			if err = use(a.Slot.Index, ""); s.Limit != queue.Unlimited {
+			err = use(a.Slot.Index, "")
+			// Without a limit a run that is started needs no slot any more.
+			if h := a.Slot.Holder; s.Limit != queue.Unlimited || h == nil || runs[h.UID].Phase == queue.Pending {
 				err = errors.Join(err, givenAway(a.Slot))
-				if a.Slot.Index < int(s.Limit) {
-					err = fmt.Errorf("slot %d is removed below the limit", a.Slot.Index)
-				}
+			}
+			if s.Limit != queue.Unlimited && a.Slot.Index < int(s.Limit) {
+				err = fmt.Errorf("slot %d is removed below the limit", a.Slot.Index)
 			}
 		}
 		if err != nil {
@@ -208,13 +210,16 @@ func TestSound(t *testing.T) {
 // a run, or nobody may have it.
 func idle(s queue.Snapshot) error {
 	started, damaged := 0, 0
+	pending := map[string]bool{}
 	for _, r := range s.Runs {
 		if r.Phase == queue.Started {
 			started++
 		}
+		pending[r.UID] = r.Phase == queue.Pending
 	}
 	for _, x := range s.Slots {
-		if s.Limit == queue.Unlimited || x.Damaged == "" && x.Index >= int(s.Limit) && x.Holder == nil {
+		claimed := x.Holder != nil && pending[x.Holder.UID]
+		if x.Damaged == "" && !claimed && (s.Limit == queue.Unlimited || x.Index >= int(s.Limit) && x.Holder == nil) {
 			return fmt.Errorf("slot %d is left", x.Index)
 		}
 		if x.Damaged != "" {

@@ -88,3 +88,18 @@ func superseded(runs []Run, settings CancelInProgress) map[string]Run {
 	}
 	return by
 }
+
+// cancel ends what is superseded. Until that is seen, it keeps what it holds.
+func (d *decider) cancel() {
+	for _, p := range d.line {
+		if by, ok := d.superseded[p.run.UID]; ok && !p.run.Ending {
+			d.do(Cancel{Run: p.run, By: by})
+		}
+	}
+}
+
+// isSuperseded says that the run must not be started any more.
+func (d *decider) isSuperseded(r Run) bool {
+	_, ok := d.superseded[r.UID]
+	return ok
+}
