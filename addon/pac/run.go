@@ -77,7 +77,7 @@ const maxAttempt = 1 << 30
 // or deleted while it is held never occupies anything, and neither can be undone.
 // The graceful kinds of cancellation are another matter: Tekton starts such a run
 // to have its finally tasks (pkg/reconciler/pipelinerun/resources/pipelinerunstate.go,
-// GetFinalTasks).
+// GetFinalTasks), unless it is being deleted: such runs Tekton leaves alone.
 func phase(pr *tektonv1.PipelineRun) queue.Phase {
 	switch {
 	case pr.IsDone():
@@ -86,7 +86,11 @@ func phase(pr *tektonv1.PipelineRun) queue.Phase {
 		return queue.Done
 	case pr.IsPending():
 		return queue.Pending
-	case pr.IsCancelled() && !pr.HasStarted() && pr.Annotations[Claim] == "":
+	case pr.HasStarted(), pr.Annotations[Claim] != "":
+		return queue.Started
+	case pr.IsCancelled():
+		return queue.Done
+	case pr.DeletionTimestamp != nil && (pr.IsGracefullyCancelled() || pr.IsGracefullyStopped()):
 		return queue.Done
 	default:
 		return queue.Started

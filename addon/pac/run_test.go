@@ -70,6 +70,12 @@ func TestDoneIsFinal(t *testing.T) {
 		"cancelled while held":           cancellation(tektonv1.PipelineRunSpecStatusCancelled),
 		"cancelled gracefully when held": gracefully(tektonv1.PipelineRunSpecStatusCancelledRunFinally),
 		"stopped gracefully when held":   gracefully(tektonv1.PipelineRunSpecStatusStoppedRunFinally),
+		"deleted while held, then stopped gracefully": {
+			nil, {deleted}, {deleted, specStatus(tektonv1.PipelineRunSpecStatusStoppedRunFinally)},
+		},
+		"deleted while held, then cancelled gracefully": {
+			nil, {deleted}, {deleted, specStatus(tektonv1.PipelineRunSpecStatusCancelledRunFinally)},
+		},
 		"cancelled after the start": {
 			nil, start, append(start, specStatus(tektonv1.PipelineRunSpecStatusCancelled)),
 			append(start, specStatus(tektonv1.PipelineRunSpecStatusCancelled), startedAt(noon), succeeded(corev1.ConditionFalse)),

@@ -24,43 +24,6 @@ func TestTwoUnelectedWriters(t *testing.T) {
 	}
 }
 
-// The memory backend keeps the same promises as long as one replica is active.
-func TestMemoryBackend(t *testing.T) {
-	t.Run("on a good line", func(t *testing.T) { alone(t, false) })
-	t.Run("on a bad line", func(t *testing.T) { alone(t, true) })
-}
-
-func alone(t *testing.T, badLines bool) {
-	c := newRace(t)
-	c.run(memoryConfig, 1, badLines)
-	c.wantSound(c.runs, c.queues...)
-	for _, key := range c.queues {
-		if slots := c.View(key).Slots; len(slots) > 0 {
-			t.Errorf("%s: there are Leases: %+v", key, slots)
-		}
-	}
-}
-
-// Two replicas that both act are what the memory backend cannot pass: nothing
-// refuses the second claim. That it fails here shows what Leases are for, and that
-// the test above can fail.
-func TestMemoryBackendFailsAcrossReplicas(t *testing.T) {
-	c := newRace(t)
-	c.run(memoryConfig, 2, false)
-	broken := 0
-	for _, key := range c.queues {
-		for _, v := range c.audit(key).Violations {
-			if v.Invariant == "I1" {
-				broken++
-			}
-		}
-	}
-	if broken == 0 {
-		t.Error("two replicas with two memories kept every limit")
-	}
-	t.Logf("the limit was broken %d times", broken)
-}
-
 // contest is several queues with all that is to be run in them.
 type contest struct {
 	*cluster
