@@ -2,12 +2,12 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	pacclient "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/clientset/versioned"
-	pacinformers "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/informers/externalversions"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
@@ -17,16 +17,12 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/memory"
 	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
-	tektoninformers "github.com/tektoncd/pipeline/pkg/client/informers/externalversions"
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
-	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
@@ -67,61 +63,55 @@ func New(ready func()) injection.ControllerConstructor {
 	}
 }
 
-func build(ctx context.Context, cmw configmap.Watcher) (*controller.Impl, error) {
-	restConfig := injection.GetConfig(ctx)
-	kube := kubeclient.Get(ctx)
-	tekton, err := tektonclient.NewForConfig(restConfig)
+// clients are those of one API server.
+type clients struct {
+	kube   kubernetes.Interface
+	tekton tektonclient.Interface
+	pac    pacclient.Interface
+}
+
+func newClients(ctx context.Context) (*clients, error) {
+	config := injection.GetConfig(ctx)
+	tekton, err := tektonclient.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("tekton client: %w", err)
 	}
-	paas, err := pacclient.NewForConfig(restConfig)
+	paas, err := pacclient.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("pipelines-as-code client: %w", err)
 	}
-	recorder := newRecorder(ctx, kube)
+	return &clients{kube: kubeclient.Get(ctx), tekton: tekton, pac: paas}, nil
+}
+
+func build(ctx context.Context, cmw configmap.Watcher) (*controller.Impl, error) {
+	c, err := newClients(ctx)
+	if err != nil {
+		return nil, err
+	}
+	recorder := newRecorder(ctx, c.kube)
 	clk := clock.RealClock{}
-
-	live, err := watchConfiguration(ctx, kube, cmw, recorder, clk)
+	live, err := watchConfiguration(ctx, c.kube, cmw, recorder, clk)
+	if err != nil {
+		return nil, err
+	}
+	w, err := newWatches(c)
 	if err != nil {
 		return nil, err
 	}
 
-	// What every replica watches, and no more of it than decisions need.
-	runFactory := tektoninformers.NewSharedInformerFactoryWithOptions(tekton, 0,
-		tektoninformers.WithTransform(pac.TrimRun),
-		tektoninformers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = pac.Selector }))
-	leaseFactory := informers.NewSharedInformerFactoryWithOptions(kube, 0,
-		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = lease.Selector }))
-	settingsFactory := informers.NewSharedInformerFactoryWithOptions(kube, 0,
-		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.FieldSelector = "metadata.name=" + pac.SettingsName }))
-	repositoryFactory := pacinformers.NewSharedInformerFactoryWithOptions(paas, 0)
-	runInformer := runFactory.Tekton().V1().PipelineRuns().Informer()
-	leaseInformer := leaseFactory.Coordination().V1().Leases().Informer()
-	repositories := repositoryFactory.Pipelinesascode().V1alpha1().Repositories()
-	settings := settingsFactory.Core().V1().ConfigMaps()
-	if err := repositories.Informer().SetTransform(pac.TrimRepository); err != nil {
-		return nil, fmt.Errorf("trim Repositories: %w", err)
-	}
-
-	runs, err := pac.NewRuns(tekton.TektonV1(), runInformer)
+	runs, err := pac.NewRuns(c.tekton.TektonV1(), w.runs)
 	if err != nil {
 		return nil, err
 	}
-	leases, err := lease.New(kube.CoordinationV1(), leaseInformer, clk, func() time.Duration { return live.Get().Policy.ClaimTTL })
+	leases, err := lease.New(c.kube.CoordinationV1(), w.leases, clk, func() time.Duration { return live.Get().Policy.ClaimTTL })
 	if err != nil {
 		return nil, err
 	}
 	slots := memory.New()
-	eng := engine.New(engine.Config{
-		Repositories: pac.NewRepositories(paas.PipelinesascodeV1alpha1(), repositories.Lister(), runInformer.GetIndexer(),
-			func() string { return live.Get().PACNamespace },
-			func() queue.CancelInProgress {
-				cm, err := settings.Lister().ConfigMaps(live.Get().PACNamespace).Get(pac.SettingsName)
-				if err != nil {
-					return queue.CancelInProgress{} // PAC's defaults, as without a ConfigMap
-				}
-				return pac.ReadCancelInProgress(cm.Data)
-			}),
+	pacNamespace := func() string { return live.Get().PACNamespace }
+	r := &queues{live: live, clock: clk, engine: engine.New(engine.Config{
+		Repositories: pac.NewRepositories(c.pac.PipelinesascodeV1alpha1(), w.repositories.Lister(), w.runs.GetIndexer(),
+			pacNamespace, func() queue.CancelInProgress { return w.cancelInProgress(pacNamespace()) }),
 		Runs: runs,
 		Stores: func() []engine.Store {
 			if live.Get().Backend == config.BackendMemory {
@@ -133,10 +123,7 @@ func build(ctx context.Context, cmw configmap.Watcher) (*controller.Impl, error)
 		Clock:    clk,
 		Policy:   func() queue.Policy { return live.Get().Policy },
 		HandBack: func() bool { return live.Get().HandBack },
-	})
-	keys := func() []queue.Key { return union(runs.Keys(), leases.Keys()) }
-
-	r := &queues{engine: eng, live: live, clock: clk}
+	})}
 	impl := controller.NewContext(ctx, r, controller.ControllerOptions{
 		WorkQueueName: "queues",
 		// knative tells of every reconcile that went well; the engine tells of
@@ -145,6 +132,9 @@ func build(ctx context.Context, cmw configmap.Watcher) (*controller.Impl, error)
 		Concurrency: concurrency,
 		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[any](errorRetryMin, errorRetryMax),
 	})
+
+	keys := func() []queue.Key { return union(runs.Keys(), leases.Keys()) }
+	wake := func(key queue.Key) { impl.EnqueueKey(name(key)) }
 	r.after = func(key queue.Key, d time.Duration) { impl.EnqueueKeyAfter(name(key), d) }
 	r.PromoteFunc = func(b reconciler.Bucket, enqueue func(reconciler.Bucket, types.NamespacedName)) error {
 		slots.Forget(func(key queue.Key) bool { return b.Has(name(key)) })
@@ -155,7 +145,6 @@ func build(ctx context.Context, cmw configmap.Watcher) (*controller.Impl, error)
 		}
 		return nil
 	}
-	wake := func(key queue.Key) { impl.EnqueueKey(name(key)) }
 	r.recovery = recovery.New(recovery.Config{
 		Keys: keys, Due: r.overdue, Wake: wake, Clock: clk,
 		Timing: func() recovery.Timing { return live.Get().Recovery },
@@ -165,72 +154,23 @@ func build(ctx context.Context, cmw configmap.Watcher) (*controller.Impl, error)
 			wake(key)
 		}
 	})
-
-	for _, watch := range []struct {
-		informer cache.SharedIndexInformer
-		keysOf   func(obj any) []queue.Key
-	}{
-		{runInformer, one(func(o metav1.Object) (queue.Key, bool) { return pac.KeyOf(o) })},
-		{leaseInformer, one(func(o metav1.Object) (queue.Key, bool) { return lease.KeyOf(o) })},
-		{settings.Informer(), func(any) []queue.Key { return keys() }},
-		{repositories.Informer(), func(obj any) []queue.Key {
-			o, ok := obj.(metav1.Object)
-			if ok && o.GetNamespace() == live.Get().PACNamespace {
-				return keys() // perhaps the global Repository, whose limit is everybody's default
-			}
-			return one(func(o metav1.Object) (queue.Key, bool) {
-				return queue.Key{Namespace: o.GetNamespace(), Repository: o.GetName()}, true
-			})(obj)
-		}},
-	} {
-		handler := controller.HandleAll(func(obj any) {
-			for _, key := range watch.keysOf(obj) {
-				wake(key)
-			}
-		})
-		if _, err := watch.informer.AddEventHandler(handler); err != nil {
-			return nil, fmt.Errorf("watch: %w", err)
-		}
+	if err := w.each(wake, keys, pacNamespace); err != nil {
+		return nil, err
 	}
-
-	runFactory.Start(ctx.Done())
-	leaseFactory.Start(ctx.Done())
-	repositoryFactory.Start(ctx.Done())
-	settingsFactory.Start(ctx.Done())
-	if !cache.WaitForCacheSync(ctx.Done(), runInformer.HasSynced, leaseInformer.HasSynced, repositories.Informer().HasSynced, settings.Informer().HasSynced) {
-		return nil, errors.New("stopped before the caches were filled")
+	if err := w.fill(ctx); err != nil {
+		return nil, err
 	}
 	go r.recovery.Run(ctx)
 	return impl, nil
 }
 
-// one adapts a function of objects to deletions whose last state is uncertain.
-func one(keyOf func(metav1.Object) (queue.Key, bool)) func(obj any) []queue.Key {
-	return func(obj any) []queue.Key {
-		if tombstone, gone := obj.(cache.DeletedFinalStateUnknown); gone {
-			obj = tombstone.Obj
-		}
-		if o, ok := obj.(metav1.Object); ok {
-			if key, ok := keyOf(o); ok {
-				return []queue.Key{key}
-			}
-		}
-		return nil
-	}
-}
-
+// union is all keys, each once.
 func union(lists ...[]queue.Key) []queue.Key {
-	var all []queue.Key
-	seen := map[queue.Key]bool{}
-	for _, list := range lists {
-		for _, key := range list {
-			if !seen[key] {
-				seen[key] = true
-				all = append(all, key)
-			}
-		}
+	all := map[queue.Key]bool{}
+	for _, key := range slices.Concat(lists...) {
+		all[key] = true
 	}
-	return all
+	return slices.Collect(maps.Keys(all))
 }
 
 func name(key queue.Key) types.NamespacedName {

@@ -50,12 +50,9 @@ func NewRuns(runs tektonclient.PipelineRunsGetter, informer cache.SharedIndexInf
 // Keys lists the queues that have runs.
 func (r *Runs) Keys() []queue.Key {
 	var keys []queue.Key
-	seen := map[queue.Key]bool{}
-	for _, obj := range r.informer.GetStore().List() {
-		if key, ok := KeyOf(obj.(*tektonv1.PipelineRun)); ok && !seen[key] {
-			seen[key] = true
-			keys = append(keys, key)
-		}
+	for _, name := range r.informer.GetIndexer().ListIndexFuncValues(indexQueue) {
+		namespace, repository, _ := strings.Cut(name, "/")
+		keys = append(keys, queue.Key{Namespace: namespace, Repository: repository})
 	}
 	return keys
 }

@@ -3,6 +3,7 @@ package lease
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
@@ -59,12 +60,9 @@ func KeyOf(obj any) (queue.Key, bool) {
 // Keys lists the queues that have slots.
 func (s *Store) Keys() []queue.Key {
 	var keys []queue.Key
-	seen := map[queue.Key]bool{}
-	for _, obj := range s.informer.GetStore().List() {
-		if key, ok := KeyOf(obj); ok && !seen[key] {
-			seen[key] = true
-			keys = append(keys, key)
-		}
+	for _, name := range s.informer.GetIndexer().ListIndexFuncValues(indexQueue) {
+		namespace, repository, _ := strings.Cut(name, "/")
+		keys = append(keys, queue.Key{Namespace: namespace, Repository: repository})
 	}
 	return keys
 }

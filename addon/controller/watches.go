@@ -1,0 +1,112 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	pacinformers "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/informers/externalversions"
+	repositoryinformers "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/informers/externalversions/pipelinesascode/v1alpha1"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
+	tektoninformers "github.com/tektoncd/pipeline/pkg/client/informers/externalversions"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/informers"
+	coreinformers "k8s.io/client-go/informers/core/v1"
+	"k8s.io/client-go/tools/cache"
+	"knative.dev/pkg/controller"
+)
+
+// watches is what every replica watches, and no more of it than decisions need.
+type watches struct {
+	runs, leases cache.SharedIndexInformer
+	repositories repositoryinformers.RepositoryInformer
+	settings     coreinformers.ConfigMapInformer
+	start        []func(stop <-chan struct{})
+}
+
+func newWatches(c *clients) (*watches, error) {
+	runs := tektoninformers.NewSharedInformerFactoryWithOptions(c.tekton, 0,
+		tektoninformers.WithTransform(pac.TrimRun),
+		tektoninformers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = pac.Selector }))
+	leases := informers.NewSharedInformerFactoryWithOptions(c.kube, 0,
+		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = lease.Selector }))
+	settings := informers.NewSharedInformerFactoryWithOptions(c.kube, 0,
+		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.FieldSelector = "metadata.name=" + pac.SettingsName }))
+	repositories := pacinformers.NewSharedInformerFactoryWithOptions(c.pac, 0)
+	w := &watches{
+		runs:         runs.Tekton().V1().PipelineRuns().Informer(),
+		leases:       leases.Coordination().V1().Leases().Informer(),
+		repositories: repositories.Pipelinesascode().V1alpha1().Repositories(),
+		settings:     settings.Core().V1().ConfigMaps(),
+		start:        []func(<-chan struct{}){runs.Start, leases.Start, settings.Start, repositories.Start},
+	}
+	if err := w.repositories.Informer().SetTransform(pac.TrimRepository); err != nil {
+		return nil, fmt.Errorf("trim Repositories: %w", err)
+	}
+	w.settings.Informer() // which a factory starts only if somebody has asked for it
+	return w, nil
+}
+
+// each has the function called with every queue that something happens to. What
+// may concern all queues is told by all.
+func (w *watches) each(wake func(queue.Key), all func() []queue.Key, pacNamespace func() string) error {
+	ofRun := func(o metav1.Object) []queue.Key { return only(pac.KeyOf(o)) }
+	ofLease := func(o metav1.Object) []queue.Key { return only(lease.KeyOf(o)) }
+	ofSettings := func(metav1.Object) []queue.Key { return all() }
+	ofRepository := func(o metav1.Object) []queue.Key {
+		if o.GetNamespace() == pacNamespace() {
+			return all() // perhaps the global one, whose limit is everybody's default
+		}
+		return []queue.Key{{Namespace: o.GetNamespace(), Repository: o.GetName()}}
+	}
+	for _, watch := range []struct {
+		informer cache.SharedIndexInformer
+		keysOf   func(metav1.Object) []queue.Key
+	}{
+		{w.runs, ofRun}, {w.leases, ofLease}, {w.settings.Informer(), ofSettings}, {w.repositories.Informer(), ofRepository},
+	} {
+		handler := controller.HandleAll(func(obj any) {
+			if tombstone, gone := obj.(cache.DeletedFinalStateUnknown); gone {
+				obj = tombstone.Obj
+			}
+			if o, ok := obj.(metav1.Object); ok {
+				for _, key := range watch.keysOf(o) {
+					wake(key)
+				}
+			}
+		})
+		if _, err := watch.informer.AddEventHandler(handler); err != nil {
+			return fmt.Errorf("watch: %w", err)
+		}
+	}
+	return nil
+}
+
+// fill starts watching and returns once every cache is filled.
+func (w *watches) fill(ctx context.Context) error {
+	for _, start := range w.start {
+		start(ctx.Done())
+	}
+	if !cache.WaitForCacheSync(ctx.Done(), w.runs.HasSynced, w.leases.HasSynced, w.repositories.Informer().HasSynced, w.settings.Informer().HasSynced) {
+		return errors.New("stopped before the caches were filled")
+	}
+	return nil
+}
+
+// cancelInProgress is what PAC is set to.
+func (w *watches) cancelInProgress(pacNamespace string) queue.CancelInProgress {
+	cm, err := w.settings.Lister().ConfigMaps(pacNamespace).Get(pac.SettingsName)
+	if err != nil {
+		return queue.CancelInProgress{} // PAC's defaults, as without a ConfigMap
+	}
+	return pac.ReadCancelInProgress(cm.Data)
+}
+
+func only(key queue.Key, ok bool) []queue.Key {
+	if !ok {
+		return nil
+	}
+	return []queue.Key{key}
+}
