@@ -260,7 +260,9 @@ func (d *decider) expire(c claimed) {
 	d.do(Expire{Run: c.run, Slot: c.slot, Attempt: attempt, Backoff: d.policy.Backoff(attempt)})
 }
 
-// adopt gives slots to runs that were started without one.
+// adopt gives slots to runs that were started without one, above the limit if
+// need be: PAC may call a run finished that Tekton is still ending, and then only
+// its slot tells of it.
 func (d *decider) adopt() {
 	for _, p := range d.line {
 		if p.run.Phase != Started || d.holding[p.run.UID] {
@@ -268,7 +270,7 @@ func (d *decider) adopt() {
 		}
 		s, ok := d.takeSlot()
 		if !ok {
-			return // they count against the limit all the same
+			s = d.takeExtraSlot()
 		}
 		d.do(Claim{Run: p.run, Event: p.event, Slot: s})
 	}
@@ -312,35 +314,6 @@ func (d *decider) claim() {
 // order. Other events do not: they are not to suffer when PAC fails for one.
 func (d *decider) inPreparation(p place) bool {
 	return p.ordered && p.run.Owed != "" && !d.now.Before(p.run.NotBefore)
-}
-
-// takeSlot picks a slot to give away. One that still names a former holder goes
-// first: handing it over saves the write that would release it.
-func (d *decider) takeSlot() (Slot, bool) {
-	best := -1
-	for i, s := range d.spare {
-		if s.Index >= d.limit {
-			continue
-		}
-		if best < 0 || (d.spare[best].Holder == nil && s.Holder != nil) {
-			best = i
-		}
-	}
-	if best >= 0 {
-		s := d.spare[best]
-		d.spare = slices.Delete(d.spare, best, best+1)
-		return s, true
-	}
-	// Slots come into being when they are first needed, lowest first, so that a
-	// limit of a million costs nothing.
-	for ; d.absent < d.limit; d.absent++ {
-		if _, exists := d.slots[d.absent]; !exists {
-			s := Slot{Index: d.absent}
-			d.absent++
-			return s, true
-		}
-	}
-	return Slot{}, false
 }
 
 // tidy returns what nobody took.

@@ -223,21 +223,25 @@ func TestAdopt(t *testing.T) {
 			limit: 2, runs: runs(a, b.started()), slots: slots(slot(0), slot(1)),
 			want: []string{"claim 0 for b", "claim 1 for a"},
 		},
-		"without a slot left it counts all the same": {
+		"above the limit when there is no other, and it counts all the same": {
 			limit: 1, runs: runs(a.started(), b.started(), c), slots: slots(slot(0).of("a")),
-			wantSummary: &queue.Summary{Started: 2, Waiting: 1},
+			want: []string{"claim new 1 for b"}, wantSummary: &queue.Summary{Started: 2, Waiting: 1},
 		},
-		"as many as there are slots": {
+		"below the limit first": {
 			limit: 2, runs: runs(a.started(), b.started(), c.started()), slots: slots(slot(1).of("gone")),
-			want: []string{"claim 1 for a", "claim new 0 for b"},
+			want: []string{"claim 1 for a", "claim new 0 for b", "claim new 2 for c"},
 		},
 		"another's claim waits for it": {
 			limit: 1, runs: runs(a, b.started()), slots: slots(slot(0).of("a")),
-			wantSummary: &queue.Summary{Started: 1, Claimed: 1},
+			want: []string{"claim new 1 for b"}, wantSummary: &queue.Summary{Started: 1, Claimed: 1},
 		},
 		"done needs none": {limit: 1, runs: runs(a.done())},
-		"not into a slot above the limit": {
+		"a slot above the limit is as good as a new one": {
 			limit: 1, runs: runs(a.started(), b.started()), slots: slots(slot(0).of("a"), slot(1)),
+			want: []string{"claim 1 for b"},
+		},
+		"it goes with its run": {
+			limit: 1, runs: runs(a.started(), b.done()), slots: slots(slot(0).of("a"), slot(1).of("b")),
 			want: []string{"remove 1"},
 		},
 	})

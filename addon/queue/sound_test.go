@@ -105,7 +105,7 @@ func unsound(s queue.Snapshot, d queue.Decision) error {
 			started++
 		case queue.Claim:
 			err = errors.Join(use(a.Slot.Index, a.Run.Name), givenAway(a.Slot))
-			if a.Slot.Index < 0 || a.Slot.Index >= int(s.Limit) || a.Run.Phase == queue.Done {
+			if a.Slot.Index < 0 || a.Slot.Index >= int(s.Limit) && a.Run.Phase != queue.Started || a.Run.Phase == queue.Done {
 				err = fmt.Errorf("slot %d is not to be claimed for %s", a.Slot.Index, a.Run.Name)
 			}
 			if a.Run.Phase == queue.Pending {
