@@ -1,18 +1,26 @@
 package queue
 
-// lift lets go of everything: a Repository without a limit has no queue. A slot
-// stays as long as the start of its claim may be under way: should the limit come
-// back, its room is not free.
+// lift lets go of everything: a Repository without a limit has no queue. A run
+// that PAC did not hold is somebody else's, unless it was claimed. Its slot stays
+// as long as the start of a claim may be under way: should the limit come back,
+// its room is not free.
 func (d *decider) lift(slots []Slot) {
-	pending := map[string]Run{} // by UID
+	attempts := map[string]int{} // claimed, by run UID
+	for _, s := range slots {
+		if s.Holder != nil {
+			attempts[s.Holder.UID] = max(attempts[s.Holder.UID], s.Holder.Attempt)
+		}
+	}
+	claimed := map[string]bool{}
 	for _, p := range d.line {
 		switch p.run.Phase {
 		case Started:
 			d.decision.Summary.Started++
 		case Pending:
-			pending[p.run.UID] = p.run
-			if !p.run.Held {
-				continue // somebody else's: PAC holds nothing here
+			attempt, named := attempts[p.run.UID]
+			claimed[p.run.UID] = named && p.run.Attempt <= attempt
+			if !p.run.Held && !claimed[p.run.UID] {
+				continue
 			}
 			if late, ok := d.eligible(p); ok {
 				d.do(Start{Run: p.run, Token: Token{Slot: NoSlot, Attempt: p.run.Attempt}, Late: late})
@@ -22,14 +30,11 @@ func (d *decider) lift(slots []Slot) {
 		}
 	}
 	for _, s := range byIndex(slots) {
-		if s.Damaged != "" && d.stillDamaged(s) {
-			continue
+		switch {
+		case s.Damaged != "" && d.stillDamaged(s):
+		case s.Holder != nil && claimed[s.Holder.UID]:
+		default:
+			d.do(Remove{Slot: s})
 		}
-		if s.Holder != nil {
-			if run, ok := pending[s.Holder.UID]; ok && run.Attempt <= s.Holder.Attempt {
-				continue
-			}
-		}
-		d.do(Remove{Slot: s})
 	}
 }

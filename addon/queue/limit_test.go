@@ -65,6 +65,10 @@ func TestUnlimited(t *testing.T) {
 			runs: runs(a, b.started(), c.attempt(1)), slots: slots(slot(1).of("b"), slot(0).of("a"), slot(2), slot(3).damaged(), slot(4).of("c")),
 			want: []string{"start a with -1/0/0", "start c with -1/0/1", "remove 1", "remove 2", "remove 4"}, wantNext: 20 * time.Second,
 		},
+		"what was claimed is started, held or not": {
+			runs: runs(a.noOrder().created(-time.Hour)), slots: slots(slot(0).of("a")),
+			want: []string{"start a with -1/0/0, not waiting for execution order"},
+		},
 		"a claim's slot goes once it is started": {
 			runs: runs(a.started()), slots: slots(slot(0).of("a")), want: []string{"remove 0"},
 		},
