@@ -21,6 +21,8 @@ import (
 type Config struct {
 	Backend      Backend
 	PACNamespace string
+	// PACGlobalRepository is PAC's global Repository, in its namespace.
+	PACGlobalRepository string
 	// HandBack gives every queued run back to Pipelines-as-Code.
 	HandBack bool
 	Policy   queue.Policy
@@ -43,8 +45,9 @@ var Backends = []Backend{BackendLease, BackendMemory}
 // Defaults is the configuration of an empty ConfigMap.
 func Defaults() Config {
 	return Config{
-		Backend:      BackendLease,
-		PACNamespace: "pipelines-as-code",
+		Backend:             BackendLease,
+		PACNamespace:        "pipelines-as-code",
+		PACGlobalRepository: "pipelines-as-code",
 		Policy: queue.Policy{
 			ClaimTTL:    30 * time.Second,
 			OrderGrace:  30 * time.Second,
@@ -72,7 +75,7 @@ func Parse(data map[string]string) (Config, error) {
 		"takeover-after":    &c.Recovery.TakeoverAfter,
 		"recovery-interval": &c.Recovery.Interval,
 	}
-	known := append(slices.Collect(maps.Keys(durations)), "backend", "hand-back", "pac-namespace")
+	known := append(slices.Collect(maps.Keys(durations)), "backend", "hand-back", "pac-global-repository", "pac-namespace")
 	slices.Sort(known)
 
 	var wrong []error
@@ -99,6 +102,8 @@ func Parse(data map[string]string) (Config, error) {
 			c.HandBack = b
 		case key == "pac-namespace":
 			c.PACNamespace = value
+		case key == "pac-global-repository":
+			c.PACGlobalRepository = value
 		default:
 			wrong = append(wrong, fmt.Errorf("%s: there is no such setting; there are %s", key, strings.Join(known, ", ")))
 		}
@@ -122,6 +127,8 @@ func (c Config) validate() error {
 	refuse(slices.Contains(Backends, c.Backend), "backend: %q is not a backend; there are %q", c.Backend, Backends)
 	problems := validation.IsDNS1123Label(c.PACNamespace)
 	refuse(len(problems) == 0, "pac-namespace: %q is not the name of a namespace: %s", c.PACNamespace, strings.Join(problems, "; "))
+	problems = validation.IsDNS1123Subdomain(c.PACGlobalRepository)
+	refuse(len(problems) == 0, "pac-global-repository: %q is not the name of a Repository: %s", c.PACGlobalRepository, strings.Join(problems, "; "))
 	for _, d := range []struct {
 		key      string
 		is       time.Duration

@@ -26,13 +26,13 @@ func TestParse(t *testing.T) {
 		"examples by any name": {map[string]string{"_example-2": "x"}, config.Defaults()},
 		"every setting": {
 			map[string]string{
-				"backend": "lease", "pac-namespace": "openshift-pipelines",
+				"backend": "lease", "pac-namespace": "openshift-pipelines", "pac-global-repository": "all", "hand-back": "false",
 				"claim-ttl": "40s", "order-grace": "10s", "readiness-grace": "1m", "backoff-base": "2s", "backoff-max": "10m",
 				"takeover-after": "2500ms", "recovery-interval": "500ms",
 			},
 			func() config.Config {
 				var c config.Config
-				c.Backend, c.PACNamespace = config.BackendLease, "openshift-pipelines"
+				c.Backend, c.PACNamespace, c.PACGlobalRepository = config.BackendLease, "openshift-pipelines", "all"
 				c.Policy.ClaimTTL, c.Policy.OrderGrace, c.Policy.ReadyGrace = 40*time.Second, 10*time.Second, time.Minute
 				c.Policy.BackoffBase, c.Policy.BackoffMax = 2*time.Second, 10*time.Minute
 				c.Recovery.TakeoverAfter, c.Recovery.Interval = 2500*time.Millisecond, 500*time.Millisecond
@@ -66,7 +66,7 @@ func TestParse(t *testing.T) {
 }
 
 func TestParseRefuses(t *testing.T) {
-	const settings = "backend, backoff-base, backoff-max, claim-ttl, hand-back, order-grace, pac-namespace, readiness-grace, recovery-interval, takeover-after"
+	const settings = "backend, backoff-base, backoff-max, claim-ttl, hand-back, order-grace, pac-global-repository, pac-namespace, readiness-grace, recovery-interval, takeover-after"
 	const label = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character " +
 		"(e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
 	for name, tc := range map[string]struct {

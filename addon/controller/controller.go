@@ -108,10 +108,11 @@ func build(ctx context.Context, cmw configmap.Watcher) (*controller.Impl, error)
 		return nil, err
 	}
 	slots := memory.New()
-	pacNamespace := func() string { return live.Get().PACNamespace }
 	r := &queues{live: live, clock: clk, engine: engine.New(engine.Config{
-		Repositories: pac.NewRepositories(c.pac.PipelinesascodeV1alpha1(), w.repositories.Lister(), w.runs.GetIndexer(),
-			pacNamespace, func() queue.CancelInProgress { return w.cancelInProgress(pacNamespace()) }),
+		Repositories: pac.NewRepositories(c.pac.PipelinesascodeV1alpha1(), w.repositories.Lister(), w.runs.GetIndexer(), func() pac.Settings {
+			is := live.Get()
+			return pac.Settings{Namespace: is.PACNamespace, GlobalRepository: is.PACGlobalRepository, CancelInProgress: w.cancelInProgress(is.PACNamespace)}
+		}),
 		Runs: runs,
 		Stores: func() []engine.Store {
 			if live.Get().Backend == config.BackendMemory {
@@ -154,7 +155,7 @@ func build(ctx context.Context, cmw configmap.Watcher) (*controller.Impl, error)
 			wake(key)
 		}
 	})
-	if err := w.each(wake, keys, pacNamespace); err != nil {
+	if err := w.each(wake, keys, func() string { return live.Get().PACNamespace }); err != nil {
 		return nil, err
 	}
 	if err := w.fill(ctx); err != nil {

@@ -21,10 +21,9 @@ const (
 
 // What PAC writes; values from pkg/kubeinteraction/labels.go and resource.go.
 const (
-	managedBy    = "app.kubernetes.io/managed-by=pipelinesascode.tekton.dev"
-	unfinished   = keys.State + " notin (completed,failed)"
-	secretIsDue  = "false"
-	defaultGRepo = "pipelines-as-code"
+	managedBy   = "app.kubernetes.io/managed-by=pipelinesascode.tekton.dev"
+	unfinished  = keys.State + " notin (completed,failed)"
+	secretIsDue = "false"
 )
 
 // Selector selects PAC's runs that PAC has not finished with. Finished ones can

@@ -1,6 +1,7 @@
 package pac
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -22,17 +23,26 @@ type Repositories struct {
 	client       pacclient.RepositoriesGetter
 	repositories paclister.RepositoryLister
 	runs         cache.Indexer // with the index of [NewRuns]
-	namespace    func() string // where PAC runs and its global Repository lives
-	settings     func() queue.CancelInProgress
+	settings     func() Settings
+}
+
+// Settings is what limits depend on besides the Repositories.
+type Settings struct {
+	// Namespace is where PAC runs and its global Repository lives.
+	Namespace string
+	// GlobalRepository is its name for runs that name none.
+	GlobalRepository string
+	// CancelInProgress is what PAC's own settings say.
+	CancelInProgress queue.CancelInProgress
 }
 
 var _ engine.Repositories = (*Repositories)(nil)
 
 // NewRepositories reads through the lister, and through the runs' informer to
-// find out which global Repository the runs' controller uses. PAC's namespace and
-// settings are asked for at every look.
-func NewRepositories(client pacclient.RepositoriesGetter, repositories paclister.RepositoryLister, runs cache.Indexer, namespace func() string, settings func() queue.CancelInProgress) *Repositories {
-	return &Repositories{client: client, repositories: repositories, runs: runs, namespace: namespace, settings: settings}
+// find out which global Repository the runs' controller uses. The settings are
+// asked for at every look.
+func NewRepositories(client pacclient.RepositoriesGetter, repositories paclister.RepositoryLister, runs cache.Indexer, settings func() Settings) *Repositories {
+	return &Repositories{client: client, repositories: repositories, runs: runs, settings: settings}
 }
 
 // Get implements engine.Repositories: the Repository merged with PAC's global
@@ -42,11 +52,12 @@ func (r *Repositories) Get(ctx context.Context, key queue.Key, fresh bool) (engi
 	if err != nil || repository == nil || repository.DeletionTimestamp != nil {
 		return engine.Queue{}, false, err
 	}
-	global, err := r.get(ctx, r.namespace(), r.globalName(key), fresh)
+	settings := r.settings()
+	global, err := r.get(ctx, settings.Namespace, cmp.Or(r.globalName(key), settings.GlobalRepository), fresh)
 	if err != nil {
 		return engine.Queue{}, false, err
 	}
-	q := engine.Queue{Key: key, UID: string(repository.UID), CancelInProgress: r.settings()}
+	q := engine.Queue{Key: key, UID: string(repository.UID), CancelInProgress: settings.CancelInProgress}
 	q.Limit, q.Problems = ReadLimit(repository, global)
 	return q, true, nil
 }
@@ -84,14 +95,14 @@ func ReadLimit(repository, global *v1alpha1.Repository) (queue.Limit, []string) 
 }
 
 // globalName is the global Repository that the queue's newest run names in its
-// controller-info annotation (pkg/params/info/controller_info.go). A run that
-// names none does not count: it would lift an inherited limit from all others.
+// controller-info annotation (pkg/params/info/controller_info.go); empty if none
+// does. A run that names none does not count: it would lift an inherited limit from all others.
 func (r *Repositories) globalName(key queue.Key) string {
 	runs, err := r.runs.ByIndex(indexQueue, key.String())
 	if err != nil {
-		return defaultGRepo
+		return ""
 	}
-	name := defaultGRepo
+	name := ""
 	var newest *tektonv1.PipelineRun
 	for _, obj := range runs {
 		pr := obj.(*tektonv1.PipelineRun)

@@ -152,8 +152,9 @@ func TestRepositoriesGet(t *testing.T) {
 				t.Fatal(err)
 			}
 			add(t, informer.GetIndexer(), tc.runs...)
-			r := pac.NewRepositories(nil, paclister.NewRepositoryLister(repositories), informer.GetIndexer(), func() string { return "pac" },
-				func() queue.CancelInProgress { return queue.CancelInProgress{OnPush: true} })
+			r := pac.NewRepositories(nil, paclister.NewRepositoryLister(repositories), informer.GetIndexer(), func() pac.Settings {
+				return pac.Settings{Namespace: "pac", GlobalRepository: "pipelines-as-code", CancelInProgress: queue.CancelInProgress{OnPush: true}}
+			})
 
 			got, exists, err := r.Get(t.Context(), shopApp, false)
 			if err != nil {
