@@ -39,6 +39,7 @@ type audited struct {
 	claimLimit Limit // in force when a slot last came to name the run
 	claimed    bool
 	eligibleAt time.Time // when nothing but a slot was missing; zero as long as something is
+	placedAt   time.Time // when it came to stand where it stands: its order changes that
 }
 
 // Violation is a broken invariant.
@@ -90,6 +91,9 @@ func (a *Audit) Run(r Run, at time.Time) {
 		a.runs[r.UID] = known
 	}
 	was := known.Phase
+	if known.placedAt.IsZero() || known.Unordered != r.Unordered || orderID(known.Order) != orderID(r.Order) {
+		known.placedAt = at
+	}
 	known.Run = r
 	switch {
 	case was == Done && r.Phase != Done:
@@ -239,6 +243,8 @@ func (a *Audit) checkOrder(r *audited, at time.Time) {
 	pointless := superseded(known, a.CancelInProgress)
 	everybody := line(known, nil)
 	earliest := everybody[slices.IndexFunc(everybody, func(p place) bool { return p.run.UID == r.UID })]
+	// Whoever decided may not have known of an order that arrived just now.
+	alone, settled := place{run: r.Run, event: Event{ID: r.Name, Created: r.Created}}, at.Sub(r.placedAt) > a.Lag
 	for _, p := range line(a.alive(), nil) {
 		r := earliest
 		if r.event.ID == p.event.ID {
@@ -249,7 +255,7 @@ func (a *Audit) checkOrder(r *audited, at time.Time) {
 			continue
 		}
 		if o.Phase == Pending && !o.claimed && o.NotBefore.IsZero() && !o.eligibleAt.IsZero() &&
-			at.Sub(o.eligibleAt) > a.Lag && p.compare(r) < 0 {
+			at.Sub(latest(o.eligibleAt, o.placedAt)) > a.Lag && p.compare(r) < 0 && (settled || p.compare(alone) < 0) {
 			a.violate("I3", at, "%s overtook %s", r.run.Name, o.Name)
 			return
 		}
@@ -290,6 +296,13 @@ func (a *Audit) known() []Run {
 
 func (a *Audit) violate(invariant string, at time.Time, format string, args ...any) {
 	a.report.Violations = append(a.report.Violations, Violation{invariant, at, fmt.Sprintf(format, args...)})
+}
+
+func orderID(o *Order) string {
+	if o == nil {
+		return ""
+	}
+	return o.ID
 }
 
 func latest(a, b time.Time) time.Time {

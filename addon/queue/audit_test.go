@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -209,6 +210,31 @@ func TestAuditViolations(t *testing.T) {
 			},
 			want: []string{"I3 c overtook b"},
 		},
+		// Without its order c stands before d, and by its order's hash behind it.
+		"an order that arrives while the claim is on its way": {history: func(t *tape) {
+			t.limit(1)
+			d, c := run("d").created(-10*time.Second).malformed(), run("c").created(-10*time.Second)
+			t.run(d)
+			t.run(c.noOrder())
+			t.wait(time.Minute)
+			t.run(c.order("c", behind("d")))
+			t.slot(slot(0).of("c"))
+			t.run(c.order("c", behind("d")).started())
+		}},
+		"an order that has long been there": {
+			history: func(t *tape) {
+				t.limit(1)
+				d, c := run("d").created(-10*time.Second).malformed(), run("c").created(-10*time.Second)
+				t.run(d)
+				t.run(c.noOrder())
+				t.wait(time.Minute)
+				t.run(c.order("c", behind("d")))
+				t.wait(time.Minute)
+				t.slot(slot(0).of("c"))
+				t.run(c.order("c", behind("d")).started())
+			},
+			want: []string{"I3 c overtook d"},
+		},
 		"a namesake is another run": {history: func(t *tape) {
 			t.limit(1)
 			t.run(a)
@@ -333,4 +359,14 @@ func TestAuditReport(t *testing.T) {
 	if got, want := v.String(), "12:00:00.000 I1: too many"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
+}
+
+// behind is a name that gives an order of c and it an ID behind the given one.
+func behind(id string) string {
+	for i := range 100 {
+		if name := fmt.Sprintf("c-%d", i); queue.NewOrder([]string{"c", name}).ID > id {
+			return name
+		}
+	}
+	panic("no such name")
 }
