@@ -235,31 +235,37 @@ func (a *Audit) started() int {
 }
 
 // checkOrder: nobody who has been eligible for a while stands before r and
-// waits, but for those that are to be cancelled. When an event began is forgotten
-// with its first runs, so it depends on what a replica still saw; nobody is blamed
-// who was right either way.
+// waits, but for those that are to be cancelled. When an event began, and whom its
+// order lists, is forgotten with its first runs, and an order may arrive while
+// somebody decides; nobody is blamed who was right by what there was to see.
 func (a *Audit) checkOrder(r *audited, at time.Time) {
-	known := a.known()
+	known, alive := a.known(), line(a.alive(), nil)
 	pointless := superseded(known, a.CancelInProgress)
-	everybody := line(known, nil)
-	earliest := everybody[slices.IndexFunc(everybody, func(p place) bool { return p.run.UID == r.UID })]
-	// Whoever decided may not have known of an order that arrived just now.
-	alone, settled := place{run: r.Run, event: Event{ID: r.Name, Created: r.Created}}, at.Sub(r.placedAt) > a.Lag
-	for _, p := range line(a.alive(), nil) {
-		r := earliest
-		if r.event.ID == p.event.ID {
-			r.event.Created = p.event.Created
-		}
+	stood := []place{placeOf(r, line(known, nil)), placeOf(r, alive)}
+	if at.Sub(r.placedAt) <= a.Lag {
+		stood = append(stood, place{run: r.Run, event: Event{ID: r.Name, Created: r.Created}})
+	}
+	for _, p := range alive {
 		o := a.runs[p.run.UID]
-		if _, ok := pointless[o.UID]; ok {
+		if _, ok := pointless[o.UID]; ok || o.Phase != Pending || o.claimed || !o.NotBefore.IsZero() ||
+			o.eligibleAt.IsZero() || at.Sub(latest(o.eligibleAt, o.placedAt)) <= a.Lag {
 			continue
 		}
-		if o.Phase == Pending && !o.claimed && o.NotBefore.IsZero() && !o.eligibleAt.IsZero() &&
-			at.Sub(latest(o.eligibleAt, o.placedAt)) > a.Lag && p.compare(r) < 0 && (settled || p.compare(alone) < 0) {
-			a.violate("I3", at, "%s overtook %s", r.run.Name, o.Name)
+		notBehind := func(s place) bool {
+			if s.event.ID == p.event.ID {
+				s.event.Created = p.event.Created
+			}
+			return p.compare(s) >= 0
+		}
+		if !slices.ContainsFunc(stood, notBehind) {
+			a.violate("I3", at, "%s overtook %s", r.Name, o.Name)
 			return
 		}
 	}
+}
+
+func placeOf(r *audited, line []place) place {
+	return line[slices.IndexFunc(line, func(p place) bool { return p.run.UID == r.UID })]
 }
 
 // markEligible notes since when runs could have been started. Who has its place
