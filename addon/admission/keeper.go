@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,7 +22,6 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/utils/clock"
 	"knative.dev/pkg/controller"
-	"knative.dev/pkg/logging"
 	"knative.dev/pkg/system"
 	"knative.dev/pkg/webhook/certificates/resources"
 )
@@ -33,10 +33,11 @@ const fieldManager = "pac-lease-queue"
 // renewed. Every replica has a time of its own, so that one of them is done with it
 // when the others come to look.
 func renewBefore() time.Duration {
-	return 24*time.Hour + rand.N(12*time.Hour) //nolint:gosec // not a secret
+	return 24*time.Hour + rand.N(12*time.Hour)
 }
 
 // keeper sees to it that there is a certificate and that the API server trusts it.
+// Where another replica was faster the API server answers 409, and it looks again.
 type keeper struct {
 	options        Options
 	kube           kubernetes.Interface
@@ -44,6 +45,7 @@ type keeper struct {
 	configurations admissionlisters.MutatingWebhookConfigurationLister
 	clock          clock.PassiveClock
 	renewBefore    time.Duration
+	logger         *zap.SugaredLogger
 }
 
 func (k *keeper) key() types.NamespacedName {
@@ -132,7 +134,10 @@ func (k *keeper) publish(ctx context.Context, authorities []byte) error {
 	}
 	_, err = k.kube.AdmissionregistrationV1().MutatingWebhookConfigurations().Patch(ctx, configuration.Name,
 		types.StrategicMergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager})
-	return k.outrun(ctx, "have the API server trust the webhook's certificate", err)
+	if err != nil {
+		return fmt.Errorf("have the API server trust the webhook's certificate: %w", err)
+	}
+	return nil
 }
 
 // write puts a new certificate into the Secret. A Secret that is there must be the
@@ -145,24 +150,11 @@ func (k *keeper) write(ctx context.Context, old *corev1.Secret, data map[string]
 	}
 	_, err := k.kube.CoreV1().Secrets(system.Namespace()).Apply(ctx, secret, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
 	if err != nil {
-		return k.outrun(ctx, "write the webhook's certificate", err)
+		return fmt.Errorf("write the webhook's certificate: %w", err)
 	}
 	if why == nil {
 		why = errors.New("the last one ends soon")
 	}
-	logging.FromContext(ctx).Infow("The webhook has a new certificate", "reason", why)
+	k.logger.Infow("The webhook has a new certificate", "reason", why)
 	return nil
-}
-
-// outrun takes the errors of another replica's having been faster, which the watches
-// tell of in a moment, from those that a person should see.
-func (k *keeper) outrun(ctx context.Context, what string, err error) error {
-	if err == nil {
-		return nil
-	}
-	if apierrors.IsConflict(err) {
-		return controller.NewRequeueAfter(retryMin)
-	}
-	logging.FromContext(ctx).Errorw("Cannot "+what, "error", err)
-	return fmt.Errorf("%s: %w", what, err)
 }

@@ -71,8 +71,9 @@ func Start(ctx context.Context, kube kubernetes.Interface, o Options) (*Server, 
 		configurations: configurations.Admissionregistration().V1().MutatingWebhookConfigurations().Lister(),
 		clock:          clock.RealClock{},
 		renewBefore:    renewBefore(),
+		logger:         logging.FromContext(ctx),
 	}
-	quietly := logging.FromContext(ctx).WithOptions(zap.IncreaseLevel(zap.WarnLevel)) // knative tells of every request
+	quietly := k.logger.WithOptions(zap.IncreaseLevel(zap.WarnLevel)) // knative tells of every request and every look
 	keeping := controller.NewContext(ctx, k, controller.ControllerOptions{
 		WorkQueueName: "hold-webhook",
 		Logger:        quietly,

@@ -3,13 +3,11 @@ package pac
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -141,24 +139,13 @@ func (r *Runs) Cancel(ctx context.Context, key queue.Key, run queue.Run) error {
 	return err
 }
 
-// Return implements engine.Runs. With the hold in force the order would be moved
-// away again in the same request; the answer tells.
+// Return implements engine.Runs.
 func (r *Runs) Return(ctx context.Context, key queue.Key, run queue.Run) error {
-	order := make([]string, 0, len(run.Order.Names()))
-	for _, name := range run.Order.Names() {
-		order = append(order, key.Namespace+"/"+name)
-	}
-	written, err := r.patchPending(ctx, key, run, map[string]any{"metadata": map[string]any{"annotations": map[string]any{
-		keys.ExecutionOrder: strings.Join(order, ","),
-		HeldOrder:           nil, Attempt: nil, NotBefore: nil,
-	}}})
+	written, err := r.patchPending(ctx, key, run, returned(key.Namespace, run.Order))
 	if err != nil {
 		return err
 	}
-	if _, held := written.Annotations[HeldOrder]; held {
-		return errors.New("the hold is in force and takes the run out of Pipelines-as-Code's sight again: remove the hold first (admission.hold of the chart)")
-	}
-	return nil
+	return stillHeld(written)
 }
 
 // patchPending is patch for what concerns runs that wait.
@@ -169,9 +156,20 @@ func (r *Runs) patchPending(ctx context.Context, key queue.Key, run queue.Run, p
 	return r.patch(ctx, key, run, patch)
 }
 
-// patch sends one merge patch. The API server answers 409 when the UID or the
-// resourceVersion in it differs from the object's.
 func (r *Runs) patch(ctx context.Context, key queue.Key, run queue.Run, patch map[string]any) (*tektonv1.PipelineRun, error) {
+	pr, err := patchRun(ctx, r.runs, key.Namespace, run, patch)
+	if err != nil {
+		return nil, err
+	}
+	if trimmed, err := TrimRun(pr); err == nil {
+		r.written.Mutation(trimmed)
+	}
+	return pr, nil
+}
+
+// patchRun sends one merge patch. The API server answers 409 when the UID or the
+// resourceVersion in it differs from the object's.
+func patchRun(ctx context.Context, runs tektonclient.PipelineRunsGetter, namespace string, run queue.Run, patch map[string]any) (*tektonv1.PipelineRun, error) {
 	metadata, _ := patch["metadata"].(map[string]any)
 	if metadata == nil {
 		metadata = map[string]any{}
@@ -182,17 +180,11 @@ func (r *Runs) patch(ctx context.Context, key queue.Key, run queue.Run, patch ma
 	if err != nil {
 		return nil, err
 	}
-	pr, err := r.runs.PipelineRuns(key.Namespace).Patch(ctx, run.Name, types.MergePatchType, body, metav1.PatchOptions{})
+	pr, err := runs.PipelineRuns(namespace).Patch(ctx, run.Name, types.MergePatchType, body, metav1.PatchOptions{})
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("%w: %w", engine.ErrStale, err)
 	}
-	if err != nil {
-		return nil, err
-	}
-	if trimmed, err := TrimRun(pr); err == nil {
-		r.written.Mutation(trimmed)
-	}
-	return pr, nil
+	return pr, err
 }
 
 func byQueue(obj any) ([]string, error) {

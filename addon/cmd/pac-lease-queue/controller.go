@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"strconv"
 	"sync/atomic"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/admission"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/tools/clientcmd"
+	kubeclient "knative.dev/pkg/client/injection/kube/client"
+	"knative.dev/pkg/configmap"
+	knative "knative.dev/pkg/controller"
 	"knative.dev/pkg/injection"
 	"knative.dev/pkg/injection/sharedmain"
 	"knative.dev/pkg/logging"
@@ -30,7 +33,11 @@ func controllerCommand() *cobra.Command {
 It is configured by the ConfigMaps that the Helm chart makes, named by the
 environment variables CONFIG_NAME, CONFIG_LOGGING_NAME, CONFIG_OBSERVABILITY_NAME
 and CONFIG_LEADERELECTION_NAME in the namespace SYSTEM_NAMESPACE. Outside a
-cluster, KUBECONFIG says where the cluster is.`,
+cluster, KUBECONFIG says where the cluster is.
+
+With HOLD_WEBHOOK, the name of a MutatingWebhookConfiguration, it also serves the
+hold as a webhook: on port WEBHOOK_PORT, for the Service WEBHOOK_SERVICE, with its
+certificate in the Secret WEBHOOK_SECRET.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return runController(signals.NewContext()) },
 	}
@@ -40,12 +47,13 @@ func runController(ctx context.Context) error {
 	if os.Getenv("SYSTEM_NAMESPACE") == "" {
 		return errors.New("SYSTEM_NAMESPACE is not set: it must name the namespace of the controller's ConfigMaps")
 	}
-	port := injection.HealthCheckDefaultPort
-	if value := os.Getenv(probesPort); value != "" {
-		var err error
-		if port, err = strconv.Atoi(value); err != nil {
-			return fmt.Errorf("%s is %q, not a port number", probesPort, value)
-		}
+	port, err := portOf(probesPort, injection.HealthCheckDefaultPort)
+	if err != nil {
+		return err
+	}
+	webhook, err := webhookOptions()
+	if err != nil {
+		return err
 	}
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(), nil).ClientConfig()
 	if err != nil {
@@ -56,14 +64,24 @@ func runController(ctx context.Context) error {
 	config.QPS = -1
 
 	// Probes answer from the beginning: alive at once, ready when the caches are
-	// filled.
-	var ready atomic.Bool
-	ctx = injection.AddReadiness(ctx, func(w http.ResponseWriter, _ *http.Request) {
-		switch {
+	// filled and the API server can be served.
+	ctx, stop := context.WithCancel(ctx)
+	var (
+		filled atomic.Bool
+		hold   atomic.Pointer[admission.Server]
+	)
+	ctx = injection.AddReadiness(ctx, func(w http.ResponseWriter, r *http.Request) {
+		var err error
+		switch server := hold.Load(); {
 		case ctx.Err() != nil:
-			http.Error(w, "shutting down", http.StatusServiceUnavailable)
-		case !ready.Load():
-			http.Error(w, "caches are not filled yet", http.StatusServiceUnavailable)
+			err = errors.New("shutting down")
+		case !filled.Load():
+			err = errors.New("caches are not filled yet")
+		case server != nil:
+			err = server.Ready(r.Context())
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		}
 	})
 	go func() {
@@ -71,7 +89,26 @@ func runController(ctx context.Context) error {
 			logging.FromContext(ctx).Fatalw("Cannot serve probes", "error", err)
 		}
 	}()
+	queues := controller.New(func() { filled.Store(true) })
 	sharedmain.MainWithConfig(sharedmain.WithHealthProbesDisabled(ctx), controller.Component, config,
-		controller.New(func() { ready.Store(true) }))
+		func(ctx context.Context, cmw configmap.Watcher) *knative.Impl {
+			if webhook != nil {
+				server, err := admission.Start(ctx, kubeclient.Get(ctx), *webhook)
+				if err != nil {
+					logging.FromContext(ctx).Fatalw("Cannot start", "error", err)
+				}
+				go func() {
+					if err := server.Wait(); err != nil {
+						logging.FromContext(ctx).Fatalw("Cannot serve the webhook", "error", err)
+					}
+				}()
+				hold.Store(server)
+			}
+			return queues(ctx, cmw)
+		})
+	stop()
+	if server := hold.Load(); server != nil {
+		return server.Wait() // the API server may still ask this replica
+	}
 	return nil
 }

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/handback"
+	"github.com/spf13/cobra"
+	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
+	"k8s.io/client-go/kubernetes"
+	"knative.dev/pkg/signals"
+)
+
+func handBackCommand() *cobra.Command {
+	var timeout time.Duration
+	c := &cobra.Command{
+		Use:   "hand-back",
+		Short: "Give every queued run back to Pipelines-as-Code, before an uninstall",
+		Long: `Give every queued run back to Pipelines-as-Code, before an uninstall.
+
+Nothing more is started. What runs may run out for as long as the timeout says;
+then the rest is handed back as it is, and all slots are removed. The hold and the
+guard are removed first; HOLD_NAME and GUARD_NAME name them. SYSTEM_NAMESPACE and
+CONFIG_NAME say where the configuration is.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runHandBack(signals.NewContext(), cmd, timeout) },
+	}
+	c.Flags().DurationVar(&timeout, "timeout", 2*time.Minute, "how long what runs may run out")
+	return c
+}
+
+func runHandBack(ctx context.Context, cmd *cobra.Command, timeout time.Duration) error {
+	namespace := os.Getenv("SYSTEM_NAMESPACE")
+	if namespace == "" {
+		return errors.New("SYSTEM_NAMESPACE is not set: it must name the namespace of the controller's ConfigMaps")
+	}
+	config, err := clusterConfig()
+	if err != nil {
+		return err
+	}
+	kube, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("kubernetes client: %w", err)
+	}
+	tekton, err := tektonclient.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("tekton client: %w", err)
+	}
+	h := &handback.HandBack{
+		Kube: kube, Tekton: tekton, Namespace: namespace, ConfigMap: controller.ConfigMapName(),
+		Hold: os.Getenv("HOLD_NAME"), Guard: os.Getenv("GUARD_NAME"), Patience: timeout, Out: cmd.OutOrStdout(),
+	}
+	return h.Run(ctx)
+}

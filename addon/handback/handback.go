@@ -1,0 +1,156 @@
+package handback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+)
+
+// HandBack is one hand-back; all of it is required unless it says otherwise.
+type HandBack struct {
+	Kube   kubernetes.Interface
+	Tekton tektonclient.Interface
+	// Namespace and ConfigMap are where the replicas read their configuration.
+	Namespace, ConfigMap string
+	// Hold and Guard are the names of what the chart has made of them; empty for
+	// one that it has not made.
+	Hold, Guard string
+	// Patience is how long the replicas may take to let everything run out.
+	Patience time.Duration
+	// Out is told what happens, line by line.
+	Out io.Writer
+}
+
+const (
+	// lookEvery is how often it looks whether the replicas are done.
+	lookEvery = time.Second
+	// forgotten is how long the API server may go on enforcing a policy that was
+	// deleted, with a reserve.
+	forgotten = 10 * time.Second
+)
+
+// Run hands everything back.
+func (h *HandBack) Run(ctx context.Context) error {
+	patch := []byte(`{"data":{"hand-back":"true"}}`)
+	_, err := h.Kube.CoreV1().ConfigMaps(h.Namespace).Patch(ctx, h.ConfigMap, types.MergePatchType, patch, metav1.PatchOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("tell the replicas to hand back: %w", err)
+	}
+	if err := h.removePolicies(ctx); err != nil {
+		return err
+	}
+	h.say("hold and guard are removed; nothing more is started")
+
+	left := 0
+	err = wait.PollUntilContextTimeout(ctx, lookEvery, h.Patience, true, func(ctx context.Context) (bool, error) {
+		runs, _, err := pac.Held(ctx, h.Tekton.TektonV1())
+		if err != nil {
+			return false, nil // the API server may be busy: look again
+		}
+		if len(runs) != left {
+			left = len(runs)
+			h.say("%d runs still to be handed back", left)
+		}
+		return left == 0, nil
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		h.say("not everything has run out within %s: the rest is handed back now", h.Patience)
+	}
+	return errors.Join(h.returnRest(ctx), h.removeSlots(ctx))
+}
+
+// removePolicies removes what would take a returned run out of PAC's sight again,
+// or keep PAC from starting it.
+func (h *HandBack) removePolicies(ctx context.Context) error {
+	admission := h.Kube.AdmissionregistrationV1()
+	var errs []error
+	remove := func(name string, remove func(context.Context, string, metav1.DeleteOptions) error) {
+		if name == "" {
+			return
+		}
+		// The kind itself may be unknown to an older cluster.
+		if err := remove(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+			errs = append(errs, fmt.Errorf("remove %s: %w", name, err))
+		}
+	}
+	remove(h.Hold, admission.MutatingAdmissionPolicyBindings().Delete)
+	remove(h.Hold, admission.MutatingAdmissionPolicies().Delete)
+	remove(h.Hold, admission.MutatingWebhookConfigurations().Delete)
+	remove(h.Guard, admission.ValidatingAdmissionPolicyBindings().Delete)
+	remove(h.Guard, admission.ValidatingAdmissionPolicies().Delete)
+	return errors.Join(errs...)
+}
+
+// returnRest returns whatever is still held, one conditional patch each. The hold
+// may be in force for a moment after it was deleted, and replicas may be at work on
+// the same runs, so it is tried again for a while.
+func (h *HandBack) returnRest(ctx context.Context) error {
+	var last error
+	var unreadable []tektonv1.PipelineRun
+	err := wait.PollUntilContextTimeout(ctx, lookEvery, forgotten, true, func(ctx context.Context) (bool, error) {
+		var runs []tektonv1.PipelineRun
+		var err error
+		runs, unreadable, err = pac.Held(ctx, h.Tekton.TektonV1())
+		if err != nil {
+			last = err
+			return false, nil
+		}
+		last = nil
+		for i := range runs {
+			if err := pac.ReturnRun(ctx, h.Tekton.TektonV1(), &runs[i]); err != nil && !errors.Is(err, engine.ErrStale) {
+				last = errors.Join(last, fmt.Errorf("hand %s/%s back: %w", runs[i].Namespace, runs[i].Name, err))
+			}
+		}
+		return len(runs) == 0, nil
+	})
+	if err != nil && last != nil {
+		return last
+	}
+	if err != nil {
+		return fmt.Errorf("some runs keep coming back: is the hold still in force? %w", err)
+	}
+	h.say("every queued run whose order can be read is back with Pipelines-as-Code")
+	for _, pr := range unreadable {
+		h.say("%s/%s has an order that cannot be read and stays Pending: cancel it or delete it", pr.Namespace, pr.Name)
+	}
+	return nil
+}
+
+// removeSlots deletes the Leases of all slots, as they were seen.
+func (h *HandBack) removeSlots(ctx context.Context) error {
+	leases, err := h.Kube.CoordinationV1().Leases("").List(ctx, metav1.ListOptions{LabelSelector: lease.Selector})
+	if err != nil {
+		return fmt.Errorf("list slots: %w", err)
+	}
+	var errs []error
+	for _, l := range leases.Items {
+		if _, _, slot := lease.Decode(&l); !slot {
+			continue
+		}
+		err := h.Kube.CoordinationV1().Leases(l.Namespace).Delete(ctx, l.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &l.UID}})
+		if err != nil && !apierrors.IsNotFound(err) {
+			errs = append(errs, fmt.Errorf("remove slot %s/%s: %w", l.Namespace, l.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (h *HandBack) say(format string, args ...any) {
+	fmt.Fprintf(h.Out, format+"\n", args...)
+}

@@ -1,0 +1,68 @@
+package pac
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned/typed/pipeline/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/tools/pager"
+)
+
+// Held lists, of all namespaces, the runs that wait where PAC does not see them:
+// those that can be handed back, and those whose order nobody can read, which
+// would stop PAC's watcher.
+func Held(ctx context.Context, runs tektonclient.PipelineRunsGetter) (returnable, unreadable []tektonv1.PipelineRun, err error) {
+	list := func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+		return runs.PipelineRuns(metav1.NamespaceAll).List(ctx, o)
+	}
+	err = pager.New(list).EachListItem(ctx, metav1.ListOptions{LabelSelector: Selector}, func(o runtime.Object) error {
+		pr := o.(*tektonv1.PipelineRun)
+		switch run := ReadRun(pr); {
+		case run.Phase != queue.Pending || !run.Hidden:
+		case run.Order == nil:
+			unreadable = append(unreadable, *pr)
+		default:
+			returnable = append(returnable, *pr)
+		}
+		return nil
+	})
+	return returnable, unreadable, err
+}
+
+// ReturnRun hands one run back, on the condition that it is as observed;
+// [engine.ErrStale] if it is not.
+func ReturnRun(ctx context.Context, runs tektonclient.PipelineRunsGetter, pr *tektonv1.PipelineRun) error {
+	run := ReadRun(pr)
+	written, err := patchRun(ctx, runs, pr.Namespace, run, returned(pr.Namespace, run.Order))
+	if err != nil {
+		return err
+	}
+	return stillHeld(written)
+}
+
+// returned is the change that makes a run PAC's again.
+func returned(namespace string, order *queue.Order) map[string]any {
+	var entries []string
+	for _, name := range order.Names() {
+		entries = append(entries, namespace+"/"+name)
+	}
+	return map[string]any{"metadata": map[string]any{"annotations": map[string]any{
+		keys.ExecutionOrder: strings.Join(entries, ","),
+		HeldOrder:           nil, Attempt: nil, NotBefore: nil,
+	}}}
+}
+
+// stillHeld: with the hold in force the order is moved away again in the same
+// request. The answer tells.
+func stillHeld(pr *tektonv1.PipelineRun) error {
+	if _, held := pr.Annotations[HeldOrder]; held {
+		return errors.New("the hold is in force and takes the run out of Pipelines-as-Code's sight again: remove the hold first (admission.hold of the chart)")
+	}
+	return nil
+}
