@@ -8,13 +8,8 @@ import (
 	"time"
 
 	pacclient "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/clientset/versioned"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/recovery"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/status"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/memory"
 	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
 	"go.uber.org/zap"
@@ -94,37 +89,8 @@ func build(ctx context.Context, cmw configmap.Watcher) (*controller.Impl, error)
 	if err != nil {
 		return nil, err
 	}
-	w, err := newWatches(c)
-	if err != nil {
-		return nil, err
-	}
-
-	runs, err := pac.NewRuns(c.tekton.TektonV1(), w.runs)
-	if err != nil {
-		return nil, err
-	}
-	leases, err := lease.New(c.kube.CoordinationV1(), w.leases, clk, func() time.Duration { return live.Get().Policy.ClaimTTL })
-	if err != nil {
-		return nil, err
-	}
 	slots := memory.New()
-	r := &queues{live: live, clock: clk, engine: engine.New(engine.Config{
-		Repositories: pac.NewRepositories(c.pac.PipelinesascodeV1alpha1(), w.repositories.Lister(), w.runs.GetIndexer(), func() pac.Settings {
-			is := live.Get()
-			return pac.Settings{Namespace: is.PACNamespace, GlobalRepository: is.PACGlobalRepository, CancelInProgress: w.cancelInProgress(is.PACNamespace)}
-		}),
-		Runs: runs,
-		Stores: func() []engine.Store {
-			if live.Get().Backend == config.BackendMemory {
-				return []engine.Store{slots, leases}
-			}
-			return []engine.Store{leases, slots}
-		},
-		Recorder: status.NewRecorder(recorder),
-		Clock:    clk,
-		Policy:   func() queue.Policy { return live.Get().Policy },
-		HandBack: func() bool { return live.Get().HandBack },
-	})}
+	r := &queues{live: live, clock: clk, shards: map[string]*shard{}}
 	impl := controller.NewContext(ctx, r, controller.ControllerOptions{
 		WorkQueueName: "queues",
 		// knative tells of every reconcile that went well; the engine tells of
@@ -133,35 +99,39 @@ func build(ctx context.Context, cmw configmap.Watcher) (*controller.Impl, error)
 		Concurrency: concurrency,
 		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[any](errorRetryMin, errorRetryMax),
 	})
-
-	keys := func() []queue.Key { return union(runs.Keys(), leases.Keys()) }
 	wake := func(key queue.Key) { impl.EnqueueKey(name(key)) }
 	r.after = func(key queue.Key, d time.Duration) { impl.EnqueueKeyAfter(name(key), d) }
 	r.PromoteFunc = func(b reconciler.Bucket, enqueue func(reconciler.Bucket, types.NamespacedName)) error {
 		slots.Forget(func(key queue.Key) bool { return b.Has(name(key)) })
-		for _, key := range keys() {
+		for _, key := range r.keys() {
 			if b.Has(name(key)) {
 				enqueue(b, name(key))
 			}
 		}
 		return nil
 	}
-	r.recovery = recovery.New(recovery.Config{
-		Keys: keys, Due: r.overdue, Wake: wake, Clock: clk,
-		Timing: func() recovery.Timing { return live.Get().Recovery },
-	})
 	live.OnChange(func() { // every deadline may have moved
-		for _, key := range keys() {
+		for _, key := range r.keys() {
 			wake(key)
 		}
 	})
-	if err := w.each(wake, keys, func() string { return live.Get().PACNamespace }); err != nil {
-		return nil, err
+
+	common := shared{
+		clients: c, live: live, slots: slots, recorder: status.NewRecorder(recorder), clock: clk, wake: wake, overdue: r.overdue,
 	}
-	if err := w.fill(ctx); err != nil {
-		return nil, err
+	for _, namespace := range watchedNamespaces() {
+		if r.shards[namespace], err = newShard(common, namespace); err != nil {
+			return nil, err
+		}
 	}
-	go r.recovery.Run(ctx)
+	for _, s := range r.shards {
+		if err := s.watches.fill(ctx); err != nil {
+			return nil, err
+		}
+	}
+	for _, s := range r.shards {
+		go s.recovery.Run(ctx)
+	}
 	return impl, nil
 }
 

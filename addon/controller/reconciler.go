@@ -9,7 +9,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/recovery"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 	"knative.dev/pkg/controller"
@@ -19,11 +19,12 @@ import (
 // queues reconciles one queue at a time per key.
 type queues struct {
 	reconciler.LeaderAwareFuncs
-	engine   *engine.Engine
-	recovery *recovery.Loop
-	live     *configuration
-	clock    clock.PassiveClock
-	after    func(queue.Key, time.Duration)
+	live  *configuration
+	clock clock.PassiveClock
+	after func(queue.Key, time.Duration)
+	// shards are by namespace, or one of all namespaces; complete before anything
+	// is reconciled.
+	shards map[string]*shard
 }
 
 // Reconcile implements controller.Reconciler.
@@ -33,20 +34,21 @@ func (r *queues) Reconcile(ctx context.Context, id string) error {
 		return controller.NewPermanentError(fmt.Errorf("queue key %q: %w", id, err))
 	}
 	key := queue.Key{Namespace: namespace, Repository: repository}
-	if !r.acts(key) {
+	s := r.shard(key)
+	if s == nil || !r.acts(s, key) {
 		return controller.NewSkipKey(id)
 	}
 	if rest := r.live.Rest(); rest > 0 {
 		return controller.NewRequeueAfter(rest)
 	}
-	next, err := r.engine.Reconcile(ctx, key)
+	next, err := s.engine.Reconcile(ctx, key)
 	if !next.IsZero() {
 		r.after(key, next.Sub(r.clock.Now()))
 	}
 	if errors.Is(err, engine.ErrOutrun) {
 		// The queue is theirs: the leader's, or that of the replica that was
 		// faster in taking it over.
-		r.recovery.Yield(key)
+		s.recovery.Yield(key)
 	}
 	if errors.Is(err, engine.ErrStale) {
 		return controller.NewRequeueAfter(staleRetry)
@@ -54,17 +56,34 @@ func (r *queues) Reconcile(ctx context.Context, id string) error {
 	return err
 }
 
+// shard is what works on the queue; nil if nothing here does.
+func (r *queues) shard(key queue.Key) *shard {
+	if s, ok := r.shards[key.Namespace]; ok {
+		return s
+	}
+	return r.shards[metav1.NamespaceAll]
+}
+
+// keys lists all queues that exist as far as the caches know.
+func (r *queues) keys() []queue.Key {
+	var keys []queue.Key
+	for _, s := range r.shards {
+		keys = append(keys, s.keys()...)
+	}
+	return keys
+}
+
 // acts says whether this replica is to work on the queue: as its leader, or in
 // place of one that does not. Slots in memory are nobody else's, so then only the
 // leader may.
-func (r *queues) acts(key queue.Key) bool {
-	return r.IsLeaderFor(name(key)) || r.live.Get().Backend != config.BackendMemory && r.recovery.Acting(key)
+func (r *queues) acts(s *shard, key queue.Key) bool {
+	return r.IsLeaderFor(name(key)) || r.live.Get().Backend != config.BackendMemory && s.recovery.Acting(key)
 }
 
 // overdue is what recovery goes by.
-func (r *queues) overdue(ctx context.Context, key queue.Key) ([]queue.Action, error) {
+func (r *queues) overdue(ctx context.Context, e *engine.Engine, key queue.Key) ([]queue.Action, error) {
 	if r.live.Get().Backend == config.BackendMemory && !r.IsLeaderFor(name(key)) {
 		return nil, nil
 	}
-	return r.engine.Overdue(ctx, key)
+	return e.Overdue(ctx, key)
 }

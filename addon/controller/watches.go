@@ -7,6 +7,7 @@ import (
 
 	pacinformers "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/informers/externalversions"
 	repositoryinformers "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/informers/externalversions/pipelinesascode/v1alpha1"
+	repositorylisters "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/listers/pipelinesascode/v1alpha1"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
@@ -18,55 +19,71 @@ import (
 	"knative.dev/pkg/controller"
 )
 
-// watches is what every replica watches, and no more of it than decisions need.
+// watches is what a replica watches, and no more of it than decisions need: of one
+// namespace, or of all, and in PAC's what concerns everybody.
 type watches struct {
 	runs, leases cache.SharedIndexInformer
 	repositories repositoryinformers.RepositoryInformer
-	settings     coreinformers.ConfigMapInformer
-	start        []func(stop <-chan struct{})
+	// global are the Repositories of PAC's namespace; the same as repositories
+	// if those are of all namespaces.
+	global   repositoryinformers.RepositoryInformer
+	settings coreinformers.ConfigMapInformer
+	start    []func(stop <-chan struct{})
 }
 
-func newWatches(c *clients) (*watches, error) {
-	runs := tektoninformers.NewSharedInformerFactoryWithOptions(c.tekton, 0,
+func newWatches(c *clients, namespace, pacNamespace string) (*watches, error) {
+	if namespace == metav1.NamespaceAll {
+		pacNamespace = metav1.NamespaceAll // whichever it is, now or later
+	}
+	runs := tektoninformers.NewSharedInformerFactoryWithOptions(c.tekton, 0, tektoninformers.WithNamespace(namespace),
 		tektoninformers.WithTransform(pac.TrimRun),
 		tektoninformers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = pac.Selector }))
-	leases := informers.NewSharedInformerFactoryWithOptions(c.kube, 0,
+	leases := informers.NewSharedInformerFactoryWithOptions(c.kube, 0, informers.WithNamespace(namespace),
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = lease.Selector }))
-	settings := informers.NewSharedInformerFactoryWithOptions(c.kube, 0,
+	settings := informers.NewSharedInformerFactoryWithOptions(c.kube, 0, informers.WithNamespace(pacNamespace),
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.FieldSelector = "metadata.name=" + pac.SettingsName }))
-	repositories := pacinformers.NewSharedInformerFactoryWithOptions(c.pac, 0)
+	repositories := pacinformers.NewSharedInformerFactoryWithOptions(c.pac, 0, pacinformers.WithNamespace(namespace))
+	global := repositories
+	if namespace != pacNamespace {
+		global = pacinformers.NewSharedInformerFactoryWithOptions(c.pac, 0, pacinformers.WithNamespace(pacNamespace))
+	}
 	w := &watches{
 		runs:         runs.Tekton().V1().PipelineRuns().Informer(),
 		leases:       leases.Coordination().V1().Leases().Informer(),
 		repositories: repositories.Pipelinesascode().V1alpha1().Repositories(),
+		global:       global.Pipelinesascode().V1alpha1().Repositories(),
 		settings:     settings.Core().V1().ConfigMaps(),
-		start:        []func(<-chan struct{}){runs.Start, leases.Start, settings.Start, repositories.Start},
+		start:        []func(<-chan struct{}){runs.Start, leases.Start, settings.Start, repositories.Start, global.Start},
 	}
-	if err := w.repositories.Informer().SetTransform(pac.TrimRepository); err != nil {
-		return nil, fmt.Errorf("trim Repositories: %w", err)
+	for _, r := range []repositoryinformers.RepositoryInformer{w.repositories, w.global} {
+		if err := r.Informer().SetTransform(pac.TrimRepository); err != nil {
+			return nil, fmt.Errorf("trim Repositories: %w", err)
+		}
 	}
-	w.settings.Informer() // which a factory starts only if somebody has asked for it
 	return w, nil
 }
 
 // each has the function called with every queue that something happens to. What
-// may concern all queues is told by all.
-func (w *watches) each(wake func(queue.Key), all func() []queue.Key, pacNamespace func() string) error {
+// may concern everybody is said of everybody.
+func (w *watches) each(wake func(queue.Key), everybody func() []queue.Key, pacNamespace func() string) error {
 	ofRun := func(o metav1.Object) []queue.Key { return only(pac.KeyOf(o)) }
 	ofLease := func(o metav1.Object) []queue.Key { return only(lease.KeyOf(o)) }
-	ofSettings := func(metav1.Object) []queue.Key { return all() }
+	ofSettings := func(metav1.Object) []queue.Key { return everybody() }
 	ofRepository := func(o metav1.Object) []queue.Key {
 		if o.GetNamespace() == pacNamespace() {
-			return all() // perhaps the global one, whose limit is everybody's default
+			return everybody() // perhaps the global one, whose limit is everybody's default
 		}
 		return []queue.Key{{Namespace: o.GetNamespace(), Repository: o.GetName()}}
 	}
-	for _, watch := range []struct {
+	type watch struct {
 		informer cache.SharedIndexInformer
 		keysOf   func(metav1.Object) []queue.Key
-	}{
-		{w.runs, ofRun}, {w.leases, ofLease}, {w.settings.Informer(), ofSettings}, {w.repositories.Informer(), ofRepository},
-	} {
+	}
+	all := []watch{{w.runs, ofRun}, {w.leases, ofLease}, {w.settings.Informer(), ofSettings}, {w.repositories.Informer(), ofRepository}}
+	if w.global.Informer() != w.repositories.Informer() {
+		all = append(all, watch{w.global.Informer(), ofSettings})
+	}
+	for _, watch := range all {
 		handler := controller.HandleAll(func(obj any) {
 			if tombstone, gone := obj.(cache.DeletedFinalStateUnknown); gone {
 				obj = tombstone.Obj
@@ -89,10 +106,29 @@ func (w *watches) fill(ctx context.Context) error {
 	for _, start := range w.start {
 		start(ctx.Done())
 	}
-	if !cache.WaitForCacheSync(ctx.Done(), w.runs.HasSynced, w.leases.HasSynced, w.repositories.Informer().HasSynced, w.settings.Informer().HasSynced) {
+	if !cache.WaitForCacheSync(ctx.Done(), w.runs.HasSynced, w.leases.HasSynced, w.repositories.Informer().HasSynced, w.global.Informer().HasSynced, w.settings.Informer().HasSynced) {
 		return errors.New("stopped before the caches were filled")
 	}
 	return nil
+}
+
+// lister finds the Repositories of the watched namespace and of PAC's.
+func (w *watches) lister(pacNamespace func() string) repositorylisters.RepositoryLister {
+	return repositories{w.repositories.Lister(), w.global.Lister(), pacNamespace}
+}
+
+type repositories struct {
+	repositorylisters.RepositoryLister
+	global       repositorylisters.RepositoryLister
+	pacNamespace func() string
+}
+
+// Repositories implements repositorylisters.RepositoryLister.
+func (r repositories) Repositories(namespace string) repositorylisters.RepositoryNamespaceLister {
+	if namespace == r.pacNamespace() {
+		return r.global.Repositories(namespace)
+	}
+	return r.RepositoryLister.Repositories(namespace)
 }
 
 // cancelInProgress is what PAC is set to.

@@ -21,7 +21,7 @@ func TestHandBackBeforeUninstall(t *testing.T) {
 	c := newCluster(t)
 	key := c.newQueue(1)
 	names := c.push(key, "push", 3)
-	c.create(key, "stray", []string{"stray", "no/name"}) // an order that nobody can read
+	c.create(key, "stray", []string{"stray", "no/name"})     // an order that nobody can read
 	t.Run("a replica starts the first", func(t *testing.T) { // and ends with this
 		startReplica(t, usualConfig)
 		c.in(t).waitFor(key, "started run", stepDeadline, viewStarted(1))

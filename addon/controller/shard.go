@@ -1,0 +1,97 @@
+package controller
+
+import (
+	"context"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/recovery"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store/memory"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
+)
+
+// shard is all that works on the queues of one namespace, or of all namespaces: a
+// replica that may not look everywhere has one for each that it may look into.
+type shard struct {
+	engine   *engine.Engine
+	recovery *recovery.Loop
+	keys     func() []queue.Key
+	watches  *watches
+}
+
+// shared is what shards have in common.
+type shared struct {
+	clients  *clients
+	live     *configuration
+	slots    *memory.Store
+	recorder engine.Recorder
+	clock    clock.Clock
+	wake     func(queue.Key)
+	// overdue is what recovery goes by, given what the engine says.
+	overdue func(context.Context, *engine.Engine, queue.Key) ([]queue.Action, error)
+}
+
+func newShard(c shared, namespace string) (*shard, error) {
+	live := c.live
+	w, err := newWatches(c.clients, namespace, live.Get().PACNamespace)
+	if err != nil {
+		return nil, err
+	}
+	runs, err := pac.NewRuns(c.clients.tekton.TektonV1(), w.runs)
+	if err != nil {
+		return nil, err
+	}
+	leases, err := lease.New(c.clients.kube.CoordinationV1(), w.leases, c.clock, func() time.Duration { return live.Get().Policy.ClaimTTL })
+	if err != nil {
+		return nil, err
+	}
+	pacNamespace := func() string { return live.Get().PACNamespace }
+	s := &shard{watches: w}
+	s.keys = func() []queue.Key { return union(runs.Keys(), leases.Keys()) }
+	s.engine = engine.New(engine.Config{
+		Repositories: pac.NewRepositories(c.clients.pac.PipelinesascodeV1alpha1(), w.lister(pacNamespace), w.runs.GetIndexer(), func() pac.Settings {
+			is := live.Get()
+			return pac.Settings{Namespace: is.PACNamespace, GlobalRepository: is.PACGlobalRepository, CancelInProgress: w.cancelInProgress(is.PACNamespace)}
+		}),
+		Runs: runs,
+		Stores: func() []engine.Store {
+			if live.Get().Backend == config.BackendMemory {
+				return []engine.Store{c.slots, leases}
+			}
+			return []engine.Store{leases, c.slots}
+		},
+		Recorder: c.recorder,
+		Clock:    c.clock,
+		Policy:   func() queue.Policy { return live.Get().Policy },
+		HandBack: func() bool { return live.Get().HandBack },
+	})
+	s.recovery = recovery.New(recovery.Config{
+		Keys: s.keys, Wake: c.wake, Clock: c.clock,
+		Due:    func(ctx context.Context, key queue.Key) ([]queue.Action, error) { return c.overdue(ctx, s.engine, key) },
+		Timing: func() recovery.Timing { return live.Get().Recovery },
+	})
+	return s, w.each(c.wake, s.keys, pacNamespace)
+}
+
+// watchedNamespaces are those of WATCH_NAMESPACES, separated by commas, each once;
+// all if there are none.
+func watchedNamespaces() []string {
+	var namespaces []string
+	for namespace := range strings.SplitSeq(os.Getenv("WATCH_NAMESPACES"), ",") {
+		if namespace = strings.TrimSpace(namespace); namespace != "" && !slices.Contains(namespaces, namespace) {
+			namespaces = append(namespaces, namespace)
+		}
+	}
+	if len(namespaces) == 0 {
+		return []string{metav1.NamespaceAll}
+	}
+	return namespaces
+}
