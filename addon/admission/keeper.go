@@ -95,9 +95,13 @@ func (k *keeper) validUntil(data map[string][]byte) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
+	now := k.clock.Now()
+	if now.Before(leaf.NotBefore) {
+		now = leaf.NotBefore // made by a replica whose clock is ahead: no reason to make another
+	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(data[resources.CACert])
-	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: k.options.serverName(), CurrentTime: k.clock.Now()}); err != nil {
+	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: k.options.serverName(), CurrentTime: now}); err != nil {
 		return time.Time{}, err
 	}
 	return leaf.NotAfter, nil

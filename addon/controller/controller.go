@@ -119,7 +119,7 @@ func build(ctx context.Context, cmw configmap.Watcher) (*controller.Impl, error)
 	common := shared{
 		clients: c, live: live, slots: slots, recorder: status.NewRecorder(recorder), clock: clk, wake: wake, overdue: r.overdue,
 	}
-	for _, namespace := range watchedNamespaces() {
+	for _, namespace := range WatchedNamespaces() {
 		if r.shards[namespace], err = newShard(common, namespace); err != nil {
 			return nil, err
 		}

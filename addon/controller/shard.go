@@ -81,9 +81,9 @@ func newShard(c shared, namespace string) (*shard, error) {
 	return s, w.each(c.wake, s.keys, pacNamespace)
 }
 
-// watchedNamespaces are those of WATCH_NAMESPACES, separated by commas, each once;
+// WatchedNamespaces are those of WATCH_NAMESPACES, separated by commas, each once;
 // all if there are none.
-func watchedNamespaces() []string {
+func WatchedNamespaces() []string {
 	var namespaces []string
 	for namespace := range strings.SplitSeq(os.Getenv("WATCH_NAMESPACES"), ",") {
 		if namespace = strings.TrimSpace(namespace); namespace != "" && !slices.Contains(namespaces, namespace) {

@@ -12,6 +12,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -25,6 +26,8 @@ type HandBack struct {
 	Tekton tektonclient.Interface
 	// Namespace and ConfigMap are where the replicas read their configuration.
 	Namespace, ConfigMap string
+	// Namespaces are those whose queues are to be handed back; "" is all.
+	Namespaces []string
 	// Hold and Guard are the names of what the chart has made of them; empty for
 	// one that it has not made.
 	Hold, Guard string
@@ -56,7 +59,7 @@ func (h *HandBack) Run(ctx context.Context) error {
 
 	left := 0
 	err = wait.PollUntilContextTimeout(ctx, lookEvery, h.Patience, true, func(ctx context.Context) (bool, error) {
-		runs, _, err := pac.Held(ctx, h.Tekton.TektonV1())
+		runs, _, err := h.held(ctx)
 		if err != nil {
 			return false, nil // the API server may be busy: look again
 		}
@@ -106,7 +109,7 @@ func (h *HandBack) returnRest(ctx context.Context) error {
 	err := wait.PollUntilContextTimeout(ctx, lookEvery, forgotten, true, func(ctx context.Context) (bool, error) {
 		var runs []tektonv1.PipelineRun
 		var err error
-		runs, unreadable, err = pac.Held(ctx, h.Tekton.TektonV1())
+		runs, unreadable, err = h.held(ctx)
 		if err != nil {
 			last = err
 			return false, nil
@@ -132,14 +135,30 @@ func (h *HandBack) returnRest(ctx context.Context) error {
 	return nil
 }
 
+// held is pac.Held of all namespaces together.
+func (h *HandBack) held(ctx context.Context) (returnable, unreadable []tektonv1.PipelineRun, err error) {
+	for _, namespace := range h.Namespaces {
+		r, u, err := pac.Held(ctx, h.Tekton.TektonV1(), namespace)
+		if err != nil {
+			return nil, nil, err
+		}
+		returnable, unreadable = append(returnable, r...), append(unreadable, u...)
+	}
+	return returnable, unreadable, nil
+}
+
 // removeSlots deletes the Leases of all slots, as they were seen.
 func (h *HandBack) removeSlots(ctx context.Context) error {
-	leases, err := h.Kube.CoordinationV1().Leases("").List(ctx, metav1.ListOptions{LabelSelector: lease.Selector})
-	if err != nil {
-		return fmt.Errorf("list slots: %w", err)
+	var slots []coordinationv1.Lease
+	for _, namespace := range h.Namespaces {
+		leases, err := h.Kube.CoordinationV1().Leases(namespace).List(ctx, metav1.ListOptions{LabelSelector: lease.Selector})
+		if err != nil {
+			return fmt.Errorf("list slots: %w", err)
+		}
+		slots = append(slots, leases.Items...)
 	}
 	var errs []error
-	for _, l := range leases.Items {
+	for _, l := range slots {
 		if _, _, slot := lease.Decode(&l); !slot {
 			continue
 		}

@@ -14,12 +14,12 @@ import (
 	"k8s.io/client-go/tools/pager"
 )
 
-// Held lists, of all namespaces, the runs that wait where PAC does not see them:
-// those that can be handed back, and those whose order nobody can read, which
-// would stop PAC's watcher.
-func Held(ctx context.Context, runs tektonclient.PipelineRunsGetter) (returnable, unreadable []tektonv1.PipelineRun, err error) {
+// Held lists, of one namespace or all, the runs that wait where PAC does not see
+// them: those that can be handed back, and those whose order nobody can read,
+// which would stop PAC's watcher.
+func Held(ctx context.Context, runs tektonclient.PipelineRunsGetter, namespace string) (returnable, unreadable []tektonv1.PipelineRun, err error) {
 	list := func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-		return runs.PipelineRuns(metav1.NamespaceAll).List(ctx, o)
+		return runs.PipelineRuns(namespace).List(ctx, o)
 	}
 	err = pager.New(list).EachListItem(ctx, metav1.ListOptions{LabelSelector: Selector}, func(o runtime.Object) error {
 		pr := o.(*tektonv1.PipelineRun)

@@ -32,7 +32,7 @@ func TestHandBackBeforeUninstall(t *testing.T) {
 	}
 	var out strings.Builder
 	h := &handback.HandBack{
-		Kube: c.kube, Tekton: c.tekton, Namespace: systemNamespace, ConfigMap: cm.Name,
+		Kube: c.kube, Tekton: c.tekton, Namespace: systemNamespace, ConfigMap: cm.Name, Namespaces: []string{key.Namespace},
 		Hold: "no-such-hold", Guard: "no-such-guard", Patience: time.Second, Out: &out,
 	}
 	for range 2 {

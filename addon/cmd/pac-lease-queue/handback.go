@@ -51,7 +51,7 @@ func runHandBack(ctx context.Context, cmd *cobra.Command, timeout time.Duration)
 		return fmt.Errorf("tekton client: %w", err)
 	}
 	h := &handback.HandBack{
-		Kube: kube, Tekton: tekton, Namespace: namespace, ConfigMap: controller.ConfigMapName(),
+		Kube: kube, Tekton: tekton, Namespace: namespace, ConfigMap: controller.ConfigMapName(), Namespaces: controller.WatchedNamespaces(),
 		Hold: os.Getenv("HOLD_NAME"), Guard: os.Getenv("GUARD_NAME"), Patience: timeout, Out: cmd.OutOrStdout(),
 	}
 	return h.Run(ctx)
