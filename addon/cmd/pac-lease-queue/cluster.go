@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 
+	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
@@ -14,4 +16,20 @@ func clusterConfig() (*rest.Config, error) {
 		return nil, fmt.Errorf("find the cluster: %w", err)
 	}
 	return config, nil
+}
+
+func clusterClients() (kubernetes.Interface, tektonclient.Interface, error) {
+	config, err := clusterConfig()
+	if err != nil {
+		return nil, nil, err
+	}
+	kube, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, nil, fmt.Errorf("kubernetes client: %w", err)
+	}
+	tekton, err := tektonclient.NewForConfig(config)
+	if err != nil {
+		return nil, nil, fmt.Errorf("tekton client: %w", err)
+	}
+	return kube, tekton, nil
 }

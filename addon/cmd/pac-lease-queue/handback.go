@@ -3,15 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/handback"
 	"github.com/spf13/cobra"
-	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
-	"k8s.io/client-go/kubernetes"
 	"knative.dev/pkg/signals"
 )
 
@@ -38,17 +35,9 @@ func runHandBack(ctx context.Context, cmd *cobra.Command, timeout time.Duration)
 	if namespace == "" {
 		return errors.New("SYSTEM_NAMESPACE is not set: it must name the namespace of the controller's ConfigMaps")
 	}
-	config, err := clusterConfig()
+	kube, tekton, err := clusterClients()
 	if err != nil {
 		return err
-	}
-	kube, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return fmt.Errorf("kubernetes client: %w", err)
-	}
-	tekton, err := tektonclient.NewForConfig(config)
-	if err != nil {
-		return fmt.Errorf("tekton client: %w", err)
 	}
 	h := &handback.HandBack{
 		Kube: kube, Tekton: tekton, Namespace: namespace, ConfigMap: controller.ConfigMapName(), Namespaces: controller.WatchedNamespaces(),

@@ -16,7 +16,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(controllerCommand(), handBackCommand(), versionCommand())
+	root.AddCommand(controllerCommand(), checkCommand(), handBackCommand(), versionCommand())
 	if err := root.Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "pac-lease-queue:", err)
 		os.Exit(1)
