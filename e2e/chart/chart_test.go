@@ -1,0 +1,284 @@
+package chart
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	psaapi "k8s.io/pod-security-admission/api"
+	psa "k8s.io/pod-security-admission/policy"
+	"knative.dev/pkg/leaderelection"
+	"knative.dev/pkg/logging"
+	"knative.dev/pkg/observability"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
+)
+
+func TestDefaults(t *testing.T) {
+	golden(t, "default.yaml", template(t, set(withPolicy)...))
+}
+
+func TestDefaultsAreTheProgramsOwn(t *testing.T) {
+	if diff := cmp.Diff(config.Defaults(), configuration(t, render(t, withPolicy))); diff != "" {
+		t.Errorf("defaults (-program +chart):\n%s", diff)
+	}
+}
+
+// configuration reads the ConfigMaps as the program does.
+func configuration(t *testing.T, objects []object) config.Config {
+	t.Helper()
+	data := func(suffix string) map[string]string {
+		return get[*corev1.ConfigMap](t, objects, "ConfigMap pac-lease-queue/pac-lease-queue-config"+suffix).Data
+	}
+	read, err := config.Parse(data(""))
+	_, err2 := leaderelection.NewConfigFromMap(data("-leader-election"))
+	_, err3 := logging.NewConfigFromMap(data("-logging"))
+	_, err4 := observability.NewFromMap(data("-observability"))
+	if err := errors.Join(err, err2, err3, err4); err != nil {
+		t.Errorf("the program refuses its ConfigMaps: %v", err)
+	}
+	return read
+}
+
+// holds are the objects that hold runs or serve to.
+func holds(objects []object) (found []string) {
+	for _, o := range objects {
+		if strings.HasSuffix(o.GetName(), "-hold") || strings.Contains(o.GetName(), "-webhook") {
+			found = append(found, o.GetKind())
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+func TestHold(t *testing.T) {
+	policy := []string{"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"}
+	webhook := []string{"MutatingWebhookConfiguration", "Secret", "Service"}
+	// What helm knows of a cluster that it talks to.
+	const pods, policies = "v1/Pod", "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
+	for name, c := range map[string]struct {
+		kubernetes string
+		apis       []string
+		values     []string
+		want       []string
+	}{
+		"by the version":                       {withPolicy, nil, nil, policy},
+		"by the version, a vendor's":           {"1.36.2-gke.100", nil, nil, policy},
+		"by the version, before it":            {"1.36.0-alpha.1", nil, nil, policy},
+		"by the version, an older one":         {older, nil, nil, webhook},
+		"by what the cluster serves":           {withPolicy, []string{pods, policies}, nil, policy},
+		"by what an older one serves":          {older, []string{pods, policies}, nil, policy},
+		"by what the cluster does not serve":   {withPolicy, []string{pods}, nil, webhook},
+		"policy as told":                       {withPolicy, nil, []string{"admission.hold=policy"}, policy},
+		"webhook as told":                      {withPolicy, nil, []string{"admission.hold=webhook"}, webhook},
+		"none as told":                         {withPolicy, nil, []string{"admission.hold=none"}, nil},
+		"none when all is handed back":         {withPolicy, nil, []string{"handBack=true"}, nil},
+		"no webhook when all is handed back":   {older, nil, []string{"handBack=true"}, nil},
+		"policy that is not there, given back": {older, nil, []string{"handBack=true", "admission.hold=policy"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			args := set(c.kubernetes, c.values...)
+			for _, api := range c.apis {
+				args = append(args, "--api-versions", api)
+			}
+			if diff := cmp.Diff(c.want, holds(parse(t, template(t, args...)))); diff != "" {
+				t.Errorf("the hold (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Both ways to hold look at the same requests.
+func TestHoldsAgree(t *testing.T) {
+	for _, values := range [][]string{nil, {"watchNamespaces={shop,bank}"}} {
+		policy := get[*admissionregistrationv1.MutatingAdmissionPolicy](t, render(t, withPolicy, values...), "MutatingAdmissionPolicy pac-lease-queue-hold")
+		webhook := get[*admissionregistrationv1.MutatingWebhookConfiguration](t, render(t, older, values...), "MutatingWebhookConfiguration pac-lease-queue-hold").Webhooks[0]
+		constraints := policy.Spec.MatchConstraints
+		type requests struct {
+			Rule                  admissionregistrationv1.RuleWithOperations
+			Namespaces            any
+			MatchPolicy, Failure  string
+			Reinvocation          string
+			Condition, Expression string
+		}
+		first := requests{
+			constraints.ResourceRules[0].RuleWithOperations, constraints.NamespaceSelector, string(*constraints.MatchPolicy), string(*policy.Spec.FailurePolicy),
+			string(policy.Spec.ReinvocationPolicy), policy.Spec.MatchConditions[0].Name, policy.Spec.MatchConditions[0].Expression,
+		}
+		second := requests{
+			webhook.Rules[0], webhook.NamespaceSelector, string(*webhook.MatchPolicy), string(*webhook.FailurePolicy),
+			string(*webhook.ReinvocationPolicy), webhook.MatchConditions[0].Name, webhook.MatchConditions[0].Expression,
+		}
+		if diff := cmp.Diff(first, second); diff != "" {
+			t.Errorf("with %v (-policy +webhook):\n%s", values, diff)
+		}
+		if len(constraints.ResourceRules)+len(webhook.Rules)+len(policy.Spec.MatchConditions)+len(webhook.MatchConditions) != 4 {
+			t.Error("there is more than was compared")
+		}
+	}
+}
+
+// pods are the pods that everything in the release makes, by what makes them.
+func pods(objects []object) map[string]corev1.PodTemplateSpec {
+	found := map[string]corev1.PodTemplateSpec{}
+	for _, o := range objects {
+		switch typed := o.typed.(type) {
+		case *appsv1.Deployment:
+			found[o.String()] = typed.Spec.Template
+		case *batchv1.Job:
+			found[o.String()] = typed.Spec.Template
+		case *corev1.Pod:
+			found[o.String()] = corev1.PodTemplateSpec{ObjectMeta: typed.ObjectMeta, Spec: typed.Spec}
+		}
+	}
+	return found
+}
+
+func TestPods(t *testing.T) {
+	evaluator, err := psa.NewEvaluator(psa.DefaultChecks(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kubernetes := range []string{withPolicy, older} {
+		objects := render(t, kubernetes)
+		found := pods(objects)
+		if len(found) != 3 {
+			t.Fatalf("there are %d sorts of pods, want replicas, hand-back and check", len(found))
+		}
+		for what, pod := range found {
+			restricted := psaapi.LevelVersion{Level: psaapi.LevelRestricted, Version: psaapi.LatestVersion()}
+			if verdict := psa.AggregateCheckResults(evaluator.EvaluatePod(restricted, &pod.ObjectMeta, &pod.Spec)); !verdict.Allowed {
+				t.Errorf("Pod Security \"restricted\" refuses %s: %s", what, verdict.ForbiddenDetail())
+			}
+			container := pod.Spec.Containers[0]
+			if !*container.SecurityContext.ReadOnlyRootFilesystem {
+				t.Errorf("%s may write to its image", what)
+			}
+			if container.Resources.Requests.Cpu().IsZero() || container.Resources.Limits.Memory().IsZero() {
+				t.Errorf("%s says nothing of the resources it needs", what)
+			}
+			// Services, the budget and the Deployment go by labels: none may take another pod for a replica.
+			replica := pod.Labels["app.kubernetes.io/component"] == "controller"
+			if isReplica := strings.HasPrefix(what, "Deployment"); replica != isReplica {
+				t.Errorf("%s has the labels %v", what, pod.Labels)
+			}
+		}
+		for _, o := range objects {
+			if account, ok := o.typed.(*corev1.ServiceAccount); ok && (account.AutomountServiceAccountToken == nil || *account.AutomountServiceAccountToken) {
+				t.Errorf("%s gives its token to every pod", o)
+			}
+		}
+	}
+}
+
+// Whatever the release is called, names fit.
+func TestLongNames(t *testing.T) {
+	for _, release := range []string{strings.Repeat("r", 53), strings.Repeat("r", 20) + "-" + product + strings.Repeat("-r", 8)} {
+		out, err := try(t, "template", release, set(older, "watchNamespaces={shop}")...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range parse(t, out) {
+			if problems := validation.IsDNS1123Subdomain(o.GetName()); len(problems) > 0 || len(o.GetName()) > validation.DNS1123LabelMaxLength {
+				t.Errorf("%s (%d characters): %v", o, len(o.GetName()), problems)
+			}
+			for _, value := range o.GetLabels() {
+				if problems := validation.IsValidLabelValue(value); len(problems) > 0 {
+					t.Errorf("%s: label %q: %v", o, value, problems)
+				}
+			}
+		}
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	for name, c := range map[string]struct {
+		kubernetes string
+		values     []string
+		want       string
+	}{
+		"memory in two replicas": {
+			withPolicy,
+			[]string{"concurrency.backend=memory"},
+			`concurrency.backend is "memory", which one replica keeps for itself, but replicaCount is 2. Set replicaCount to 1, or concurrency.backend to "lease".`,
+		},
+		"policy where there is none": {
+			older,
+			[]string{"admission.hold=policy"},
+			`admission.hold is "policy", but this cluster (Kubernetes v1.35.4) does not serve MutatingAdmissionPolicy in admissionregistration.k8s.io/v1, ` +
+				`which is there from 1.36 on. Set admission.hold to "auto" or "webhook", or upgrade the cluster. ` +
+				`If this was rendered without a cluster, name the right version with --kube-version.`,
+		},
+		"guard where there is none": {
+			"1.29.9", nil,
+			`admission.guard.enabled is true, but this cluster (Kubernetes v1.29.9) has no ValidatingAdmissionPolicy, which is there from 1.30 on. ` +
+				`Set admission.guard.enabled to false, or upgrade the cluster. If this was rendered without a cluster, name the right version with --kube-version.`,
+		},
+		"a cluster too old for Tekton": {"1.27.0", nil, "chart requires kubeVersion: >=1.28.0-0 which is incompatible with Kubernetes v1.27.0"},
+		"no account": {
+			withPolicy,
+			[]string{"serviceAccount.create=false"},
+			`serviceAccount.create is false, but no account is named. Set serviceAccount.name to the one that pac-lease-queue is to use alone, ` +
+				`or serviceAccount.create to true.`,
+		},
+		"nothing to scrape": {
+			withPolicy,
+			[]string{"serviceMonitor.enabled=true", "metrics.enabled=false"},
+			`serviceMonitor.enabled is true, but there is no Service of metrics to scrape. Set metrics.enabled and metrics.service.enabled to true, ` +
+				`or serviceMonitor.enabled to false.`,
+		},
+		"a typo":                       {withPolicy, []string{"concurency.backend=lease"}, "at '': additional properties 'concurency' not allowed"},
+		"a typo further down":          {withPolicy, []string{"concurrency.claimTtl=1s"}, "at '/concurrency': additional properties 'claimTtl' not allowed"},
+		"a backend that is none":       {withPolicy, []string{"concurrency.backend=etcd"}, "at '/concurrency/backend': value must be one of 'lease', 'memory'"},
+		"a hold that is none":          {withPolicy, []string{"admission.hold=cel"}, "at '/admission/hold': value must be one of 'auto', 'policy', 'webhook', 'none'"},
+		"a duration without unit":      {withPolicy, []string{"concurrency.claimTTL=30"}, "at '/concurrency/claimTTL': got number, want string"},
+		"a duration in words":          {withPolicy, []string{"concurrency.orderGrace=soon"}, "at '/concurrency/orderGrace': 'soon' does not match pattern"},
+		"no replicas":                  {withPolicy, []string{"replicaCount=0"}, "at '/replicaCount': minimum: got 0, want 1"},
+		"too many buckets":             {withPolicy, []string{"leaderElection.buckets=11"}, "at '/leaderElection/buckets': maximum: got 11, want 10"},
+		"a namespace that is no name":  {withPolicy, []string{"watchNamespaces={Shop}"}, "at '/watchNamespaces/0': 'Shop' does not match pattern"},
+		"a namespace twice":            {withPolicy, []string{"watchNamespaces={shop,shop}"}, "at '/watchNamespaces': items at 0 and 1 are equal"},
+		"a group that breaks out":      {withPolicy, []string{`admission.guard.breakGlassGroups={a'b}`}, "at '/admission/guard/breakGlassGroups/0': 'a\\'b' does not match pattern"},
+		"a port that needs privileges": {withPolicy, []string{"metrics.port=80"}, "at '/metrics/port': minimum: got 80, want 1,024"},
+		"a digest that is a tag":       {withPolicy, []string{"image.digest=v1"}, "at '/image/digest': 'v1' does not match pattern"},
+		"a label that is a number":     {withPolicy, []string{"podLabels.generation=2"}, "at '/podLabels/generation': got number, want string"},
+		"a list that is a word":        {withPolicy, []string{"tolerations=all"}, "at '/tolerations': got string, want array"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := try(t, "template", product, set(c.kubernetes, c.values...)...)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("helm says\n%v\nwant in it\n%s", err, c.want)
+			}
+		})
+	}
+}
+
+func TestNotes(t *testing.T) {
+	var b strings.Builder
+	for _, values := range [][]string{
+		nil,
+		{"admission.hold=webhook", "watchNamespaces={shop,bank}"},
+		{"concurrency.backend=memory", "replicaCount=1", "admission.hold=none", "admission.guard.enabled=false", "uninstall.handBack=false"},
+		{"handBack=true"},
+	} {
+		args := []string{"--dry-run=client"}
+		for _, v := range values {
+			args = append(args, "--set", v)
+		}
+		out, err := try(t, "install", product, args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, notes, _ := strings.Cut(out, "\nNOTES:\n")
+		b.WriteString("# " + strings.Join(append([]string{"helm install"}, values...), " ") + "\n" + notes + "\n")
+	}
+	golden(t, "notes", b.String())
+}

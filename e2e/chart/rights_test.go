@@ -1,0 +1,111 @@
+package chart
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+)
+
+// Who may do what, to the last verb. In a mode in which they may do more or less, testdata/rights says so.
+func TestRights(t *testing.T) {
+	var b strings.Builder
+	for _, mode := range []struct {
+		name, kubernetes string
+		values           []string
+	}{
+		{"all namespaces, policy", withPolicy, nil},
+		{"all namespaces, webhook", older, nil},
+		{"two namespaces, policy", withPolicy, []string{"watchNamespaces={shop,bank}"}},
+		{"two namespaces, webhook", older, []string{"watchNamespaces={shop,bank}"}},
+		{"handed back", withPolicy, []string{"handBack=true"}},
+	} {
+		fmt.Fprintf(&b, "# %s\n", mode.name)
+		accounts := rights(t, render(t, mode.kubernetes, mode.values...))
+		for _, account := range slices.Sorted(maps.Keys(accounts)) {
+			fmt.Fprintf(&b, "\n%s may\n", account)
+			for _, what := range slices.Sorted(maps.Keys(accounts[account])) {
+				verbs := accounts[account][what]
+				slices.Sort(verbs)
+				fmt.Fprintf(&b, "  %s: %s\n", what, strings.Join(slices.Compact(verbs), ", "))
+			}
+		}
+		b.WriteString("\n")
+	}
+	golden(t, "rights", b.String())
+}
+
+// rights are the verbs that every account may use on what, by whatever role it may.
+func rights(t *testing.T, objects []object) map[string]map[string][]string {
+	t.Helper()
+	rules := map[string][]rbacv1.PolicyRule{}
+	unbound := map[string]bool{}
+	for _, o := range objects {
+		switch role := o.typed.(type) {
+		case *rbacv1.ClusterRole:
+			rules[o.String()] = role.Rules
+		case *rbacv1.Role:
+			rules[o.String()] = role.Rules
+		default:
+			continue
+		}
+		unbound[o.String()] = true
+	}
+	accounts := map[string]map[string][]string{}
+	bind := func(o object, to rbacv1.RoleRef, subjects []rbacv1.Subject) {
+		role, where := to.Kind+" "+to.Name, "anywhere"
+		if to.Kind == "Role" {
+			role, where = to.Kind+" "+o.GetNamespace()+"/"+to.Name, "in "+o.GetNamespace()
+		}
+		if rules[role] == nil {
+			t.Errorf("%s binds %s, which is not there", o, role)
+		}
+		delete(unbound, role)
+		for _, subject := range subjects {
+			account := subject.Kind + " " + subject.Namespace + "/" + subject.Name
+			if accounts[account] == nil {
+				accounts[account] = map[string][]string{}
+			}
+			for _, rule := range rules[role] {
+				for _, resource := range resources(rule) {
+					accounts[account][resource+" "+where] = append(accounts[account][resource+" "+where], rule.Verbs...)
+				}
+			}
+		}
+	}
+	for _, o := range objects {
+		switch binding := o.typed.(type) {
+		case *rbacv1.ClusterRoleBinding:
+			bind(o, binding.RoleRef, binding.Subjects)
+		case *rbacv1.RoleBinding:
+			bind(o, binding.RoleRef, binding.Subjects)
+		}
+	}
+	for role := range unbound {
+		t.Errorf("nobody has %s", role)
+	}
+	return accounts
+}
+
+// resources are what a rule is about.
+func resources(rule rbacv1.PolicyRule) (all []string) {
+	names := rule.ResourceNames
+	if len(names) == 0 {
+		names = []string{""}
+	}
+	for _, group := range rule.APIGroups {
+		for _, resource := range rule.Resources {
+			for _, name := range names {
+				what := strings.TrimSuffix(resource+"."+group, ".")
+				if name != "" {
+					what += " named " + name
+				}
+				all = append(all, what)
+			}
+		}
+	}
+	return all
+}

@@ -1,0 +1,221 @@
+package chart
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// values are all there are. Each is set like this, on top of some others without which it means nothing, and testdata/values has what that
+// changes in the objects.
+var values = []struct {
+	name, json string
+	besides    []string
+}{
+	{name: "replicaCount", json: `3`},
+	{name: "concurrency.backend", json: `"memory"`, besides: []string{"replicaCount=1"}},
+	{name: "concurrency.claimTTL", json: `"40s"`},
+	{name: "concurrency.takeoverAfter", json: `"2500ms"`},
+	{name: "concurrency.recoveryInterval", json: `"2s"`},
+	{name: "concurrency.orderGrace", json: `"1m30s"`},
+	{name: "concurrency.readinessGrace", json: `"2m"`},
+	{name: "concurrency.backoffBase", json: `"1s"`},
+	{name: "concurrency.backoffMax", json: `"1h"`},
+	{name: "admission.hold", json: `"webhook"`},
+	{name: "admission.guard.enabled", json: `false`},
+	{name: "admission.guard.breakGlassGroups", json: `["admins", "on-call"]`},
+	{name: "handBack", json: `true`},
+	{name: "uninstall.handBack", json: `false`},
+	{name: "uninstall.handBackTimeout", json: `"4m"`},
+	{name: "pac.namespace", json: `"openshift-pipelines"`},
+	{name: "pac.globalRepository", json: `"everybody"`},
+	{name: "watchNamespaces", json: `["shop", "bank"]`},
+	{name: "leaderElection.buckets", json: `3`},
+	{name: "leaderElection.leaseDuration", json: `"30s"`},
+	{name: "leaderElection.renewDeadline", json: `"12s"`},
+	{name: "leaderElection.retryPeriod", json: `"1s"`},
+	{name: "image.repository", json: `"mirror/pac-lease-queue"`},
+	{name: "image.tag", json: `"v2"`},
+	{name: "image.digest", json: `"sha256:` + strings.Repeat("0a", 32) + `"`, besides: []string{"image.tag=v2"}},
+	{name: "image.pullPolicy", json: `"Always"`},
+	{name: "imagePullSecrets", json: `[{"name": "registry"}]`},
+	{name: "serviceAccount.create", json: `false`, besides: []string{"serviceAccount.name=mine"}},
+	{name: "serviceAccount.name", json: `"mine"`},
+	{name: "serviceAccount.annotations", json: `{"of": "me"}`},
+	{name: "resources", json: `{"limits": {"cpu": 1, "memory": "512Mi"}}`},
+	{name: "probes.liveness", json: `{"failureThreshold": 5}`},
+	{name: "probes.readiness", json: `{"periodSeconds": 1}`},
+	{name: "terminationGracePeriodSeconds", json: `60`},
+	{name: "podDisruptionBudget.enabled", json: `false`},
+	{name: "podDisruptionBudget.maxUnavailable", json: `"50%"`},
+	{name: "nodeSelector", json: `{"disk": "ssd"}`},
+	{name: "tolerations", json: `[{"operator": "Exists"}]`},
+	{name: "affinity", json: `{"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "preference": {"matchFields": []}}]}}`},
+	{name: "topologySpreadConstraints", json: `[{"maxSkew": 2, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"},
+		{"maxSkew": 1, "topologyKey": "rack", "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": {"matchLabels": {"my": "own"}}}]`},
+	{name: "priorityClassName", json: `"high"`},
+	{name: "podSecurityContext", json: `{"runAsUser": 1000}`},
+	{name: "securityContext", json: `{"runAsGroup": 1000}`},
+	{name: "commonLabels", json: `{"team": "ci", "app.kubernetes.io/name": "what selectors go by stays"}`},
+	{name: "podLabels", json: `{"team": "ci", "app.kubernetes.io/component": "what selectors go by stays"}`},
+	{name: "podAnnotations", json: `{"sidecar": "no"}`},
+	{name: "extraEnv", json: `[{"name": "GODEBUG", "value": "http2debug=1"}]`},
+	{name: "logLevel", json: `"debug"`},
+	{name: "metrics.enabled", json: `false`},
+	{name: "metrics.port", json: `9191`},
+	{name: "metrics.service.enabled", json: `false`},
+	{name: "metrics.service.annotations", json: `{"scrape": "yes"}`},
+	{name: "serviceMonitor.enabled", json: `true`},
+	{name: "serviceMonitor.interval", json: `"10s"`, besides: []string{"serviceMonitor.enabled=true"}},
+	{name: "serviceMonitor.labels", json: `{"release": "prometheus"}`, besides: []string{"serviceMonitor.enabled=true"}},
+	{name: "networkPolicy.enabled", json: `false`},
+	{name: "networkPolicy.metricsFrom", json: `[{"podSelector": {"matchLabels": {"app": "prometheus"}}}]`},
+	{name: "networkPolicy.egress", json: `[{"ports": [{"port": 6443}]}]`},
+}
+
+// Every value gets to where it belongs, and changes nothing else.
+func TestValues(t *testing.T) {
+	defaults := render(t, withPolicy)
+	changes := make([]string, len(values))
+	t.Run("each", func(t *testing.T) {
+		for i, v := range values {
+			t.Run(v.name, func(t *testing.T) {
+				t.Parallel()
+				before := defaults
+				if len(v.besides) > 0 {
+					before = render(t, withPolicy, v.besides...)
+				}
+				after := parse(t, template(t, append(set(withPolicy, v.besides...), "--set-json", v.name+"="+v.json)...))
+				configuration(t, after)
+				difference := changed(before, after)
+				if difference == "" {
+					t.Error("changes nothing")
+				}
+				besides := ""
+				if len(v.besides) > 0 {
+					besides = ", besides " + strings.Join(v.besides, ", ")
+				}
+				changes[i] = fmt.Sprintf("# %s=%s%s\n%s", v.name, v.json, besides, difference)
+			})
+		}
+	})
+	golden(t, "values", strings.Join(changes, "\n"))
+}
+
+// changed lists the fields that differ, and objects that come or go.
+func changed(before, after []object) string {
+	was, is := byName(before), byName(after)
+	all := maps.Clone(was)
+	maps.Copy(all, is)
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		switch {
+		case is[name] == nil:
+			fmt.Fprintf(&b, "- %s\n", name)
+			continue
+		case was[name] == nil: // with what is in it, but not what all have in common
+			fmt.Fprintf(&b, "+ %s\n", name)
+			maps.DeleteFunc(is[name], func(field, _ string) bool {
+				return !strings.HasPrefix(field, " metadata annotations") && (strings.HasPrefix(field, " metadata") || field == " apiVersion" || field == " kind")
+			})
+		}
+		fields := maps.Clone(is[name])
+		maps.Copy(fields, was[name])
+		for _, field := range slices.Sorted(maps.Keys(fields)) {
+			if value, there := was[name][field]; there && value != is[name][field] {
+				fmt.Fprintf(&b, "- %s:%s: %s\n", name, field, value)
+			}
+			if value, there := is[name][field]; there && value != was[name][field] {
+				fmt.Fprintf(&b, "+ %s:%s: %s\n", name, field, value)
+			}
+		}
+	}
+	return b.String()
+}
+
+// byName are the fields of every object, by a path in which the items of lists go by their names, if they have any.
+func byName(objects []object) map[string]map[string]string {
+	all := map[string]map[string]string{}
+	for _, o := range objects {
+		all[o.String()] = map[string]string{}
+		walk(all[o.String()], "", o.Object)
+		maps.DeleteFunc(all[o.String()], func(field, _ string) bool { // what roles are for is in testdata/rights
+			return strings.HasPrefix(field, " rules ") || strings.HasPrefix(field, " roleRef ")
+		})
+	}
+	return all
+}
+
+func walk(fields map[string]string, path string, value any) {
+	switch value := value.(type) {
+	case map[string]any:
+		for k, v := range value {
+			walk(fields, path+" "+k, v)
+		}
+	case []any:
+		for i, v := range value {
+			key := fmt.Sprint(i)
+			if m, ok := v.(map[string]any); ok && m["name"] != nil {
+				key = fmt.Sprint(m["name"])
+			}
+			walk(fields, path+" ["+key+"]", v)
+		}
+	case string:
+		fields[path] = strconv.Quote(value)
+	default:
+		fields[path] = fmt.Sprint(value)
+	}
+}
+
+// schema is as much of a JSON schema as matters here.
+type schema struct {
+	Description          string
+	Properties           map[string]schema
+	AdditionalProperties any
+}
+
+// Every value is documented, has a case above, and has no neighbours that nobody knows.
+func TestEveryValueIsKnown(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(chart, "values.schema.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var root schema
+	if err := json.Unmarshal(data, &root); err != nil {
+		t.Fatal(err)
+	}
+	delete(root.Properties, "global") // helm's own
+	var documented, tried []string
+	var visit func(path string, s schema)
+	visit = func(path string, s schema) {
+		if len(s.Properties) > 0 && s.AdditionalProperties != false {
+			t.Errorf("%q lets unknown values in", path)
+		}
+		if len(s.Properties) == 0 {
+			documented = append(documented, path)
+			if s.Description == "" {
+				t.Errorf("%s is not documented", path)
+			}
+		}
+		for name, property := range s.Properties {
+			visit(strings.TrimPrefix(path+"."+name, "."), property)
+		}
+	}
+	visit("", root)
+	for _, v := range values {
+		tried = append(tried, v.name)
+	}
+	slices.Sort(documented)
+	slices.Sort(tried)
+	if diff := cmp.Diff(documented, tried); diff != "" {
+		t.Errorf("values that there are and values that are tried (-are +tried):\n%s", diff)
+	}
+}
