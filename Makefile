@@ -16,11 +16,24 @@ demo: ## Watch one push being queued across replicas (RUNS= LIMIT= REPLICAS= KIL
 	@echo "compiling the demo itself (minutes on an empty Go cache, then moments)" >&2
 	@go run ./e2e/demo
 
+.PHONY: chaos
+chaos: ## Break everything while runs go through, and judge (DURATION=10m SEED= REPLICAS= QUEUES= RUNS=)
+	@go run ./e2e/chaos
+
+.PHONY: museum
+museum: ## See PAC's own queue fail in every known way, and the add-on hold (ONLY=name,name)
+	@echo "compiling the museum itself (minutes on an empty Go cache, then moments)" >&2
+	@go run ./e2e/museum -only "$(ONLY)"
+
 ##@ Work on it
 
 .PHONY: build
 build: ## Build the program into bin/
 	CGO_ENABLED=0 go build -trimpath -o bin/pac-lease-queue ./addon/cmd/pac-lease-queue
+
+.PHONY: image
+image: ## Make the container image for amd64 and arm64 in bin/ (VERSION= IMAGE= PUSH=1)
+	@go run ./e2e/image/cmd/image $(if $(VERSION),-version $(VERSION)) $(if $(IMAGE),-ref $(IMAGE)) $(if $(PUSH),-push)
 
 .PHONY: stack
 stack: ## Build every component of the embedded stack that is not in the cache
@@ -29,13 +42,37 @@ stack: ## Build every component of the embedded stack that is not in the cache
 .PHONY: test
 test: stack ## Run all tests, those on the embedded stack included
 	go test -race -count=1 -timeout 25m ./...
+	scripts/fuzz.sh 5s
 
 .PHONY: test-short
 test-short: ## Run the tests that need no stack
 	go test -race -short ./...
 
+.PHONY: simulate
+simulate: ## Run the product on simulated clusters, and see that deliberate bugs are caught (SEEDS=20000)
+	go test ./e2e/simulation -run 'TestSeeds|TestMutants' -count=1 -timeout 60m -simulate.seeds=$(or $(SEEDS),20000) -simulate.table
+
+.PHONY: fuzz
+fuzz: ## Fuzz everything that parses, each target for FUZZTIME (1m)
+	scripts/fuzz.sh $(or $(FUZZTIME),1m)
+
+.PHONY: generate
+generate: ## Make the chart's schema and README of the comments in its values.yaml
+	@$(call generate-chart,$(CHART))
+
+.PHONY: verify
+verify: ## Check that what is generated is what `make generate` makes
+	@tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
+	cp -r $(CHART)/. "$$tmp" && rm "$$tmp"/README.md "$$tmp"/values.schema.json && $(call generate-chart,"$$tmp") || exit; \
+	diff -ru $(CHART) "$$tmp" || { echo 'Not as "make generate" makes it: - is there, + should be.' >&2; exit 1; }
+
+define generate-chart
+$(TOOL) helm-values-schema-json --config $(CHART)/.schema.yaml --values $(1)/values.yaml --output $(1)/values.schema.json >/dev/null && \
+	$(TOOL) helm-docs --chart-search-root $(1) --sort-values-order file --log-level warning
+endef
+
 .PHONY: lint
-lint: ## Check the code, the scripts and the chart
+lint: verify ## Check the code, the scripts and the chart
 	test -z "$$($(TOOL) gofumpt -l addon e2e | tee /dev/stderr)"
 	go vet ./...
 	go vet -tags failpoints ./addon/...
