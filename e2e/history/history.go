@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,8 +34,8 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 )
 
-// Lag is how far behind the cluster a replica may be without being blamed for
-// the order: watch events of different kinds reach it at different times.
+// Lag is how far behind the cluster a replica may be without being blamed for the
+// order, normally: watch events of different kinds reach it at different times.
 const Lag = time.Second
 
 // GlobalRepository is where PAC looks for the settings that all inherit.
@@ -43,6 +44,10 @@ var GlobalRepository = queue.Key{Namespace: "pipelines-as-code", Repository: "pi
 // Recorder records the history of every queue of a cluster. It is safe for
 // concurrent use.
 type Recorder struct {
+	// Lag is how far behind the cluster audits let a replica be. Change it before
+	// the first one, for replicas whose way to the API server is made worse.
+	Lag time.Duration
+
 	stop context.CancelFunc
 	done sync.WaitGroup
 
@@ -62,7 +67,9 @@ type change struct {
 	object  metav1.Object
 }
 
-// Record starts recording and returns once what exists has been recorded.
+// Record starts recording, through the API server, and returns once what exists
+// has been recorded. The record has a hole if something changed while there was no
+// API server to watch.
 func Record(ctx context.Context, config *rest.Config) (*Recorder, error) {
 	tekton, err := tektonclient.NewForConfig(config)
 	if err != nil {
@@ -76,8 +83,7 @@ func Record(ctx context.Context, config *rest.Config) (*Recorder, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	r := &Recorder{stop: stop, current: map[string]change{}, listed: map[string]bool{}, notify: make(chan struct{})}
+	r, ctx := newRecorder(ctx)
 	runs, repositories, leases := tekton.TektonV1().PipelineRuns(""), paas.PipelinesascodeV1alpha1().Repositories(""), kube.CoordinationV1().Leases("")
 	for _, source := range []cache.ListWatch{
 		{
@@ -109,6 +115,13 @@ func Record(ctx context.Context, config *rest.Config) (*Recorder, error) {
 		}
 	}
 	return r, nil
+}
+
+// newRecorder returns an empty record and the context for what fills it, which
+// ends with Stop.
+func newRecorder(ctx context.Context) (*Recorder, context.Context) {
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	return &Recorder{Lag: Lag, stop: stop, current: map[string]change{}, listed: map[string]bool{}, notify: make(chan struct{})}, ctx
 }
 
 // Stop ends the recording. What was recorded stays.
@@ -362,7 +375,7 @@ func (r *Recorder) Audit(key queue.Key) (*queue.Audit, error) {
 		return nil, fmt.Errorf("no audit of %s: %w", key, err)
 	}
 	slices.SortStableFunc(changes, func(a, b change) int { return cmp.Compare(a.version, b.version) })
-	audit := queue.NewAudit(Lag)
+	audit := queue.NewAudit(r.Lag)
 	var local, global *pacv1alpha1.Repository
 	for _, c := range changes {
 		switch o := c.object.(type) {
@@ -403,6 +416,43 @@ func (r *Recorder) Audit(key queue.Key) (*queue.Audit, error) {
 		}
 	}
 	return audit, nil
+}
+
+// Text is the record of one queue for people, a line per change.
+func (r *Recorder) Text(key queue.Key) string {
+	r.mu.Lock()
+	changes := slices.Clone(r.changes)
+	r.mu.Unlock()
+	slices.SortStableFunc(changes, func(a, b change) int { return cmp.Compare(a.version, b.version) })
+	var text strings.Builder
+	for _, c := range changes {
+		line := ""
+		switch o := c.object.(type) {
+		case *tektonv1.PipelineRun:
+			if k, ok := pac.KeyOf(o); ok && k == key {
+				run := pac.ReadRun(o)
+				line = fmt.Sprintf("run %s %s, attempt %d, claim %v, ordered %t, owed %q", run.Name, run.Phase, run.Attempt, run.Claim, run.Order != nil, run.Owed)
+			}
+		case *coordinationv1.Lease:
+			if k, slot, ok := lease.Decode(o); ok && k == key {
+				line = fmt.Sprintf("slot %d free, transition %d", slot.Index, slot.Transition)
+				if h := slot.Holder; h != nil {
+					line = fmt.Sprintf("slot %d holds %s, attempt %d, transition %d", slot.Index, h.Name, h.Attempt, slot.Transition)
+				}
+			}
+		case *pacv1alpha1.Repository:
+			if keyOf(o) == key {
+				line = "Repository " + o.Name
+			}
+		}
+		if line != "" && c.gone {
+			line += ", gone"
+		}
+		if line != "" {
+			fmt.Fprintf(&text, "%s %d %s\n", c.at.Format("15:04:05.000"), c.version, line)
+		}
+	}
+	return text.String()
 }
 
 func keyOf(o metav1.Object) queue.Key {

@@ -10,9 +10,11 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/build"
 )
@@ -34,6 +36,9 @@ type AddonOptions struct {
 	Race   bool
 	// Env is given to every replica in addition to what the Deployment says. Replica.SetEnv changes it for one.
 	Env []string
+	// Via says where a replica finds the API server, if not at the API server's own address: at a proxy on 127.0.0.1, which is what
+	// the certificate is for. Addresses are host:port. It is asked for each replica whenever that is set up, by index.
+	Via func(replica int, apiServer string) (string, error)
 }
 
 // Addon is the add-on, installed by its Helm chart. Its Deployment starts no pods here; what the pods would run, runs as
@@ -43,6 +48,7 @@ type Addon struct {
 	opts       AddonOptions
 	binary     string
 	deployment *appsv1.Deployment
+	upgrades   [][]string // the values before each upgrade
 
 	mu       sync.Mutex
 	replicas []*Replica
@@ -67,10 +73,20 @@ func (s *Stack) InstallAddon(ctx context.Context, opts AddonOptions) (*Addon, er
 	if err := a.helm(ctx, "install", "--create-namespace"); err != nil {
 		return nil, err
 	}
+	s.mu.Lock()
+	s.addons = append(s.addons, a)
+	s.mu.Unlock()
 	if err := a.rollOut(ctx); err != nil {
 		return nil, err
 	}
 	return a, nil
+}
+
+// installed are the installations of the add-on there have been; one that is gone has no replicas.
+func (s *Stack) installed() []*Addon {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.addons)
 }
 
 // buildAddon builds the add-on from the sources; the Go build cache makes that cheap.
@@ -95,7 +111,7 @@ func (s *Stack) buildAddon(ctx context.Context, tags []string, race bool) (strin
 	return path, err
 }
 
-// helm installs or upgrades the chart with the current values, and waits until the API server has taken the hold in.
+// helm installs or upgrades the chart with the current values.
 func (a *Addon) helm(ctx context.Context, verb string, flags ...string) error {
 	root, err := build.Root()
 	if err != nil {
@@ -105,10 +121,8 @@ func (a *Addon) helm(ctx context.Context, verb string, flags ...string) error {
 	for _, value := range a.opts.Values {
 		args = append(args, "--set", value)
 	}
-	if _, err = a.stack.Helm(ctx, args...); err != nil {
-		return err
-	}
-	return a.stack.policiesSettled(ctx)
+	_, err = a.stack.Helm(ctx, args...)
+	return err
 }
 
 // Replicas returns the replicas, in the order of their names.
@@ -144,20 +158,32 @@ func (a *Addon) Scale(ctx context.Context, replicas int) error {
 // Upgrade runs helm upgrade with more values, on top of those given so far, and restarts the replicas one after the other if their
 // pod template changed.
 func (a *Addon) Upgrade(ctx context.Context, values ...string) error {
-	a.opts.Values = append(a.opts.Values, values...)
+	a.upgrades = append(a.upgrades, a.opts.Values)
+	a.opts.Values = slices.Concat(a.opts.Values, values)
 	if err := a.helm(ctx, "upgrade"); err != nil {
 		return err
 	}
 	return a.rollOut(ctx)
 }
 
-// Uninstall runs helm uninstall and then asks the replicas to end, as the deletion of their Deployment would.
-func (a *Addon) Uninstall(ctx context.Context) error {
-	_, err := a.stack.Helm(ctx, "uninstall", addonName, "--namespace", a.opts.Namespace)
-	return errors.Join(err, a.shrink(ctx, 0), a.stack.policiesSettled(ctx))
+// Rollback runs helm rollback to the release before the last, and replaces the replicas as Upgrade does.
+func (a *Addon) Rollback(ctx context.Context) error {
+	if _, err := a.stack.Helm(ctx, "rollback", addonName, "--namespace", a.opts.Namespace); err != nil {
+		return err
+	}
+	if n := len(a.upgrades); n > 0 {
+		a.opts.Values, a.upgrades = a.upgrades[n-1], a.upgrades[:n-1]
+	}
+	return a.rollOut(ctx)
 }
 
-// rollOut makes the replicas what the Deployment says: number and pod template.
+// Uninstall runs helm uninstall and then asks the replicas to end, as the deletion of their Deployment would.
+func (a *Addon) Uninstall(ctx context.Context) error {
+	_, err := a.withHooks(ctx, "uninstall", addonName, "--namespace", a.opts.Namespace)
+	return errors.Join(err, a.shrink(ctx, 0), a.policiesSettled(ctx))
+}
+
+// rollOut makes the replicas what the Deployment says, number and pod template, and waits until the API server has taken the hold in.
 func (a *Addon) rollOut(ctx context.Context) error {
 	deployment, err := a.stack.kube.AppsV1().Deployments(a.opts.Namespace).Get(ctx, addonName, metav1.GetOptions{})
 	if err != nil {
@@ -197,16 +223,36 @@ func (a *Addon) rollOut(ctx context.Context) error {
 			}
 		}
 	}
-	return nil
+	if err := a.policiesSettled(ctx); err != nil {
+		return err
+	}
+	return a.reportReady(ctx, deployment)
 }
 
-// shrink ends the replicas beyond the first n.
+// reportReady says of the Deployment, in place of its controller, that its replicas are ready.
+func (a *Addon) reportReady(ctx context.Context, deployment *appsv1.Deployment) error {
+	n := int32(len(a.Replicas()))
+	patch := fmt.Appendf(nil, `{"status":{"observedGeneration":%d,"replicas":%d,"updatedReplicas":%d,"readyReplicas":%d,"availableReplicas":%d}}`,
+		deployment.Generation, n, n, n, n)
+	_, err := a.stack.kube.AppsV1().Deployments(deployment.Namespace).Patch(ctx, deployment.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
+	return err
+}
+
+// Test runs helm test and returns what it prints.
+func (a *Addon) Test(ctx context.Context) (string, error) {
+	return a.withHooks(ctx, "test", addonName, "--namespace", a.opts.Namespace, "--logs=false")
+}
+
+// shrink ends the replicas beyond the first n, all at once, as a Deployment's controller does.
 func (a *Addon) shrink(ctx context.Context, n int) error {
-	var errs []error
 	replicas := a.Replicas()
-	for i := len(replicas) - 1; i >= n; i-- {
-		errs = append(errs, replicas[i].end(ctx))
-		a.set(i, nil)
+	var ending errgroup.Group
+	for i := n; i < len(replicas); i++ {
+		ending.Go(func() error { return replicas[i].end(ctx) })
 	}
-	return errors.Join(errs...)
+	err := ending.Wait()
+	if n < len(replicas) {
+		a.set(n, nil)
+	}
+	return err
 }

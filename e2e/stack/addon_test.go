@@ -34,6 +34,8 @@ type sighting struct {
 	Env  []string
 	User string
 	Pid  int
+	// Server is where it finds the API server.
+	Server string
 }
 
 // The add-on's replicas are what the chart's Deployment says: number, arguments, environment, ServiceAccount. A stand-in plays the
@@ -44,6 +46,12 @@ func TestAddonRunsWhatTheChartSays(t *testing.T) {
 	defer cancel()
 	addon, err := s.InstallAddon(ctx, stack.AddonOptions{
 		Replicas: 2, Binary: os.Args[0], Env: []string{childVariable + "=" + addonStandIn},
+		Via: func(replica int, apiServer string) (string, error) {
+			if replica == 0 {
+				return apiServer, nil
+			}
+			return strings.Replace(apiServer, "127.0.0.1", "localhost", 1), nil // another way to the same
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -51,8 +59,11 @@ func TestAddonRunsWhatTheChartSays(t *testing.T) {
 	if n := len(addon.Replicas()); n != 2 {
 		t.Fatalf("%d replicas run, want 2", n)
 	}
-	for _, replica := range addon.Replicas() {
+	for i, replica := range addon.Replicas() {
 		got := look(t, s, replica)
+		if host := []string{"127.0.0.1", "localhost"}[i]; !strings.HasPrefix(got.Server, "https://"+host+":") {
+			t.Errorf("%s finds the API server at %s, want it via %s", replica.Name(), got.Server, host)
+		}
 		if want := []string{"controller"}; !slices.Equal(got.Args, want) {
 			t.Errorf("%s: arguments %q, want %q", replica.Name(), got.Args, want)
 		}
@@ -140,7 +151,7 @@ func beAddon() error {
 	if err != nil {
 		return err
 	}
-	b, err := json.Marshal(sighting{Args: os.Args[1:], Env: os.Environ(), User: me.Status.UserInfo.Username, Pid: os.Getpid()})
+	b, err := json.Marshal(sighting{Args: os.Args[1:], Env: os.Environ(), User: me.Status.UserInfo.Username, Pid: os.Getpid(), Server: config.Host})
 	if err != nil {
 		return err
 	}

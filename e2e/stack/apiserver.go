@@ -29,6 +29,7 @@ func (s *Stack) startAPIServer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.etcdURL = etcd.client
 	apiServer, err := s.apiServer(etcd)
 	if err != nil {
 		return err
@@ -86,8 +87,13 @@ func (s *Stack) apiServer(etcd endpoints) (*process.Process, error) {
 	if err := writeKey(signingKey, key); err != nil {
 		return nil, err
 	}
+	egress, err := s.serveServices()
+	if err != nil {
+		return nil, err
+	}
 	args := []string{
 		"--etcd-servers=" + etcd.client,
+		"--egress-selector-config-file=" + egress,
 		"--bind-address=127.0.0.1",
 		"--advertise-address=127.0.0.1",
 		"--secure-port=" + strconv.Itoa(s.apiPort),

@@ -99,6 +99,13 @@ func (s *Stack) Watchers() []*process.Process {
 	return slices.Clone(s.watchers)
 }
 
+// WatcherURL returns where a PAC watcher tells that it lives (/live) and what it has in its memory (/debug/queue).
+func (s *Stack) WatcherURL(watcher *process.Process) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.watcherURLs[watcher.Name()]
+}
+
 // StopWatchers ends every PAC watcher politely. StartWatchers brings new ones; Process.Restart brings one back.
 func (s *Stack) StopWatchers(ctx context.Context) error {
 	var errs []error
@@ -124,6 +131,10 @@ func (s *Stack) watcher(i int) (*process.Process, error) {
 	if err != nil {
 		return nil, err
 	}
+	address := loopback("http", ports[0])
+	s.mu.Lock()
+	s.watcherURLs[name] = address
+	s.mu.Unlock()
 	return s.add(process.Spec{
 		Name: name,
 		Path: s.programs[build.PACWatcher],
@@ -139,7 +150,7 @@ func (s *Stack) watcher(i int) (*process.Process, error) {
 			"CONFIG_LEADERELECTION_NAME="+pacLeaderElection,
 			"METRICS_DOMAIN=tekton.dev/pipelinesascode",
 		),
-		Ready:       probe(s.http, loopback("http", ports[0])+"/live"),
+		Ready:       probe(s.http, address+"/live"),
 		ReadyWithin: pacDeadline,
 	}), nil
 }

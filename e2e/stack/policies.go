@@ -3,6 +3,8 @@ package stack
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -10,7 +12,7 @@ import (
 	"k8s.io/client-go/dynamic"
 )
 
-// policyDeadline is how long the API server may take to put a policy into force, or out of it.
+// policyDeadline is how long the API server may take to put a policy or webhook into force, or out of it.
 const policyDeadline = 30 * time.Second
 
 const (
@@ -19,20 +21,31 @@ const (
 )
 
 // policiesSettled waits until the API server does what the chart's hold and guard say, or no longer does if they are gone: it
-// learns of policies a moment after they are created or deleted, and a push in that moment would not be held. Nothing but a
-// request tells.
-func (s *Stack) policiesSettled(ctx context.Context) error {
-	policies := s.kube.AdmissionregistrationV1()
-	_, err := policies.MutatingAdmissionPolicies().Get(ctx, addonName+"-hold", metav1.GetOptions{})
-	hold := err == nil
-	if err != nil && !apierrors.IsNotFound(err) {
+// learns of them a moment after they are created or deleted, and a push in that moment would not be held. Nothing but a request tells.
+func (a *Addon) policiesSettled(ctx context.Context) error {
+	s, policies := a.stack, a.stack.kube.AdmissionregistrationV1()
+	there := func(_ any, err error) (bool, error) {
+		if apierrors.IsNotFound(err) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+	policy, err := there(policies.MutatingAdmissionPolicies().Get(ctx, addonName+"-hold", metav1.GetOptions{}))
+	if err != nil {
 		return err
 	}
-	_, err = policies.ValidatingAdmissionPolicies().Get(ctx, addonName+"-guard", metav1.GetOptions{})
-	guard := err == nil
-	if err != nil && !apierrors.IsNotFound(err) {
+	webhook, err := there(policies.MutatingWebhookConfigurations().Get(ctx, addonName+"-hold", metav1.GetOptions{}))
+	if err != nil {
 		return err
 	}
+	if webhook && !slices.ContainsFunc(a.Replicas(), func(r *Replica) bool { return r.Running() }) {
+		return nil // nobody is there to serve it
+	}
+	guard, err := there(policies.ValidatingAdmissionPolicies().Get(ctx, addonName+"-guard", metav1.GetOptions{}))
+	if err != nil {
+		return err
+	}
+	hold, namespace := policy || webhook, a.watchedNamespace()
 	pac, err := dynamic.NewForConfig(s.Config(PACControllerUser))
 	if err != nil {
 		return err
@@ -41,16 +54,16 @@ func (s *Stack) policiesSettled(ctx context.Context) error {
 		run, err := parse(`
 apiVersion: tekton.dev/v1
 kind: PipelineRun
-metadata: {name: policy-check, namespace: default, annotations: {` + annotation + `: ` + value + `}}
+metadata: {name: policy-check, annotations: {` + annotation + `: ` + value + `}}
 spec: {status: PipelineRunPending, pipelineSpec: {tasks: [{name: t, taskSpec: {steps: [{name: s, image: i}]}}]}}
 `)
 		if err != nil {
 			return nil, err
 		}
-		return pac.Resource(pipelineRunResource).Namespace("default").Create(ctx, run[0], metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		return pac.Resource(pipelineRunResource).Namespace(namespace).Create(ctx, run[0], metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	}
 	return until(ctx, "the policies of the chart", policyDeadline, func(ctx context.Context) error {
-		created, err := probe(ctx, executionOrder, "default/policy-check")
+		created, err := probe(ctx, executionOrder, namespace+"/policy-check")
 		if err != nil {
 			return err
 		}
@@ -63,4 +76,16 @@ spec: {status: PipelineRunPending, pipelineSpec: {tasks: [{name: t, taskSpec: {s
 		}
 		return nil
 	})
+}
+
+// watchedNamespace is one in which hold and guard are in force.
+func (a *Addon) watchedNamespace() string {
+	if a.deployment != nil {
+		for _, variable := range a.deployment.Spec.Template.Spec.Containers[0].Env {
+			if first, _, _ := strings.Cut(variable.Value, ","); variable.Name == "WATCH_NAMESPACES" && first != "" {
+				return first
+			}
+		}
+	}
+	return metav1.NamespaceDefault
 }

@@ -22,8 +22,11 @@ type Replica struct {
 	// MetricsURL is where the replica serves Prometheus metrics.
 	MetricsURL string
 
-	stack *Stack
-	ports []int
+	stack     *Stack
+	ports     []int
+	container *corev1.Container
+	labels    map[string]string // of the pod
+	local     localPorts
 }
 
 // end asks the replica to end, if it runs, and gives its ports back.
@@ -57,11 +60,12 @@ func (a *Addon) replica(ctx context.Context, i int) (*Replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Replica{stack: s}
+	r := &Replica{stack: s, container: container, labels: pod.Labels}
 	local, err := r.takePorts(container)
 	if err != nil {
 		return nil, err
 	}
+	r.local = local
 	env, err := s.containerEnv(ctx, pod, container)
 	if err != nil {
 		return nil, err
@@ -80,8 +84,16 @@ func (a *Addon) replica(ctx context.Context, i int) (*Replica, error) {
 	if err != nil {
 		return nil, err
 	}
+	apiServer := s.apiURL
+	if a.opts.Via != nil {
+		address, err := a.opts.Via(i, strings.TrimPrefix(s.apiURL, "https://"))
+		if err != nil {
+			return nil, fmt.Errorf("the way of %s to the API server: %w", pod.Name, err)
+		}
+		apiServer = "https://" + address
+	}
 	kubeconfig := filepath.Join(s.dir, "kubeconfig", pod.Name)
-	if err := s.writeKubeconfig(kubeconfig, token, pod.Namespace); err != nil {
+	if err := s.writeKubeconfig(kubeconfig, apiServer, token, pod.Namespace); err != nil {
 		return nil, err
 	}
 	spec := process.Spec{

@@ -32,8 +32,11 @@ type Stack struct {
 	tokens  map[User]string
 	apiPort int
 	apiURL  string
+	etcdURL string
 	kube    kubernetes.Interface
 	dynamic dynamic.Interface
+
+	services *services
 
 	pacURL string
 	gitea  *Gitea
@@ -41,10 +44,13 @@ type Stack struct {
 	mu        sync.Mutex
 	processes []*process.Process
 	watchers  []*process.Process
-	stopping  bool
-	keep      bool
-	stopped   sync.Once
-	stopErr   error
+	addons    []*Addon
+	// watcherURLs are the addresses of all watchers there ever were, by name.
+	watcherURLs map[string]string
+	stopping    bool
+	keep        bool
+	stopped     sync.Once
+	stopErr     error
 }
 
 // Start builds what is missing, starts the chosen components and returns when all of them work. When it fails, everything is stopped
@@ -56,7 +62,7 @@ func Start(ctx context.Context, opts Options) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Stack{opts: opts, programs: programs, http: &http.Client{Timeout: 10 * time.Second}}
+	s := &Stack{opts: opts, programs: programs, http: &http.Client{Timeout: 10 * time.Second}, watcherURLs: map[string]string{}}
 	if err := s.prepare(); err != nil {
 		return nil, err
 	}
@@ -236,6 +242,9 @@ func (s *Stack) LogsDir() string { return filepath.Join(s.dir, "logs") }
 // APIServerURL returns the address of the API server.
 func (s *Stack) APIServerURL() string { return s.apiURL }
 
+// EtcdURL returns the address of etcd, in which the API server keeps everything.
+func (s *Stack) EtcdURL() string { return s.etcdURL }
+
 // Kubernetes returns the administrator's client.
 func (s *Stack) Kubernetes() kubernetes.Interface { return s.kube }
 
@@ -287,6 +296,7 @@ func (s *Stack) stop() error {
 		}
 		all.Wait()
 	}
+	s.services.stop()
 	s.ports.Release()
 	if keep {
 		s.opts.Log("the stack's logs are in %s", s.LogsDir())

@@ -74,7 +74,7 @@ func (s *Stack) writeUsers() error {
 	for user, id := range identities {
 		s.tokens[user] = rand.Text()
 		fmt.Fprintf(&file, "%s,%s,%s,%q\n", s.tokens[user], id.name, user, strings.Join(id.groups, ","))
-		if err := s.writeKubeconfig(s.Kubeconfig(user), s.tokens[user], id.namespace); err != nil {
+		if err := s.writeKubeconfig(s.Kubeconfig(user), s.apiURL, s.tokens[user], id.namespace); err != nil {
 			return err
 		}
 	}
@@ -101,14 +101,14 @@ func (s *Stack) config(token string) *rest.Config {
 	}
 }
 
-func (s *Stack) writeKubeconfig(path, token, namespace string) error {
+func (s *Stack) writeKubeconfig(path, server, token, namespace string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
 	const name = "stack"
 	return clientcmd.WriteToFile(clientcmdapi.Config{
 		Clusters: map[string]*clientcmdapi.Cluster{
-			name: {Server: s.apiURL, CertificateAuthorityData: s.ca.certificatePEM},
+			name: {Server: server, CertificateAuthorityData: s.ca.certificatePEM},
 		},
 		AuthInfos:      map[string]*clientcmdapi.AuthInfo{name: {Token: token}},
 		Contexts:       map[string]*clientcmdapi.Context{name: {Cluster: name, AuthInfo: name, Namespace: namespace}},

@@ -157,6 +157,14 @@ func (p *Process) WaitReady(ctx context.Context) error {
 	}
 }
 
+// Ready is one attempt to find the process serving.
+func (p *Process) Ready(ctx context.Context) error {
+	if p.spec.Ready == nil {
+		return nil
+	}
+	return p.spec.Ready(ctx)
+}
+
 // Running says whether the process is alive (a paused one is).
 func (p *Process) Running() bool {
 	p.mu.Lock()

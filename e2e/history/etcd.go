@@ -1,0 +1,151 @@
+package history
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	pacv1alpha1 "github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
+)
+
+// stored is a kind of object as the API server keeps it in etcd.
+type stored struct {
+	prefix   string
+	selector string
+}
+
+// kinds are what is recorded. Custom resources are kept as JSON of their storage
+// version, Leases as protobuf; both say what they are.
+var kinds = []stored{
+	{prefix: "/registry/pipelinesascode.tekton.dev/repositories/"},
+	{prefix: "/registry/tekton.dev/pipelineruns/"},
+	{prefix: "/registry/leases/", selector: lease.Selector},
+}
+
+// etcdDeadline is for etcd to answer at first.
+const etcdDeadline = 10 * time.Second
+
+// RecordEtcd is Record for a cluster whose etcd can be reached. API servers may
+// come and go: etcd hands every revision out, and the record has a hole only if
+// what is missing was compacted, which takes minutes of absence.
+func RecordEtcd(ctx context.Context, endpoint string) (*Recorder, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, tektonv1.AddToScheme, pacv1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, err
+		}
+	}
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{endpoint}, Logger: zap.NewNop()})
+	if err != nil {
+		return nil, fmt.Errorf("record: etcd: %w", err)
+	}
+	r, ctx := newRecorder(ctx)
+	context.AfterFunc(ctx, func() { _ = client.Close() })
+	decoder := serializer.NewCodecFactory(scheme).UniversalDeserializer()
+	for _, kind := range kinds {
+		selector, err := labels.Parse(kind.selector)
+		if err == nil {
+			err = r.followEtcd(ctx, client, etcdReader{decoder, selector}, kind.prefix)
+		}
+		if err != nil {
+			r.Stop()
+			return nil, fmt.Errorf("record: etcd: %w", err)
+		}
+	}
+	return r, nil
+}
+
+// followEtcd records what exists and then every change.
+func (r *Recorder) followEtcd(ctx context.Context, client *clientv3.Client, reader etcdReader, prefix string) error {
+	reaching, cancel := context.WithTimeout(ctx, etcdDeadline)
+	defer cancel()
+	existing, err := client.Get(reaching, prefix, clientv3.WithPrefix())
+	if err != nil {
+		return err
+	}
+	for _, kv := range existing.Kvs {
+		if err := r.addEtcd(reader, kv, nil); err != nil {
+			return err
+		}
+	}
+	r.done.Go(func() {
+		// The client resumes a broken watch by itself, from where it was.
+		watch := client.Watch(ctx, prefix, clientv3.WithPrefix(), clientv3.WithPrevKV(), clientv3.WithRev(existing.Header.Revision+1))
+		for answer := range watch {
+			err := answer.Err()
+			for _, event := range answer.Events {
+				if err == nil {
+					err = r.addEtcd(reader, event.Kv, event.PrevKv)
+				}
+			}
+			if err != nil && ctx.Err() == nil {
+				r.problem(fmt.Errorf("the record has a hole: etcd, %s: %w", prefix, err))
+				return
+			}
+		}
+		if ctx.Err() == nil {
+			r.problem(fmt.Errorf("the record has a hole: etcd ended the watch of %s", prefix))
+		}
+	})
+	return nil
+}
+
+// addEtcd records one change. What no longer is of a kind that is recorded counts
+// as gone, as it does for a watch with a selector.
+func (r *Recorder) addEtcd(reader etcdReader, is, was *mvccpb.KeyValue) error {
+	now, err := reader.read(is, is.ModRevision)
+	if err != nil {
+		return err
+	}
+	if now != nil {
+		return r.add(now, false)
+	}
+	if was == nil {
+		return nil
+	}
+	// A deletion is as old as the revision that did it.
+	before, err := reader.read(was, is.ModRevision)
+	if err != nil || before == nil {
+		return err
+	}
+	return r.add(before, true)
+}
+
+// etcdReader reads stored objects.
+type etcdReader struct {
+	decoder  runtime.Decoder
+	selector labels.Selector
+}
+
+// read returns the object, or nil if there is none or it is not selected. Its
+// resourceVersion is not part of what is stored: it is the revision of the write.
+func (e etcdReader) read(kv *mvccpb.KeyValue, revision int64) (runtime.Object, error) {
+	if len(kv.Value) == 0 {
+		return nil, nil
+	}
+	o, _, err := e.decoder.Decode(kv.Value, nil, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", kv.Key, err)
+	}
+	object, err := meta.Accessor(o)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", kv.Key, err)
+	}
+	if !e.selector.Matches(labels.Set(object.GetLabels())) {
+		return nil, nil
+	}
+	object.SetResourceVersion(strconv.FormatInt(revision, 10))
+	return o, nil
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
+)
+
+// refusal is what PAC says (cancel_pipelineruns.go:cancelInProgressMatchingPipelineRun).
+const refusal = "cancel in progress is not supported with concurrency limit"
+
+// cancelling are two runs that are to cancel their predecessors.
+func cancelling(each time.Duration) map[string]string {
+	files := stack.RunFiles(2, each)
+	for path, file := range files {
+		files[path] = strings.Replace(file, "  annotations:\n", "  annotations:\n    "+keys.CancelInProgress+": \"true\"\n", 1)
+	}
+	return files
+}
+
+// newerPush pushes again while the first push is at work, for a long time.
+func newerPush(s *scene) error {
+	if err := s.push(cancelling(10 * time.Minute)); err != nil {
+		return err
+	}
+	if _, err := s.running(); err != nil {
+		return err
+	}
+	if err := s.push(cancelling(short)); err != nil {
+		return err
+	}
+	_, err := s.queued()
+	return err
+}
+
+// cancelRefused is PAC saying so, and the older runs going on.
+func cancelRefused(s *scene) (string, error) {
+	ctx, cancel := context.WithTimeout(s.ctx, stepDeadline)
+	defer cancel()
+	for {
+		events, err := s.stack.Kubernetes().CoreV1().Events(s.key.Namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return "", err
+		}
+		refused := 0
+		for _, e := range events.Items {
+			if strings.Contains(e.Message, refusal) {
+				refused++
+			}
+		}
+		v := s.view()
+		switch {
+		case len(v.In(queue.Done)) > 0:
+			return "", nil // somebody cancelled something
+		case refused == s.runs:
+			return fmt.Sprintf("refused: %q; the older push goes on, %d runs wait behind it", refusal, len(v.In(queue.Pending))), nil
+		}
+		select { // events are not recorded
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+			return "", fmt.Errorf("%d refusals within %s, want %d", refused, stepDeadline, s.runs)
+		}
+	}
+}
+
+// olderCancelled is every run of the older push cancelled, and those of the newer
+// one worked off.
+func olderCancelled(s *scene) (string, error) {
+	if _, err := s.worksOff(); err != nil {
+		return "", err
+	}
+	var errs []error
+	for name, pr := range s.view().PipelineRuns {
+		older := pr.Annotations[keys.SHA] == s.pushes[0]
+		if cancelled := pr.IsCancelled() || pr.IsGracefullyCancelled(); cancelled != older {
+			errs = append(errs, fmt.Errorf("%s, of the older push: %t, is cancelled: %t", name, older, cancelled))
+		}
+	}
+	return fmt.Sprintf("the older runs are cancelled, the newer ones done, at most %d at once", limit), errors.Join(errs...)
+}

@@ -1,0 +1,136 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// hookAnnotation marks what helm makes only to have it run, and waits for.
+const hookAnnotation = "helm.sh/hook"
+
+// hookPoll is the pause between looks for new hooks.
+const hookPoll = 200 * time.Millisecond
+
+// withHooks runs a helm command and, meanwhile, as processes, what the Jobs and Pods of its hooks would run. Their results go into
+// their status, for helm, and their output into the logs.
+func (a *Addon) withHooks(ctx context.Context, helm ...string) (string, error) {
+	ctx, stop := context.WithCancel(ctx)
+	running := make(chan error, 1)
+	go func() { running <- a.runHooks(ctx) }()
+	out, err := a.stack.Helm(ctx, helm...)
+	stop()
+	return out, errors.Join(err, <-running)
+}
+
+func (a *Addon) runHooks(ctx context.Context) error {
+	ran := map[types.UID]bool{}
+	for {
+		jobs, err := a.stack.kube.BatchV1().Jobs(a.opts.Namespace).List(ctx, metav1.ListOptions{})
+		if err != nil && ctx.Err() == nil {
+			return err
+		}
+		for i := range jobs.Items {
+			if job := &jobs.Items[i]; job.Annotations[hookAnnotation] != "" && !ran[job.UID] {
+				ran[job.UID] = true
+				if err := a.runJob(ctx, job); err != nil {
+					return fmt.Errorf("hook %s: %w", job.Name, err)
+				}
+			}
+		}
+		pods, err := a.stack.kube.CoreV1().Pods(a.opts.Namespace).List(ctx, metav1.ListOptions{})
+		if err != nil && ctx.Err() == nil {
+			return err
+		}
+		for i := range pods.Items {
+			if pod := &pods.Items[i]; pod.Annotations[hookAnnotation] != "" && !ran[pod.UID] {
+				ran[pod.UID] = true
+				if err := a.runPod(ctx, pod); err != nil {
+					return fmt.Errorf("hook %s: %w", pod.Name, err)
+				}
+			}
+		}
+		select {
+		case <-time.After(hookPoll):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (a *Addon) runJob(ctx context.Context, job *batchv1.Job) error {
+	pod := &corev1.Pod{ObjectMeta: job.Spec.Template.ObjectMeta, Spec: job.Spec.Template.Spec}
+	pod.Name, pod.Namespace = job.Name, job.Namespace
+	began := metav1.Now()
+	failure := a.runContainer(ctx, pod)
+	ended := metav1.Now()
+	job.Status.StartTime = &began
+	condition := func(kinds ...batchv1.JobConditionType) {
+		for _, kind := range kinds {
+			job.Status.Conditions = append(job.Status.Conditions, batchv1.JobCondition{Type: kind, Status: corev1.ConditionTrue, LastTransitionTime: ended})
+		}
+	}
+	if failure != nil {
+		job.Status.Failed = 1
+		condition(batchv1.JobFailureTarget, batchv1.JobFailed)
+	} else {
+		job.Status.Succeeded, job.Status.CompletionTime = 1, &ended
+		condition(batchv1.JobSuccessCriteriaMet, batchv1.JobComplete)
+	}
+	_, err := a.stack.kube.BatchV1().Jobs(job.Namespace).UpdateStatus(ctx, job, metav1.UpdateOptions{})
+	return errors.Join(failure, err)
+}
+
+func (a *Addon) runPod(ctx context.Context, pod *corev1.Pod) error {
+	failure := a.runContainer(ctx, pod)
+	phase := corev1.PodSucceeded
+	if failure != nil {
+		phase = corev1.PodFailed
+	}
+	patch := fmt.Appendf(nil, `{"status":{"phase":%q}}`, phase)
+	_, err := a.stack.kube.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
+	return errors.Join(failure, err)
+}
+
+// runContainer runs what a pod would, with the rights of its ServiceAccount, and returns when it has ended.
+func (a *Addon) runContainer(ctx context.Context, pod *corev1.Pod) error {
+	s := a.stack
+	container, err := onlyContainer(pod.Spec)
+	if err != nil {
+		return err
+	}
+	env, err := s.containerEnv(ctx, pod, container)
+	if err != nil {
+		return err
+	}
+	token, err := s.serviceAccountToken(ctx, pod.Namespace, pod.Spec.ServiceAccountName)
+	if err != nil {
+		return err
+	}
+	kubeconfig := filepath.Join(s.dir, "kubeconfig", pod.Name)
+	if err := s.writeKubeconfig(kubeconfig, s.apiURL, token, pod.Namespace); err != nil {
+		return err
+	}
+	log, err := os.OpenFile(filepath.Join(s.LogsDir(), pod.Name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := exec.CommandContext(ctx, a.binary, slices.Clone(container.Args)...)
+	cmd.Env = append(env, "KUBECONFIG="+kubeconfig)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%w; its output is in %s", err, log.Name())
+	}
+	return nil
+}

@@ -1,0 +1,55 @@
+package stacktest
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/process"
+)
+
+// Alongside runs this test program a second time, with one more argument: most of what tests on a stack do is wait, and another
+// stack can do so at the same time. Its output comes line by line, after its argument. The function that is returned waits for
+// it to end and returns its exit code.
+func Alongside(arg string) (wait func() int) {
+	args := []string{arg}
+	for _, a := range os.Args[1:] {
+		if !strings.HasPrefix(a, "-test.testlogfile=") && !strings.Contains(a, "profile=") { // files that are this program's
+			args = append(args, a)
+		}
+	}
+	out, in := io.Pipe()
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Stdout, cmd.Stderr = in, in
+	ended := make(chan error, 1)
+	go func() {
+		err := process.Run(cmd)
+		in.Close()
+		ended <- err
+	}()
+	printed := make(chan struct{})
+	go func() {
+		defer close(printed)
+		for lines := bufio.NewReader(out); ; {
+			line, err := lines.ReadString('\n')
+			if line != "" {
+				fmt.Printf("%s| %s\n", arg, strings.TrimSuffix(line, "\n"))
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return func() int {
+		err := <-ended
+		<-printed
+		if err != nil {
+			fmt.Printf("%s: %v\n", arg, err)
+			return 1
+		}
+		return 0
+	}
+}
