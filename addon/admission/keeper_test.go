@@ -66,7 +66,6 @@ func newBench(t *testing.T) *bench {
 		secrets:        corelisters.NewSecretLister(b.secrets).Secrets(testNamespace),
 		configurations: admissionlisters.NewMutatingWebhookConfigurationLister(b.configurations),
 		clock:          b.clock,
-		renewBefore:    24 * time.Hour,
 		logger:         zap.NewNop().Sugar(),
 	}
 	return b
@@ -169,6 +168,16 @@ func (b *bench) wrote(want ...string) {
 	}
 }
 
+// replaced is look, for as long as it takes to replace the certificate: trust comes
+// first, and has a head start.
+func (b *bench) replaced() {
+	b.Helper()
+	b.wrote(aConfiguration)
+	b.wrote()
+	b.clock.SetTime(b.clock.Now().Add(headStart))
+	b.wrote(aSecret)
+}
+
 const (
 	aConfiguration = "mutatingwebhookconfigurations"
 	aSecret        = "secrets"
@@ -177,13 +186,11 @@ const (
 func TestCertificateIsMadeAndTrusted(t *testing.T) {
 	b := newBench(t)
 	b.configured()
-	b.wrote(aConfiguration, aSecret)
+	b.replaced()
 	if !bytes.Equal(b.bundle(), b.authority()) {
 		t.Error("the authority in the configuration is not that in the Secret")
 	}
-	if end, err := b.keeper.validUntil(map[string][]byte{}); err == nil {
-		t.Errorf("an empty Secret is good until %s", end)
-	}
+	b.clock.SetTime(time.Now().Add(settled))
 	_, err := b.look()
 	if requeue, after := controller.IsRequeueKey(err); !requeue || after.Round(time.Hour) != 6*24*time.Hour {
 		t.Errorf("looks again after %s, want a day before the week is over", after)
@@ -193,33 +200,71 @@ func TestCertificateIsMadeAndTrusted(t *testing.T) {
 	}
 }
 
-func TestCertificateIsRenewedWhileTheOldOneIsTrusted(t *testing.T) {
-	b := newBench(t)
-	b.configured()
-	b.wrote(aConfiguration, aSecret)
-	old := b.authority()
-	b.clock.SetTime(time.Now().Add(6*24*time.Hour + time.Minute))
-	b.wrote(aConfiguration, aSecret)
-	if bytes.Equal(old, b.authority()) {
-		t.Fatal("the certificate is still the old one")
+// Whoever still shows the old certificate for a moment, or still expects it, is to
+// be trusted and served; after that it is of no use to anybody.
+func TestOldAuthorityIsTrustedUntilTheNewOneHasSettled(t *testing.T) {
+	for name, lose := range map[string]func(*bench){
+		"renewed": func(b *bench) { b.clock.SetTime(time.Now().Add(6*24*time.Hour + time.Minute)) },
+		"deleted": func(b *bench) { _ = b.secrets.Replace(nil, "") },
+		"emptied": func(b *bench) { b.secret("3", nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.configured()
+			b.replaced()
+			b.wrote()
+			old := b.authority()
+			lose(b)
+			b.replaced()
+			made := b.authority()
+			if bytes.Equal(old, made) {
+				t.Fatal("the certificate is still the old one")
+			}
+			b.clock.SetTime(time.Now()) // the new one was made by the real clock
+			b.wrote()
+			if !bytes.Contains(b.bundle(), old) || !bytes.Contains(b.bundle(), made) {
+				t.Error("the configuration does not have both authorities")
+			}
+			b.clock.SetTime(time.Now().Add(settled))
+			b.wrote(aConfiguration)
+			if !bytes.Equal(b.bundle(), made) {
+				t.Error("the old authority is still trusted")
+			}
+			b.wrote()
+		})
 	}
-	if !bytes.Contains(b.bundle(), old) || !bytes.Contains(b.bundle(), b.authority()) {
-		t.Error("the configuration does not have both authorities")
-	}
-	b.clock.SetTime(time.Now()) // the new one was made by the real clock
-	b.wrote()
 }
 
-func TestDeletedSecretComesBack(t *testing.T) {
+func TestLastCertificateIsShownUntilThereIsAnother(t *testing.T) {
 	b := newBench(t)
-	b.configured()
-	b.wrote(aConfiguration, aSecret)
-	old := b.authority()
-	_ = b.secrets.Replace(nil, "")
-	b.wrote(aConfiguration, aSecret)
-	if bytes.Contains(b.bundle(), old) {
-		t.Error("the authority of the deleted certificate is still trusted")
+	s := &shown{secrets: b.keeper.secrets, name: "certs"}
+	if _, err := s.certificate(nil); err == nil {
+		t.Error("a certificate out of nothing")
 	}
+	data := foreign(t, "webhook").Data
+	b.secret("1", data)
+	first, err := s.certificate(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shows := func(want []byte) {
+		t.Helper()
+		got, err := s.certificate(nil)
+		if err != nil || !bytes.Equal(got.Certificate[0], want) {
+			t.Errorf("another certificate is shown, or %v", err)
+		}
+	}
+	b.secret("2", nil)
+	shows(first.Certificate[0])
+	_ = b.secrets.Replace(nil, "")
+	shows(first.Certificate[0])
+	data = foreign(t, "webhook").Data
+	b.secret("3", data)
+	next, err := read(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shows(next.Certificate.Certificate[0])
 }
 
 func TestUnusableCertificatesAreReplaced(t *testing.T) {
@@ -237,7 +282,7 @@ func TestUnusableCertificatesAreReplaced(t *testing.T) {
 			b.secret("1", data)
 			b.wrote(aConfiguration) // good as it is
 			spoil(data)
-			b.wrote(aConfiguration, aSecret)
+			b.replaced()
 		})
 	}
 }
@@ -264,10 +309,20 @@ func TestWithoutConfigurationTheCertificateIsKeptAllTheSame(t *testing.T) {
 	b.wrote()
 }
 
+func TestNothingComesBackWhenTheHoldIsRemoved(t *testing.T) {
+	b := newBench(t)
+	b.configured()
+	b.replaced()
+	_ = b.configurations.Replace(nil, "")
+	b.wrote()
+	_ = b.secrets.Replace(nil, "")
+	b.wrote()
+}
+
 func TestBundleTakenOutByHandComesBack(t *testing.T) {
 	b := newBench(t)
 	b.configured()
-	b.wrote(aConfiguration, aSecret)
+	b.replaced()
 	edited := b.configuration().DeepCopy()
 	edited.Webhooks[0].ClientConfig.CABundle = nil
 	_ = b.configurations.Update(edited)
@@ -291,5 +346,25 @@ func TestNothingIsWrittenToTheSecretBeforeItIsTrusted(t *testing.T) {
 		t.Errorf("%v, want the conflict", err)
 	}
 	delete(b.fail, aConfiguration)
-	b.wrote(aConfiguration, aSecret)
+	b.replaced()
+}
+
+// Every failure with a new authority would fill the configuration.
+func TestFailuresDoNotPileUpAuthorities(t *testing.T) {
+	b := newBench(t)
+	b.configured()
+	b.fail[aSecret] = apierrors.NewForbidden(corev1.Resource(aSecret), "certs", errors.New("no"))
+	b.wrote(aConfiguration)
+	b.clock.SetTime(b.clock.Now().Add(headStart))
+	for i := range 3 {
+		sent, err := b.look()
+		if !apierrors.IsForbidden(err) || len(sent) != 1 {
+			t.Errorf("try %d: %v, written to %v", i, err, sent)
+		}
+	}
+	delete(b.fail, aSecret)
+	b.wrote(aSecret)
+	if !bytes.Equal(b.bundle(), b.authority()) {
+		t.Error("more than one authority is trusted")
+	}
 }

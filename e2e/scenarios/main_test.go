@@ -33,12 +33,28 @@ var addonOptions = stack.AddonOptions{
 	Values:   []string{"concurrency.orderGrace=" + orderGrace.String(), "concurrency.claimTTL=" + claimTTL.String()},
 }
 
+// hold is admission.hold of the chart, in all scenarios.
+var hold = flag.String("hold", "", "how runs are held, policy or webhook; either, on a stack of its own, if not given")
+
+const webhook = "webhook"
+
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if testing.Short() {
 		fmt.Println("scenarios: not run in short mode, they need the embedded stack")
 		return
 	}
+	if *hold != "" {
+		os.Exit(run(m))
+	}
+	*hold = "policy"
+	other := stacktest.Alongside("-hold=" + webhook)
+	code := run(m)
+	os.Exit(max(code, other()))
+}
+
+func run(m *testing.M) int {
+	addonOptions.Values = append(addonOptions.Values, "admission.hold="+*hold)
 	code := stacktest.Main(m, stack.Options{Components: stack.Everything, RunTime: time.Second}, func(ctx context.Context, s *stack.Stack) (err error) {
 		cluster = s
 		recorder, err = history.Record(ctx, s.Config(stack.Admin))
@@ -47,5 +63,5 @@ func TestMain(m *testing.M) {
 	if recorder != nil {
 		recorder.Stop()
 	}
-	os.Exit(code)
+	return code
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/tools/clientcmd"
-	kubeclient "knative.dev/pkg/client/injection/kube/client"
 	"knative.dev/pkg/configmap"
 	knative "knative.dev/pkg/controller"
 	"knative.dev/pkg/injection"
@@ -93,16 +92,7 @@ func runController(ctx context.Context) error {
 	sharedmain.MainWithConfig(sharedmain.WithHealthProbesDisabled(ctx), controller.Component, config,
 		func(ctx context.Context, cmw configmap.Watcher) *knative.Impl {
 			if webhook != nil {
-				server, err := admission.Start(ctx, kubeclient.Get(ctx), *webhook)
-				if err != nil {
-					logging.FromContext(ctx).Fatalw("Cannot start", "error", err)
-				}
-				go func() {
-					if err := server.Wait(); err != nil {
-						logging.FromContext(ctx).Fatalw("Cannot serve the webhook", "error", err)
-					}
-				}()
-				hold.Store(server)
+				hold.Store(serveHold(ctx, *webhook))
 			}
 			return queues(ctx, cmw)
 		})

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"strconv"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/admission"
+	kubeclient "knative.dev/pkg/client/injection/kube/client"
+	"knative.dev/pkg/logging"
 )
 
 // Environment variables of the hold as a webhook.
@@ -43,6 +46,21 @@ func webhookOptions() (*admission.Options, error) {
 		return nil, fmt.Errorf("%s asks for the hold as a webhook: %w", holdWebhook, err)
 	}
 	return &o, nil
+}
+
+// serveHold serves the hold for as long as the program runs, which without it ends.
+func serveHold(ctx context.Context, o admission.Options) *admission.Server {
+	logger := logging.FromContext(ctx)
+	server, err := admission.Start(ctx, kubeclient.Get(ctx), o)
+	if err != nil {
+		logger.Fatalw("Cannot serve the hold", "error", err)
+	}
+	go func() {
+		if err := server.Wait(); err != nil {
+			logger.Fatalw("Cannot serve the hold any more", "error", err)
+		}
+	}()
+	return server
 }
 
 // portOf reads a port number.

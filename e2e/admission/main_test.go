@@ -1,0 +1,117 @@
+// Package admission_test has the chart's two holds side by side on a real API
+// server, each in a namespace of its own. What one makes of a PipelineRun the other
+// must make of it too, the webhook must go on whatever happens to its replicas and
+// certificates, and what it costs is measured.
+package admission_test
+
+import (
+	"context"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/util/yaml"
+
+	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/build"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/stacktest"
+)
+
+const (
+	byPolicy  = "held-by-policy"
+	byWebhook = "held-by-webhook"
+	unheld    = "not-held"
+
+	deadline = 30 * time.Second
+)
+
+var (
+	cluster *stack.Stack
+	addon   *stack.Addon
+	tekton  tektonclient.Interface
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(stacktest.Main(m, stack.Options{Components: stack.CRDs | stack.Helm}, prepare))
+}
+
+func prepare(ctx context.Context, s *stack.Stack) (err error) {
+	cluster = s
+	// PAC's own has no part in this, but the rights of the add-on there have.
+	for _, namespace := range []string{byPolicy, byWebhook, unheld, stack.PACNamespace} {
+		if err := s.NewNamespace(ctx, namespace); err != nil {
+			return err
+		}
+	}
+	if tekton, err = tektonclient.NewForConfig(s.Config(stack.Admin)); err != nil {
+		return err
+	}
+	if err := createPolicy(ctx, s); err != nil {
+		return err
+	}
+	measured := flag.Lookup("test.bench").Value.String() != "" // the race detector's time is nobody's
+	addon, err = s.InstallAddon(ctx, stack.AddonOptions{
+		Replicas: 2, Race: !measured, Values: []string{"admission.hold=webhook", "admission.guard.enabled=false", "watchNamespaces={" + byWebhook + "}"},
+	})
+	return err
+}
+
+// createPolicy creates what the chart has for admission.hold=policy, under the name
+// of another release.
+func createPolicy(ctx context.Context, s *stack.Stack) error {
+	root, err := build.Root()
+	if err != nil {
+		return err
+	}
+	rendered, err := s.Helm(ctx, "template", "other", filepath.Join(root, "charts", "pac-lease-queue"), "--show-only", "templates/hold.yaml",
+		"--set", "admission.hold=policy,watchNamespaces={"+byPolicy+"}", "--api-versions", "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy")
+	if err != nil {
+		return err
+	}
+	var (
+		policy  admissionregistrationv1.MutatingAdmissionPolicy
+		binding admissionregistrationv1.MutatingAdmissionPolicyBinding
+		client  = s.Kubernetes().AdmissionregistrationV1()
+	)
+	documents := yaml.NewYAMLOrJSONDecoder(strings.NewReader(rendered), len(rendered))
+	if err := documents.Decode(&policy); err != nil {
+		return err
+	}
+	if err := documents.Decode(&binding); err != nil {
+		return err
+	}
+	if _, err := client.MutatingAdmissionPolicies().Create(ctx, &policy, metav1.CreateOptions{}); err != nil {
+		return err
+	}
+	if _, err := client.MutatingAdmissionPolicyBindings().Create(ctx, &binding, metav1.CreateOptions{}); err != nil {
+		return err
+	}
+	return wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, deadline, true, func(ctx context.Context) (bool, error) {
+		written, err := create(ctx, byPolicy, newRun("probe", map[string]string{keys.ExecutionOrder: "ns/a"}), metav1.DryRunAll)
+		return err == nil && written.Annotations[keys.ExecutionOrder] == "", err
+	})
+}
+
+func newRun(name string, annotations map[string]string) *tektonv1.PipelineRun {
+	return &tektonv1.PipelineRun{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: annotations},
+		Spec: tektonv1.PipelineRunSpec{
+			Status:      tektonv1.PipelineRunSpecStatusPending,
+			PipelineRef: &tektonv1.PipelineRef{Name: "none"},
+		},
+	}
+}
+
+func create(ctx context.Context, namespace string, run *tektonv1.PipelineRun, dryRun ...string) (*tektonv1.PipelineRun, error) {
+	return tekton.TektonV1().PipelineRuns(namespace).Create(ctx, run, metav1.CreateOptions{DryRun: dryRun})
+}
