@@ -50,7 +50,7 @@ test-short: ## Run the tests that need no stack
 
 .PHONY: simulate
 simulate: ## Run the product on simulated clusters, and see that deliberate bugs are caught (SEEDS=20000)
-	go test ./e2e/simulation -run 'TestSeeds|TestMutants' -count=1 -timeout 60m -simulate.seeds=$(or $(SEEDS),20000) -simulate.table
+	go test -v ./e2e/simulation -run 'TestSeeds|TestMutants' -count=1 -timeout 60m -simulate.seeds=$(or $(SEEDS),20000) -simulate.table
 
 .PHONY: fuzz
 fuzz: ## Fuzz everything that parses, each target for FUZZTIME (1m)
