@@ -99,7 +99,7 @@ func TestAddonRunsWhatTheChartSays(t *testing.T) {
 		t.Errorf("%d replicas after scaling, want 3", n)
 	}
 	before := look(t, s, addon.Replicas()[1]).Pid
-	if err := addon.Upgrade(ctx, "logLevel=debug"); err != nil {
+	if err := addon.Upgrade(ctx, "podAnnotations.release=next"); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(addon.Replicas()); n != 3 {
@@ -117,15 +117,23 @@ func TestAddonRunsWhatTheChartSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantGone(t, pids)
+	if got := lookAt(t, s, "pac-lease-queue-hand-back"); got.User != "system:serviceaccount:pac-lease-queue:pac-lease-queue-hand-back" || !slices.Contains(got.Args, "hand-back") {
+		t.Errorf("before the uninstall %s ran %q, want the Job of its hook", got.User, got.Args)
+	}
 	if _, err := s.Kubernetes().AppsV1().Deployments(addon.Namespace()).Get(ctx, "pac-lease-queue", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("the Deployment is still there (%v)", err)
 	}
 }
 
 // look reads what a stand-in saw.
-func look(t *testing.T, s *stack.Stack, replica *stack.Replica) (seen sighting) {
+func look(t *testing.T, s *stack.Stack, replica *stack.Replica) sighting {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(s.Dir(), replica.Name()+".json"))
+	return lookAt(t, s, replica.Name())
+}
+
+func lookAt(t *testing.T, s *stack.Stack, pod string) (seen sighting) {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(s.Dir(), pod+".json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +143,7 @@ func look(t *testing.T, s *stack.Stack, replica *stack.Replica) (seen sighting) 
 	return seen
 }
 
-// beAddon is the stand-in: it notes what it sees and is ready until it is asked to end.
+// beAddon is the stand-in: it notes what it sees and, as the controller, is ready until it is asked to end.
 func beAddon() error {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer cancel()
@@ -157,6 +165,9 @@ func beAddon() error {
 	}
 	if err := os.WriteFile(os.Getenv("POD_NAME")+".json", b, 0o600); err != nil {
 		return err
+	}
+	if os.Args[1] != "controller" {
+		return nil // a hook, which is done
 	}
 	server := &http.Server{
 		Addr: "127.0.0.1:" + os.Getenv("PROBES_PORT"),

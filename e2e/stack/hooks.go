@@ -127,7 +127,7 @@ func (a *Addon) runContainer(ctx context.Context, pod *corev1.Pod) error {
 	}
 	defer log.Close()
 	cmd := exec.CommandContext(ctx, a.binary, slices.Clone(container.Args)...)
-	cmd.Env = append(env, "KUBECONFIG="+kubeconfig)
+	cmd.Dir, cmd.Env = s.dir, slices.Concat(env, []string{"KUBECONFIG=" + kubeconfig}, a.opts.Env)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%w; its output is in %s", err, log.Name())
