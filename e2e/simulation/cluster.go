@@ -1,0 +1,225 @@
+package simulation
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+)
+
+// noon is when every simulation begins.
+var noon = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+
+// Cluster is one simulated cluster with everything in it.
+type Cluster struct {
+	mixture
+	context context.Context // of all passes; it logs nothing
+	rnd     *rand.Rand
+	now     time.Time
+	mutant  *mutant
+	server  *server
+	queues  []queue.Key
+	judges  map[queue.Key]*judge
+	// settled is the history before the product came; no list is older.
+	settled    [kinds]int
+	replicas   []*replica
+	backend    backend
+	running    *pass             // whose code runs right now
+	inFlight   []*request        // under way, though nobody waits for them
+	promises   []func()          // what PAC has still to patch
+	named      map[queue.Key]int // runs so far
+	processes  int
+	byVandal   bool
+	cancelling queue.CancelInProgress
+	calm       bool // no faults any more
+	trace      func(format string, args ...any)
+	problem    error // the first invariant that broke
+}
+
+// steps is how many decisions the scheduler takes before the end begins.
+const steps = 500
+
+func newCluster(seed uint64, o Options) *Cluster {
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	c := &Cluster{
+		mixture: mix(rnd), rnd: rnd, now: noon, context: klog.NewContext(context.Background(), klog.Logger{}),
+		mutant: o.mutant, judges: map[queue.Key]*judge{}, named: map[queue.Key]int{}, trace: func(string, ...any) {},
+	}
+	if c.mutant == nil {
+		c.mutant = &mutant{}
+	}
+	if c.mutant.weather != nil {
+		c.weather = *c.mutant.weather
+	}
+	if c.mutant.shape != nil {
+		c.mutant.shape(&c.mixture)
+	}
+	for _, e := range o.Without {
+		c.happens[e] = 0
+	}
+	if o.Trace != nil {
+		c.trace = func(format string, args ...any) {
+			o.Trace(fmt.Sprintf("%9.3fs  %s", c.now.Sub(noon).Seconds(), fmt.Sprintf(format, args...)))
+		}
+	}
+	c.server = newServer(func() time.Time { return c.now })
+	c.server.noted = c.noted
+	if c.memory {
+		c.backend = inMemory
+	}
+	for i := range c.mixture.queues {
+		c.queues = append(c.queues, queue.Key{Namespace: "shop", Repository: []string{"app", "web", "api"}[i]})
+	}
+	c.trace("weather: %s; backend %s, switched %t; %d replicas; orders are held: %t", c.name, c.backend, c.switches, c.mixture.replicas, c.held)
+	c.settle()
+	for i := range c.mixture.replicas {
+		r := &replica{cluster: c, name: fmt.Sprintf("replica-%d", i), skew: c.upTo(2*c.skew) - c.skew}
+		for k := range r.lazy {
+			r.lazy[k] = []int{0, 0, 1, 4, 15}[rnd.IntN(5)]
+		}
+		c.replicas = append(c.replicas, r)
+		r.start(0)
+	}
+	c.elect()
+	return c
+}
+
+// settle is the time before the product came: queues that run already, perhaps
+// above their limits.
+func (c *Cluster) settle() {
+	for _, key := range c.queues {
+		c.judges[key] = newJudge(c, key)
+		c.createRepository(key, []int{1, 1, 2, 3}[c.rnd.IntN(4)])
+		c.push(key, c.rnd.IntN(4))
+		for range c.rnd.IntN(4) {
+			c.editRun(c.one(c.pending(key)), "is started by PAC", start)
+		}
+	}
+	for range c.rnd.IntN(8) {
+		c.keepPromise()
+	}
+	for k := range c.settled {
+		c.settled[k] = len(c.server.history[k])
+	}
+}
+
+// upTo is a random duration.
+func (c *Cluster) upTo(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	return time.Duration(c.rnd.Int64N(int64(d)))
+}
+
+func (c *Cluster) chance(percent int) bool { return c.rnd.IntN(100) < percent }
+
+// step is one decision of the scheduler.
+func (c *Cluster) step() {
+	var choices []func()
+	add := func(weight int, f func()) {
+		choices = append(choices, slices.Repeat([]func(){f}, weight)...)
+	}
+	if passes := c.waiting(); len(passes) > 0 {
+		add(c.work, func() { c.serve(passes[c.rnd.IntN(len(passes))]) })
+	}
+	if takers := c.takers(); len(takers) > 0 {
+		add(c.work, func() { takers[c.rnd.IntN(len(takers))]() })
+	}
+	if informers := c.late(); len(informers) > 0 {
+		add(c.deliver, func() { c.watch(informers[c.rnd.IntN(len(informers))]) })
+	}
+	add(c.wait, func() { c.advance(c.pause()) })
+	add(c.happen, c.happenOnce)
+	choices[c.rnd.IntN(len(choices))]()
+}
+
+// waiting lists the passes that wait for an answer.
+func (c *Cluster) waiting() []*pass {
+	var passes []*pass
+	for _, r := range c.replicas {
+		if r.awake() {
+			passes = append(passes, r.passes...)
+		}
+	}
+	return passes
+}
+
+// takers are the workers that could begin with a queue.
+func (c *Cluster) takers() []func() {
+	var takers []func()
+	for _, r := range c.replicas {
+		for _, key := range r.ready() {
+			takers = append(takers, func() { r.take(key) })
+		}
+	}
+	return takers
+}
+
+// late lists the informers that have something to deliver and are not too lazy.
+func (c *Cluster) late() []*informer {
+	var late []*informer
+	for _, r := range c.replicas {
+		if !r.awake() {
+			continue
+		}
+		for k, i := range r.informers {
+			if i.behind() && c.rnd.IntN(1+r.lazy[k]) == 0 {
+				late = append(late, i)
+			}
+		}
+	}
+	return late
+}
+
+// watch delivers one event, or all there are.
+func (c *Cluster) watch(i *informer) {
+	for all := c.chance(50); i.behind(); {
+		i.deliver()
+		if !all {
+			return
+		}
+	}
+}
+
+// pause is how long nothing happens.
+func (c *Cluster) pause() time.Duration {
+	if c.longWaits {
+		return c.upTo([]time.Duration{10 * time.Millisecond, time.Second, 3 * time.Second, c.policy.ClaimTTL}[c.rnd.IntN(4)])
+	}
+	return c.upTo([]time.Duration{time.Millisecond, 100 * time.Millisecond, time.Second}[c.rnd.IntN(3)])
+}
+
+// advance lets time pass. Before, it hurries up what would be later then than
+// the weather allows.
+func (c *Cluster) advance(d time.Duration) {
+	then := c.now.Add(d)
+	for _, r := range c.replicas {
+		if !r.alive {
+			continue
+		}
+		for len(r.passes) > 0 && r.passes[0].began.Add(c.patience).Before(then) {
+			c.serve(r.passes[0])
+		}
+		for _, i := range r.informers {
+			for !i.synced || i.seen < c.server.position(i.kind, then.Add(-c.stale)) {
+				if !i.synced && !r.born.Add(c.stale).Before(then) {
+					break
+				}
+				i.deliver()
+			}
+		}
+	}
+	c.now = then
+	c.land()
+	for _, r := range c.replicas {
+		r.tick()
+	}
+}
+
+// isGlobal says that an object sets the default for all queues.
+func (c *Cluster) isGlobal(o object) bool { return o.GetNamespace() == pacNamespace }

@@ -1,0 +1,254 @@
+package simulation
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
+)
+
+// end lets the sun shine until everything is over: nothing is lost any more, one
+// or more replicas are left, and runs end one by one. In between no capacity may
+// stay free for longer than recovery needs (I2), everything has to end (I4), and
+// a newcomer has to agree that there is nothing to do (I5).
+func (c *Cluster) end() {
+	c.brighten()
+	for range 6 {
+		c.catchUp()
+		c.advance(c.policy.ClaimTTL/2 + c.policy.BackoffMax/4)
+	}
+	c.catchUp()
+	for range 40 * mostRuns {
+		for deadline := c.now.Add(c.progress()); c.problem == nil; {
+			c.catchUp()
+			idle := c.idle()
+			if idle == "" {
+				break
+			}
+			if c.now.After(deadline) {
+				c.fail("I2: for %s, %s, and nobody acts", c.progress(), idle)
+			}
+			c.advance(c.timing.Interval)
+		}
+		if c.problem != nil {
+			return
+		}
+		if c.chance(5) {
+			c.rest()
+			c.newcomer()
+		}
+		switch running := c.everywhere(c.unfinished); {
+		case len(running) > 0:
+			c.finish(c.one(running))
+			if c.chance(50) {
+				c.label(c.one(c.everywhere(func(key queue.Key) []*tektonv1.PipelineRun { return c.runsOf(key, all) })))
+			}
+		case c.waitsForTime():
+			c.advance(c.policy.ClaimTTL / 2)
+		default:
+			c.over()
+			return
+		}
+	}
+	c.fail("I4: it never ends: %s", c.left())
+}
+
+// brighten ends all faults.
+func (c *Cluster) brighten() {
+	c.trace("the sun shines")
+	for len(c.promises) > 0 {
+		c.keepPromise()
+	}
+	clear(c.server.rejected)
+	c.calm = true
+	c.advance(c.longest)
+	for _, key := range c.queues {
+		if c.repository(key) == nil {
+			c.createRepository(key, 1+c.rnd.IntN(3))
+		}
+	}
+	survivors := 0
+	for _, i := range c.rnd.Perm(len(c.replicas)) {
+		r := c.replicas[i]
+		r.asleep = time.Time{}
+		if r.alive && survivors > 0 && c.chance(50) {
+			r.crash()
+			c.trace("%s is gone", r.name)
+		}
+		if r.alive {
+			survivors++
+		}
+	}
+	if survivors == 0 {
+		c.replicas[c.rnd.IntN(len(c.replicas))].start(0)
+	}
+	c.catchUp()
+	c.elect()
+	c.catchUp()
+	for _, o := range c.server.list(leases, "", everything) { // whatever somebody left in a slot's place
+		l := o.(*coordinationv1.Lease)
+		if _, _, ours := lease.Decode(l); !ours && len(l.OwnerReferences) == 0 {
+			c.trace("somebody's Lease %s is deleted", l.Name)
+			c.server.remove(leases, l, nil)
+		}
+	}
+}
+
+// catchUp delivers everything and has everybody do everything that is to be done
+// now.
+func (c *Cluster) catchUp() {
+	for n := 0; c.problem == nil; n++ {
+		if n > 10_000 {
+			c.fail("I4: there is always something to do")
+		}
+		busy := false
+		for _, r := range c.replicas {
+			if !r.alive {
+				continue
+			}
+			for _, i := range r.informers {
+				for i.behind() {
+					i.deliver()
+				}
+			}
+			for len(r.passes) > 0 {
+				c.serve(r.passes[0])
+				busy = true
+			}
+			for _, key := range r.ready() {
+				r.take(key)
+				busy = true
+			}
+		}
+		collected := len(c.server.history[leases])
+		c.collectOne()
+		if !busy && collected == len(c.server.history[leases]) {
+			return
+		}
+	}
+}
+
+// progress is how long a queue may stand still if nobody leads it: recovery has
+// to notice, and a run that no watch shows is looked at every second.
+func (c *Cluster) progress() time.Duration {
+	return c.timing.TakeoverAfter + 2*c.timing.Interval + 2*time.Second
+}
+
+// rest is long enough for all that is due to be done.
+func (c *Cluster) rest() {
+	for until := c.now.Add(c.progress()); c.now.Before(until); {
+		c.advance(c.timing.Interval)
+		c.catchUp()
+	}
+}
+
+// idle says which queue has room for a run that may start; empty if none has.
+func (c *Cluster) idle() string {
+	for _, key := range c.queues {
+		limit := c.limit(key)
+		free := int(limit) - len(c.judges[key].occupying())
+		for _, l := range c.leasesOf(key) {
+			if _, slot, ours := lease.Decode(l); ours && slot.Damaged != "" {
+				free--
+			}
+		}
+		for _, pr := range c.pending(key) {
+			r := pac.ReadRun(pr)
+			if eligible := c.startable(r); eligible && (limit == queue.Unlimited && r.Held || free > 0) {
+				return fmt.Sprintf("%s may start in %s, which has a limit of %d and room for %d", r.Name, key, limit, free)
+			}
+		}
+	}
+	return ""
+}
+
+func (c *Cluster) startable(r queue.Run) bool {
+	age := c.now.Sub(r.Created)
+	return !r.NotBefore.After(c.now.Add(-c.skew)) && age > max(c.policy.OrderGrace, c.policy.ReadyGrace)+2*c.skew
+}
+
+// waitsForTime says that there are runs whose back-off is not over, or that wait
+// for others.
+func (c *Cluster) waitsForTime() bool {
+	return slices.ContainsFunc(c.everywhere(c.pending), func(pr *tektonv1.PipelineRun) bool {
+		key, _ := pac.KeyOf(pr)
+		return c.limit(key) != queue.Unlimited || pac.ReadRun(pr).Held
+	})
+}
+
+func (c *Cluster) everywhere(list func(queue.Key) []*tektonv1.PipelineRun) []*tektonv1.PipelineRun {
+	var all []*tektonv1.PipelineRun
+	for _, key := range c.queues {
+		all = append(all, list(key)...)
+	}
+	return all
+}
+
+// over checks what must be left when everything has ended: nothing.
+func (c *Cluster) over() {
+	for range 3 { // a slot that somebody broke is written anew by then
+		c.advance(c.policy.ClaimTTL / 2)
+		c.catchUp()
+	}
+	c.rest()
+	for _, key := range c.queues {
+		j := c.judges[key]
+		if c.backend == inLeases {
+			j.audit.Finish(c.now)
+			j.verdict()
+		}
+		for _, l := range c.leasesOf(key) {
+			_, slot, ours := lease.Decode(l)
+			switch {
+			case !ours:
+			case c.backend == inMemory:
+				c.fail("I4: slot %d of %s is still there, though slots are in memory", slot.Index, key)
+			case slot.Holder != nil || slot.Damaged != "" || slot.Index >= int(c.limit(key)):
+				c.fail("I4: slot %d of %s is left as: %s", slot.Index, key, describe(l))
+			}
+		}
+	}
+	c.newcomer()
+}
+
+// newcomer is I5: a replica that has seen nothing finds nothing to do where the
+// others are through.
+func (c *Cluster) newcomer() {
+	if c.backend != inLeases || c.problem != nil {
+		return
+	}
+	r := &replica{cluster: c, name: "newcomer", perfect: true}
+	r.start(0)
+	for _, i := range r.informers {
+		for i.behind() {
+			i.deliver()
+		}
+	}
+	for _, key := range c.queues {
+		r.begin(key)
+		for len(r.passes) > 0 {
+			if q := r.passes[0].request; q.writes() {
+				c.fail("I5: the others are through with %s, but a newcomer wants to %s %s %s", key, q.verb, q.kind, q.name)
+				r.crash()
+				return
+			}
+			c.serve(r.passes[0])
+		}
+	}
+	r.crash()
+}
+
+// left describes what is not over.
+func (c *Cluster) left() string {
+	var names []string
+	for _, pr := range append(c.everywhere(c.pending), c.everywhere(c.unfinished)...) {
+		names = append(names, pr.Name+": "+describe(pr))
+	}
+	return fmt.Sprint(names)
+}

@@ -1,0 +1,149 @@
+package simulation
+
+import (
+	"maps"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/tools/cache"
+)
+
+// informer is an informer whose watch delivers when the scheduler says so.
+type informer struct {
+	cache.SharedIndexInformer // what is not used panics
+	server                    *server
+	kind                      kind
+	selector                  labels.Selector
+	transform                 cache.TransformFunc
+	indexer                   sorted
+	// wake is what the event handlers do.
+	wake func(object)
+
+	listing []object // of the first list, what has not been processed yet
+	synced  bool
+	seen    int // how much of the history the cache shows
+	// raw has what the cache has, before it was trimmed.
+	raw map[string]object
+}
+
+func newInformer(s *server, k kind, selector labels.Selector, transform cache.TransformFunc, wake func(object)) *informer {
+	return &informer{
+		server: s, kind: k, selector: selector, transform: transform, wake: wake, raw: map[string]object{},
+		indexer: sorted{cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})},
+	}
+}
+
+func (i *informer) AddIndexers(x cache.Indexers) error { return i.indexer.AddIndexers(x) }
+func (i *informer) GetStore() cache.Store              { return i.indexer }
+func (i *informer) GetIndexer() cache.Indexer          { return i.indexer }
+func (i *informer) HasSynced() bool                    { return i.synced }
+
+// start is the first list, as of a point in the history.
+func (i *informer) start(position int) {
+	i.seen = position
+	then := i.server.at(i.kind, position)
+	for _, name := range slices.Sorted(maps.Keys(then)) {
+		if i.selects(then[name]) {
+			i.listing = append(i.listing, then[name])
+		}
+	}
+	i.synced = len(i.listing) == 0
+}
+
+func (i *informer) selects(o object) bool {
+	return o != nil && i.selector.Matches(labels.Set(o.GetLabels()))
+}
+
+// behind says that there is something to deliver.
+func (i *informer) behind() bool {
+	return !i.synced || i.seen < len(i.server.history[i.kind])
+}
+
+// deliver processes one object of the first list, or one event.
+func (i *informer) deliver() {
+	if !i.synced {
+		i.put(i.listing[0])
+		i.listing = i.listing[1:]
+		i.synced = len(i.listing) == 0
+		return
+	}
+	c := i.server.history[i.kind][i.seen]
+	i.seen++
+	switch {
+	case i.selects(c.is):
+		i.put(c.is)
+	case i.selects(c.was):
+		i.drop(c.was)
+	}
+}
+
+func (i *informer) put(o object) {
+	trimmed, err := i.transform(o)
+	if err == nil {
+		err = i.indexer.Update(trimmed)
+	}
+	if err != nil {
+		panic(err)
+	}
+	i.raw[id(o)] = o
+	i.wake(o)
+}
+
+func (i *informer) drop(o object) {
+	if err := i.indexer.Delete(o); err != nil {
+		panic(err)
+	}
+	delete(i.raw, id(o))
+	i.wake(o)
+}
+
+// relist is what happens when a watch cannot be resumed: the cache jumps, and
+// what lay between is never seen.
+func (i *informer) relist(position int) {
+	if !i.synced || position <= i.seen {
+		return
+	}
+	i.seen = position
+	then := i.server.at(i.kind, position)
+	for _, name := range slices.Sorted(maps.Keys(i.raw)) {
+		if !i.selects(then[name]) {
+			i.drop(i.raw[name])
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(then)) {
+		if o := then[name]; i.selects(o) && i.raw[name] != o {
+			i.put(o)
+		}
+	}
+}
+
+// sorted is an indexer that answers in the order of names: a map's order would
+// make a seed mean something else every time.
+type sorted struct{ cache.Indexer }
+
+func (s sorted) List() []any { return byName(s.Indexer.List()) }
+
+func (s sorted) ByIndex(index, value string) ([]any, error) {
+	list, err := s.Indexer.ByIndex(index, value)
+	return byName(list), err
+}
+
+func (s sorted) IndexKeys(index, value string) ([]string, error) {
+	keys, err := s.Indexer.IndexKeys(index, value)
+	slices.Sort(keys)
+	return keys, err
+}
+
+func byName(list []any) []any {
+	slices.SortFunc(list, func(a, b any) int {
+		x, y := id(a.(object)), id(b.(object))
+		switch {
+		case x < y:
+			return -1
+		case x > y:
+			return 1
+		}
+		return 0
+	})
+	return list
+}

@@ -1,0 +1,250 @@
+package simulation
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
+)
+
+// judge checks the invariants of one queue at every commit, twice: with the
+// audit that the other tests use, and by counting.
+//
+// A limit counts from the moment at which whoever acts on it has seen it: a
+// claim or a start is measured by the limit now or that of the look it rests on,
+// whichever is higher, and a start by that of its claim as well, and by those of
+// starts that it could not know of: while a request is under way, the limit may be
+// raised, used and lowered again.
+type judge struct {
+	cluster *Cluster
+	key     queue.Key
+	audit   *queue.Audit
+	limit   queue.Limit // that of the Repository, or its last
+	judged  int         // violations of the audit so far
+
+	begun   map[types.UID]bool        // Tekton may work on it
+	foreign map[types.UID]int         // started by somebody else: since which commit
+	claimed map[types.UID]queue.Limit // the limit of its claim
+	starts  map[types.UID]started
+}
+
+// started is when a run was started, as a place in the history, and by what limit
+// that was measured.
+type started struct {
+	at    int
+	limit queue.Limit
+}
+
+func newJudge(c *Cluster, key queue.Key) *judge {
+	return &judge{
+		cluster: c, key: key, audit: queue.NewAudit(c.lag),
+		begun: map[types.UID]bool{}, foreign: map[types.UID]int{}, claimed: map[types.UID]queue.Limit{}, starts: map[types.UID]started{},
+	}
+}
+
+// noted is told every commit.
+func (c *Cluster) noted(ch change, by *request) {
+	c.trace("        %s", render{ch})
+	switch ch.kind {
+	case repositories:
+		for _, j := range c.judges {
+			j.repository()
+		}
+	case runs:
+		if key, ok := keyOf(ch.object()); ok && c.judges[key] != nil {
+			c.judges[key].run(ch, by)
+		}
+	case leases:
+		l := ch.object().(*coordinationv1.Lease)
+		if j := c.judges[queue.Key{Namespace: l.Namespace, Repository: queueOfName(l.Name)}]; j != nil {
+			j.lease(ch, by)
+		}
+	}
+}
+
+func (c change) object() object {
+	if c.is != nil {
+		return c.is
+	}
+	return c.was
+}
+
+func (j *judge) repository() {
+	if j.cluster.repository(j.key) != nil {
+		j.limit = j.cluster.limit(j.key)
+		j.audit.SetLimit(j.limit, j.cluster.now)
+	}
+}
+
+// within judges what is done by the given limit instead of the Repository's.
+func (j *judge) within(l queue.Limit, do func()) {
+	if l != j.limit {
+		j.audit.SetLimit(l, j.cluster.now)
+		defer j.audit.SetLimit(j.limit, j.cluster.now)
+	}
+	do()
+}
+
+func higher(a, b queue.Limit) queue.Limit {
+	if a == queue.Unlimited || b == queue.Unlimited {
+		return queue.Unlimited
+	}
+	return max(a, b)
+}
+
+func (j *judge) run(ch change, by *request) {
+	c, now := j.cluster, j.cluster.now
+	if ch.is == nil {
+		j.audit.Gone(string(ch.was.GetUID()), now)
+		j.verdict()
+		return
+	}
+	pr := ch.is.(*tektonv1.PipelineRun)
+	starts := !j.begun[pr.UID] && !pr.IsPending() && !pr.IsCancelled()
+	limit := j.limit
+	switch {
+	case !starts:
+	case by == nil:
+		limit = queue.Unlimited
+		j.foreign[pr.UID] = len(c.server.history[runs])
+	default:
+		limit = higher(limit, by.limit)
+		if claim, ok := j.claimed[pr.UID]; ok {
+			limit = higher(limit, claim)
+		}
+		for _, o := range j.occupying() {
+			if s := j.starts[o.UID]; s.at > by.sawRuns {
+				limit = higher(limit, s.limit)
+			}
+		}
+		if limit != queue.Unlimited {
+			limit += queue.Limit(j.unseen(by))
+		}
+	}
+	if starts {
+		j.begun[pr.UID] = true
+		j.starts[pr.UID] = started{len(c.server.history[runs]), limit}
+	}
+	j.within(limit, func() { j.audit.Run(pac.ReadRun(pr), now) })
+	if starts && limit != queue.Unlimited {
+		if n := len(j.occupying()); n > int(limit) {
+			j.fail("I1, counted: %s makes %d started runs of %s, the limit is %d", pr.Name, n, j.key, limit)
+		}
+	}
+	j.verdict()
+}
+
+// occupying lists the runs that Tekton may be working on. One that somebody else
+// released, and cancelled before Tekton began with it, never does anything; nor
+// does one that is stopped and deleted.
+func (j *judge) occupying() []*tektonv1.PipelineRun {
+	return j.cluster.runsOf(j.key, func(pr *tektonv1.PipelineRun) bool {
+		_, foreign := j.foreign[pr.UID]
+		return j.begun[pr.UID] && !pr.IsDone() && !(foreign && !pr.HasStarted() && (pr.IsCancelled() || pr.DeletionTimestamp != nil && isEnding(pr)))
+	})
+}
+
+// unseen counts the runs that nothing could have told the product about: those
+// that somebody else started after the look that a request rests on, and those that
+// PAC has given up on while Tekton is still ending them, if no slot that can be
+// seen names them.
+func (j *judge) unseen(by *request) int {
+	n := 0
+	for _, pr := range j.occupying() {
+		at, foreign := j.foreign[pr.UID]
+		if foreign && at > by.sawRuns || pr.Labels[keys.State] == "completed" && !j.slotted(pr) {
+			n++
+		}
+	}
+	return n
+}
+
+func (j *judge) slotted(pr *tektonv1.PipelineRun) bool {
+	return slices.ContainsFunc(j.cluster.leasesOf(j.key), func(l *coordinationv1.Lease) bool {
+		_, visible := slotOf(l)
+		return visible && runUID(l) == string(pr.UID)
+	})
+}
+
+func (j *judge) lease(ch change, by *request) {
+	index, was := slotOf(ch.was)
+	if _, is := slotOf(ch.is); was && !is {
+		j.audit.SlotGone(index)
+	}
+	if l, ok := ch.is.(*coordinationv1.Lease); ok {
+		if _, slot, ok := lease.Decode(l); ok {
+			limit := j.limit
+			if by != nil {
+				limit = higher(limit, by.limit)
+			}
+			if h := slot.Holder; h != nil {
+				if at, again := j.claimed[types.UID(h.UID)]; again && runUID(ch.was) == h.UID {
+					limit = at // a claim from before
+				}
+				j.claimed[types.UID(h.UID)] = limit
+			}
+			j.slot(slot, limit)
+		}
+	}
+	j.verdict()
+}
+
+func (j *judge) slot(s queue.Slot, limit queue.Limit) {
+	c := j.cluster
+	if c.byVandal { // whom a vandal gives a slot is not the product's doing
+		j.audit.Lag = 1000 * time.Hour
+	}
+	j.within(limit, func() { j.audit.Slot(s, c.now) })
+	j.audit.Lag = c.lag
+}
+
+// claim is told of a claim in memory. The slot itself is nobody else's business.
+func (j *judge) claim(s queue.Slot, limit queue.Limit) {
+	limit = higher(j.limit, limit)
+	j.claimed[types.UID(s.Holder.UID)] = limit
+	j.slot(s, limit)
+	j.audit.SlotGone(s.Index)
+	j.verdict()
+}
+
+func slotOf(o object) (int, bool) {
+	if l, ok := o.(*coordinationv1.Lease); ok && l != nil {
+		if _, slot, ok := lease.Decode(l); ok {
+			return slot.Index, true
+		}
+	}
+	return 0, false
+}
+
+func runUID(o object) string {
+	if o == nil {
+		return ""
+	}
+	return o.GetAnnotations()["pac-lease-queue.dev/run-uid"]
+}
+
+// verdict fails the simulation at the first violation.
+func (j *judge) verdict() {
+	violations := j.audit.Report().Violations
+	for _, v := range violations[j.judged:] {
+		j.fail("%s, audited: %s", v.Invariant, v.What)
+	}
+	j.judged = len(violations)
+}
+
+func (j *judge) fail(format string, args ...any) { j.cluster.fail(format, args...) }
+
+func (c *Cluster) fail(format string, args ...any) {
+	if c.problem == nil {
+		c.problem = fmt.Errorf(format, args...)
+		c.trace("!!! %v", c.problem)
+	}
+}

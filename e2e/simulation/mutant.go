@@ -1,0 +1,64 @@
+package simulation
+
+import (
+	coordinationv1 "k8s.io/api/coordination/v1"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
+)
+
+// mutant is the product with one rule of the protocol left out. The product is
+// not touched: a mutant sits between its parts, or between it and the cluster.
+type mutant struct {
+	name string
+	// caught is the first seed that is known to catch it.
+	caught uint64
+	// weather and shape have the seeds be of a kind in which the rule matters.
+	weather *weather
+	shape   func(*mixture)
+
+	patchBody   func(*replica, []byte) []byte
+	beforePut   func(*replica, *coordinationv1.Lease)
+	wrapRuns    func(*replica, engine.Runs, engine.Store) engine.Runs
+	wrapStore   func(*replica, engine.Store) engine.Store
+	wrapLimits  func(engine.Repositories) engine.Repositories
+	beforeSync  bool // recovery acts before the caches are filled
+	manyLeaders bool // even with slots in memory
+	noRecovery  bool
+}
+
+func (m *mutant) patch(r *replica, body []byte) []byte {
+	if m.patchBody == nil {
+		return body
+	}
+	return m.patchBody(r, body)
+}
+
+func (m *mutant) update(r *replica, l *coordinationv1.Lease) {
+	if m.beforePut != nil {
+		m.beforePut(r, l)
+	}
+}
+
+func (m *mutant) runs(r *replica, x engine.Runs, s engine.Store) engine.Runs {
+	if m.wrapRuns == nil {
+		return x
+	}
+	return m.wrapRuns(r, x, s)
+}
+
+func (m *mutant) store(r *replica, x engine.Store) engine.Store {
+	if m.wrapStore == nil {
+		return x
+	}
+	return m.wrapStore(r, x)
+}
+
+func (m *mutant) repositories(_ *replica, x engine.Repositories) engine.Repositories {
+	if m.wrapLimits == nil {
+		return x
+	}
+	return m.wrapLimits(x)
+}
+
+// faithful is the product without the bug, on the same seeds.
+func (m *mutant) faithful() *mutant { return &mutant{weather: m.weather, shape: m.shape} }

@@ -1,0 +1,71 @@
+package simulation
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+)
+
+// backend is where slots are kept.
+type backend int
+
+const (
+	inLeases backend = iota
+	inMemory
+)
+
+func (b backend) String() string { return [...]string{"lease", "memory"}[b] }
+
+// limits remembers for the judge what limit a pass goes by.
+type limits struct {
+	engine.Repositories
+	*replica
+}
+
+func (l limits) Get(ctx context.Context, key queue.Key, fresh bool) (engine.Queue, bool, error) {
+	q, exists, err := l.Repositories.Get(ctx, key, fresh)
+	if p := l.cluster.running; p != nil && exists {
+		p.limit = q.Limit
+	}
+	return q, exists, err
+}
+
+// sightings remembers for the judge which runs a pass could know of.
+type sightings struct {
+	engine.Runs
+	*replica
+}
+
+func (s sightings) List(ctx context.Context, key queue.Key, fresh bool) ([]queue.Run, error) {
+	if p := s.cluster.running; p != nil && !fresh {
+		p.sawRuns = s.informers[runs].seen
+	}
+	return s.Runs.List(ctx, key, fresh)
+}
+
+// byIndex lists slots in one order, which no store promises.
+type byIndex struct{ engine.Store }
+
+func (s byIndex) List(ctx context.Context, key queue.Key, fresh bool) ([]queue.Slot, error) {
+	slots, err := s.Store.List(ctx, key, fresh)
+	slices.SortFunc(slots, func(a, b queue.Slot) int { return cmp.Compare(a.Index, b.Index) })
+	return slots, err
+}
+
+// claims tells the judge of claims that no Lease shows.
+type claims struct {
+	engine.Store
+	*replica
+}
+
+func (s claims) Claim(ctx context.Context, q engine.Queue, slot queue.Slot, h queue.Holder) (queue.Slot, error) {
+	made, err := s.Store.Claim(ctx, q, slot, h)
+	if err == nil {
+		s.cluster.trace("    %s: slot %d is for %s, in memory", s.name, made.Index, h.Name)
+		s.cluster.judges[q.Key].claim(made, s.cluster.running.limit)
+	}
+	return made, err
+}

@@ -1,0 +1,104 @@
+package simulation
+
+import (
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+)
+
+// pass is one reconcile of one queue by one replica. It runs as a coroutine that
+// stops at every request until the scheduler has decided what becomes of it.
+type pass struct {
+	replica *replica
+	process int // of the replica's processes, which
+	key     queue.Key
+	began   time.Time
+
+	// What the pass has seen, for the judge.
+	limit        queue.Limit // of the Repository
+	sawRuns      int         // how much of the history of runs
+	listedAfresh bool        // it may be about to create a slot
+
+	request *request // what it waits for
+	answer  error
+	next    func() (*request, bool)
+	yield   func(*request) bool
+	stop    func()
+
+	lookAgain time.Time
+	err       error
+}
+
+// request is one call of the API server.
+type request struct {
+	pass     *pass
+	verb     string
+	kind     kind
+	name     string
+	limit    queue.Limit // that the pass had seen
+	sawRuns  int
+	apply    func() error
+	answered bool // the answer is on its way
+	answer   error
+	due      time.Time // if it is under way though nobody waits for it
+}
+
+func (q *request) writes() bool { return q.verb != "get" && q.verb != "list" }
+
+func (q *request) String() string {
+	return fmt.Sprintf("%s: %s %s %s", q.pass.replica.name, q.verb, q.kind, q.name)
+}
+
+// unwound is how the coroutine of a crashed replica ends.
+type unwound struct{}
+
+// begin starts a pass and runs it up to its first request.
+func (r *replica) begin(key queue.Key) {
+	p := &pass{replica: r, process: r.process, key: key, began: r.cluster.now}
+	r.passes = append(r.passes, p)
+	r.cluster.trace("%s looks at %s", r.name, key.Repository)
+	p.next, p.stop = iter.Pull(func(yield func(*request) bool) {
+		defer func() {
+			if thrown := recover(); thrown != nil && thrown != (unwound{}) {
+				panic(thrown)
+			}
+		}()
+		p.yield = yield
+		p.lookAgain, p.err = r.engine.Reconcile(r.cluster.context, key)
+	})
+	p.resume(nil)
+}
+
+// resume gives the pass its answer and runs it up to its next request.
+func (p *pass) resume(answer error) {
+	p.answer, p.request = answer, nil
+	c := p.replica.cluster
+	c.running = p
+	q, more := p.next()
+	c.running = nil
+	if !more {
+		p.replica.finished(p)
+		return
+	}
+	p.request = q
+}
+
+// call sends a request from within a pass and waits for what becomes of it.
+func call[T any](r *replica, verb string, k kind, namespace, name string, apply func(*server, *request) (T, error)) (T, error) {
+	p := r.cluster.running
+	q := &request{pass: p, verb: verb, kind: k, name: namespace + "/" + name, limit: p.limit, sawRuns: p.sawRuns}
+	var answer, none T
+	q.apply = func() (err error) {
+		answer, err = apply(r.cluster.server, q)
+		return err
+	}
+	if !p.yield(q) {
+		panic(unwound{})
+	}
+	if p.answer != nil {
+		return none, p.answer
+	}
+	return answer, nil
+}

@@ -1,0 +1,231 @@
+package simulation
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
+	pacv1alpha1 "github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"knative.dev/pkg/apis"
+	duckv1 "knative.dev/pkg/apis/duck/v1"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+)
+
+const (
+	pacNamespace = "pipelines-as-code"
+	mostWaiting  = 5  // of a queue
+	mostRuns     = 40 // of a queue, over time
+)
+
+// push is an event with some runs, which PAC patches one by one, later.
+func (c *Cluster) push(key queue.Key, n int) {
+	if n == 0 || c.named[key] >= mostRuns || len(c.pending(key)) >= mostWaiting {
+		return
+	}
+	var names []string
+	for range n {
+		c.named[key]++
+		names = append(names, fmt.Sprintf("%s-%02d", key.Repository, c.named[key]*37%100))
+	}
+	slices.Sort(names)
+	listed := make([]string, n)
+	for i, name := range names {
+		listed[i] = key.Namespace + "/" + name
+	}
+	order := strings.Join(listed, ",")
+	if c.chance(8) {
+		order = strings.ReplaceAll(order, "/", " ")
+	}
+	limited := c.limit(key) != queue.Unlimited
+	c.rnd.Shuffle(n, func(i, j int) { names[i], names[j] = names[j], names[i] })
+	for _, name := range names {
+		pr := &tektonv1.PipelineRun{
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: key.Namespace, Name: name,
+				Labels:      map[string]string{"app.kubernetes.io/managed-by": "pipelinesascode.tekton.dev", keys.Repository: key.Repository},
+				Annotations: map[string]string{keys.Repository: key.Repository},
+			},
+			Spec: tektonv1.PipelineRunSpec{PipelineRef: &tektonv1.PipelineRef{Name: "ci"}},
+		}
+		if limited {
+			pr.Spec.Status = tektonv1.PipelineRunSpecStatusPending
+			c.promise(pr, "queues", state("queued"))
+		}
+		if c.chance(30) {
+			pr.Annotations[keys.SecretCreated] = "false"
+			c.promise(pr, "has a secret for", annotate(keys.SecretCreated, "true"))
+		}
+		if c.chance(20) {
+			pr.Annotations[keys.InstallationID] = "7"
+			c.promise(pr, "has a check run for", annotate(keys.CheckRunID, "8"))
+		}
+		if limited && !c.chance(8) { // or PAC dies before it gets there
+			annotation := pac.HeldOrder
+			if !c.held {
+				annotation = keys.ExecutionOrder
+			}
+			c.promise(pr, "orders", annotate(annotation, order))
+		}
+		c.server.create(runs, pr, nil)
+	}
+	c.trace("%d runs of %s are pushed: %v, in order %q", n, key.Repository, names, order)
+}
+
+func annotate(key, value string) func(*tektonv1.PipelineRun) {
+	return func(pr *tektonv1.PipelineRun) { pr.Annotations[key] = value }
+}
+
+func state(s string) func(*tektonv1.PipelineRun) {
+	return func(pr *tektonv1.PipelineRun) { pr.Labels[keys.State], pr.Annotations[keys.State] = s, s }
+}
+
+func start(pr *tektonv1.PipelineRun) { pr.Spec.Status = "" }
+
+// promise is something that PAC will do with a run, if it does not die before.
+func (c *Cluster) promise(pr *tektonv1.PipelineRun, what string, edit func(*tektonv1.PipelineRun)) {
+	if c.chance(5) {
+		return
+	}
+	c.promises = append(c.promises, func() {
+		if is, ok := c.server.objects[runs][id(pr)].(*tektonv1.PipelineRun); ok && is.UID == pr.UID {
+			c.trace("PAC %s %s", what, pr.Name)
+			c.editRun(is, "", edit)
+		}
+	})
+}
+
+func (c *Cluster) keepPromise() {
+	if len(c.promises) > 0 {
+		i := c.rnd.IntN(len(c.promises))
+		kept := c.promises[i]
+		c.promises = slices.Delete(c.promises, i, i+1)
+		kept()
+	}
+}
+
+// editRun writes a run as somebody else than the product does.
+func (c *Cluster) editRun(was *tektonv1.PipelineRun, what string, edit func(*tektonv1.PipelineRun)) {
+	if was == nil {
+		return
+	}
+	if what != "" {
+		c.trace("%s %s", was.Name, what)
+	}
+	is := was.DeepCopy()
+	edit(is)
+	c.server.replace(runs, was, is, nil)
+}
+
+// runsOf lists the runs of a queue, by name.
+func (c *Cluster) runsOf(key queue.Key, which func(*tektonv1.PipelineRun) bool) []*tektonv1.PipelineRun {
+	var list []*tektonv1.PipelineRun
+	for _, o := range c.server.list(runs, key.Namespace, everything) {
+		pr := o.(*tektonv1.PipelineRun)
+		if k, _ := pac.KeyOf(pr); k == key && which(pr) {
+			list = append(list, pr)
+		}
+	}
+	return list
+}
+
+func (c *Cluster) pending(key queue.Key) []*tektonv1.PipelineRun {
+	return c.runsOf(key, func(pr *tektonv1.PipelineRun) bool { return pr.IsPending() && pr.DeletionTimestamp == nil })
+}
+
+// unfinished lists what Tekton works on.
+func (c *Cluster) unfinished(key queue.Key) []*tektonv1.PipelineRun {
+	return c.runsOf(key, func(pr *tektonv1.PipelineRun) bool { return !pr.IsPending() && !pr.IsDone() })
+}
+
+func (c *Cluster) one(list []*tektonv1.PipelineRun) *tektonv1.PipelineRun {
+	if len(list) == 0 {
+		return nil
+	}
+	return list[c.rnd.IntN(len(list))]
+}
+
+func (c *Cluster) someQueue() queue.Key { return c.queues[c.rnd.IntN(len(c.queues))] }
+
+// reconcile is Tekton at work on a run: it notes that it has begun, or ends it.
+func (c *Cluster) reconcile(pr *tektonv1.PipelineRun) {
+	switch {
+	case pr == nil:
+	case !pr.HasStarted() && c.chance(50) && !pr.IsCancelled() && pr.DeletionTimestamp == nil:
+		c.editRun(pr, "is begun by Tekton", func(pr *tektonv1.PipelineRun) {
+			pr.Status.StartTime = &metav1.Time{Time: c.now.Truncate(time.Second)}
+			pr.Status.Conditions = duckv1.Conditions{{Type: apis.ConditionSucceeded, Status: corev1.ConditionUnknown}}
+		})
+	default:
+		c.finish(pr)
+	}
+}
+
+func (c *Cluster) finish(pr *tektonv1.PipelineRun) {
+	if pr.DeletionTimestamp != nil { // Tekton leaves it alone
+		c.trace("%s is gone at last", pr.Name)
+		c.server.remove(runs, pr, nil)
+		return
+	}
+	c.editRun(pr, "is done", func(pr *tektonv1.PipelineRun) {
+		status := corev1.ConditionTrue
+		if pr.IsCancelled() {
+			status = corev1.ConditionFalse
+		}
+		pr.Status.Conditions = duckv1.Conditions{{Type: apis.ConditionSucceeded, Status: status}}
+	})
+}
+
+// label is PAC's watcher: it reports what it sees, sooner or later, and takes
+// a cancelled run for finished while Tekton is still at it.
+func (c *Cluster) label(pr *tektonv1.PipelineRun) {
+	switch {
+	case pr == nil:
+	case pr.IsDone(), pr.IsCancelled():
+		if pr.Labels[keys.State] != "completed" {
+			c.editRun(pr, "is labelled completed", state("completed"))
+		}
+	case !pr.IsPending() && pr.Labels[keys.State] != "started":
+		c.editRun(pr, "is labelled started", state("started"))
+	}
+}
+
+// createRepository makes a Repository; a limit of 0 is none.
+func (c *Cluster) createRepository(key queue.Key, limit int) {
+	r := &pacv1alpha1.Repository{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Repository}}
+	setLimit(limit)(r)
+	c.trace("Repository %s is created, limit %d", key.Repository, limit)
+	c.server.create(repositories, r, nil)
+}
+
+func setLimit(limit int) func(*pacv1alpha1.Repository) {
+	return func(r *pacv1alpha1.Repository) {
+		r.Spec.ConcurrencyLimit = &limit
+		if limit == 0 {
+			r.Spec.ConcurrencyLimit = nil
+		}
+	}
+}
+
+func (c *Cluster) repository(key queue.Key) *pacv1alpha1.Repository {
+	r, _ := c.server.objects[repositories][key.String()].(*pacv1alpha1.Repository)
+	return r
+}
+
+// limit is what the Repository says now; Unlimited if there is none.
+func (c *Cluster) limit(key queue.Key) queue.Limit {
+	r := c.repository(key)
+	if r == nil {
+		return queue.Unlimited
+	}
+	l, _ := pac.ReadLimit(r, c.repository(global))
+	return l
+}
+
+var global = queue.Key{Namespace: pacNamespace, Repository: "pipelines-as-code"}
