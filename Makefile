@@ -42,6 +42,7 @@ stack: ## Build every component of the embedded stack that is not in the cache
 .PHONY: test
 test: stack ## Run all tests, those on the embedded stack included
 	go test -race -count=1 -timeout 25m ./...
+	go test -count=1 ./e2e/simulation -run TestSeeds -simulate.seeds=5000
 	scripts/fuzz.sh 5s
 
 .PHONY: test-short
