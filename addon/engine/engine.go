@@ -224,7 +224,7 @@ func (e *Engine) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, er
 
 // orphaned: without its Repository a queue has no limit and PAC no credentials,
 // so nothing is started; its slots are collected with their owner. Should the
-// Repository come back, the runs go on. People are told once a run has waited as
+// Repository come back, the runs go on; PAC gets them back like all others. People are told once a run has waited as
 // long as it would for its order: the Repository may just not be seen yet.
 func (e *Engine) orphaned(ctx context.Context, key queue.Key) (next time.Time, err error) {
 	runs, err := e.Runs.List(ctx, key, false)
@@ -232,6 +232,11 @@ func (e *Engine) orphaned(ctx context.Context, key queue.Key) (next time.Time, e
 		return time.Time{}, fmt.Errorf("list runs of %s: %w", key, err)
 	}
 	now := e.Clock.Now()
+	if s := (queue.Snapshot{Key: key, Runs: runs, HandBack: e.HandBack()}); s.HandBack {
+		p := &pass{Engine: e, queue: Queue{Key: key}, now: now}
+		_, err := p.apply(ctx, queue.Decide(s, now, e.Policy()).Actions)
+		return time.Time{}, err
+	}
 	for _, r := range runs {
 		if !r.Held || r.Phase != queue.Pending {
 			continue

@@ -198,6 +198,15 @@ func TestHandBack(t *testing.T) {
 	c.wantStarted()
 }
 
+// TestHandBackOrphaned: no Repository is needed to give a run back.
+func TestHandBackOrphaned(t *testing.T) {
+	runs := pending("a")
+	runs[0].Hidden = true
+	c := newCluster(t, 1, runs)
+	c.handBack, c.missing = true, true
+	c.replica().mustPass("return a")
+}
+
 // TestRetire: what a backend that is not in force still has is removed, and a
 // claim that is lost with it is made again.
 func TestRetire(t *testing.T) {

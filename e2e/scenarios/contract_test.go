@@ -63,6 +63,7 @@ func TestUnknownRepository(t *testing.T) {
 	if len(stray.In(queue.Pending)) != 1 {
 		t.Errorf("the stray run is %+v, want it pending", stray.Runs)
 	}
+	s.patch("stray-x", cancelled) // or it waits for ever
 }
 
 func TestAbsurdLimit(t *testing.T) {
