@@ -34,7 +34,7 @@ type faults struct {
 	chaos *chaos
 
 	mu    sync.Mutex
-	lives map[string]*sync.Mutex // by process: whoever holds it decides whether it runs
+	lives map[string]*sync.Mutex // by process or its way: whoever holds it decides whether it runs, and how it is connected
 
 	happened []happening
 	ended    map[string]int // processes that ended by themselves
@@ -54,7 +54,12 @@ func (f *faults) carryOut(ctx context.Context, plan []fault) error {
 
 // inflict carries out one fault, from its beginning to its end.
 func (f *faults) inflict(ctx context.Context, what fault) error {
-	if what.way != disturb { // which leaves lives alone: who cannot start over a bad network may try again
+	if what.way == disturb {
+		// Lives are left alone: who cannot start over a bad network may try again.
+		// The plan has one fault begin when another ends, and ending takes a moment.
+		release := f.hold(waysOf(what.targets))
+		defer release()
+	} else {
 		release := f.hold(what.targets)
 		defer release()
 		if i := slices.IndexFunc(what.targets, func(name string) bool { return !f.process(name).Running() }); i >= 0 {
@@ -130,7 +135,16 @@ func (f *faults) end(ctx context.Context, what fault, name string) error {
 
 func (f *faults) process(name string) *process.Process { return f.chaos.stack.Process(name) }
 
-// hold takes the lives of some processes into the caller's hands.
+// waysOf names, for hold, what is between processes and the API server.
+func waysOf(processes []string) []string {
+	ways := make([]string, len(processes))
+	for i, p := range processes {
+		ways[i] = "way of " + p
+	}
+	return ways
+}
+
+// hold takes the lives of some processes, or their ways, into the caller's hands.
 func (f *faults) hold(names []string) (release func()) {
 	var held []*sync.Mutex
 	for _, name := range slices.Sorted(slices.Values(names)) { // in one order, or two would wait for each other
