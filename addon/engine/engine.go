@@ -224,8 +224,9 @@ func (e *Engine) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, er
 
 // orphaned: without its Repository a queue has no limit and PAC no credentials,
 // so nothing is started; its slots are collected with their owner. Should the
-// Repository come back, the runs go on; PAC gets them back like all others. People are told once a run has waited as
-// long as it would for its order: the Repository may just not be seen yet.
+// Repository come back, the runs go on; PAC gets them back like all others. People
+// are told once a run has waited as long as it would for its order: the Repository
+// may just not be seen yet.
 func (e *Engine) orphaned(ctx context.Context, key queue.Key) (next time.Time, err error) {
 	runs, err := e.Runs.List(ctx, key, false)
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
@@ -49,8 +48,7 @@ func NewRuns(runs tektonclient.PipelineRunsGetter, informer cache.SharedIndexInf
 func (r *Runs) Keys() []queue.Key {
 	var keys []queue.Key
 	for _, name := range r.informer.GetIndexer().ListIndexFuncValues(indexQueue) {
-		namespace, repository, _ := strings.Cut(name, "/")
-		keys = append(keys, queue.Key{Namespace: namespace, Repository: repository})
+		keys = append(keys, queue.ParseKey(name))
 	}
 	return keys
 }

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -13,6 +14,12 @@ type Key struct {
 
 // String renders the key as namespace/repository.
 func (k Key) String() string { return k.Namespace + "/" + k.Repository }
+
+// ParseKey reads what String wrote.
+func ParseKey(s string) Key {
+	namespace, repository, _ := strings.Cut(s, "/")
+	return Key{Namespace: namespace, Repository: repository}
+}
 
 // Limit is how many runs of a queue may be started and not done at a time.
 // Zero is no limit: PAC's own reading of an absent concurrency_limit.

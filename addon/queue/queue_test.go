@@ -85,3 +85,11 @@ func TestAbsurd(t *testing.T) {
 		})
 	}
 }
+
+func TestKeyRoundTrip(t *testing.T) {
+	for _, key := range []queue.Key{{Namespace: "shop", Repository: "app"}, {Namespace: "a", Repository: "b.c-d.slot-0"}} {
+		if got := queue.ParseKey(key.String()); got != key {
+			t.Errorf("%s reads as %+v", key, got)
+		}
+	}
+}

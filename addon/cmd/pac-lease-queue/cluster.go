@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"os"
 
 	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
 	"k8s.io/client-go/kubernetes"
@@ -32,4 +34,14 @@ func clusterClients() (kubernetes.Interface, tektonclient.Interface, error) {
 		return nil, nil, fmt.Errorf("tekton client: %w", err)
 	}
 	return kube, tekton, nil
+}
+
+// systemNamespace is where the program finds its configuration. knative, which
+// wants it too, panics without it.
+func systemNamespace() (string, error) {
+	namespace := os.Getenv("SYSTEM_NAMESPACE")
+	if namespace == "" {
+		return "", errors.New("SYSTEM_NAMESPACE is not set: it must name the namespace of the controller's ConfigMaps")
+	}
+	return namespace, nil
 }

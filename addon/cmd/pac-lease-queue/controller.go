@@ -3,15 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"os"
 	"sync/atomic"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/admission"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
 	"github.com/spf13/cobra"
-	"k8s.io/client-go/tools/clientcmd"
 	"knative.dev/pkg/configmap"
 	knative "knative.dev/pkg/controller"
 	"knative.dev/pkg/injection"
@@ -43,8 +40,8 @@ certificate in the Secret WEBHOOK_SECRET.`,
 }
 
 func runController(ctx context.Context) error {
-	if os.Getenv("SYSTEM_NAMESPACE") == "" {
-		return errors.New("SYSTEM_NAMESPACE is not set: it must name the namespace of the controller's ConfigMaps")
+	if _, err := systemNamespace(); err != nil {
+		return err
 	}
 	port, err := portOf(probesPort, injection.HealthCheckDefaultPort)
 	if err != nil {
@@ -54,9 +51,9 @@ func runController(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(), nil).ClientConfig()
+	config, err := clusterConfig()
 	if err != nil {
-		return fmt.Errorf("find the cluster: %w", err)
+		return err
 	}
 	// The API server's own priority and fairness is the limit; a client-side one
 	// would add its waits to every start.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"os"
 	"time"
 
@@ -31,9 +30,9 @@ CONFIG_NAME say where the configuration is.`,
 }
 
 func runHandBack(ctx context.Context, cmd *cobra.Command, timeout time.Duration) error {
-	namespace := os.Getenv("SYSTEM_NAMESPACE")
-	if namespace == "" {
-		return errors.New("SYSTEM_NAMESPACE is not set: it must name the namespace of the controller's ConfigMaps")
+	namespace, err := systemNamespace()
+	if err != nil {
+		return err
 	}
 	kube, tekton, err := clusterClients()
 	if err != nil {

@@ -3,7 +3,6 @@ package lease
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
@@ -61,8 +60,7 @@ func KeyOf(obj any) (queue.Key, bool) {
 func (s *Store) Keys() []queue.Key {
 	var keys []queue.Key
 	for _, name := range s.informer.GetIndexer().ListIndexFuncValues(indexQueue) {
-		namespace, repository, _ := strings.Cut(name, "/")
-		keys = append(keys, queue.Key{Namespace: namespace, Repository: repository})
+		keys = append(keys, queue.ParseKey(name))
 	}
 	return keys
 }
