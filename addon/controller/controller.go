@@ -8,6 +8,7 @@ import (
 	"time"
 
 	pacclient "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/clientset/versioned"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/liveness"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/status"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/memory"
@@ -45,11 +46,11 @@ const (
 	errorRetryMin, errorRetryMax = 100 * time.Millisecond, 5 * time.Second
 )
 
-// New builds the controller. It returns once every cache is filled; ready is
-// called then.
-func New(ready func()) injection.ControllerConstructor {
+// New builds the controller, whose work the watchdog watches over. It returns once
+// every cache is filled; ready is called then.
+func New(watchdog *liveness.Watchdog, ready func()) injection.ControllerConstructor {
 	return func(ctx context.Context, cmw configmap.Watcher) *controller.Impl {
-		impl, err := build(ctx, cmw)
+		impl, err := build(ctx, cmw, watchdog)
 		if err != nil {
 			logging.FromContext(ctx).Fatalw("Cannot start", "error", err)
 		}
@@ -78,7 +79,7 @@ func newClients(ctx context.Context) (*clients, error) {
 	return &clients{kube: kubeclient.Get(ctx), tekton: tekton, pac: paas}, nil
 }
 
-func build(ctx context.Context, cmw configmap.Watcher) (*controller.Impl, error) {
+func build(ctx context.Context, cmw configmap.Watcher, watchdog *liveness.Watchdog) (*controller.Impl, error) {
 	c, err := newClients(ctx)
 	if err != nil {
 		return nil, err
@@ -90,7 +91,7 @@ func build(ctx context.Context, cmw configmap.Watcher) (*controller.Impl, error)
 		return nil, err
 	}
 	slots := memory.New()
-	r := &queues{live: live, clock: clk, shards: map[string]*shard{}}
+	r := &queues{live: live, clock: clk, watchdog: watchdog, shards: map[string]*shard{}}
 	impl := controller.NewContext(ctx, r, controller.ControllerOptions{
 		WorkQueueName: "queues",
 		// knative tells of every reconcile that went well; the engine tells of

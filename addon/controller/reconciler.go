@@ -8,6 +8,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/liveness"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
@@ -19,9 +20,10 @@ import (
 // queues reconciles one queue at a time per key.
 type queues struct {
 	reconciler.LeaderAwareFuncs
-	live  *configuration
-	clock clock.PassiveClock
-	after func(queue.Key, time.Duration)
+	live     *configuration
+	clock    clock.PassiveClock
+	watchdog *liveness.Watchdog
+	after    func(queue.Key, time.Duration)
 	// shards are by namespace, or one of all namespaces; complete before anything
 	// is reconciled.
 	shards map[string]*shard
@@ -41,6 +43,8 @@ func (r *queues) Reconcile(ctx context.Context, id string) error {
 	if rest := r.live.Rest(); rest > 0 {
 		return controller.NewRequeueAfter(rest)
 	}
+	ctx, end := r.watchdog.Begin(ctx, "queue "+id)
+	defer end()
 	next, err := s.engine.Reconcile(ctx, key)
 	if !next.IsZero() {
 		r.after(key, next.Sub(r.clock.Now()))
@@ -85,5 +89,7 @@ func (r *queues) overdue(ctx context.Context, e *engine.Engine, key queue.Key) (
 	if r.live.Get().Backend == config.BackendMemory && !r.IsLeaderFor(name(key)) {
 		return nil, nil
 	}
+	ctx, end := r.watchdog.Begin(ctx, "recovery of queue "+key.String())
+	defer end()
 	return e.Overdue(ctx, key)
 }

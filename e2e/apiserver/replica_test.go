@@ -7,27 +7,35 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/clock"
 	kubeclient "knative.dev/pkg/client/injection/kube/client"
 	"knative.dev/pkg/configmap"
 	"knative.dev/pkg/injection"
 	"knative.dev/pkg/logging"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/liveness"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/wire"
 )
 
 var replicas atomic.Int32
 
+// patience is short: requests here are answered within milliseconds.
+const patience = 2 * time.Second
+
 const logConfig = `{"level": "info", "encoding": "json", "outputPaths": [%q], "encoderConfig": {"messageKey": "message", "levelKey": "level", "timeKey": "time", "timeEncoder": "iso8601"}}`
 
 // startReplica starts a whole controller in this process and returns when its
 // caches are filled. It ends with the test. From the moment that it is there, its
 // requests pass the taps.
-func startReplica(t *testing.T, config string, taps ...wire.Tap) {
+//
+// It returns what watches over its work.
+func startReplica(t *testing.T, config string, taps ...wire.Tap) *liveness.Watchdog {
 	t.Helper()
 	t.Setenv("CONFIG_NAME", config)
 	var there atomic.Bool
@@ -36,6 +44,8 @@ func startReplica(t *testing.T, config string, taps ...wire.Tap) {
 		guarded[i] = wire.When(func(wire.Request) bool { return there.Load() }, tap)
 	}
 	rest := wire.Through(server.Config(stack.Admin), guarded...)
+	watchdog := liveness.New(clock.RealClock{}, patience)
+	rest.Wrap(watchdog.Through)
 	kube, err := kubernetes.NewForConfig(rest)
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +60,7 @@ func startReplica(t *testing.T, config string, taps ...wire.Tap) {
 	ctx = logging.WithLogger(ctx, logger)
 	ctx = injection.WithConfig(ctx, rest)
 	ctx = context.WithValue(ctx, kubeclient.Key{}, kubernetes.Interface(kube))
-	impl := controller.New(func() { there.Store(true) })(ctx, configmap.NewStaticWatcher(cm))
+	impl := controller.New(watchdog, func() { there.Store(true) })(ctx, configmap.NewStaticWatcher(cm))
 	var running sync.WaitGroup
 	running.Go(func() {
 		if err := impl.RunContext(ctx, impl.Concurrency); err != nil {
@@ -61,4 +71,5 @@ func startReplica(t *testing.T, config string, taps ...wire.Tap) {
 		stop()
 		running.Wait()
 	})
+	return watchdog
 }

@@ -1,14 +1,20 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"knative.dev/pkg/logging"
 )
 
 // clusterConfig finds the cluster: the one that this runs in, or that of KUBECONFIG.
@@ -34,6 +40,40 @@ func clusterClients() (kubernetes.Interface, tektonclient.Interface, error) {
 		return nil, nil, fmt.Errorf("tekton client: %w", err)
 	}
 	return kube, tekton, nil
+}
+
+// Reads of the configuration before anything else.
+const (
+	configurationTry   = 10 * time.Second // that one may take
+	configurationPause = time.Second
+)
+
+// awaitConfiguration returns once the API server lets the configuration be read,
+// with an error if it refuses that or has none. knative reads ConfigMaps first
+// thing, ends the process if that takes five seconds and does not tell why.
+func awaitConfiguration(ctx context.Context, config *rest.Config, namespace, name string) error {
+	kube, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("kubernetes client: %w", err)
+	}
+	told := ""
+	return wait.PollUntilContextCancel(ctx, configurationPause, true, func(ctx context.Context) (bool, error) {
+		ctx, stop := context.WithTimeout(ctx, configurationTry)
+		defer stop()
+		_, err := kube.CoreV1().ConfigMaps(namespace).Get(ctx, name, metav1.GetOptions{})
+		if err == nil {
+			return true, nil
+		}
+		err = fmt.Errorf("read the configuration: %w", err)
+		if apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsNotFound(err) {
+			return false, err
+		}
+		if err.Error() != told {
+			told = err.Error()
+			logging.FromContext(ctx).Warnw("Waiting for the API server", "error", err)
+		}
+		return false, nil
+	})
 }
 
 // systemNamespace is where the program finds its configuration. knative, which

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/admission"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/liveness"
 	"github.com/spf13/cobra"
+	"k8s.io/utils/clock"
 	"knative.dev/pkg/configmap"
 	knative "knative.dev/pkg/controller"
 	"knative.dev/pkg/injection"
@@ -16,6 +19,10 @@ import (
 	"knative.dev/pkg/logging"
 	"knative.dev/pkg/signals"
 )
+
+// patience is how long work may show no sign of life. A dead connection is given
+// up within 45 seconds.
+const patience = 2 * time.Minute
 
 // probesPort is the environment variable with the port of the health probes.
 const probesPort = "PROBES_PORT"
@@ -40,7 +47,8 @@ certificate in the Secret WEBHOOK_SECRET.`,
 }
 
 func runController(ctx context.Context) error {
-	if _, err := systemNamespace(); err != nil {
+	namespace, err := systemNamespace()
+	if err != nil {
 		return err
 	}
 	port, err := portOf(probesPort, injection.HealthCheckDefaultPort)
@@ -58,10 +66,13 @@ func runController(ctx context.Context) error {
 	// The API server's own priority and fairness is the limit; a client-side one
 	// would add its waits to every start.
 	config.QPS = -1
+	watchdog := liveness.New(clock.RealClock{}, patience)
+	config.Wrap(watchdog.Through)
 
-	// Probes answer from the beginning: alive at once, ready when the caches are
-	// filled and the API server can be served.
+	// Probes answer from the beginning: alive until work is stuck, ready when the
+	// caches are filled and the API server can be served.
 	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	var (
 		filled atomic.Bool
 		hold   atomic.Pointer[admission.Server]
@@ -80,12 +91,20 @@ func runController(ctx context.Context) error {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		}
 	})
+	ctx = injection.AddLiveness(ctx, func(w http.ResponseWriter, _ *http.Request) {
+		if err := watchdog.Check(); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
+	})
 	go func() {
 		if err := injection.ServeHealthProbes(ctx, port); err != nil {
 			logging.FromContext(ctx).Fatalw("Cannot serve probes", "error", err)
 		}
 	}()
-	queues := controller.New(func() { filled.Store(true) })
+	if err := awaitConfiguration(ctx, config, namespace, controller.ConfigMapName()); err != nil {
+		return err
+	}
+	queues := controller.New(watchdog, func() { filled.Store(true) })
 	sharedmain.MainWithConfig(sharedmain.WithHealthProbesDisabled(ctx), controller.Component, config,
 		func(ctx context.Context, cmw configmap.Watcher) *knative.Impl {
 			if webhook != nil {
