@@ -92,12 +92,16 @@ func (a *Addon) replica(ctx context.Context, i int) (*Replica, error) {
 		}
 		apiServer = "https://" + address
 	}
-	kubeconfig := filepath.Join(s.dir, "kubeconfig", pod.Name)
+	name := pod.Name
+	if pod.Namespace != addonName {
+		name = pod.Namespace + "-" + name // there may be several installations
+	}
+	kubeconfig := filepath.Join(s.dir, "kubeconfig", name)
 	if err := s.writeKubeconfig(kubeconfig, apiServer, token, pod.Namespace); err != nil {
 		return nil, err
 	}
 	spec := process.Spec{
-		Name:        pod.Name,
+		Name:        name,
 		Path:        a.binary,
 		Args:        args,
 		Env:         append(local.env(env), "KUBECONFIG="+kubeconfig),

@@ -1,0 +1,32 @@
+package rights
+
+import (
+	"slices"
+	"testing"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+)
+
+func TestWithout(t *testing.T) {
+	rules := []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}},
+		{APIGroups: []string{"tekton.dev"}, Resources: []string{"pipelineruns"}, Verbs: []string{"patch"}},
+	}
+	all := rightsOf(role{in: own}, rules)
+	if len(all) != 3 {
+		t.Fatalf("rights are %v, want three", all)
+	}
+	for _, r := range all {
+		left, err := without(r, rules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := slices.DeleteFunc(slices.Clone(all), func(other right) bool { return other == r })
+		if got := rightsOf(role{in: own}, left); !slices.Equal(got, want) {
+			t.Errorf("without the right to %s there are %v, want %v", r, got, want)
+		}
+	}
+	if _, err := without(right{group: "", resource: "events", verb: "delete"}, rules); err == nil {
+		t.Error("a right that nobody has was taken away")
+	}
+}
