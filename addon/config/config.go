@@ -27,6 +27,8 @@ type Config struct {
 	HandBack bool
 	Policy   queue.Policy
 	Recovery recovery.Timing
+	// MetricsMaxQueues is how many queues have metrics of their own at most.
+	MetricsMaxQueues int
 }
 
 // Backend is where slots are kept.
@@ -55,9 +57,13 @@ func Defaults() Config {
 			BackoffBase: 5 * time.Second,
 			BackoffMax:  5 * time.Minute,
 		},
-		Recovery: recovery.Timing{Interval: time.Second, TakeoverAfter: 3 * time.Second},
+		Recovery:         recovery.Timing{Interval: time.Second, TakeoverAfter: 3 * time.Second},
+		MetricsMaxQueues: 100,
 	}
 }
+
+// mostMetricsQueues is well within what OpenTelemetry keeps apart.
+const mostMetricsQueues = 1000
 
 // example is what begins the name of keys that are for readers: knative's
 // ConfigMaps document themselves in one.
@@ -75,7 +81,7 @@ func Parse(data map[string]string) (Config, error) {
 		"takeover-after":    &c.Recovery.TakeoverAfter,
 		"recovery-interval": &c.Recovery.Interval,
 	}
-	known := append(slices.Collect(maps.Keys(durations)), "backend", "hand-back", "pac-global-repository", "pac-namespace")
+	known := append(slices.Collect(maps.Keys(durations)), "backend", "hand-back", "metrics-max-queues", "pac-global-repository", "pac-namespace")
 	slices.Sort(known)
 
 	var wrong []error
@@ -100,6 +106,13 @@ func Parse(data map[string]string) (Config, error) {
 				continue
 			}
 			c.HandBack = b
+		case key == "metrics-max-queues":
+			n, err := strconv.Atoi(value)
+			if err != nil {
+				wrong = append(wrong, fmt.Errorf("%s: %q is not a whole number", key, value))
+				continue
+			}
+			c.MetricsMaxQueues = n
 		case key == "pac-namespace":
 			c.PACNamespace = value
 		case key == "pac-global-repository":
@@ -129,6 +142,7 @@ func (c Config) validate() error {
 	refuse(len(problems) == 0, "pac-namespace: %q is not the name of a namespace: %s", c.PACNamespace, strings.Join(problems, "; "))
 	problems = validation.IsDNS1123Subdomain(c.PACGlobalRepository)
 	refuse(len(problems) == 0, "pac-global-repository: %q is not the name of a Repository: %s", c.PACGlobalRepository, strings.Join(problems, "; "))
+	refuse(0 <= c.MetricsMaxQueues && c.MetricsMaxQueues <= mostMetricsQueues, "metrics-max-queues: %d is not between 0 and %d", c.MetricsMaxQueues, mostMetricsQueues)
 	for _, d := range []struct {
 		key      string
 		is       time.Duration

@@ -28,7 +28,7 @@ func TestParse(t *testing.T) {
 			map[string]string{
 				"backend": "lease", "pac-namespace": "openshift-pipelines", "pac-global-repository": "all", "hand-back": "false",
 				"claim-ttl": "40s", "order-grace": "10s", "readiness-grace": "1m", "backoff-base": "2s", "backoff-max": "10m",
-				"takeover-after": "2500ms", "recovery-interval": "500ms",
+				"takeover-after": "2500ms", "recovery-interval": "500ms", "metrics-max-queues": "7",
 			},
 			func() config.Config {
 				var c config.Config
@@ -36,6 +36,7 @@ func TestParse(t *testing.T) {
 				c.Policy.ClaimTTL, c.Policy.OrderGrace, c.Policy.ReadyGrace = 40*time.Second, 10*time.Second, time.Minute
 				c.Policy.BackoffBase, c.Policy.BackoffMax = 2*time.Second, 10*time.Minute
 				c.Recovery.TakeoverAfter, c.Recovery.Interval = 2500*time.Millisecond, 500*time.Millisecond
+				c.MetricsMaxQueues = 7
 				return c
 			}(),
 		},
@@ -66,7 +67,7 @@ func TestParse(t *testing.T) {
 }
 
 func TestParseRefuses(t *testing.T) {
-	const settings = "backend, backoff-base, backoff-max, claim-ttl, hand-back, order-grace, pac-global-repository, pac-namespace, readiness-grace, recovery-interval, takeover-after"
+	const settings = "backend, backoff-base, backoff-max, claim-ttl, hand-back, metrics-max-queues, order-grace, pac-global-repository, pac-namespace, readiness-grace, recovery-interval, takeover-after"
 	const label = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character " +
 		"(e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
 	for name, tc := range map[string]struct {
@@ -112,6 +113,14 @@ func TestParseRefuses(t *testing.T) {
 		"neither yes nor no": {
 			map[string]string{"hand-back": "perhaps"},
 			[]string{`hand-back: "perhaps" is neither true nor false`},
+		},
+		"no number": {
+			map[string]string{"metrics-max-queues": "many"},
+			[]string{`metrics-max-queues: "many" is not a whole number`},
+		},
+		"more than can be told apart": {
+			map[string]string{"metrics-max-queues": "1001"},
+			[]string{"metrics-max-queues: 1001 is not between 0 and 1000"},
 		},
 		"unknown backend": {
 			map[string]string{"backend": "etcd"},

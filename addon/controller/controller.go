@@ -9,10 +9,12 @@ import (
 
 	pacclient "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/clientset/versioned"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/liveness"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/metrics"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/status"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/memory"
 	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
+	"go.opentelemetry.io/otel"
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -103,6 +105,7 @@ func build(ctx context.Context, cmw configmap.Watcher, watchdog *liveness.Watchd
 	wake := func(key queue.Key) { impl.EnqueueKey(name(key)) }
 	r.after = func(key queue.Key, d time.Duration) { impl.EnqueueKeyAfter(name(key), d) }
 	r.PromoteFunc = func(b reconciler.Bucket, enqueue func(reconciler.Bucket, types.NamespacedName)) error {
+		r.leads.set(b, true)
 		slots.Forget(func(key queue.Key) bool { return b.Has(name(key)) })
 		for _, key := range r.keys() {
 			if b.Has(name(key)) {
@@ -111,14 +114,21 @@ func build(ctx context.Context, cmw configmap.Watcher, watchdog *liveness.Watchd
 		}
 		return nil
 	}
+	r.DemoteFunc = func(b reconciler.Bucket) { r.leads.set(b, false) }
 	live.OnChange(func() { // every deadline may have moved
 		for _, key := range r.keys() {
 			wake(key)
 		}
 	})
 
+	counts, err := metrics.New(metrics.Config{
+		Meters: otel.GetMeterProvider(), Clock: clk, MaxQueues: func() int { return live.Get().MetricsMaxQueues },
+	})
+	if err != nil {
+		return nil, err
+	}
 	common := shared{
-		clients: c, live: live, slots: slots, recorder: status.NewRecorder(recorder), clock: clk, wake: wake, overdue: r.overdue,
+		clients: c, live: live, slots: slots, recorder: status.NewRecorder(recorder), metrics: counts, clock: clk, wake: wake, overdue: r.overdue,
 	}
 	for _, namespace := range WatchedNamespaces() {
 		if r.shards[namespace], err = newShard(common, namespace); err != nil {
@@ -129,6 +139,9 @@ func build(ctx context.Context, cmw configmap.Watcher, watchdog *liveness.Watchd
 		if err := s.watches.fill(ctx); err != nil {
 			return nil, err
 		}
+	}
+	if err := counts.Report(r.keys, r.leads.count); err != nil {
+		return nil, err
 	}
 	for _, s := range r.shards {
 		go s.recovery.Run(ctx)

@@ -24,6 +24,7 @@ type queues struct {
 	clock    clock.PassiveClock
 	watchdog *liveness.Watchdog
 	after    func(queue.Key, time.Duration)
+	leads    buckets
 	// shards are by namespace, or one of all namespaces; complete before anything
 	// is reconciled.
 	shards map[string]*shard

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/metrics"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/recovery"
@@ -33,6 +34,7 @@ type shared struct {
 	live     *configuration
 	slots    *memory.Store
 	recorder engine.Recorder
+	metrics  *metrics.Metrics
 	clock    clock.Clock
 	wake     func(queue.Key)
 	// overdue is what recovery goes by, given what the engine says.
@@ -72,11 +74,13 @@ func newShard(c shared, namespace string) (*shard, error) {
 		Clock:    c.clock,
 		Policy:   func() queue.Policy { return live.Get().Policy },
 		HandBack: func() bool { return live.Get().HandBack },
+		Observer: c.metrics,
 	})
 	s.recovery = recovery.New(recovery.Config{
 		Keys: s.keys, Wake: c.wake, Clock: c.clock,
 		Due:    func(ctx context.Context, key queue.Key) ([]queue.Action, error) { return c.overdue(ctx, s.engine, key) },
 		Timing: func() recovery.Timing { return live.Get().Recovery },
+		Late:   c.metrics.Late,
 	})
 	return s, w.each(c.wake, s.keys, pacNamespace)
 }

@@ -40,31 +40,31 @@ func (p *pass) carryOut(ctx context.Context, a queue.Action) ([]string, error) {
 	case queue.Claim:
 		return p.claim(ctx, a)
 	case queue.Start:
-		return p.start(ctx, a.Run, a.Token, a.Late)
+		return p.start(ctx, a)
 	case queue.Expire:
-		if err := p.Runs.Fence(ctx, p.queue.Key, a.Run, a.Attempt, p.now.Add(a.Backoff)); err != nil {
+		if err := p.applied(a, p.Runs.Fence(ctx, p.queue.Key, a.Run, a.Attempt, p.now.Add(a.Backoff))); err != nil {
 			return nil, fmt.Errorf("expire the claim of %s on slot %d: %w", a.Run.Name, a.Slot.Index, err)
 		}
 		p.Recorder.Record(status.ClaimExpired(p.queue.Key, a, p.refusal(p.queue.Key, a.Slot.Index)))
 		return []string{fmt.Sprintf("expire %s, attempt %d, slot %d", a.Run.Name, a.Attempt, a.Slot.Index)}, nil
 	case queue.Release:
-		if err := p.store.Release(ctx, p.queue, a.Slot); err != nil {
+		if err := p.applied(a, p.store.Release(ctx, p.queue, a.Slot)); err != nil {
 			return nil, fmt.Errorf("release slot %d: %w", a.Slot.Index, outrun(err))
 		}
 		return []string{fmt.Sprintf("release slot %d", a.Slot.Index)}, nil
 	case queue.Remove:
-		if err := p.store.Remove(ctx, p.queue, a.Slot); err != nil {
+		if err := p.applied(a, p.store.Remove(ctx, p.queue, a.Slot)); err != nil {
 			return nil, fmt.Errorf("remove slot %d: %w", a.Slot.Index, outrun(err))
 		}
 		return []string{fmt.Sprintf("remove slot %d", a.Slot.Index)}, nil
 	case queue.Cancel:
-		if err := p.Runs.Cancel(ctx, p.queue.Key, a.Run); err != nil {
+		if err := p.applied(a, p.Runs.Cancel(ctx, p.queue.Key, a.Run)); err != nil {
 			return nil, fmt.Errorf("cancel %s, superseded by %s: %w", a.Run.Name, a.By.Name, err)
 		}
 		p.Recorder.Record(status.Superseded(p.queue.Key, a))
 		return []string{fmt.Sprintf("cancel %s, superseded by %s", a.Run.Name, a.By.Name)}, nil
 	case queue.Return:
-		if err := p.Runs.Return(ctx, p.queue.Key, a.Run); err != nil {
+		if err := p.applied(a, p.Runs.Return(ctx, p.queue.Key, a.Run)); err != nil {
 			return nil, fmt.Errorf("hand %s back: %w", a.Run.Name, err)
 		}
 		return []string{"hand back " + a.Run.Name}, nil
@@ -97,6 +97,7 @@ func (p *pass) retire(ctx context.Context, former []Store) error {
 // comes next does so should this replica not get that far.
 func (p *pass) claim(ctx context.Context, a queue.Claim) ([]string, error) {
 	slot, err := p.store.Claim(ctx, p.queue, a.Slot, queue.Holder{Name: a.Run.Name, UID: a.Run.UID, Attempt: a.Run.Attempt, Event: a.Event})
+	p.Observer.Applied(p.queue.Key, a, err)
 	if errors.Is(err, ErrBlocked) {
 		p.Recorder.Record(status.SlotBlocked(p.queue.Key, p.queue.UID, a.Slot, err))
 	}
@@ -108,19 +109,26 @@ func (p *pass) claim(ctx context.Context, a queue.Claim) ([]string, error) {
 		return []string{fmt.Sprintf("adopt %s into slot %d", a.Run.Name, slot.Index)}, nil
 	}
 	failpoint("claimed")
-	did, err := p.start(ctx, a.Run, queue.Token{Slot: slot.Index, Transition: slot.Transition, Attempt: a.Run.Attempt}, a.Late)
+	token := queue.Token{Slot: slot.Index, Transition: slot.Transition, Attempt: a.Run.Attempt}
+	did, err := p.start(ctx, queue.Start{Run: a.Run, Token: token, Late: a.Late})
 	return append([]string{fmt.Sprintf("claim slot %d for %s", slot.Index, a.Run.Name)}, did...), err
 }
 
-func (p *pass) start(ctx context.Context, run queue.Run, token queue.Token, late queue.Lateness) ([]string, error) {
-	if err := p.Runs.Start(ctx, p.queue.Key, run, token); err != nil {
-		p.refused(p.queue.Key, token.Slot, err)
-		return nil, fmt.Errorf("start %s: %w", run.Name, err)
+func (p *pass) start(ctx context.Context, a queue.Start) ([]string, error) {
+	if err := p.applied(a, p.Runs.Start(ctx, p.queue.Key, a.Run, a.Token)); err != nil {
+		p.refused(p.queue.Key, a.Token.Slot, err)
+		return nil, fmt.Errorf("start %s: %w", a.Run.Name, err)
 	}
-	if late != queue.InTime {
-		p.Recorder.Record(status.NotWaitedFor(p.queue.Key, run, late))
+	if a.Late != queue.InTime {
+		p.Recorder.Record(status.NotWaitedFor(p.queue.Key, a.Run, a.Late))
 	}
-	return []string{"start " + run.Name}, nil
+	return []string{"start " + a.Run.Name}, nil
+}
+
+// applied passes the outcome of an action on, observed.
+func (p *pass) applied(a queue.Action, err error) error {
+	p.Observer.Applied(p.queue.Key, a, err)
+	return err
 }
 
 // outrun marks a refused write of a slot: only replicas write slots.

@@ -82,7 +82,19 @@ type Recorder interface {
 	Record(status.Event)
 }
 
-// Config holds what an Engine works with; all of it is required.
+// Observer is told what an engine sees and does, for metrics. It must not wait for
+// anything.
+type Observer interface {
+	// Decided: a look at the queue led to a decision, which took so long. One that
+	// is not confirmed was at the caches alone.
+	Decided(s queue.Snapshot, confirmed bool, took time.Duration)
+	// Applied: one write was made, refused as stale, or who knows.
+	Applied(key queue.Key, a queue.Action, err error)
+	// Gone: there is no such Repository any more.
+	Gone(key queue.Key)
+}
+
+// Config holds what an Engine works with; all of it is required but the Observer.
 type Config struct {
 	Repositories Repositories
 	Runs         Runs
@@ -96,6 +108,7 @@ type Config struct {
 	// time.
 	Policy   func() queue.Policy
 	HandBack func() bool
+	Observer Observer
 }
 
 // Engine works on queues. It is safe for concurrent use; two passes over one
@@ -118,6 +131,9 @@ type sighting struct {
 
 // New returns an engine.
 func New(c Config) *Engine {
+	if c.Observer == nil {
+		c.Observer = unobserved{}
+	}
 	return &Engine{Config: c, seen: map[queue.Key]map[int]sighting{}}
 }
 
@@ -153,7 +169,7 @@ func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error
 	}
 
 	// Decide.
-	decision := queue.Decide(snapshot, p.now, e.Policy())
+	decision := p.decide(snapshot, true)
 	if decision.NeedsFresh(snapshot) {
 		if p.queue, exists, err = e.Repositories.Get(ctx, key, true); err != nil {
 			return time.Time{}, fmt.Errorf("read Repository %s: %w", key, err)
@@ -164,7 +180,7 @@ func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error
 		if snapshot, err = p.observe(ctx, fresh); err != nil {
 			return time.Time{}, err
 		}
-		decision = queue.Decide(snapshot, p.now, e.Policy())
+		decision = p.decide(snapshot, true)
 	}
 
 	e.park(key, decision.Parked, p.now)
@@ -180,6 +196,14 @@ func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error
 			"done", done, "started", s.Started, "claimed", s.Claimed, "waiting", s.Waiting)
 	}
 	return earliest(decision.Next, p.unseen(snapshot)), err
+}
+
+// decide decides, observed.
+func (p *pass) decide(s queue.Snapshot, confirmed bool) queue.Decision {
+	began := p.Clock.Now()
+	decision := queue.Decide(s, p.now, p.Policy())
+	p.Observer.Decided(s, confirmed, p.Clock.Since(began))
+	return decision
 }
 
 // unseenPoll is how often a run is looked at that holds a slot and that no
@@ -209,15 +233,19 @@ func earliest(a, b time.Time) time.Time {
 // caches alone. An empty answer means that nothing is to be done.
 func (e *Engine) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, error) {
 	q, exists, err := e.Repositories.Get(ctx, key, false)
-	if err != nil || !exists {
+	if err != nil {
 		return nil, err
+	}
+	if !exists {
+		e.Observer.Gone(key)
+		return nil, nil
 	}
 	p := &pass{Engine: e, queue: q, store: e.Stores()[0], now: e.Clock.Now()}
 	s, err := p.observe(ctx, cached)
 	if err != nil {
 		return nil, err
 	}
-	decision := queue.Decide(s, p.now, e.Policy())
+	decision := p.decide(s, false)
 	e.park(key, decision.Parked, p.now)
 	return decision.Actions, nil
 }
@@ -228,6 +256,7 @@ func (e *Engine) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, er
 // are told once a run has waited as long as it would for its order: the Repository
 // may just not be seen yet.
 func (e *Engine) orphaned(ctx context.Context, key queue.Key) (next time.Time, err error) {
+	e.Observer.Gone(key)
 	runs, err := e.Runs.List(ctx, key, false)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("list runs of %s: %w", key, err)
@@ -268,3 +297,9 @@ func (e *Engine) report(q Queue, s queue.Snapshot) {
 		}
 	}
 }
+
+type unobserved struct{}
+
+func (unobserved) Decided(queue.Snapshot, bool, time.Duration) {}
+func (unobserved) Applied(queue.Key, queue.Action, error)      {}
+func (unobserved) Gone(queue.Key)                              {}

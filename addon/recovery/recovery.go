@@ -21,7 +21,7 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// Config holds what a Loop works with; all of it is required.
+// Config holds what a Loop works with; all of it is required but Late.
 type Config struct {
 	// Keys lists the queues that exist as far as the caches know.
 	Keys func() []queue.Key
@@ -32,6 +32,8 @@ type Config struct {
 	// Timing is asked at every round, so that it can change at run time.
 	Timing func() Timing
 	Clock  clock.Clock
+	// Late is told of every step that has been due for too long, once.
+	Late func(queue.Action)
 }
 
 // Timing is how patient the loop is.
@@ -51,13 +53,22 @@ const actingFor = 10
 type Loop struct {
 	Config
 	mu     sync.Mutex
-	due    map[queue.Key]map[string]time.Time // step → when it was first seen due
-	acting map[queue.Key]time.Time            // queue → until when this replica acts on it
+	due    map[queue.Key]map[string]dueStep
+	acting map[queue.Key]time.Time // queue → until when this replica acts on it
+}
+
+// dueStep is a step that has been due for some rounds.
+type dueStep struct {
+	since time.Time // when it was first seen due
+	told  bool      // that it is overdue
 }
 
 // New returns a loop that has not been started.
 func New(c Config) *Loop {
-	return &Loop{Config: c, due: map[queue.Key]map[string]time.Time{}, acting: map[queue.Key]time.Time{}}
+	if c.Late == nil {
+		c.Late = func(queue.Action) {}
+	}
+	return &Loop{Config: c, due: map[queue.Key]map[string]dueStep{}, acting: map[queue.Key]time.Time{}}
 }
 
 // Run goes round until the context ends. Start it once the caches are filled.
@@ -75,7 +86,7 @@ func (l *Loop) Run(ctx context.Context) {
 // Round looks at every queue once.
 func (l *Loop) Round(ctx context.Context) {
 	now, timing := l.Clock.Now(), l.Timing()
-	due := map[queue.Key]map[string]time.Time{}
+	due := map[queue.Key]map[string]dueStep{}
 	for _, key := range l.Keys() {
 		actions, err := l.Due(ctx, key)
 		if err != nil {
@@ -85,18 +96,22 @@ func (l *Loop) Round(ctx context.Context) {
 		if len(actions) == 0 {
 			continue
 		}
-		steps := make(map[string]time.Time, len(actions))
+		steps := make(map[string]dueStep, len(actions))
 		overdue := ""
 		for _, a := range actions {
 			step := fingerprint(a)
-			since, again := l.due[key][step]
+			is, again := l.due[key][step]
 			if !again {
-				since = now
+				is.since = now
 			}
-			steps[step] = since
-			if now.Sub(since) >= timing.TakeoverAfter {
+			if now.Sub(is.since) >= timing.TakeoverAfter {
 				overdue = step
+				if !is.told {
+					is.told = true
+					l.Late(a)
+				}
 			}
+			steps[step] = is
 		}
 		due[key] = steps
 		if overdue != "" {

@@ -31,6 +31,7 @@ type world struct {
 	due  map[queue.Key][]queue.Action
 	errs map[queue.Key]error
 	woke []queue.Key
+	late []queue.Action
 }
 
 func newWorld(keys ...queue.Key) *world {
@@ -49,6 +50,7 @@ func newWorld(keys ...queue.Key) *world {
 		},
 		Timing: func() recovery.Timing { return timing },
 		Clock:  w.clock,
+		Late:   func(a queue.Action) { w.late = append(w.late, a) },
 	})
 	return w
 }
@@ -285,5 +287,35 @@ func TestYield(t *testing.T) {
 	l.Round(t.Context())
 	if !l.Acting(key) {
 		t.Error("does not act on a yielded queue that is overdue still")
+	}
+}
+
+// TestLate: a step is told of when it is overdue, and once only; the next one, and
+// the same after it was not due for a while, are told of again.
+func TestLate(t *testing.T) {
+	w := newWorld(app)
+	start, release := queue.Start{Run: run}, queue.Release{Slot: slot}
+	other := queue.Start{Run: queue.Run{UID: "uid-2"}}
+	for i, step := range []struct {
+		due  []queue.Action
+		want []queue.Action
+	}{
+		{[]queue.Action{start}, nil},
+		{[]queue.Action{start}, nil},
+		{[]queue.Action{start, release}, nil},
+		{[]queue.Action{start, release}, []queue.Action{start}},
+		{[]queue.Action{start, release}, nil},
+		{[]queue.Action{start, release}, []queue.Action{release}},
+		{[]queue.Action{other}, nil},
+		{[]queue.Action{start, other}, nil},
+		{[]queue.Action{start, other}, nil},
+		{[]queue.Action{start, other}, []queue.Action{other}},
+		{[]queue.Action{start}, []queue.Action{start}},
+	} {
+		w.late, w.due[app] = nil, step.due
+		w.round(t, time.Second)
+		if diff := cmp.Diff(step.want, w.late); diff != "" {
+			t.Errorf("round %d (-want +got):\n%s", i, diff)
+		}
 	}
 }

@@ -235,6 +235,14 @@ func TestRefusals(t *testing.T) {
 			`serviceMonitor.enabled is true, but there is no Service of metrics to scrape. Set metrics.enabled and metrics.service.enabled to true, ` +
 				`or serviceMonitor.enabled to false.`,
 		},
+		"alerts without metrics": {
+			withPolicy,
+			[]string{"prometheusRule.enabled=true", "metrics.enabled=false"},
+			`prometheusRule.enabled is true, but there are no metrics to go by. Set metrics.enabled to true, or prometheusRule.enabled to false.`,
+		},
+		"a duration that is only Go's": {withPolicy, []string{"prometheusRule.stalledFor=500ms"}, "at '/prometheusRule/stalledFor': '500ms' does not match pattern"},
+		"no duration":                  {withPolicy, []string{"prometheusRule.outOfSyncFor="}, "at '/prometheusRule/outOfSyncFor': minLength: got 0, want 2"},
+		"too many queues":              {withPolicy, []string{"metrics.maxQueues=1001"}, "at '/metrics/maxQueues': maximum: got 1,001, want 1,000"},
 		"a typo":                       {withPolicy, []string{"concurency.backend=lease"}, "at '': additional properties 'concurency' not allowed"},
 		"a typo further down":          {withPolicy, []string{"concurrency.claimTtl=1s"}, "at '/concurrency': additional properties 'claimTtl' not allowed"},
 		"a backend that is none":       {withPolicy, []string{"concurrency.backend=etcd"}, "at '/concurrency/backend': value must be one of 'lease', 'memory'"},

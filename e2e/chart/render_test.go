@@ -135,7 +135,7 @@ func parse(t *testing.T, rendered string) []object {
 			continue
 		}
 		o := object{Unstructured: u}
-		if u.GetKind() != "ServiceMonitor" { // of the Prometheus operator
+		if u.GetAPIVersion() != "monitoring.coreos.com/v1" { // the Prometheus operator's
 			if o.typed, _, err = strict.Decode(document, nil, nil); err != nil {
 				t.Fatalf("%s: %v", o, err)
 			}

@@ -73,9 +73,19 @@ var values = []struct {
 	{name: "metrics.port", json: `9191`},
 	{name: "metrics.service.enabled", json: `false`},
 	{name: "metrics.service.annotations", json: `{"scrape": "yes"}`},
+	{name: "metrics.maxQueues", json: `5`},
 	{name: "serviceMonitor.enabled", json: `true`},
 	{name: "serviceMonitor.interval", json: `"10s"`, besides: []string{"serviceMonitor.enabled=true"}},
 	{name: "serviceMonitor.labels", json: `{"release": "prometheus"}`, besides: []string{"serviceMonitor.enabled=true"}},
+	{name: "prometheusRule.enabled", json: `true`},
+	{name: "prometheusRule.labels", json: `{"release": "prometheus"}`, besides: []string{"prometheusRule.enabled=true"}},
+	{name: "prometheusRule.stalledFor", json: `"20m"`, besides: []string{"prometheusRule.enabled=true"}},
+	{name: "prometheusRule.limitExceededFor", json: `"30s"`, besides: []string{"prometheusRule.enabled=true"}},
+	{name: "prometheusRule.recoveryBusyFor", json: `"1h"`, besides: []string{"prometheusRule.enabled=true"}},
+	{name: "prometheusRule.outOfSyncFor", json: `"1m30s"`, besides: []string{"prometheusRule.enabled=true"}},
+	{name: "dashboards.enabled", json: `true`},
+	{name: "dashboards.labels", json: `{"dashboards": "yes"}`, besides: []string{"dashboards.enabled=true"}},
+	{name: "dashboards.annotations", json: `{"grafana_folder": "Tekton"}`, besides: []string{"dashboards.enabled=true"}},
 	{name: "networkPolicy.enabled", json: `false`},
 	{name: "networkPolicy.metricsFrom", json: `[{"podSelector": {"matchLabels": {"app": "prometheus"}}}]`},
 	{name: "networkPolicy.egress", json: `[{"ports": [{"port": 6443}]}]`},
@@ -147,8 +157,9 @@ func byName(objects []object) map[string]map[string]string {
 	for _, o := range objects {
 		all[o.String()] = map[string]string{}
 		walk(all[o.String()], "", o.Object)
-		maps.DeleteFunc(all[o.String()], func(field, _ string) bool { // what roles are for is in testdata/rights
-			return strings.HasPrefix(field, " rules ") || strings.HasPrefix(field, " roleRef ")
+		maps.DeleteFunc(all[o.String()], func(field, value string) bool {
+			// What roles are for is in testdata/rights; dashboards are files of the chart.
+			return strings.HasPrefix(field, " rules ") || strings.HasPrefix(field, " roleRef ") || strings.HasSuffix(field, ".json") && value != `""`
 		})
 	}
 	return all

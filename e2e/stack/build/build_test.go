@@ -16,7 +16,7 @@ func TestEveryComponentIsPinned(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := map[string]Component{}
-	for _, c := range append(All(), Kubectl) {
+	for _, c := range append(All(), onDemand...) {
 		p, err := plan(root, "/cache", c)
 		if err != nil {
 			t.Errorf("%s: %v", c, err)

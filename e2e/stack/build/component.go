@@ -21,6 +21,14 @@ const (
 	Kwok                  Component = "kwok"
 	Gitea                 Component = "gitea"
 	Helm                  Component = "helm"
+	Prometheus            Component = "prometheus"
+	Promtool              Component = "promtool"
+	Kind                  Component = "kind"
+	Tofu                  Component = "tofu"
+	TektonEntrypoint      Component = "tekton-entrypoint"
+	TektonNop             Component = "tekton-nop"
+	TektonWorkingDirInit  Component = "tekton-workingdirinit"
+	PACWebhook            Component = "pac-webhook"
 )
 
 // The modules whose versions or files others need.
@@ -48,6 +56,13 @@ const (
 	kubernetesLDFlags = "-X k8s.io/component-base/version.gitVersion=vVERSION" +
 		" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36"
 	giteaLDFlags = "-X main.Version=VERSION"
+	tofuLDFlags  = "-X github.com/opentofu/opentofu/version.dev=no"
+)
+
+// Prometheus is told what to scrape by a file: the clients of three dozen clouds would only be compiled.
+const (
+	modulePrometheus = "github.com/prometheus/prometheus"
+	prometheusTags   = "remove_all_sd"
 )
 
 // recipes lists every program, cheapest family first: a first build shows progress early.
@@ -63,13 +78,27 @@ var recipes = []recipe{
 	{name: Gitea, wrapper: "gitea", module: ModuleGitea, tags: "sqlite sqlite_unlock_notify", ldflags: giteaLDFlags, cgo: true},
 	{name: Helm, wrapper: "helm", module: "helm.sh/helm/v4", pkg: "cmd/helm"},
 	{name: Kubectl, wrapper: "kubernetes", module: ModuleKubernetes, pkg: "cmd/kubectl", ldflags: kubernetesLDFlags},
+	{name: Prometheus, wrapper: "prometheus", module: modulePrometheus, pkg: "cmd/prometheus", tags: prometheusTags},
+	{name: Promtool, wrapper: "prometheus", module: modulePrometheus, pkg: "cmd/promtool", tags: prometheusTags},
+	{name: Kind, wrapper: "kind", module: "sigs.k8s.io/kind"},
+	{name: TektonEntrypoint, wrapper: "tekton", module: ModuleTekton, pkg: "cmd/entrypoint"},
+	{name: TektonNop, wrapper: "tekton", module: ModuleTekton, pkg: "cmd/nop"},
+	{name: TektonWorkingDirInit, wrapper: "tekton", module: ModuleTekton, pkg: "cmd/workingdirinit"},
+	{name: PACWebhook, wrapper: "pipelines-as-code", module: ModulePAC, pkg: "cmd/pipelines-as-code-webhook"},
+	{name: Tofu, wrapper: "opentofu", module: "github.com/opentofu/opentofu", pkg: "cmd/tofu", ldflags: tofuLDFlags},
 }
 
-// All returns every component that a whole stack needs: all but kubectl, which is built only when someone asks for it.
+// onDemand are the components that no stack needs: they are built when someone asks for them.
+var onDemand = []Component{
+	Kubectl, Prometheus, Promtool,
+	Kind, Tofu, TektonEntrypoint, TektonNop, TektonWorkingDirInit, PACWebhook,
+}
+
+// All returns every component that a whole stack needs.
 func All() []Component {
 	var all []Component
 	for _, r := range recipes {
-		if r.name != Kubectl {
+		if !slices.Contains(onDemand, r.name) {
 			all = append(all, r.name)
 		}
 	}

@@ -1,0 +1,111 @@
+package metrics
+
+// Type is the Prometheus type of a metric.
+type Type string
+
+// The types there are.
+const (
+	Gauge     Type = "gauge"
+	Counter   Type = "counter"
+	Histogram Type = "histogram"
+)
+
+// Metric is what there is to know of one metric.
+type Metric struct {
+	// Name as Prometheus shows it, with the unit in it.
+	Name string
+	Type Type
+	// Unit is empty for what is counted in pieces.
+	Unit   string
+	Labels []string
+	Help   string
+	// Buckets are the upper bounds of a histogram.
+	Buckets []float64
+}
+
+const (
+	namespaceLabel  = "namespace"
+	repositoryLabel = "repository"
+	kindLabel       = "kind"
+	objectLabel     = "object"
+
+	seconds = "s"
+)
+
+// ofQueue are the labels of what is said of one queue.
+var ofQueue = []string{namespaceLabel, repositoryLabel}
+
+// Every is the value of the labels of a queue in a series that is for all queues.
+const Every = "*"
+
+var (
+	queuesSeen = Metric{
+		Name: "pac_lease_queue_queues", Type: Gauge,
+		Help: "Queues that this replica sees: Repositories with a limit and with runs or slots.",
+	}
+	runsWaiting = Metric{
+		Name: "pac_lease_queue_runs_waiting", Type: Gauge, Labels: ofQueue,
+		Help: "Runs that wait for a slot.",
+	}
+	slotsUsed = Metric{
+		Name: "pac_lease_queue_slots_used", Type: Gauge, Labels: ofQueue,
+		Help: "Slots that have a holder, and started runs that have no slot yet.",
+	}
+	slotsLimit = Metric{
+		Name: "pac_lease_queue_slots_limit", Type: Gauge, Labels: ofQueue,
+		Help: "The limit.",
+	}
+	runsExcess = Metric{
+		Name: "pac_lease_queue_runs_excess", Type: Gauge, Labels: ofQueue,
+		Help: "Started runs above the limit, without those that were started when it was higher.",
+	}
+	stalledSeconds = Metric{
+		Name: "pac_lease_queue_stalled_seconds", Type: Gauge, Unit: seconds, Labels: ofQueue,
+		Help: "How long there have been runs to start and room for them, and none was started.",
+	}
+	leaderBuckets = Metric{
+		Name: "pac_lease_queue_leader_buckets", Type: Gauge,
+		Help: "Parts of the queues that this replica leads.",
+	}
+	starts = Metric{
+		Name: "pac_lease_queue_starts_total", Type: Counter,
+		Help: "Runs that this replica started.",
+	}
+	expiredClaims = Metric{
+		Name: "pac_lease_queue_expired_claims_total", Type: Counter,
+		Help: "Claims that this replica gave up because their runs could not be started.",
+	}
+	conflicts = Metric{
+		Name: "pac_lease_queue_conflicts_total", Type: Counter, Labels: []string{objectLabel},
+		Help: "Writes that were refused because somebody else had written the object (run, slot) first.",
+	}
+	recoveries = Metric{
+		Name: "pac_lease_queue_recoveries_total", Type: Counter, Labels: []string{kindLabel},
+		Help: "What was put right. Steps that nobody took in time: claim, start, expire, release, remove, cancel, return. " +
+			"adopt: a run that ran without a slot got one. rewrite: a slot that could not be read was written anew.",
+	}
+	waitSeconds = Metric{
+		Name: "pac_lease_queue_wait_duration_seconds", Type: Histogram, Unit: seconds,
+		Help:    "From the creation of a run to its start, by whoever started it.",
+		Buckets: []float64{0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400},
+	}
+	freeSlotSeconds = Metric{
+		Name: "pac_lease_queue_free_slot_to_start_seconds", Type: Histogram, Unit: seconds,
+		Help:    "From there being both a free slot and a run that was ready for it to the start, as the replica saw it that started the run.",
+		Buckets: []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60},
+	}
+	decisionSeconds = Metric{
+		Name: "pac_lease_queue_decision_duration_seconds", Type: Histogram, Unit: seconds,
+		Help:    "How long it took to decide what is to be done with a queue.",
+		Buckets: []float64{0.00001, 0.00005, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1},
+	}
+)
+
+// All lists every metric.
+func All() []Metric {
+	return []Metric{
+		queuesSeen, runsWaiting, slotsUsed, slotsLimit, runsExcess, stalledSeconds, leaderBuckets,
+		starts, expiredClaims, conflicts, recoveries,
+		waitSeconds, freeSlotSeconds, decisionSeconds,
+	}
+}
