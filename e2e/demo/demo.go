@@ -191,7 +191,7 @@ func (d *demo) push(ctx context.Context) error {
 // access says how to look at everything from outside.
 func (d *demo) access() string {
 	lines := []string{
-		"  Gitea       " + d.repository.Git.URL + "  (API token " + d.stack.Gitea().Token() + ")",
+		"  Gitea       " + d.repository.Git.Access().URL + "  (API token " + d.stack.Gitea().Token() + ")",
 		"  API server  export KUBECONFIG=" + d.stack.Kubeconfig(stack.Admin),
 		"              kubectl get pipelineruns -n " + key.Namespace,
 	}
@@ -201,7 +201,7 @@ func (d *demo) access() string {
 			"                -L pac-lease-queue.dev/repository,pac-lease-queue.dev/slot")
 	}
 	if d.commit != "" {
-		lines = slices.Insert(lines, 1, "              "+d.repository.Git.URL+"/commit/"+d.commit)
+		lines = slices.Insert(lines, 1, "              "+d.repository.Git.Access().URL+"/commit/"+d.commit)
 	}
 	return strings.Join(append(lines, "  logs        "+d.stack.LogsDir()), "\n")
 }

@@ -9,9 +9,8 @@ import (
 	"strings"
 	"time"
 
-	sdk "code.gitea.io/sdk/gitea"
-
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/history"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 )
 
@@ -88,7 +87,7 @@ func runNames(files map[string]string) []string {
 
 // compare looks for the status of each run, whose context PAC makes of the
 // application's name and the run's.
-func compare(runs []string, shown []*sdk.Status) statuses {
+func compare(runs []string, shown []provider.Status) statuses {
 	s := statuses{Want: len(runs)}
 	for _, run := range runs {
 		state := "none"
@@ -97,7 +96,7 @@ func compare(runs []string, shown []*sdk.Status) statuses {
 				state = string(status.State)
 			}
 		}
-		if state == string(sdk.StatusSuccess) {
+		if state == string(provider.Success) {
 			s.Success++
 		} else {
 			s.Missing = append(s.Missing, run+" ("+state+")")

@@ -8,10 +8,10 @@ import (
 	"testing"
 	"time"
 
-	sdk "code.gitea.io/sdk/gitea"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -71,11 +71,11 @@ func TestSummary(t *testing.T) {
 }
 
 func TestCompare(t *testing.T) {
-	shown := []*sdk.Status{
-		{Context: "Pipelines as Code CI / run-01", State: sdk.StatusSuccess},
-		{Context: "Pipelines as Code CI / run-02", State: sdk.StatusPending},
-		{Context: "run-03", State: sdk.StatusFailure},
-		{Context: "Pipelines as Code CI / not-run-04", State: sdk.StatusSuccess},
+	shown := []provider.Status{
+		{Context: "Pipelines as Code CI / run-01", State: provider.Success},
+		{Context: "Pipelines as Code CI / run-02", State: provider.Pending},
+		{Context: "run-03", State: provider.Failure},
+		{Context: "Pipelines as Code CI / not-run-04", State: provider.Success},
 	}
 	names := runNames(map[string]string{".tekton/run-02.yaml": "", ".tekton/run-01.yaml": "", ".tekton/run-04.yaml": "", ".tekton/run-03.yaml": "", "README.md": ""})
 	want := statuses{Want: 4, Success: 1, Missing: []string{"run-02 (pending)", "run-03 (failure)", "run-04 (none)"}}

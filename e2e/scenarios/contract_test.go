@@ -1,7 +1,6 @@
 package scenarios
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -17,6 +16,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/history"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite"
 )
 
 // some returns one of the PipelineRuns that PAC made, to make others like it.
@@ -26,10 +26,10 @@ func some(v history.View) *tektonv1.PipelineRun {
 
 func TestMalformedExecutionOrder(t *testing.T) {
 	s := newScene(t, 1, 2)
-	s.mayWarn = anybody
+	s.MayWarn = suite.Anybody
 	s.push(2, time.Second)
 	like := some(s.queued(2))
-	for i, order := range []string{"no-slash", "", ",,", "elsewhere/run", s.key.Namespace + "/somebody-else"} {
+	for i, order := range []string{"no-slash", "", ",,", "elsewhere/run", s.Key.Namespace + "/somebody-else"} {
 		s.create(like, fmt.Sprintf("malformed-%d-x", i), map[string]string{keys.ExecutionOrder: order})
 	}
 	s.done(7)
@@ -41,7 +41,7 @@ func TestMalformedExecutionOrder(t *testing.T) {
 
 func TestExecutionOrderNeverArrives(t *testing.T) {
 	s := newScene(t, 1, 2)
-	s.mayWarn = anybody // PAC tells that it could not write the order
+	s.MayWarn = suite.Anybody // PAC tells that it could not write the order
 	s.policy("no-order", `has(object.metadata.annotations) && '`+pac.HeldOrder+`' in object.metadata.annotations`, "false")
 	s.push(3, time.Second)
 	s.done(3)
@@ -53,13 +53,13 @@ func TestExecutionOrderNeverArrives(t *testing.T) {
 
 func TestUnknownRepository(t *testing.T) {
 	s := newScene(t, 1, 2)
-	s.mayWarn = anybody
+	s.MayWarn = suite.Anybody
 	s.push(3, time.Second)
 	like := some(s.queued(3))
-	s.create(like, "stray-x", map[string]string{keys.Repository: "nowhere", keys.ExecutionOrder: s.key.Namespace + "/stray-x"})
+	s.create(like, "stray-x", map[string]string{keys.Repository: "nowhere", keys.ExecutionOrder: s.Key.Namespace + "/stray-x"})
 	s.event("RepositoryNotFound")
 	s.finished(3)
-	stray := recorder.View(queue.Key{Namespace: s.key.Namespace, Repository: "nowhere"})
+	stray := env.Recorder.View(queue.Key{Namespace: s.Key.Namespace, Repository: "nowhere"})
 	if len(stray.In(queue.Pending)) != 1 {
 		t.Errorf("the stray run is %+v, want it pending", stray.Runs)
 	}
@@ -74,7 +74,7 @@ func TestAbsurdLimit(t *testing.T) {
 
 func TestGuardKeepsRunsHeld(t *testing.T) {
 	s := newScene(t, 1, 2)
-	s.mayWarn = others
+	s.MayWarn = suite.Others
 	s.push(4, 5*time.Second)
 	s.started(1)
 	v := s.queued(4)
@@ -83,7 +83,7 @@ func TestGuardKeepsRunsHeld(t *testing.T) {
 		"start as developer":     {string(stack.Developer), `{"spec":{"status":null}}`, "starts by itself when a slot is free"},
 		"start as PAC's watcher": {string(stack.PACWatcherUser), `{"spec":{"status":""}}`, "starts by itself when a slot is free"},
 		"start as administrator": {string(stack.Admin), `{"spec":{"status":""}}`, "starts by itself when a slot is free"},
-		"jump the queue":         {string(stack.Developer), `{"metadata":{"annotations":{"` + pac.HeldOrder + `":"` + s.key.Namespace + `/` + last + `"}}}`, "keeps its place"},
+		"jump the queue":         {string(stack.Developer), `{"metadata":{"annotations":{"` + pac.HeldOrder + `":"` + s.Key.Namespace + `/` + last + `"}}}`, "keeps its place"},
 		"raise the attempt":      {string(stack.Developer), `{"metadata":{"annotations":{"` + pac.Attempt + `":"7"}}}`, "only pac-lease-queue writes"},
 		"forge a claim":          {string(stack.Developer), `{"metadata":{"annotations":{"` + pac.Claim + `":"0/1/0"}}}`, "only pac-lease-queue writes"},
 	} {
@@ -101,7 +101,7 @@ func TestGuardKeepsRunsHeld(t *testing.T) {
 
 func TestConfigurationRefused(t *testing.T) {
 	s := newScene(t, 1, 2)
-	configMaps := cluster.Kubernetes().CoreV1().ConfigMaps(addon.Namespace())
+	configMaps := s.Kube.CoreV1().ConfigMaps(cluster.Addon().Namespace())
 	const name = "pac-lease-queue-config"
 	patch := func(body string) {
 		t.Helper()
@@ -110,8 +110,8 @@ func TestConfigurationRefused(t *testing.T) {
 	}
 	patch(`{"data":{"no-such-setting":"1","claim-ttl":"soon"}}`)
 	defer patch(fmt.Sprintf(`{"data":{"no-such-setting":null,"claim-ttl":%q}}`, claimTTL))
-	s.eventually("a Warning about the ConfigMap", stepDeadline, func() error {
-		events, err := cluster.Kubernetes().CoreV1().Events(addon.Namespace()).List(s.ctx, metav1.ListOptions{})
+	s.eventually("a Warning about the ConfigMap", suite.StepDeadline, func() error {
+		events, err := s.Kube.CoreV1().Events(cluster.Addon().Namespace()).List(s.ctx, metav1.ListOptions{})
 		if err != nil {
 			return err
 		}
@@ -128,52 +128,17 @@ func TestConfigurationRefused(t *testing.T) {
 
 func TestRunsStartedBeforeTheAddonAreAdopted(t *testing.T) {
 	s := newScene(t, 2, 2)
-	s.mayWarn = others // PAC's watcher may complain of the guard
-	s.without()
-	files := stack.RunFiles(6, time.Second)
+	s.MayWarn = suite.Others // PAC's watcher may complain of the guard
+	s.must(cluster.Uninstall(s.ctx))
+	files := s.Files(6, time.Second)
 	files[".tekton/run-01.yaml"] = stack.RunFile("run-01", 30*time.Second)
 	files[".tekton/run-02.yaml"] = stack.RunFile("run-02", 30*time.Second)
 	s.pushFiles(files)
 	s.started(2) // by PAC's own queue, which has the other four in its memory
-	s.install()
-	s.wait("both have a slot", stepDeadline, func(v history.View) bool {
+	s.must(cluster.Upgrade(s.ctx))
+	s.wait("both have a slot", suite.StepDeadline, func(v history.View) bool {
 		return len(v.Slots) == 2 && v.Slots[0].Holder != nil && v.Slots[1].Holder != nil
 	})
 	s.event("Adopted")
 	s.finished(6)
-}
-
-// wedged is how long nothing may happen in a queue with work and room before it
-// counts as stuck for good.
-const wedged = 20 * time.Second
-
-// TestNegativeControl shows that this suite can fail: PAC's own queue, shared by
-// two watchers, breaks what every other scenario asserts. The add-on then takes
-// the broken queue over and finishes it.
-func TestNegativeControl(t *testing.T) {
-	s := newScene(t, 1, 2)
-	s.mayWarn = anybody
-	s.without()
-	s.watchers(2)
-	t.Cleanup(func() { s.ctx = s.background(); s.watchers(1) })
-	s.push(8, time.Second)
-	s.wait("the first run starts", queuedDeadline, func(v history.View) bool { return len(v.In(queue.Pending)) < len(v.Runs) })
-	var broken []queue.Violation
-	s.eventually("PAC's own queue breaks an invariant", drainDeadline, func() error {
-		audit, err := recorder.Audit(s.key)
-		if err != nil {
-			return err
-		}
-		broken = audit.Report().Violations
-		if v := recorder.View(s.key); len(broken) == 0 && len(v.In(queue.Started)) == 0 && time.Since(v.Changed) > wedged {
-			broken = audit.Finish(time.Now()).Violations
-		}
-		if len(broken) == 0 {
-			return errors.New("none is broken yet")
-		}
-		return nil
-	})
-	t.Logf("PAC's own queue with two watchers: %s", broken[0])
-	s.install()
-	s.done(8)
 }

@@ -6,21 +6,22 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/history"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite"
 )
 
 func TestReplicaKilledBetweenClaimAndStart(t *testing.T) {
 	s := newScene(t, 1, 1)
 	// The only replica, which therefore leads, will die right after its first claim.
-	doomed := addon.Replicas()[0]
+	doomed := cluster.Addon().Replicas()[0]
 	doomed.SetEnv("PAC_LEASE_QUEUE_FAILPOINT=claimed")
 	s.must(doomed.Restart(s.ctx))
 	s.leads(doomed)
-	s.must(addon.Scale(s.ctx, 2))
+	s.must(cluster.Addon().Scale(s.ctx, 2))
 	t.Cleanup(func() { doomed.SetEnv() })
 
 	s.push(3, time.Second)
-	s.eventually("the replica dies", queuedDeadline, func() error { return isDead(doomed) })
-	v := s.wait("the claim that it left behind", stepDeadline, func(v history.View) bool { return len(v.Slots) == 1 && v.Slots[0].Holder != nil })
+	s.eventually("the replica dies", suite.QueuedDeadline, func() error { return isDead(doomed) })
+	v := s.wait("the claim that it left behind", suite.StepDeadline, func(v history.View) bool { return len(v.Slots) == 1 && v.Slots[0].Holder != nil })
 	left := v.Slots[0].Holder.Name
 	report := s.finished(3)
 	if report.Starts[0].Run != left {
@@ -28,55 +29,27 @@ func TestReplicaKilledBetweenClaimAndStart(t *testing.T) {
 	}
 }
 
-func TestEachReplicaKilledInTurn(t *testing.T) {
-	s := newScene(t, 2, 2)
-	s.push(10, 2*time.Second)
-	first, second := addon.Replicas()[0], addon.Replicas()[1]
-	s.done(2)
-	s.must(first.Kill())
-	killed := time.Now()
-	s.done(5)
-	s.must(first.Restart(s.ctx))
-	s.must(second.Kill())
-	report := s.finished(10)
-	for _, start := range report.Starts {
-		if start.At.After(killed) {
-			t.Logf("first start %s after the first kill", start.At.Sub(killed).Round(time.Millisecond))
-			break
-		}
-	}
-}
-
 func TestAllReplicasDownForAWhile(t *testing.T) {
 	s := newScene(t, 2, 2)
 	s.push(5, 2*time.Second)
 	s.started(2)
-	for _, r := range addon.Replicas() {
+	for _, r := range cluster.Addon().Replicas() {
 		s.must(r.Kill())
 	}
-	v := s.wait("what ran is done", drainDeadline, func(v history.View) bool { return len(v.In(queue.Started)) == 0 })
+	v := s.wait("what ran is done", suite.DrainDeadline, func(v history.View) bool { return len(v.In(queue.Started)) == 0 })
 	before := len(v.In(queue.Done))
 	s.push(2, time.Second) // nobody is there to start these
 	if *hold == webhook {
-		s.mayWarn = others // nor to hold them: PAC's order of them fails, and PAC says so
-		s.wait("7 runs", queuedDeadline, func(v history.View) bool { return len(v.Runs) == 7 })
+		s.MayWarn = suite.Others // nor to hold them: PAC's order of them fails, and PAC says so
+		s.wait("7 runs", suite.QueuedDeadline, func(v history.View) bool { return len(v.Runs) == 7 })
 	} else {
 		s.queued(7)
 	}
-	if v := recorder.View(s.key); len(v.In(queue.Done)) != before || len(v.In(queue.Started)) != 0 {
+	if v := s.View(); len(v.In(queue.Done)) != before || len(v.In(queue.Started)) != 0 {
 		t.Errorf("runs went on while no replica was up: %d done, %d started", len(v.In(queue.Done)), len(v.In(queue.Started)))
 	}
-	for _, r := range addon.Replicas() {
+	for _, r := range cluster.Addon().Replicas() {
 		s.must(r.Restart(s.ctx))
 	}
 	s.finished(7)
-}
-
-func TestWatcherDownWhileRunsAreCreated(t *testing.T) {
-	s := newScene(t, 1, 2)
-	s.must(cluster.StopWatchers(s.ctx))
-	s.push(3, time.Second)
-	s.wait("the runs", queuedDeadline, func(v history.View) bool { return len(v.Runs) == 3 })
-	s.watchers(1)
-	s.finished(3)
 }

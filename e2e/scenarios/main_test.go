@@ -1,7 +1,8 @@
 // Package scenarios proves the product on the real components: real pushes to
 // Gitea, real PAC, Tekton and API server, and the add-on as its Helm chart
-// installs it. Every scenario ends with an audit of the invariants over all
-// watch events of its queue.
+// installs it. TestSuite plays the list that every cluster is to pass; the other
+// scenarios go deeper than that, by what only the embedded stack allows. Each ends
+// with an audit of the invariants over all watch events of its queue.
 package scenarios
 
 import (
@@ -9,21 +10,30 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/history"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/stacktest"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite/onstack"
 )
 
-// What all scenarios share: one stack, one record of everything, and one
-// installation of the add-on, by the first scenario that needs it.
+// What all scenarios share: one stack, with the add-on once the first of them
+// needs it, and one record of everything.
 var (
-	cluster  *stack.Stack
-	addon    *stack.Addon
-	recorder *history.Recorder
+	cluster *onstack.Cluster
+	env     suite.Env
 )
+
+// environment is what a test plays in.
+func environment(t *testing.T) *suite.Env {
+	e := env
+	e.Log = t.Logf
+	return &e
+}
 
 // addonOptions are how every scenario has the add-on installed.
 var addonOptions = stack.AddonOptions{
@@ -56,12 +66,16 @@ func TestMain(m *testing.M) {
 func run(m *testing.M) int {
 	addonOptions.Values = append(addonOptions.Values, "admission.hold="+*hold)
 	code := stacktest.Main(m, stack.Options{Components: stack.Everything, RunTime: time.Second}, func(ctx context.Context, s *stack.Stack) (err error) {
-		cluster = s
-		recorder, err = history.Record(ctx, s.Config(stack.Admin))
+		cluster = onstack.New(s, addonOptions)
+		env = suite.Env{Cluster: cluster, Artifacts: filepath.Join(s.Dir(), "artifacts")}
+		if env.Providers, err = cluster.Providers(); err != nil {
+			return err
+		}
+		env.Recorder, err = history.Record(ctx, cluster.Config())
 		return err
 	})
-	if recorder != nil {
-		recorder.Stop()
+	if env.Recorder != nil {
+		env.Recorder.Stop()
 	}
 	return code
 }

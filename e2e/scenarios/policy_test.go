@@ -7,6 +7,8 @@ import (
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite"
 )
 
 // policy has the API server refuse updates of PipelineRuns in the scene's
@@ -14,8 +16,8 @@ import (
 // force, which the API server tells nobody: refusing a probe shows it.
 func (s *scene) policy(name, when, rule string) {
 	s.Helper()
-	name = s.key.Namespace + "-" + name
-	client := cluster.Kubernetes().AdmissionregistrationV1()
+	name = s.Key.Namespace + "-" + name
+	client := s.Kube.AdmissionregistrationV1()
 	match := []admissionv1.NamedRuleWithOperations{{RuleWithOperations: admissionv1.RuleWithOperations{
 		Operations: []admissionv1.OperationType{admissionv1.Update, admissionv1.Create},
 		Rule:       admissionv1.Rule{APIGroups: []string{"tekton.dev"}, APIVersions: []string{"v1"}, Resources: []string{"pipelineruns"}},
@@ -27,7 +29,7 @@ func (s *scene) policy(name, when, rule string) {
 			FailurePolicy:    &fail,
 			MatchConstraints: &admissionv1.MatchResources{ResourceRules: match},
 			MatchConditions: []admissionv1.MatchCondition{
-				{Name: "here", Expression: fmt.Sprintf("object.metadata.namespace == %q", s.key.Namespace)},
+				{Name: "here", Expression: fmt.Sprintf("object.metadata.namespace == %q", s.Key.Namespace)},
 			},
 			Validations: []admissionv1.Validation{
 				{Expression: fmt.Sprintf("request.operation == 'CREATE' ? object.metadata.name != %q : (!(%s) || (%s))", probePolicy, when, rule), Message: "refused by the scenario"},
@@ -41,8 +43,8 @@ func (s *scene) policy(name, when, rule string) {
 	}, metav1.CreateOptions{})
 	s.must(err)
 	s.Cleanup(func() { s.lift(name) })
-	s.eventually("policy "+name+" is in force", stepDeadline, func() error {
-		_, err := s.tekton.TektonV1().PipelineRuns(s.key.Namespace).Create(s.ctx, probeRun(probePolicy), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	s.eventually("policy "+name+" is in force", suite.StepDeadline, func() error {
+		_, err := s.Tekton.TektonV1().PipelineRuns(s.Key.Namespace).Create(s.ctx, probeRun(probePolicy), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		if err == nil {
 			return fmt.Errorf("the probe was accepted")
 		}
@@ -55,7 +57,7 @@ const probePolicy = "policy-probe"
 
 // lift removes a policy at the end of a scenario.
 func (s *scene) lift(name string) {
-	client := cluster.Kubernetes().AdmissionregistrationV1()
+	client := s.Kube.AdmissionregistrationV1()
 	_ = client.ValidatingAdmissionPolicyBindings().Delete(s.background(), name, metav1.DeleteOptions{})
 	_ = client.ValidatingAdmissionPolicies().Delete(s.background(), name, metav1.DeleteOptions{})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/history"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite"
 )
 
 // Ways to take a run out of the queue.
@@ -27,14 +28,14 @@ func TestRunDeletedWhileRunning(t *testing.T)   { whileRunning(t, "Deleted") }
 
 func whileQueued(t *testing.T, how string) {
 	s := newScene(t, 1, 2)
-	s.mayWarn = others
+	s.MayWarn = suite.Others
 	s.push(4, 2*time.Second)
 	s.started(1)
 	v := s.queued(4)
 	victim := v.In(queue.Pending)[1]
 	removals[how](s, victim.Name)
 	s.othersFinish(victim, 3)
-	audit, err := recorder.Audit(s.key)
+	audit, err := env.Recorder.Audit(s.Key)
 	s.must(err)
 	for _, start := range audit.Report().Starts {
 		if start.Run == victim.Name {
@@ -45,8 +46,8 @@ func whileQueued(t *testing.T, how string) {
 
 func whileRunning(t *testing.T, how string) {
 	s := newScene(t, 1, 2)
-	s.mayWarn = others
-	files := stack.RunFiles(3, time.Second)
+	s.MayWarn = suite.Others
+	files := s.Files(3, time.Second)
 	files[".tekton/run-01.yaml"] = stack.RunFile("run-01", 10*time.Minute)
 	s.pushFiles(files)
 	victim := s.started(1).In(queue.Started)[0]
@@ -58,12 +59,12 @@ func whileRunning(t *testing.T, how string) {
 // cluster refuses it.
 func whileClaimed(t *testing.T, how string) {
 	s := newScene(t, 1, 2)
-	s.mayWarn = anybody // its start is refused, which somebody may be told
+	s.MayWarn = suite.Anybody // its start is refused, which somebody may be told
 	s.refuseStarts()
-	files := stack.RunFiles(3, time.Second)
+	files := s.Files(3, time.Second)
 	files[".tekton/run-01.yaml"] = unstartable(files[".tekton/run-01.yaml"])
 	s.pushFiles(files)
-	v := s.wait("a claim that is not started", queuedDeadline, func(v history.View) bool { return len(claims(v)) == 1 })
+	v := s.wait("a claim that is not started", suite.QueuedDeadline, func(v history.View) bool { return len(claims(v)) == 1 })
 	victim := claims(v)[0]
 	removals[how](s, victim.Name)
 	s.othersFinish(victim, 2)
@@ -85,7 +86,7 @@ func claims(v history.View) []queue.Run {
 // othersFinish waits for n runs to succeed besides the victim.
 func (s *scene) othersFinish(victim queue.Run, n int) {
 	s.Helper()
-	s.wait("the others are done", drainDeadline, func(v history.View) bool {
+	s.wait("the others are done", suite.DrainDeadline, func(v history.View) bool {
 		others := 0
 		for _, r := range v.Runs {
 			if r.UID == victim.UID {
@@ -101,7 +102,7 @@ func (s *scene) othersFinish(victim queue.Run, n int) {
 		return others == n
 	})
 	s.audited()
-	s.reported(n, definition(victim.Name))
+	s.reported(n, suite.Definition(victim.Name))
 }
 
 // noStart is the annotation of a run whose start refuseStarts refuses.
@@ -120,20 +121,20 @@ func (s *scene) refuseStarts() {
 
 func TestRepositoryDeleted(t *testing.T) {
 	s := newScene(t, 1, 2)
-	s.mayWarn = anybody
+	s.MayWarn = suite.Anybody
 	s.push(4, 2*time.Second)
 	s.started(1)
 	s.queued(4)
-	repositories := s.paas.PipelinesascodeV1alpha1().Repositories(s.key.Namespace)
-	kept, err := repositories.Get(s.ctx, s.key.Repository, metav1.GetOptions{})
+	repositories := s.PAC.PipelinesascodeV1alpha1().Repositories(s.Key.Namespace)
+	kept, err := repositories.Get(s.ctx, s.Key.Repository, metav1.GetOptions{})
 	s.must(err)
-	s.must(s.repo.Delete(s.ctx))
+	s.must(repositories.Delete(s.ctx, s.Key.Repository, metav1.DeleteOptions{}))
 
-	s.wait("what ran is done, its slot collected, and nothing more starts", drainDeadline, func(v history.View) bool {
+	s.wait("what ran is done, its slot collected, and nothing more starts", suite.DrainDeadline, func(v history.View) bool {
 		return len(v.In(queue.Started)) == 0 && len(v.Slots) == 0
 	})
 	s.event("RepositoryNotFound")
-	waiting := len(recorder.View(s.key).In(queue.Pending))
+	waiting := len(s.View().In(queue.Pending))
 	if waiting == 0 {
 		t.Fatal("no run waits for the Repository, want those that were queued")
 	}

@@ -3,7 +3,6 @@ package stack
 import (
 	"context"
 	"crypto/rand"
-	"encoding/base64"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,6 +11,8 @@ import (
 
 	sdk "code.gitea.io/sdk/gitea"
 
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider/gitea"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/build"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/process"
 )
@@ -74,10 +75,10 @@ ROOT_PATH = %[1]s/log
 
 // Gitea is the stack's Git provider.
 type Gitea struct {
-	url    string
-	token  string
-	hook   string // where its webhooks go
-	client *sdk.Client
+	url      string
+	token    string
+	client   *sdk.Client
+	provider *gitea.Provider
 }
 
 // Gitea returns the Git provider, or nil if the stack has none.
@@ -111,7 +112,7 @@ func (s *Stack) startGitea(ctx context.Context) error {
 	if err := os.WriteFile(config, []byte(ini), 0o600); err != nil {
 		return err
 	}
-	g := &Gitea{url: loopback("http", ports[0]), hook: s.pacURL}
+	g := &Gitea{url: loopback("http", ports[0])}
 	web := s.add(process.Spec{
 		Name:        "gitea",
 		Path:        s.programs[build.Gitea],
@@ -129,6 +130,7 @@ func (s *Stack) startGitea(ctx context.Context) error {
 	if g.client, err = sdk.NewClient(g.url, sdk.SetToken(g.token)); err != nil {
 		return err
 	}
+	g.provider = gitea.New(gitea.Options{URL: g.url, Token: g.token, Owner: giteaUser, Hook: s.pacURL})
 	s.gitea = g
 	return nil
 }
@@ -156,100 +158,13 @@ func (s *Stack) giteaCreateUser(ctx context.Context, dir, config string) (string
 }
 
 // GitRepository is a repository in Gitea whose events go to the PAC controller.
-type GitRepository struct {
-	Owner  string
-	Name   string
-	URL    string
-	Secret string // of the webhook
-
-	gitea *Gitea
-}
+type GitRepository struct{ provider.Repository }
 
 // NewRepository makes a repository with a branch main and a webhook to the PAC controller.
 func (g *Gitea) NewRepository(ctx context.Context, name string) (*GitRepository, error) {
-	if err := ctx.Err(); err != nil {
+	r, err := g.provider.NewRepository(ctx, name)
+	if err != nil {
 		return nil, err
 	}
-	repo, _, err := g.client.CreateRepo(sdk.CreateRepoOption{Name: name, AutoInit: true, DefaultBranch: "main"})
-	if err != nil {
-		return nil, fmt.Errorf("creating the Git repository %s: %w", name, err)
-	}
-	r := &GitRepository{Owner: giteaUser, Name: name, URL: repo.HTMLURL, Secret: rand.Text(), gitea: g}
-	if g.hook == "" {
-		return r, nil
-	}
-	_, _, err = g.client.CreateRepoHook(r.Owner, r.Name, sdk.CreateHookOption{
-		Type:   sdk.HookTypeGitea,
-		Config: map[string]string{"url": g.hook, "content_type": "json", "secret": r.Secret},
-		Events: []string{"push", "pull_request", "issue_comment"},
-		Active: true,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("creating the webhook of %s: %w", name, err)
-	}
-	return r, nil
-}
-
-// Push makes one commit on main, after which the branch holds exactly these files (path to content), and returns its hash. It
-// causes one push event.
-func (r *GitRepository) Push(ctx context.Context, files map[string]string, message string) (sha string, err error) {
-	if err := ctx.Err(); err != nil {
-		return "", err
-	}
-	tree, _, err := r.gitea.client.GetTrees(r.Owner, r.Name, sdk.ListTreeOptions{Ref: "main", Recursive: true})
-	if err != nil {
-		return "", err
-	}
-	var changes []*sdk.ChangeFileOperation
-	old := map[string]string{}
-	for _, entry := range tree.Entries {
-		if entry.Type != "blob" {
-			continue
-		}
-		old[entry.Path] = entry.SHA
-		if _, stays := files[entry.Path]; !stays {
-			changes = append(changes, &sdk.ChangeFileOperation{Operation: "delete", Path: entry.Path, SHA: entry.SHA})
-		}
-	}
-	for path, content := range files {
-		change := &sdk.ChangeFileOperation{Operation: "create", Path: path, Content: base64.StdEncoding.EncodeToString([]byte(content))}
-		if old[path] != "" {
-			change.Operation, change.SHA = "update", old[path]
-		}
-		changes = append(changes, change)
-	}
-	pushed, _, err := r.gitea.client.ChangeFiles(r.Owner, r.Name, sdk.ChangeFilesOptions{Files: changes, Message: message, Branch: "main"})
-	if err != nil {
-		return "", fmt.Errorf("pushing to %s: %w", r.Name, err)
-	}
-	return pushed.Commit.SHA, nil
-}
-
-// Statuses returns the newest status of each context that was reported for a commit.
-func (r *GitRepository) Statuses(ctx context.Context, sha string) ([]*sdk.Status, error) {
-	var newest []*sdk.Status
-	index := map[string]int{}
-	for page := 1; ; page++ {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		statuses, _, err := r.gitea.client.ListStatuses(r.Owner, r.Name, sha,
-			sdk.ListStatusesOption{ListOptions: sdk.ListOptions{Page: page, PageSize: 50}})
-		if err != nil {
-			return nil, err
-		}
-		for _, status := range statuses {
-			i, seen := index[status.Context]
-			switch {
-			case !seen:
-				index[status.Context] = len(newest)
-				newest = append(newest, status)
-			case status.ID > newest[i].ID:
-				newest[i] = status
-			}
-		}
-		if len(statuses) < 50 {
-			return newest, nil
-		}
-	}
+	return &GitRepository{r}, nil
 }

@@ -11,23 +11,25 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider"
 )
 
 // namespaceDeadline is how long a new namespace may take to get its default ServiceAccount.
 const namespaceDeadline = 30 * time.Second
 
-// PACRepository is a Repository of PAC, tied to a repository in Gitea.
+// PACRepository is a Repository of PAC, tied to a Git repository.
 type PACRepository struct {
 	Namespace string
 	Name      string
-	Git       *GitRepository
+	Git       provider.Repository
 
 	client pac.Interface
 }
 
 // NewPACRepository makes a Repository for a Git repository, with the secrets that PAC needs, in a namespace that is made if
 // missing. Without a limit (nil) its runs do not queue.
-func (s *Stack) NewPACRepository(ctx context.Context, namespace, name string, git *GitRepository, limit *int) (*PACRepository, error) {
+func (s *Stack) NewPACRepository(ctx context.Context, namespace, name string, git provider.Repository, limit *int) (*PACRepository, error) {
 	if err := s.NewNamespace(ctx, namespace); err != nil {
 		return nil, err
 	}
@@ -35,10 +37,10 @@ func (s *Stack) NewPACRepository(ctx context.Context, namespace, name string, gi
 	if err != nil {
 		return nil, err
 	}
-	const token, webhook = "token", "webhook"
+	access := git.Access()
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: name + "-git", Namespace: namespace},
-		StringData: map[string]string{token: s.gitea.token, webhook: git.Secret},
+		StringData: access.Secret(),
 	}
 	if _, err := s.kube.CoreV1().Secrets(namespace).Create(ctx, secret, metav1.CreateOptions{}); err != nil {
 		return nil, err
@@ -46,14 +48,9 @@ func (s *Stack) NewPACRepository(ctx context.Context, namespace, name string, gi
 	repository := &v1alpha1.Repository{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace},
 		Spec: v1alpha1.RepositorySpec{
-			URL:              git.URL,
+			URL:              access.URL,
 			ConcurrencyLimit: limit,
-			GitProvider: &v1alpha1.GitProvider{
-				Type:          "gitea",
-				URL:           s.gitea.url,
-				Secret:        &v1alpha1.Secret{Name: secret.Name, Key: token},
-				WebhookSecret: &v1alpha1.Secret{Name: secret.Name, Key: webhook},
-			},
+			GitProvider:      access.GitProvider(secret.Name),
 		},
 	}
 	if _, err := client.PipelinesascodeV1alpha1().Repositories(namespace).Create(ctx, repository, metav1.CreateOptions{}); err != nil {

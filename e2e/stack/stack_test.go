@@ -13,11 +13,11 @@ import (
 	"testing"
 	"time"
 
-	sdk "code.gitea.io/sdk/gitea"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	tekton "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 )
 
@@ -208,19 +208,19 @@ func succeeded(runs []tektonv1.PipelineRun) (n int) {
 	return n
 }
 
-func successes(statuses []*sdk.Status) (n int) {
+func successes(statuses []provider.Status) (n int) {
 	for _, status := range statuses {
-		if status.State == sdk.StatusSuccess {
+		if status.State == provider.Success {
 			n++
 		}
 	}
 	return n
 }
 
-func describe(statuses []*sdk.Status) string {
+func describe(statuses []provider.Status) string {
 	var s []string
 	for _, status := range statuses {
-		s = append(s, fmt.Sprintf("%s: %s (%s)", status.Context, status.State, status.Description))
+		s = append(s, fmt.Sprintf("%s: %s", status.Context, status.State))
 	}
 	return strings.Join(s, ", ")
 }

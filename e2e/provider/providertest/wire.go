@@ -1,0 +1,188 @@
+package providertest
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider/driver"
+)
+
+// fault is what happens to a request. next carries it to the provider.
+type fault func(r *http.Request, next func() (*http.Response, error)) (*http.Response, error)
+
+// wire lies between a driver and its provider, where faults happen and time is
+// made up.
+type wire struct {
+	clock *clock
+
+	mu sync.Mutex
+	// choose returns the fault of a request, or nil. It may be replaced.
+	choose   func(r *http.Request) fault
+	requests int
+}
+
+func newWire(choose func(*http.Request) fault) *wire {
+	return &wire{clock: &clock{}, choose: choose}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	w.mu.Lock()
+	w.requests++
+	chosen := w.choose(r)
+	w.mu.Unlock()
+	next := func() (*http.Response, error) { return http.DefaultTransport.RoundTrip(r) }
+	if chosen == nil {
+		return next()
+	}
+	return chosen(r, next)
+}
+
+// set replaces how faults are chosen, and begins to count requests anew.
+func (w *wire) set(choose func(*http.Request) fault) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.choose, w.requests = choose, 0
+}
+
+func (w *wire) count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.requests
+}
+
+func none(*http.Request) fault { return nil }
+
+func all(*http.Request) bool { return true }
+
+func writes(r *http.Request) bool { return r.Method != http.MethodGet && r.Method != http.MethodHead }
+
+// always has one fault happen to every request.
+func always(f fault) func(*http.Request) fault {
+	return func(*http.Request) fault { return f }
+}
+
+// first has a fault happen to the first n requests.
+func first(n int, f fault) func(*http.Request) fault {
+	seen := 0
+	return func(*http.Request) fault {
+		if seen++; seen <= n {
+			return f
+		}
+		return nil
+	}
+}
+
+// firstTime has a fault happen to each request of a kind, the first time that it is
+// made. It returns those that it has happened to.
+func (w *wire) firstTime(kind func(*http.Request) bool, f fault) map[string]bool {
+	hit := map[string]bool{}
+	w.set(func(r *http.Request) fault {
+		request := r.Method + " " + r.URL.RequestURI()
+		if r.GetBody != nil {
+			if body, err := r.GetBody(); err == nil {
+				content, _ := io.ReadAll(body)
+				request += fmt.Sprintf(" (body %.4x)", sha256.Sum256(content))
+			}
+		}
+		if kind(r) && !hit[request] {
+			hit[request] = true
+			return f
+		}
+		return nil
+	})
+	return hit
+}
+
+// answer replies in the provider's place; the request does not reach it.
+func answer(status int, header map[string]string, body string) fault {
+	return func(r *http.Request, _ func() (*http.Response, error)) (*http.Response, error) {
+		h := http.Header{"Content-Type": {"application/json"}}
+		for name, value := range header {
+			h.Set(name, value)
+		}
+		return &http.Response{
+			StatusCode: status, Status: http.StatusText(status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+			Header: h, Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)), Request: r,
+		}, nil
+	}
+}
+
+var errLost = errors.New("connection reset by the test")
+
+// lose has the provider carry a request out, and loses its reply.
+func lose(_ *http.Request, next func() (*http.Response, error)) (*http.Response, error) {
+	reply, err := next()
+	if err == nil {
+		reply.Body.Close()
+		err = errLost
+	}
+	return nil, err
+}
+
+// breakOff has the provider carry a request out, and loses half of its reply.
+func breakOff(_ *http.Request, next func() (*http.Response, error)) (*http.Response, error) {
+	reply, err := next()
+	if err != nil {
+		return nil, err
+	}
+	defer reply.Body.Close()
+	content, err := io.ReadAll(reply.Body)
+	if err != nil {
+		return nil, err
+	}
+	reply.Body = io.NopCloser(io.MultiReader(strings.NewReader(string(content[:len(content)/2])), broken{}))
+	return reply, nil
+}
+
+type broken struct{}
+
+func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// hang does not answer until nobody waits any more.
+func hang(r *http.Request, _ func() (*http.Response, error)) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+// clock is a clock on which waiting takes next to no time.
+type clock struct {
+	mu    sync.Mutex
+	slept time.Duration
+}
+
+var _ driver.Clock = (*clock)(nil)
+
+// politeness is how long a wait takes on a clock: providers that are real need a
+// moment for what they are asked about again and again.
+const politeness = 10 * time.Millisecond
+
+func (c *clock) Now() time.Time { return time.Now().Add(c.total()) }
+
+func (c *clock) Sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(min(d, politeness))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.slept += d
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// total is how much time the clock has made up.
+func (c *clock) total() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.slept
+}

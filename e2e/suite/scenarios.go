@@ -1,0 +1,325 @@
+package suite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/history"
+)
+
+// Scenarios is the list.
+func Scenarios() []Scenario {
+	return []Scenario{
+		{"limit_1_replica", 1, limitHolds},
+		{"limit_2_replicas", 2, limitHolds},
+		{"limit_3_replicas", 3, limitHolds},
+		{"order", 2, orderHolds},
+		{"limit_changed", 2, limitChanged},
+		{"replica_killed", 2, replicaKilled},
+		{"rolling_restart", 2, rollingRestart},
+		{"node_drained", 2, nodeDrained},
+		{"watchers_scaled", 2, watchersScaled},
+		{"backend_toggled", 2, backendToggled},
+		{"two_providers", 2, twoProviders},
+		{"uninstall", 2, uninstall},
+	}
+}
+
+// limitHolds is the heart of the list, and what the negative control judges: two
+// queues at the same time, each of which uses its limit and never goes above it.
+// It asks nothing of the add-on.
+func limitHolds(ctx context.Context, e *Env) error {
+	const runs = 8
+	limits := []int{1, 3}
+	var scenes []*Scene
+	for _, limit := range limits {
+		s, err := e.Open(ctx, fmt.Sprintf("limit-%d", limit), limit)
+		if err != nil {
+			return err
+		}
+		scenes = append(scenes, s)
+	}
+	for _, s := range scenes {
+		if err := s.Push(ctx, runs, time.Second); err != nil {
+			return err
+		}
+	}
+	for i, s := range scenes {
+		report, err := s.Finished(ctx, runs)
+		if err != nil {
+			return err
+		}
+		if report.MostStarted != limits[i] {
+			return fmt.Errorf("%s: at most %d runs were started at once, want the limit used: %d", s.Key, report.MostStarted, limits[i])
+		}
+	}
+	return nil
+}
+
+// orderHolds: within a push, and across pushes.
+func orderHolds(ctx context.Context, e *Env) error {
+	s, err := e.Open(ctx, "order", 1)
+	if err != nil {
+		return err
+	}
+	if err := s.Push(ctx, 4, time.Second); err != nil {
+		return err
+	}
+	if _, err := s.Queued(ctx, 4); err != nil {
+		return err
+	}
+	if err := s.Push(ctx, 3, time.Second); err != nil {
+		return err
+	}
+	report, err := s.Finished(ctx, 7)
+	if err != nil {
+		return err
+	}
+	want := []string{"run-01", "run-02", "run-03", "run-04", "run-01", "run-02", "run-03"}
+	if got := Definitions(report); !slices.Equal(got, want) {
+		return fmt.Errorf("started in the order %v, want %v", got, want)
+	}
+	return nil
+}
+
+// limitChanged: raised, lowered and removed while runs wait.
+func limitChanged(ctx context.Context, e *Env) error {
+	const runs = 10
+	s, err := e.loaded(ctx, "limit-changed", 1, runs, 3*time.Second)
+	if err != nil {
+		return err
+	}
+	if err := s.SetLimit(ctx, 3); err != nil {
+		return err
+	}
+	if _, err := s.Started(ctx, 3); err != nil {
+		return err
+	}
+	if err := s.SetLimit(ctx, 1); err != nil {
+		return err
+	}
+	if _, err := s.Wait(ctx, "the slots above the lowered limit are gone", StepDeadline, func(v history.View) bool {
+		return len(v.Slots) == 1 && len(v.In(queue.Started)) <= 1
+	}); err != nil {
+		return err
+	}
+	if err := s.stillWaiting(); err != nil {
+		return err
+	}
+	if err := s.SetLimit(ctx, 0); err != nil {
+		return err
+	}
+	if _, err := s.Wait(ctx, "everything is started and the slots are gone", StepDeadline, func(v history.View) bool {
+		return len(v.In(queue.Pending)) == 0 && len(v.Slots) == 0
+	}); err != nil {
+		return err
+	}
+	_, err = s.Finished(ctx, runs)
+	return err
+}
+
+// replicaKilled: the one that leads, with no grace, in the middle of a queue.
+func replicaKilled(ctx context.Context, e *Env) error {
+	return e.disturbed(ctx, "replica-killed", func() error {
+		replica, err := e.Cluster.Kill(ctx)
+		e.Log("killed: %s", replica)
+		return err
+	})
+}
+
+// rollingRestart: every replica is replaced in the middle of a queue.
+func rollingRestart(ctx context.Context, e *Env) error {
+	return e.disturbed(ctx, "rolling-restart", func() error { return e.Cluster.Restart(ctx) })
+}
+
+// nodeDrained: the add-on leaves a node in the middle of a queue.
+func nodeDrained(ctx context.Context, e *Env) error {
+	return e.disturbed(ctx, "node-drained", func() error {
+		restore, err := e.Cluster.Drain(ctx)
+		if restore != nil {
+			e.afterwards(restore)
+		}
+		return err
+	})
+}
+
+// watchersScaled: PAC has no watcher when runs are queued, then two, which report
+// every run that ended meanwhile.
+func watchersScaled(ctx context.Context, e *Env) error {
+	e.afterwards(e.oneWatcher)
+	if err := e.Cluster.Watchers(ctx, 0); err != nil {
+		return err
+	}
+	s, err := e.Open(ctx, "watchers-scaled", 1)
+	if err != nil {
+		return err
+	}
+	if err := s.Push(ctx, 3, time.Second); err != nil {
+		return err
+	}
+	if _, err := s.Wait(ctx, "the runs", QueuedDeadline, func(v history.View) bool { return len(v.Runs) == 3 }); err != nil {
+		return err
+	}
+	if err := e.Cluster.Watchers(ctx, 2); err != nil {
+		return err
+	}
+	if err := s.Push(ctx, 3, time.Second); err != nil {
+		return err
+	}
+	_, err = s.Finished(ctx, 6)
+	return err
+}
+
+// oneWatcher is how PAC comes.
+func (e *Env) oneWatcher(ctx context.Context) error { return e.Cluster.Watchers(ctx, 1) }
+
+// Values of the chart, which refuses memory with more than one replica.
+var (
+	inMemory = []string{"concurrency.backend=memory", "replicaCount=1"}
+	inLeases = []string{"concurrency.backend=lease", "replicaCount=2"}
+)
+
+// backendToggled: from Leases to memory and back in the middle of a queue.
+func backendToggled(ctx context.Context, e *Env) error {
+	const limit, runs = 3, 30
+	s, err := e.loaded(ctx, "backend-toggled", limit, runs, 3*time.Second)
+	if err != nil {
+		return err
+	}
+	e.afterwards(func(ctx context.Context) error { return e.Cluster.Upgrade(ctx, inLeases...) })
+	if err := e.Cluster.Upgrade(ctx, inMemory...); err != nil {
+		return err
+	}
+	v, err := s.Wait(ctx, "no Lease is left", StepDeadline, func(v history.View) bool { return len(v.Slots) == 0 })
+	if err != nil {
+		return err
+	}
+	if _, err := s.Done(ctx, len(v.In(queue.Done))+2*limit); err != nil {
+		return err
+	}
+	if err := s.stillWaiting(); err != nil {
+		return err
+	}
+	if err := e.Cluster.Upgrade(ctx, inLeases...); err != nil {
+		return err
+	}
+	if _, err := s.Wait(ctx, "every slot is a Lease again", StepDeadline, func(v history.View) bool { return len(v.Slots) == limit }); err != nil {
+		return err
+	}
+	_, err = s.Finished(ctx, runs)
+	return err
+}
+
+// twoProviders: a Repository on either, neither of which waits for the other.
+func twoProviders(ctx context.Context, e *Env) error {
+	first, second := e.Providers[0], e.Providers[len(e.Providers)-1]
+	switch {
+	case len(e.Providers) == 1:
+		e.Log("there is one provider: both Repositories are on the same account of %s", first.Name())
+	case first.Name() == second.Name():
+		e.Log("there is one kind of provider: the Repositories are on two accounts of %s", first.Name())
+	}
+	busy, err := e.OpenOn(ctx, first, "busy", 1)
+	if err != nil {
+		return err
+	}
+	quiet, err := e.OpenOn(ctx, second, "quiet", 2)
+	if err != nil {
+		return err
+	}
+	files := busy.Files(3, time.Second)
+	files[".tekton/run-01.yaml"] = e.Cluster.RunFile("run-01", 25*time.Second)
+	if err := busy.PushFiles(ctx, files); err != nil {
+		return err
+	}
+	if _, err := busy.Started(ctx, 1); err != nil {
+		return err
+	}
+	if err := quiet.Push(ctx, 4, time.Second); err != nil {
+		return err
+	}
+	if _, err := quiet.Done(ctx, 4); err != nil {
+		return err
+	}
+	if waiting := len(busy.View().In(queue.Pending)); waiting != 2 {
+		return fmt.Errorf("%s: %d runs wait behind the first when %s is done, want 2", busy.Key, waiting, quiet.Key)
+	}
+	_, err = busy.Finished(ctx, 3)
+	if err == nil {
+		_, err = quiet.Finished(ctx, 4)
+	}
+	return err
+}
+
+// uninstall gives what waits back to PAC, whose watcher drains it, and leaves
+// nothing behind.
+func uninstall(ctx context.Context, e *Env) error {
+	const runs = 5
+	s, err := e.loaded(ctx, "uninstall", 1, runs, 3*time.Second)
+	if err != nil {
+		return err
+	}
+	s.MayWarn = Others
+	e.afterwards(func(ctx context.Context) error { return e.Cluster.Upgrade(ctx) })
+	if err := e.Cluster.Uninstall(ctx); err != nil {
+		return err
+	}
+	if err := s.stillWaiting(); err != nil {
+		return err
+	}
+	if err := Eventually(ctx, "nothing of the add-on is left", StepDeadline, func() error { return nothingLeft(ctx, e.Cluster.Config()) }); err != nil {
+		return err
+	}
+	_, err = s.Finished(ctx, runs)
+	return err
+}
+
+// loaded opens a scene and has it filled up: as many runs are started as the limit
+// allows, the others wait in order.
+func (e *Env) loaded(ctx context.Context, name string, limit, runs int, each time.Duration) (*Scene, error) {
+	s, err := e.Open(ctx, name, limit)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Push(ctx, runs, each); err != nil {
+		return nil, err
+	}
+	if _, err := s.Queued(ctx, runs); err != nil {
+		return nil, err
+	}
+	_, err = s.Started(ctx, limit)
+	return s, err
+}
+
+// disturbed has something happen in the middle of a queue, which goes on.
+func (e *Env) disturbed(ctx context.Context, name string, disturb func() error) error {
+	const runs = 10
+	s, err := e.loaded(ctx, name, 2, runs, 2*time.Second)
+	if err != nil {
+		return err
+	}
+	if _, err := s.Done(ctx, 2); err != nil {
+		return err
+	}
+	if err := s.stillWaiting(); err != nil {
+		return err
+	}
+	if err := disturb(); err != nil {
+		return err
+	}
+	_, err = s.Finished(ctx, runs)
+	return err
+}
+
+// stillWaiting is an error if no run waits any more: what is to happen with some
+// waiting would come too late.
+func (s *Scene) stillWaiting() error {
+	if len(s.View().In(queue.Pending)) == 0 {
+		return errors.New("no run was left waiting")
+	}
+	return nil
+}

@@ -1,0 +1,258 @@
+package suite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
+	pacclient "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/clientset/versioned"
+	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/rand"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/history"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider"
+)
+
+// Scene is one queue: a Repository in its own namespace, with its own repository
+// at a Git provider.
+type Scene struct {
+	Key     queue.Key
+	Git     provider.Repository
+	Kube    kubernetes.Interface
+	Tekton  tektonclient.Interface
+	PAC     pacclient.Interface
+	MayWarn Warner
+
+	env    *Env
+	pushes []string // commits
+}
+
+// Open makes a scene on the first provider, with the given limit, zero for none.
+func (e *Env) Open(ctx context.Context, name string, limit int) (*Scene, error) {
+	return e.OpenOn(ctx, e.Providers[0], name, limit)
+}
+
+// OpenOn makes a scene on a provider.
+func (e *Env) OpenOn(ctx context.Context, on provider.Provider, name string, limit int) (*Scene, error) {
+	name += "-" + rand.String(5) // the cluster may know an earlier one
+	s := &Scene{Key: queue.Key{Namespace: name, Repository: name}, env: e}
+	if e.played != nil {
+		e.played.scenes = append(e.played.scenes, s)
+	}
+	if err := s.connect(); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.Git, err = on.NewRepository(ctx, name); err != nil {
+		return nil, err
+	}
+	if err := s.makeNamespace(ctx); err != nil {
+		return nil, err
+	}
+	return s, s.makeRepository(ctx, limit)
+}
+
+func (s *Scene) connect() (err error) {
+	config := s.env.Cluster.Config()
+	if s.Kube, err = kubernetes.NewForConfig(config); err != nil {
+		return err
+	}
+	if s.Tekton, err = tektonclient.NewForConfig(config); err != nil {
+		return err
+	}
+	s.PAC, err = pacclient.NewForConfig(config)
+	return err
+}
+
+// makeNamespace makes the namespace and waits until Tekton can run something in it.
+func (s *Scene) makeNamespace(ctx context.Context) error {
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.Key.Namespace}}
+	if _, err := s.Kube.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {
+		return err
+	}
+	return Eventually(ctx, "the default ServiceAccount of "+s.Key.Namespace, StepDeadline, func() error {
+		_, err := s.Kube.CoreV1().ServiceAccounts(s.Key.Namespace).Get(ctx, "default", metav1.GetOptions{})
+		return err
+	})
+}
+
+func (s *Scene) makeRepository(ctx context.Context, limit int) error {
+	access := s.Git.Access()
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: s.Key.Repository + "-git"}, StringData: access.Secret()}
+	if _, err := s.Kube.CoreV1().Secrets(s.Key.Namespace).Create(ctx, secret, metav1.CreateOptions{}); err != nil {
+		return err
+	}
+	repository := &v1alpha1.Repository{
+		ObjectMeta: metav1.ObjectMeta{Name: s.Key.Repository},
+		Spec:       v1alpha1.RepositorySpec{URL: access.URL, GitProvider: access.GitProvider(secret.Name)},
+	}
+	if limit > 0 {
+		repository.Spec.ConcurrencyLimit = &limit
+	}
+	_, err := s.PAC.PipelinesascodeV1alpha1().Repositories(s.Key.Namespace).Create(ctx, repository, metav1.CreateOptions{})
+	return err
+}
+
+// clear deletes the Git repository and, unless somebody will want to look at it,
+// the namespace; it does not wait for its end.
+func (s *Scene) clear(ctx context.Context, namespaceToo bool) error {
+	var errs []error
+	if s.Git != nil {
+		errs = append(errs, s.Git.Delete(ctx))
+	}
+	if namespaceToo {
+		if err := s.Kube.CoreV1().Namespaces().Delete(ctx, s.Key.Namespace, metav1.DeleteOptions{}); !apierrors.IsNotFound(err) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// SetLimit changes the limit; zero removes it.
+func (s *Scene) SetLimit(ctx context.Context, limit int) error {
+	value := "null"
+	if limit > 0 {
+		value = fmt.Sprint(limit)
+	}
+	patch := fmt.Appendf(nil, `{"spec":{"concurrency_limit":%s}}`, value)
+	_, err := s.PAC.PipelinesascodeV1alpha1().Repositories(s.Key.Namespace).
+		Patch(ctx, s.Key.Repository, types.MergePatchType, patch, metav1.PatchOptions{})
+	return err
+}
+
+// Push pushes n runs, run-01 and on, each of which takes so long, in one commit.
+func (s *Scene) Push(ctx context.Context, n int, each time.Duration) error {
+	return s.PushFiles(ctx, s.Files(n, each))
+}
+
+// Files are what Push pushes.
+func (s *Scene) Files(n int, each time.Duration) map[string]string {
+	files := map[string]string{}
+	for i := 1; i <= n; i++ {
+		name := fmt.Sprintf("run-%02d", i)
+		files[".tekton/"+name+".yaml"] = s.env.Cluster.RunFile(name, each)
+	}
+	return files
+}
+
+// PushFiles pushes files in one commit.
+func (s *Scene) PushFiles(ctx context.Context, files map[string]string) error {
+	sha, err := s.Git.Push(ctx, files, fmt.Sprintf("push %d", len(s.pushes)+1))
+	if err != nil {
+		return err
+	}
+	s.pushes = append(s.pushes, sha)
+	return nil
+}
+
+// View is the queue as it is now.
+func (s *Scene) View() history.View { return s.env.Recorder.View(s.Key) }
+
+// Wait waits for the queue to be so.
+func (s *Scene) Wait(ctx context.Context, what string, within time.Duration, condition func(history.View) bool) (history.View, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("%s: not within %s: %s", s.Key, within, what))
+	defer cancel()
+	var last history.View
+	if err := s.env.Recorder.Wait(ctx, s.Key, func(v history.View) bool { last = v; return condition(v) }); err != nil {
+		return last, errors.Join(err, s.env.Recorder.Err())
+	}
+	return last, nil
+}
+
+// Queued waits until n runs exist and PAC has given all that wait an order.
+func (s *Scene) Queued(ctx context.Context, n int) (history.View, error) {
+	return s.Wait(ctx, fmt.Sprintf("%d runs in order", n), QueuedDeadline, func(v history.View) bool {
+		return len(v.Runs) == n && !slices.ContainsFunc(v.In(queue.Pending), func(r queue.Run) bool { return r.Order == nil })
+	})
+}
+
+// Started waits until n runs are started, and not done.
+func (s *Scene) Started(ctx context.Context, n int) (history.View, error) {
+	return s.Wait(ctx, fmt.Sprintf("%d runs started", n), QueuedDeadline, func(v history.View) bool { return len(v.In(queue.Started)) == n })
+}
+
+// Done waits until n runs are done. It does not wait for a queue that is stuck.
+func (s *Scene) Done(ctx context.Context, n int) (history.View, error) {
+	what := fmt.Sprintf("%d runs done", n)
+	ctx, cancel := context.WithTimeoutCause(ctx, DrainDeadline, fmt.Errorf("%s: not within %s: %s", s.Key, DrainDeadline, what))
+	defer cancel()
+	changed := time.Now() // at the earliest
+	for {
+		v, err := s.Wait(ctx, what, stuckAfter-time.Since(changed), func(v history.View) bool { return len(v.In(queue.Done)) >= n })
+		if err == nil || ctx.Err() != nil {
+			return v, err
+		}
+		now := time.Now()
+		switch {
+		case v.Changed.After(changed):
+			changed = v.Changed
+		case couldStart(v, now):
+			return v, s.broken(true)
+		default:
+			changed = now
+		}
+	}
+}
+
+// Event waits for an event with a reason in the scene's namespace.
+func (s *Scene) Event(ctx context.Context, reason string) (*corev1.Event, error) {
+	var found *corev1.Event
+	err := Eventually(ctx, "an event "+reason, StepDeadline, func() error {
+		events, err := s.Kube.CoreV1().Events(s.Key.Namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		reasons := map[string]int{}
+		for i, e := range events.Items {
+			reasons[e.Reason]++
+			if e.Reason == reason {
+				found = &events.Items[i]
+				return nil
+			}
+		}
+		return fmt.Errorf("there are only %v", slices.Sorted(maps.Keys(reasons)))
+	})
+	return found, err
+}
+
+// Eventually asks again and again, for what no watch tells of.
+func Eventually(ctx context.Context, what string, within time.Duration, check func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	for {
+		err := check()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("not within %s: %s: %w", within, what, err)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// Explain is what a person would look at first.
+func (s *Scene) Explain() string {
+	v := s.View()
+	var text strings.Builder
+	fmt.Fprintf(&text, "queue %s, limit %d", s.Key, v.Limit)
+	for _, slot := range v.Slots {
+		fmt.Fprintf(&text, "\n  slot %d: %+v", slot.Index, slot.Holder)
+	}
+	for _, r := range v.Runs {
+		fmt.Fprintf(&text, "\n  run %s: %s version %s ordered %t attempt %d claim %v", r.Name, r.Phase, r.Version, r.Order != nil, r.Attempt, r.Claim)
+	}
+	return text.String()
+}
