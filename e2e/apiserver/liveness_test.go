@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/liveness"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/wire"
 )
 
@@ -18,18 +19,25 @@ func TestStuckReplicaIsNotAlive(t *testing.T) {
 	watchdog := startReplica(t, usualConfig, wire.When(asks("patch pipelineruns"), gate.Tap))
 	c.push(key, "push", 1)
 	c.reach(gate)
-	deadline := time.Now().Add(stepDeadline)
-	err := watchdog.Check()
-	for ; err == nil && time.Now().Before(deadline); err = watchdog.Check() {
-		time.Sleep(50 * time.Millisecond)
-	}
-	if err == nil || !strings.Contains(err.Error(), "queue "+key.String()) {
+	if err := becomes(watchdog, false); err == nil || !strings.Contains(err.Error(), "queue "+key.String()) {
 		t.Errorf("the replica says %v, want that %s is stuck", err, key)
 	}
 	gate.Open()
 	c.waitFor(key, "started run", stepDeadline, viewStarted(1))
-	if err := watchdog.Check(); err != nil {
+	if err := becomes(watchdog, true); err != nil {
 		t.Errorf("after the answer: %v", err)
+	}
+}
+
+// becomes waits until the replica is alive, or is not, and returns what it says.
+func becomes(watchdog *liveness.Watchdog, alive bool) error {
+	deadline := time.Now().Add(stepDeadline)
+	for {
+		err := watchdog.Check()
+		if (err == nil) == alive || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(50 * time.Millisecond)
 	}
 }
 
