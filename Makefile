@@ -4,12 +4,14 @@ SHELL := /usr/bin/env bash
 
 TOOL := go tool -modfile=go.tools.mod
 CHART := charts/pac-lease-queue
+# Where end-to-end tests on kind leave what a failure shows, junit.xml and summary.md.
+export E2E_ARTIFACTS ?= bin/kind/artifacts
 
 ##@ Use it
 
 .PHONY: help
 help: ## Show this help
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Watch one push being queued across replicas (RUNS= LIMIT= REPLICAS= KILL=0 KEEP=1 QUEUE=pac WATCHERS=)
@@ -24,6 +26,23 @@ chaos: ## Break everything while runs go through, and judge (DURATION=10m SEED= 
 museum: ## See PAC's own queue fail in every known way, and the add-on hold (ONLY=name,name)
 	@echo "compiling the museum itself (minutes on an empty Go cache, then moments)" >&2
 	@go run ./e2e/museum -only "$(ONLY)"
+
+.PHONY: e2e
+e2e: stack ## Play the end-to-end suite on the embedded stack (HOLD=policy|webhook ONLY=scenario)
+	go test -race -count=1 -timeout 30m ./e2e/scenarios -run '^TestSuite$$$(if $(ONLY),/^$(ONLY)$$)' $(if $(HOLD),-hold=$(HOLD))
+
+.PHONY: e2e-kind
+e2e-kind: ## Terraform apply on kind, the same suite, destroy (BACKEND= HOLD= KUBERNETES_VERSION= ONLY=scenario,scenario)
+	@mkdir -p $(E2E_ARTIFACTS)
+	$(TOOL) gotestsum --format standard-verbose --junitfile $(E2E_ARTIFACTS)/junit.xml -- -count=1 -timeout 100m ./e2e/kind -run '^TestKind$$' -terraform
+
+.PHONY: e2e-kind-up
+e2e-kind-up: ## Put the whole system on a kind cluster of its own (REPLICAS= BACKEND= HOLD= WATCHERS= CLUSTER= GITEA_PORT=)
+	@go run ./e2e/kind/cmd/kit up
+
+.PHONY: e2e-kind-down
+e2e-kind-down: ## Remove what e2e-kind-up made, in whatever state it is
+	@go run ./e2e/kind/cmd/kit down
 
 ##@ Work on it
 
@@ -57,6 +76,18 @@ simulate: ## Run the product on simulated clusters, and see that deliberate bugs
 fuzz: ## Fuzz everything that parses, each target for FUZZTIME (1m)
 	scripts/fuzz.sh $(or $(FUZZTIME),1m)
 
+.PHONY: e2e-matrix
+e2e-matrix: ## Print what the nightly end-to-end tests run, as JSON (BACKEND= HOLD= PROVIDER= KUBERNETES_VERSION=)
+	@scripts/e2e-matrix.sh
+
+.PHONY: dist
+dist: ## Make everything of a release in dist/ (VERSION= IMAGE=)
+	@scripts/dist.sh "$(VERSION)" $(IMAGE)
+
+.PHONY: publish
+publish: ## Push image and chart of dist/ (VERSION= IMAGE= CHARTS=)
+	@scripts/publish.sh "$(VERSION)" "$(IMAGE)" "$(CHARTS)"
+
 .PHONY: generate
 generate: ## Make the chart's schema and README of the comments in its values.yaml
 	@$(call generate-chart,$(CHART))
@@ -78,7 +109,9 @@ lint: verify ## Check the code, the scripts and the chart
 	go vet ./...
 	go vet -tags failpoints ./addon/...
 	$(TOOL) staticcheck ./...
-	scripts/shellcheck.sh .ci/run scripts/*.sh
+	$(TOOL) actionlint
+	scripts/shellcheck.sh .ci/run scripts/*.sh $$(git ls-files -co --exclude-standard 'terraform/*.sh')
+	terraform/check.sh "$$(go run ./e2e/stack/cmd/stack build tofu | awk '{print $$2}')"
 	"$$(go run ./e2e/stack/cmd/stack build helm | awk '{print $$2}')" lint --strict --quiet $(CHART)
 
 .PHONY: fmt
@@ -87,4 +120,4 @@ fmt: ## Format the code
 
 .PHONY: clean
 clean: ## Remove what was built here (the cache of stack components stays)
-	rm -rf bin
+	rm -rf bin dist

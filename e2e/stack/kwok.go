@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/build"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/manifests"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/process"
 )
 
@@ -97,11 +98,11 @@ func (s *Stack) kwokManifests(ctx context.Context) ([]*object, error) {
 	if err != nil {
 		return nil, err
 	}
-	objects, err := manifests(filepath.Join(dir, "kustomize", "rbac"), "role.yaml", "role_binding.yaml")
+	objects, err := manifests.Read(filepath.Join(dir, "kustomize", "rbac"), "role.yaml", "role_binding.yaml")
 	if err != nil {
 		return nil, err
 	}
-	own, err := parse(kwokObjects)
+	own, err := manifests.Parse(kwokObjects)
 	if err != nil {
 		return nil, err
 	}

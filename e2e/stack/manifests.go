@@ -2,67 +2,22 @@ package stack
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
-	"strings"
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/restmapper"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/manifests"
 )
 
 // object is any Kubernetes object.
-type object = unstructured.Unstructured
+type object = manifests.Object
 
-// manifests reads every object of the YAML files that match the patterns below dir. A pattern without a match is an error.
-func manifests(dir string, patterns ...string) ([]*object, error) {
-	var objects []*object
-	for _, pattern := range patterns {
-		files, err := filepath.Glob(filepath.Join(dir, filepath.FromSlash(pattern)))
-		if err != nil {
-			return nil, err
-		}
-		if len(files) == 0 {
-			return nil, fmt.Errorf("no %s in %s", pattern, dir)
-		}
-		for _, file := range files {
-			b, err := os.ReadFile(file)
-			if err != nil {
-				return nil, err
-			}
-			more, err := parse(string(b))
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", file, err)
-			}
-			objects = append(objects, more...)
-		}
-	}
-	return objects, nil
-}
-
-// parse reads the objects of a YAML text.
-func parse(text string) ([]*object, error) {
-	var objects []*object
-	decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(text), 4096)
-	for {
-		o := &object{}
-		if err := decoder.Decode(&o.Object); errors.Is(err, io.EOF) {
-			return objects, nil
-		} else if err != nil {
-			return nil, err
-		}
-		if len(o.Object) > 0 {
-			objects = append(objects, o)
-		}
-	}
-}
+func parse(text string) ([]*object, error) { return manifests.Parse(text) }
 
 // create creates objects as the administrator, namespaces first, the rest side by side.
 func (s *Stack) create(ctx context.Context, objects []*object) error {
@@ -130,11 +85,4 @@ func hasCondition(o *object, kind, status string) bool {
 		}
 	}
 	return false
-}
-
-// set changes a field of an object that was read from YAML.
-func set(o *object, value any, path ...string) {
-	if err := unstructured.SetNestedField(o.Object, value, path...); err != nil {
-		panic(fmt.Sprintf("%s %s: %v", o.GetKind(), o.GetName(), err)) // the pinned file is not what we know
-	}
 }

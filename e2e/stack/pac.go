@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/build"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/manifests"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/process"
 )
 
@@ -24,7 +25,7 @@ func (s *Stack) pacManifests(ctx context.Context) ([]*object, error) {
 	if err != nil {
 		return nil, err
 	}
-	return manifests(filepath.Join(dir, "config"),
+	return manifests.Read(filepath.Join(dir, "config"),
 		"100-*.yaml", "200-*.yaml", "201-*.yaml", "202-*.yaml", "300-*.yaml", "301-*.yaml", "302-*.yaml", "303-*.yaml", "305-*.yaml", "306-*.yaml")
 }
 

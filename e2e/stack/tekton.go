@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/build"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/manifests"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/process"
 )
 
@@ -29,7 +30,7 @@ func (s *Stack) tektonManifests(ctx context.Context, webhookPort int) ([]*object
 		return nil, err
 	}
 	config := filepath.Join(dir, "config")
-	objects, err := manifests(config, "100-namespace/*.yaml", "200-*.yaml", "201-*.yaml", "300-crds/*.yaml", "clusterrole-*.yaml", "config-*.yaml")
+	objects, err := manifests.Read(config, "100-namespace/*.yaml", "200-*.yaml", "201-*.yaml", "300-crds/*.yaml", "clusterrole-*.yaml", "config-*.yaml")
 	if err != nil {
 		return nil, err
 	}
@@ -38,15 +39,15 @@ func (s *Stack) tektonManifests(ctx context.Context, webhookPort int) ([]*object
 			continue
 		}
 		if webhookPort == 0 {
-			set(o, map[string]any{"strategy": "None"}, "spec", "conversion")
+			manifests.Set(o, map[string]any{"strategy": "None"}, "spec", "conversion")
 		} else {
-			set(o, int64(webhookPort), "spec", "conversion", "webhook", "clientConfig", "service", "port")
+			manifests.Set(o, int64(webhookPort), "spec", "conversion", "webhook", "clientConfig", "service", "port")
 		}
 	}
 	if webhookPort == 0 {
 		return objects, nil
 	}
-	webhooks, err := manifests(config, "500-webhooks.yaml")
+	webhooks, err := manifests.Read(config, "500-webhooks.yaml")
 	if err != nil {
 		return nil, err
 	}
@@ -56,11 +57,11 @@ func (s *Stack) tektonManifests(ctx context.Context, webhookPort int) ([]*object
 			continue // the Secret
 		}
 		for _, w := range list {
-			set(&object{Object: w.(map[string]any)}, int64(webhookPort), "clientConfig", "service", "port")
+			manifests.Set(&object{Object: w.(map[string]any)}, int64(webhookPort), "clientConfig", "service", "port")
 		}
-		set(o, list, "webhooks")
+		manifests.Set(o, list, "webhooks")
 	}
-	service, err := parse(tektonWebhookService)
+	service, err := manifests.Parse(tektonWebhookService)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +153,7 @@ var pipelineRunResource = schema.GroupVersionResource{Group: "tekton.dev", Versi
 // tektonAdmits tries, without creating anything, to create a PipelineRun in both API versions: the webhook fills in the default
 // timeout and the conversion between versions is in place.
 func (s *Stack) tektonAdmits(ctx context.Context) error {
-	run, err := parse(`
+	run, err := manifests.Parse(`
 apiVersion: tekton.dev/v1
 kind: PipelineRun
 metadata: {name: admission-check, namespace: default}

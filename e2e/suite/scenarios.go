@@ -29,6 +29,23 @@ func Scenarios() []Scenario {
 	}
 }
 
+// ScenariosInMemory is the part of the list that one replica, with its slots in
+// memory, can pass.
+func ScenariosInMemory() []Scenario {
+	var some []Scenario
+	for _, s := range Scenarios() {
+		switch s.Name {
+		case "limit_2_replicas", "limit_3_replicas": // more than one
+		case "node_drained": // nobody goes on
+		case "backend_toggled": // ends with Leases
+		default:
+			s.Replicas = 1
+			some = append(some, s)
+		}
+	}
+	return some
+}
+
 // limitHolds is the heart of the list, and what the negative control judges: two
 // queues at the same time, each of which uses its limit and never goes above it.
 // It asks nothing of the add-on.

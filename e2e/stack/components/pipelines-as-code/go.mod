@@ -155,6 +155,7 @@ require (
 tool (
 	github.com/openshift-pipelines/pipelines-as-code/cmd/pipelines-as-code-controller
 	github.com/openshift-pipelines/pipelines-as-code/cmd/pipelines-as-code-watcher
+	github.com/openshift-pipelines/pipelines-as-code/cmd/pipelines-as-code-webhook
 )
 
 replace github.com/rickb777/plural => github.com/rickb777/plural v1.4.10

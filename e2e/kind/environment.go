@@ -1,0 +1,34 @@
+package kind
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// ExistingCluster names the variable with the kubeconfig of a cluster that is to be
+// used instead of a new one.
+const ExistingCluster = "EXISTING_KUBECONFIG"
+
+// Variables are Terraform's, by the names that make targets have for them in the
+// environment.
+func Variables(env func(string) string) (map[string]any, error) {
+	all := map[string]any{}
+	for name, variable := range map[string]string{
+		"CLUSTER": "cluster_name", "BACKEND": "backend", "HOLD": "hold", ExistingCluster: "existing_kubeconfig",
+		"KUBERNETES_VERSION": "kubernetes_version", "GIT_PROVIDER": "git_provider",
+	} {
+		if value := env(name); value != "" {
+			all[variable] = value
+		}
+	}
+	for name, variable := range map[string]string{"REPLICAS": "replicas", "WATCHERS": "watchers", "GITEA_PORT": "gitea_port"} {
+		if value := env(name); value != "" {
+			n, err := strconv.Atoi(value)
+			if err != nil {
+				return nil, fmt.Errorf("%s=%s is not a number", name, value)
+			}
+			all[variable] = n
+		}
+	}
+	return all, nil
+}

@@ -1,0 +1,73 @@
+package kind
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/build"
+)
+
+// giteaHome is where Gitea's published image has its program.
+const giteaHome = "/app/gitea"
+
+// giteaTools are what Gitea runs, and what its Git hooks, which are shell scripts,
+// run: programs of this machine, by their path in the image. Pushes look for Git's
+// two services by name.
+var giteaTools = map[string]string{
+	"/usr/bin/git":              "git",
+	"/usr/bin/git-receive-pack": "git",
+	"/usr/bin/git-upload-pack":  "git",
+	"/bin/sh":                   "sh",
+	"/usr/bin/env":              "env",
+	"/usr/bin/cat":              "cat",
+	"/usr/bin/basename":         "basename",
+	"/usr/bin/dirname":          "dirname",
+}
+
+// giteaContent is Gitea with its templates, the tools, and every shared library that
+// they are linked with.
+func giteaContent(ctx context.Context, gitea string) (content, error) {
+	sources, err := build.ModuleDir(ctx, build.ModuleGitea)
+	if err != nil {
+		return content{}, err
+	}
+	c := content{files: map[string]string{giteaHome + "/gitea": gitea}, entrypoint: giteaHome + "/gitea"}
+	for target, tool := range giteaTools {
+		if c.files[target], err = exec.LookPath(tool); err != nil {
+			return content{}, fmt.Errorf("for the image of Gitea, %s: %w", tool, err)
+		}
+	}
+	for _, program := range c.files {
+		if err := libraries(ctx, c.files, program); err != nil {
+			return content{}, err
+		}
+	}
+	for _, dir := range []string{"templates", "options", "public"} {
+		if err := folder(c.files, filepath.Join(sources, dir), path.Join(giteaHome, dir)); err != nil {
+			return content{}, err
+		}
+	}
+	return c, nil
+}
+
+// library is a path in the output of ldd: "libz.so.1 => /lib/libz.so.1 (0x7f...)", or the loader, without an arrow.
+var library = regexp.MustCompile(`(/\S+) \(0x[0-9a-f]+\)`)
+
+// static is what ldd says of a program without shared libraries, glibc's and musl's.
+var static = regexp.MustCompile(`not a dynamic executable|statically linked|Not a valid dynamic program`)
+
+// libraries adds the shared libraries of a program, each at its own path.
+func libraries(ctx context.Context, files map[string]string, program string) error {
+	out, err := exec.CommandContext(ctx, "ldd", program).CombinedOutput()
+	if err != nil && !static.Match(out) {
+		return fmt.Errorf("ldd %s: %w: %s", program, err, out)
+	}
+	for _, match := range library.FindAllSubmatch(out, -1) {
+		files[string(match[1])] = string(match[1])
+	}
+	return nil
+}

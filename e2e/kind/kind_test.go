@@ -1,0 +1,251 @@
+package kind
+
+import (
+	"bytes"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/manifests"
+)
+
+func TestManifests(t *testing.T) {
+	if testing.Short() {
+		t.Skip("reads the Go modules of Tekton and PAC")
+	}
+	images := map[string]Image{}
+	for _, c := range koImages {
+		images[string(c)] = Image{Name: string(c), Tag: "t"}
+	}
+	texts, err := Manifests(t.Context(), images)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"pipelines-as-code", "tekton"}, slices.Sorted(maps.Keys(texts))); diff != "" {
+		t.Fatal(diff)
+	}
+	named := map[string]bool{}
+	for _, text := range texts {
+		objects, err := manifests.Parse(string(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range objects {
+			if o.GetLabels()["app.kubernetes.io/part-of"] == "" {
+				t.Errorf("%s %s would not be found again", o.GetKind(), o.GetName())
+			}
+			if o.GetKind() != "Deployment" && o.GetKind() != "StatefulSet" {
+				continue
+			}
+			for _, container := range podSpec(t, o).Containers {
+				for _, reference := range append([]string{container.Image}, container.Args...) {
+					if strings.HasPrefix(reference, registry) {
+						named[reference] = true
+					} else if strings.HasPrefix(reference, "ko://") && !slices.Contains(unused, reference) {
+						t.Errorf("%s %s wants %s", o.GetKind(), o.GetName(), reference)
+					}
+				}
+				if container.ImagePullPolicy == corev1.PullAlways {
+					t.Errorf("%s %s would pull what is nowhere to be pulled from", o.GetKind(), o.GetName())
+				}
+			}
+		}
+	}
+	for _, img := range images {
+		if !named[img.Ref()] {
+			t.Errorf("nothing uses %s", img.Ref())
+		}
+	}
+}
+
+func TestSharedWatcher(t *testing.T) {
+	if testing.Short() {
+		t.Skip("reads the Go module of PAC")
+	}
+	images := map[string]Image{}
+	for _, c := range koImages {
+		images[string(c)] = Image{Name: string(c), Tag: "t"}
+	}
+	objects, err := pac.manifests(t.Context(), images)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := sharedWatcher(objects)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := &appsv1.StatefulSet{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(o.Object, set, true); err != nil {
+		t.Fatal(err)
+	}
+	if set.Spec.Replicas == nil || *set.Spec.Replicas != 0 {
+		t.Errorf("replicas %v, want none before they are asked for", set.Spec.Replicas)
+	}
+	labels := set.Spec.Template.Labels
+	for key, value := range set.Spec.Selector.MatchLabels {
+		if labels[key] != value {
+			t.Errorf("selects %s=%s, its pods have %q", key, value, labels[key])
+		}
+	}
+	for _, other := range objects {
+		if other.GetKind() == "Deployment" && other.GetName() == watcherName {
+			deployment := &appsv1.Deployment{}
+			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(other.Object, deployment); err != nil {
+				t.Fatal(err)
+			}
+			if maps.Equal(deployment.Spec.Selector.MatchLabels, set.Spec.Selector.MatchLabels) {
+				t.Error("Deployment and StatefulSet select the same pods")
+			}
+		}
+	}
+	env := map[string]corev1.EnvVar{}
+	for _, v := range set.Spec.Template.Spec.Containers[0].Env {
+		env[v.Name] = v
+	}
+	if from := env["STATEFUL_CONTROLLER_ORDINAL"].ValueFrom; from == nil || from.FieldRef == nil || from.FieldRef.FieldPath != "metadata.name" {
+		t.Errorf("ordinal from %v", from)
+	}
+	if got := env["STATEFUL_SERVICE_NAME"].Value; got != set.Spec.ServiceName {
+		t.Errorf("service %q, want %q", got, set.Spec.ServiceName)
+	}
+}
+
+func podSpec(t *testing.T, o *manifests.Object) corev1.PodSpec {
+	deployment := &appsv1.Deployment{} // a StatefulSet has its pods at the same place
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, deployment); err != nil {
+		t.Fatal(err)
+	}
+	return deployment.Spec.Template.Spec
+}
+
+func TestArchivesAreKnownByTheirContent(t *testing.T) {
+	dir := t.TempDir()
+	program := filepath.Join(t.TempDir(), "program")
+	write := func(text string) {
+		if err := os.WriteFile(program, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := content{files: map[string]string{"/program": program}, entrypoint: "/program"}
+	archive := func() Image {
+		img, err := c.archive("a", dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return img
+	}
+
+	write("one")
+	first := archive()
+	before, err := os.ReadFile(first.Archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(before, []byte(first.Ref())) {
+		t.Errorf("%s does not name the image %s", first.Archive, first.Ref())
+	}
+	if again := archive(); again != first {
+		t.Errorf("the same program is %v, then %v", first, again)
+	}
+	write("two")
+	second := archive()
+	if second.Tag == first.Tag {
+		t.Errorf("another program has the same tag %s", second.Tag)
+	}
+
+	if err := prune(dir, map[string]Image{"a": second}); err != nil {
+		t.Fatal(err)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{second.Archive}, left); diff != "" {
+		t.Errorf("archives after pruning (-want +got):\n%s", diff)
+	}
+}
+
+func TestLibraries(t *testing.T) {
+	git, err := exec.LookPath("git")
+	if err != nil {
+		t.Skip(err)
+	}
+	files := map[string]string{}
+	if err := libraries(t.Context(), files, git); err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Skipf("%s is linked statically", git)
+	}
+	if err := libraries(t.Context(), files, filepath.Join(t.TempDir(), "none")); err == nil {
+		t.Error("a program that is not there has libraries")
+	}
+	// Run by nothing but what was found: the loader, told to look nowhere else.
+	root := t.TempDir()
+	var loader string
+	for target := range files {
+		if strings.HasPrefix(filepath.Base(target), "ld-") {
+			loader = target
+		}
+		if err := os.Symlink(target, filepath.Join(root, filepath.Base(target))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if loader == "" {
+		t.Fatalf("no loader among %v", slices.Sorted(maps.Keys(files)))
+	}
+	out, err := exec.Command(loader, "--inhibit-cache", "--library-path", root, git, "version").CombinedOutput()
+	if err != nil || !strings.HasPrefix(string(out), "git version") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+func TestRemoveState(t *testing.T) {
+	for name, test := range map[string]struct {
+		state string
+		gone  bool
+	}{
+		"empty":     {`{"version": 4, "resources": []}`, true},
+		"resources": {`{"version": 4, "resources": [{"mode": "managed"}]}`, false},
+		"broken":    {`{`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			kit := Kit{Configuration: t.TempDir()}
+			file := filepath.Join(kit.Configuration, "terraform.tfstate")
+			if err := os.WriteFile(file, []byte(test.state), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			err := kit.RemoveState()
+			if _, stat := os.Stat(file); (err == nil) != test.gone || os.IsNotExist(stat) != test.gone {
+				t.Errorf("%v, then %v", err, stat)
+			}
+		})
+	}
+	if err := (&Kit{Configuration: t.TempDir()}).RemoveState(); err != nil {
+		t.Errorf("without a state: %v", err)
+	}
+}
+
+func TestVariables(t *testing.T) {
+	set := map[string]string{"REPLICAS": "3", "BACKEND": "memory", "CLUSTER": "c", ExistingCluster: "/k"}
+	got, err := Variables(func(name string) string { return set[name] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{"replicas": 3, "backend": "memory", "cluster_name": "c", "existing_kubeconfig": "/k"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("variables (-want +got):\n%s", diff)
+	}
+	if got, err := Variables(func(string) string { return "many" }); err == nil {
+		t.Errorf("words instead of numbers are no error, but %v", got)
+	}
+}

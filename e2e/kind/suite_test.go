@@ -1,0 +1,339 @@
+package kind_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	sdk "code.gitea.io/sdk/gitea"
+	"github.com/gruntwork-io/terratest/modules/logger"
+	"github.com/gruntwork-io/terratest/modules/terraform"
+	"github.com/gruntwork-io/terratest/modules/test-structure"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/history"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/kind"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider/fromenv"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider/gitea"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider/smee"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/build"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite/onkube"
+)
+
+var enabled = flag.Bool("terraform", false, "put the whole system on a cluster, play the suite there and remove it")
+
+// Deadlines.
+const (
+	destroyDeadline = 10 * time.Minute
+	relayDeadline   = time.Minute
+)
+
+// TestKind puts the whole system on a kind cluster by terraform/e2e, plays the
+// suite's list there, and takes it away again. Its stages are prepare, apply, plan,
+// every scenario by its name, and destroy; each is left out if SKIP_ and its name is
+// set, and all scenarios that ONLY does not name, if it is set. What a failed stage leaves is in E2E_ARTIFACTS.
+func TestKind(t *testing.T) {
+	if !*enabled {
+		t.Skip(`needs a container engine: run "make e2e-kind"`)
+	}
+	root, err := build.Root()
+	must(t, err)
+	k := &harness{t: t, root: root, dir: filepath.Join(root, "bin", "kind"), artifacts: os.Getenv("E2E_ARTIFACTS")}
+	if k.artifacts == "" {
+		k.artifacts = filepath.Join(k.dir, "artifacts")
+	} else if !filepath.IsAbs(k.artifacts) {
+		k.artifacts = filepath.Join(root, k.artifacts) // as make means it
+	}
+	must(t, os.MkdirAll(k.artifacts, 0o755))
+	defer k.writeSummary()
+
+	k.prepare()
+	defer k.stage("destroy", k.destroy)
+	k.stage("apply", k.apply)
+	k.stage("plan", k.planIsEmpty)
+	env := k.environment()
+	scenarios := append(suite.Scenarios(), suite.NegativeControl())
+	if os.Getenv("BACKEND") == "memory" {
+		scenarios = suite.ScenariosInMemory()
+	}
+	if only := os.Getenv("ONLY"); only != "" {
+		if scenarios, err = chosen(scenarios, strings.Split(only, ",")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, scenario := range scenarios {
+		k.stage(scenario.Name, func(t *testing.T) {
+			if err := env.Play(t.Context(), scenario); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// chosen are the scenarios with these names.
+func chosen(from []suite.Scenario, names []string) ([]suite.Scenario, error) {
+	var some []suite.Scenario
+	for _, name := range names {
+		i := slices.IndexFunc(from, func(s suite.Scenario) bool { return s.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("ONLY names %q; here are %s", name, strings.Join(namesOf(from), ", "))
+		}
+		some = append(some, from[i])
+	}
+	return some, nil
+}
+
+func namesOf(scenarios []suite.Scenario) (names []string) {
+	for _, s := range scenarios {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+type harness struct {
+	t         *testing.T
+	root, dir string
+	artifacts string
+	kit       *kind.Kit
+	options   *terraform.Options
+	rows      []row
+}
+
+// row is a line of the summary.
+type row struct {
+	stage, outcome string
+	took           time.Duration
+}
+
+// stage runs a part of the test as one of its own. One that fails before there is a
+// cluster ends it all.
+func (k *harness) stage(name string, run func(*testing.T)) {
+	k.t.Helper()
+	outcome, began := "skipped", time.Now()
+	test_structure.RunTestStage(k.t, name, func() {
+		outcome = "passed"
+		if !k.t.Run(name, run) {
+			outcome = "failed"
+		}
+	})
+	k.rows = append(k.rows, row{name, outcome, time.Since(began)})
+	if outcome == "failed" && (name == "apply" || name == "plan") {
+		k.t.FailNow()
+	}
+}
+
+// writeSummary leaves a table of what happened, in Markdown.
+func (k *harness) writeSummary() {
+	var b strings.Builder
+	fmt.Fprintf(&b, "| stage | outcome | took |\n| --- | --- | --- |\n")
+	for _, r := range k.rows {
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", r.stage, r.outcome, r.took.Round(time.Second))
+	}
+	if err := os.WriteFile(filepath.Join(k.artifacts, "summary.md"), []byte(b.String()), 0o644); err != nil {
+		k.t.Error(err)
+	}
+	k.t.Logf("\n%s", b.String())
+}
+
+// prepare builds what is missing, and works out Terraform's variables: those of the
+// kit, on top of those that make's have given.
+func (k *harness) prepare() {
+	t := k.t
+	began := time.Now()
+	kit, err := kind.Prepare(t.Context(), t.Logf, k.dir)
+	must(t, err)
+	more, err := kind.Variables(os.Getenv)
+	must(t, err)
+	if _, chosen := more["gitea_port"]; !chosen && os.Getenv("SKIP_apply") == "" {
+		if more["gitea_port"], err = freePort(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := filepath.Join(k.dir, "suite.tfvars.json")
+	if os.Getenv("SKIP_apply") == "" { // else what is there was made with the file that is there
+		must(t, kit.WriteVariables(file, more))
+	}
+	k.kit = kit
+	k.options = &terraform.Options{
+		TerraformBinary: kit.Terraform, TerraformDir: kit.Configuration, EnvVars: kit.Env,
+		VarFiles: []string{file}, NoColor: true, Logger: logger.TestingT, LockTimeout: "15m", Lock: true,
+	}
+	k.rows = append(k.rows, row{"prepare", "passed", time.Since(began)})
+}
+
+// freePort is a port on loopback that nobody listens on.
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+func (k *harness) apply(t *testing.T) {
+	switch n, err := k.kit.Resources(); {
+	case err != nil:
+		t.Fatal(err)
+	case n > 0:
+		t.Fatal(`there is a cluster already: "make e2e-kind-down" removes it, SKIP_apply=1 plays the suite on it`)
+	}
+	terraform.InitContext(t, t.Context(), k.options)
+	claims := *k.options
+	for _, argument := range kind.Claims(os.Getenv(kind.ExistingCluster) != "") {
+		claims.Targets = append(claims.Targets, strings.TrimPrefix(argument, "-target="))
+	}
+	terraform.ApplyContext(t, t.Context(), &claims)
+	if _, err := terraform.ApplyContextE(t, t.Context(), k.options); err != nil {
+		k.collect(t, "apply")
+		t.Fatal(err)
+	}
+}
+
+// collect leaves what there is to see of a cluster that is not ready.
+func (k *harness) collect(t *testing.T, stage string) {
+	config, err := onkube.LoadConfig(terraform.OutputContext(t, t.Context(), k.options, "kubeconfig"))
+	if err == nil {
+		err = suite.Collect(t.Context(), config, filepath.Join(k.artifacts, stage))
+	}
+	if err != nil {
+		t.Logf("nothing was collected: %v", err)
+	}
+}
+
+// planIsEmpty: what was applied is what is configured.
+func (k *harness) planIsEmpty(t *testing.T) {
+	if code := terraform.PlanExitCodeContext(t, t.Context(), k.options); code != terraform.DefaultSuccessExitCode {
+		t.Errorf("a plan after apply has changes (exit code %d):\n%s", code, terraform.PlanContext(t, t.Context(), k.options))
+	}
+}
+
+// destroy removes everything, also after a test that was stopped.
+func (k *harness) destroy(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), destroyDeadline)
+	defer cancel()
+	terraform.InitContext(t, ctx, k.options)
+	if _, err := terraform.DestroyContextE(t, ctx, k.options); err != nil {
+		t.Fatalf("%v\n\"make e2e-kind-down\" tries again", err)
+	}
+	must(t, k.kit.RemoveState())
+}
+
+// environment is what the scenarios find.
+func (k *harness) environment() *suite.Env {
+	t := k.t
+	outputs := terraform.OutputAllContext(t, t.Context(), k.options)
+	value := func(name string) string { s, _ := outputs[name].(string); return s }
+	var env []string
+	for _, variable := range os.Environ() {
+		if name, _, _ := strings.Cut(variable, "="); k.kit.Env[name] == "" {
+			env = append(env, variable)
+		}
+	}
+	for name, value := range k.kit.Env {
+		env = append(env, name+"="+value)
+	}
+	cluster, err := onkube.New(t.Context(), onkube.Options{
+		Kubeconfig:     value("kubeconfig"),
+		Chart:          filepath.Join(k.root, "charts", "pac-lease-queue"),
+		WatchersScript: filepath.Join(k.root, "terraform", "modules", "pipelines-as-code", "watchers.sh"),
+		StepImage:      k.kit.StepImage,
+		Env:            env,
+		Dir:            k.dir,
+		Log:            t.Logf,
+	})
+	must(t, err)
+	recorder, err := history.Record(t.Context(), cluster.Config())
+	must(t, err)
+	t.Cleanup(recorder.Stop)
+
+	e := &suite.Env{Cluster: cluster, Recorder: recorder, Log: t.Logf, Artifacts: k.artifacts}
+	if value("gitea_url") != "" {
+		e.Providers = k.gitea(cluster, value)
+	}
+	elsewhere, err := fromenv.Providers(fromenv.OS)
+	must(t, err)
+	for _, line := range elsewhere.Skipped {
+		t.Log(line)
+	}
+	if len(elsewhere.Providers) > 0 {
+		k.relay(value("kubeconfig"), elsewhere.Relay)
+	}
+	e.Providers = append(e.Providers, elsewhere.Providers...)
+	if len(e.Providers) == 0 {
+		t.Fatal("there is no Git provider: have Terraform install Gitea (git_provider), or set the tokens of another; docs/e2e.md tells how")
+	}
+	return e
+}
+
+// gitea is the cluster's, as its user and as an organisation.
+func (k *harness) gitea(cluster *onkube.Cluster, value func(string) string) []provider.Provider {
+	t := k.t
+	kube, err := kubernetes.NewForConfig(cluster.Config())
+	must(t, err)
+	at := terraform.OutputMapContext(t, t.Context(), k.options, "gitea_token_secret")
+	secret, err := kube.CoreV1().Secrets(at["namespace"]).Get(t.Context(), at["name"], metav1.GetOptions{})
+	must(t, err)
+	options := gitea.Options{
+		URL: value("gitea_url"), API: value("gitea_cluster_url"), Token: string(secret.Data[at["key"]]), Hook: value("pac_controller_url"),
+	}
+	client, err := sdk.NewClient(options.URL, sdk.SetToken(options.Token))
+	must(t, err)
+	const organisation = "team"
+	if _, answer, err := client.GetOrg(organisation); answer != nil && answer.StatusCode == 404 {
+		_, _, err = client.CreateOrg(sdk.CreateOrgOption{Name: organisation})
+		must(t, err)
+	} else {
+		must(t, err)
+	}
+	user := gitea.New(options)
+	options.Owner = organisation
+	return []provider.Provider{user, gitea.New(options)}
+}
+
+var forwarding = regexp.MustCompile(`Forwarding from (127\.0\.0\.1:[0-9]+)`)
+
+// relay brings webhooks from a channel on the internet to PAC's controller.
+func (k *harness) relay(kubeconfig, channel string) {
+	t := k.t
+	ctx, cancel := context.WithTimeout(t.Context(), relayDeadline)
+	defer cancel()
+	forward := exec.Command("kubectl", "--kubeconfig", kubeconfig, "--namespace", "pipelines-as-code", "port-forward", "service/pipelines-as-code-controller", ":8080")
+	forward.Env = append(os.Environ(), "PATH="+k.kit.Env["PATH"])
+	out, err := forward.StdoutPipe()
+	must(t, err)
+	must(t, forward.Start())
+	t.Cleanup(func() {
+		_ = forward.Process.Kill()
+		_ = forward.Wait()
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	found := forwarding.FindStringSubmatch(line)
+	if found == nil {
+		t.Fatalf("kubectl port-forward to PAC's controller says %q: %v", line, errors.Join(err, ctx.Err()))
+	}
+	relay, err := smee.Start(ctx, smee.Options{Channel: channel, Target: "http://" + found[1], Log: t.Logf})
+	must(t, err)
+	t.Cleanup(relay.Close)
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

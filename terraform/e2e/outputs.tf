@@ -1,0 +1,40 @@
+output "kubeconfig" {
+  description = "The administrator's kubeconfig."
+  value       = local.cluster.kubeconfig
+}
+
+output "gitea_url" {
+  description = "Gitea's address for this machine. Empty where there is no Gitea, or no port that leads to it: then use kubectl port-forward."
+  value       = local.node_port == 0 || var.git_provider != "gitea" ? "" : "http://127.0.0.1:${var.gitea_port}"
+}
+
+output "gitea_cluster_url" {
+  description = "Gitea's address in the cluster, by which it names its repositories; empty where there is none."
+  value       = try(module.gitea[0].url, "")
+}
+
+output "gitea_username" {
+  description = "Gitea's administrator."
+  value       = try(module.gitea[0].username, "")
+}
+
+output "gitea_password" {
+  description = "The password of Gitea's administrator."
+  value       = try(module.gitea[0].password, "")
+  sensitive   = true
+}
+
+output "gitea_token_secret" {
+  description = "Where the cluster keeps an API token of Gitea's administrator; null where there is no Gitea."
+  value       = try(module.gitea[0].token_secret, null)
+}
+
+output "pac_controller_url" {
+  description = "Where webhooks send their events, in the cluster."
+  value       = module.pipelines_as_code.controller_url
+}
+
+output "addon_namespace" {
+  description = "Namespace of the add-on; empty where it is not installed."
+  value       = try(module.pac_lease_queue[0].namespace, "")
+}

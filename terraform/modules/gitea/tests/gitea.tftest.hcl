@@ -1,0 +1,28 @@
+variables {
+  cluster = { id = "1", kubeconfig = "/tmp/kubeconfig" }
+}
+
+run "address" {
+  command = plan
+
+  assert {
+    condition     = output.url == "http://gitea.gitea.svc:3000"
+    error_message = "Gitea would call itself ${output.url}"
+  }
+}
+
+run "administrator" {
+  command         = plan
+  expect_failures = [var.username]
+  variables {
+    username = "admin"
+  }
+}
+
+run "node_port" {
+  command         = plan
+  expect_failures = [var.node_port]
+  variables {
+    node_port = 3000
+  }
+}

@@ -1,0 +1,38 @@
+variable "cluster" {
+  description = "The cluster: its kubeconfig, and an id that changes when it is replaced."
+  type        = object({ id = string, kubeconfig = string })
+}
+
+variable "image" {
+  description = "Image of Gitea, with the program at /app/gitea/gitea as the published ones have it; empty means a published one."
+  type        = string
+  default     = ""
+}
+
+variable "username" {
+  description = "Name of the administrator, who owns every repository."
+  type        = string
+  default     = "pac"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]*$", var.username)) && var.username != "admin"
+    error_message = "Use lower-case letters, digits and dashes. Gitea keeps \"admin\" for itself."
+  }
+}
+
+variable "node_port" {
+  description = "Port of the cluster's nodes that leads to Gitea; 0 means none."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.node_port == 0 || (var.node_port >= 30000 && var.node_port <= 32767)
+    error_message = "Kubernetes gives services node ports from 30000 to 32767."
+  }
+}
+
+variable "deadline" {
+  description = "Seconds that Gitea may take to get ready, and to be removed."
+  type        = number
+  default     = 300
+}

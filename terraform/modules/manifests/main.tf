@@ -1,0 +1,67 @@
+locals {
+  # What a URL leads to is known by its version in it.
+  content = sha256(var.yaml != "" ? var.yaml : try(
+    filesha256(var.source_of),
+    join("", [for f in sort(fileset(var.source_of, "*.yaml")) : filesha256("${var.source_of}/${f}")]),
+    "",
+  ))
+}
+
+# In the state before anything is made, so that destroy cleans up whatever became of the rest. If somebody else has installed the
+# same before it is tainted, and a tainted resource is not destroyed by its provisioners.
+resource "terraform_data" "claim" {
+  input = {
+    kubeconfig = var.cluster.kubeconfig
+    namespaces = join(" ", var.namespaces)
+    selector   = var.selector
+    deadline   = var.deadline
+    title      = var.title
+    disposable = var.cluster.disposable
+    first      = var.delete_first
+    after      = var.after_claim
+  }
+  triggers_replace = [var.cluster.id]
+
+  provisioner "local-exec" {
+    command = "${path.module}/check.sh"
+    environment = {
+      KUBECONFIG = self.input.kubeconfig
+      NAMESPACES = self.input.namespaces
+      TITLE      = self.input.title
+    }
+    quiet = true
+  }
+
+  provisioner "local-exec" {
+    when    = destroy
+    command = "${path.module}/remove.sh"
+    environment = {
+      KUBECONFIG = self.input.kubeconfig
+      NAMESPACES = self.input.namespaces
+      SELECTOR   = self.input.selector
+      DEADLINE   = self.input.deadline
+      TITLE      = self.input.title
+      DISPOSABLE = self.input.disposable
+      FIRST      = self.input.first
+    }
+    quiet = true
+  }
+}
+
+resource "terraform_data" "applied" {
+  input            = var.after
+  triggers_replace = [terraform_data.claim.id, var.source_of, local.content]
+
+  provisioner "local-exec" {
+    command = "${path.module}/apply.sh"
+    environment = {
+      KUBECONFIG = var.cluster.kubeconfig
+      SOURCE     = var.source_of
+      YAML       = var.yaml
+      NAMESPACES = join(" ", var.namespaces)
+      DEADLINE   = var.deadline
+      PROBE      = var.probe
+    }
+    quiet = true
+  }
+}

@@ -1,0 +1,62 @@
+variables {
+  cluster    = { id = "1", kubeconfig = "/tmp/kubeconfig" }
+  title      = "T"
+  namespaces = ["t"]
+}
+
+run "a_folder" {
+  command = plan
+  variables {
+    source_of = "./tests/folder"
+  }
+
+  assert {
+    condition     = local.content == sha256(filesha256("./tests/folder/one.yaml"))
+    error_message = "A folder should be known by what is in it."
+  }
+}
+
+run "a_file" {
+  command = plan
+  variables {
+    source_of = "./tests/folder/one.yaml"
+  }
+
+  assert {
+    condition     = local.content == sha256(filesha256("./tests/folder/one.yaml")) && local.content != sha256("")
+    error_message = "A file should be known by what is in it."
+  }
+}
+
+run "a_url" {
+  command = plan
+  variables {
+    source_of = "https://example.com/v1/release.yaml"
+  }
+
+  assert {
+    condition     = local.content == sha256("")
+    error_message = "A URL should be known by its version."
+  }
+}
+
+run "nothing_is_removed_from_a_disposable_cluster" {
+  command = plan
+  variables {
+    cluster = { id = "1", kubeconfig = "/tmp/kubeconfig", disposable = true }
+    yaml    = "{}"
+  }
+
+  assert {
+    condition     = terraform_data.claim.input.disposable
+    error_message = "Destroy should be told."
+  }
+}
+
+run "no_namespace" {
+  command         = plan
+  expect_failures = [var.namespaces]
+  variables {
+    namespaces = []
+  }
+}

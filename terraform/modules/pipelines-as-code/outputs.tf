@@ -1,0 +1,14 @@
+output "id" {
+  description = "Changes whenever Pipelines-as-Code has been installed again."
+  value       = terraform_data.watchers.id
+}
+
+output "controller_url" {
+  description = "Where webhooks send their events, in the cluster."
+  value       = "http://pipelines-as-code-controller.pipelines-as-code.svc:8080"
+}
+
+output "claim" {
+  description = "Id of the resource that removes this when it is destroyed."
+  value       = module.manifests.claim
+}
