@@ -5,7 +5,6 @@ package onkube
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -20,7 +19,6 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -198,7 +196,7 @@ func (c *Cluster) Restart(ctx context.Context) error {
 	return c.Upgrade(ctx, "podAnnotations.restarted=at-"+strconv.FormatInt(time.Now().UnixNano(), 36))
 }
 
-// Drain cordons the node of the replica that leads and evicts the add-on's pods from
+// Drain closes the node of the replica that leads to all but runs and evicts the add-on's pods from
 // it, the leader first. Those that the PodDisruptionBudget keeps, because their
 // successors have nowhere to go, stay: on a cluster of one node all but one.
 func (c *Cluster) Drain(ctx context.Context) (restore func(context.Context) error, err error) {
@@ -207,11 +205,11 @@ func (c *Cluster) Drain(ctx context.Context) (restore func(context.Context) erro
 		return nil, err
 	}
 	node := leader.Spec.NodeName
-	if err := c.cordon(ctx, node, true); err != nil {
+	if err := c.taint(ctx, node, true); err != nil {
 		return nil, err
 	}
 	restore = func(ctx context.Context) error {
-		if err := c.cordon(ctx, node, false); err != nil {
+		if err := c.taint(ctx, node, false); err != nil {
 			return err
 		}
 		return c.Upgrade(ctx)
@@ -249,13 +247,17 @@ func (c *Cluster) Drain(ctx context.Context) (restore func(context.Context) erro
 	return restore, nil
 }
 
-// cordon has nothing scheduled on a node, or again.
-func (c *Cluster) cordon(ctx context.Context, node string, closed bool) error {
-	patch, err := json.Marshal(map[string]any{"spec": map[string]any{"unschedulable": closed}})
-	if err != nil {
-		return err
+// drained is the taint of a drained node. It is no cordon: on a cluster of one node
+// the pods of runs have nowhere else to go, and tolerate it.
+const drained = "e2e.pac-lease-queue.dev/drained"
+
+// taint has nothing scheduled on a node but the pods of runs, or everything again.
+func (c *Cluster) taint(ctx context.Context, node string, closed bool) error {
+	change := drained + "=:NoSchedule"
+	if !closed {
+		change = drained + "-"
 	}
-	_, err = c.kube.CoreV1().Nodes().Patch(ctx, node, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
+	_, err := c.run(ctx, "kubectl", "taint", "node", node, change)
 	return err
 }
 
@@ -318,6 +320,10 @@ metadata:
     pipelinesascode.tekton.dev/on-event: "[push]"
     pipelinesascode.tekton.dev/on-target-branch: "[main]"%s
 spec:
+  taskRunTemplate:
+    podTemplate:
+      tolerations:
+      - {key: %s, operator: Exists}
   pipelineSpec:
     tasks:
     - name: task
@@ -328,5 +334,5 @@ spec:
           imagePullPolicy: IfNotPresent
           command: ["/step"]
           args: ["-for", %q]
-`, name, more.String(), c.StepImage, each.String())
+`, name, more.String(), drained, c.StepImage, each.String())
 }
