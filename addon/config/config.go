@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/annotate"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/recovery"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -27,6 +28,8 @@ type Config struct {
 	HandBack bool
 	Policy   queue.Policy
 	Recovery recovery.Timing
+	// Annotations bounds what is written on runs for people.
+	Annotations annotate.Refresh
 	// MetricsMaxQueues is how many queues have metrics of their own at most.
 	MetricsMaxQueues int
 }
@@ -58,12 +61,17 @@ func Defaults() Config {
 			BackoffMax:  5 * time.Minute,
 		},
 		Recovery:         recovery.Timing{Interval: time.Second, TakeoverAfter: 3 * time.Second},
+		Annotations:      annotate.Refresh{Interval: 10 * time.Second, Positions: 20},
 		MetricsMaxQueues: 100,
 	}
 }
 
 // mostMetricsQueues is well within what OpenTelemetry keeps apart.
 const mostMetricsQueues = 1000
+
+// mostPositions keeps a round of annotations within what an API server is glad to
+// take at once.
+const mostPositions = 1000
 
 // example is what begins the name of keys that are for readers: knative's
 // ConfigMaps document themselves in one.
@@ -80,14 +88,22 @@ func Parse(data map[string]string) (Config, error) {
 		"backoff-max":       &c.Policy.BackoffMax,
 		"takeover-after":    &c.Recovery.TakeoverAfter,
 		"recovery-interval": &c.Recovery.Interval,
+
+		"annotations-interval": &c.Annotations.Interval,
 	}
-	known := append(slices.Collect(maps.Keys(durations)), "backend", "hand-back", "metrics-max-queues", "pac-global-repository", "pac-namespace")
+	counts := map[string]*int{
+		"annotations-positions": &c.Annotations.Positions,
+		"metrics-max-queues":    &c.MetricsMaxQueues,
+	}
+	known := slices.Concat(slices.Collect(maps.Keys(durations)), slices.Collect(maps.Keys(counts)),
+		[]string{"backend", "hand-back", "pac-global-repository", "pac-namespace"})
 	slices.Sort(known)
 
 	var wrong []error
 	for _, key := range slices.Sorted(maps.Keys(data)) {
 		value := strings.TrimSpace(data[key])
 		field, isDuration := durations[key]
+		number, isCount := counts[key]
 		switch {
 		case strings.HasPrefix(key, example):
 		case isDuration:
@@ -106,13 +122,13 @@ func Parse(data map[string]string) (Config, error) {
 				continue
 			}
 			c.HandBack = b
-		case key == "metrics-max-queues":
+		case isCount:
 			n, err := strconv.Atoi(value)
 			if err != nil {
 				wrong = append(wrong, fmt.Errorf("%s: %q is not a whole number", key, value))
 				continue
 			}
-			c.MetricsMaxQueues = n
+			*number = n
 		case key == "pac-namespace":
 			c.PACNamespace = value
 		case key == "pac-global-repository":
@@ -143,6 +159,7 @@ func (c Config) validate() error {
 	problems = validation.IsDNS1123Subdomain(c.PACGlobalRepository)
 	refuse(len(problems) == 0, "pac-global-repository: %q is not the name of a Repository: %s", c.PACGlobalRepository, strings.Join(problems, "; "))
 	refuse(0 <= c.MetricsMaxQueues && c.MetricsMaxQueues <= mostMetricsQueues, "metrics-max-queues: %d is not between 0 and %d", c.MetricsMaxQueues, mostMetricsQueues)
+	refuse(0 <= c.Annotations.Positions && c.Annotations.Positions <= mostPositions, "annotations-positions: %d is not between 0 and %d", c.Annotations.Positions, mostPositions)
 	for _, d := range []struct {
 		key      string
 		is       time.Duration
@@ -155,6 +172,7 @@ func (c Config) validate() error {
 		{"backoff-max", c.Policy.BackoffMax, time.Second, 24 * time.Hour},
 		{"takeover-after", c.Recovery.TakeoverAfter, 100 * time.Millisecond, time.Hour},
 		{"recovery-interval", c.Recovery.Interval, 100 * time.Millisecond, time.Minute},
+		{"annotations-interval", c.Annotations.Interval, time.Second, time.Hour},
 	} {
 		refuse(d.from <= d.is && d.is <= d.to, "%s: %s is not between %s and %s", d.key, d.is, d.from, d.to)
 	}

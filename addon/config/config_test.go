@@ -29,6 +29,7 @@ func TestParse(t *testing.T) {
 				"backend": "lease", "pac-namespace": "openshift-pipelines", "pac-global-repository": "all", "hand-back": "false",
 				"claim-ttl": "40s", "order-grace": "10s", "readiness-grace": "1m", "backoff-base": "2s", "backoff-max": "10m",
 				"takeover-after": "2500ms", "recovery-interval": "500ms", "metrics-max-queues": "7",
+				"annotations-interval": "1m", "annotations-positions": "0",
 			},
 			func() config.Config {
 				var c config.Config
@@ -37,6 +38,7 @@ func TestParse(t *testing.T) {
 				c.Policy.BackoffBase, c.Policy.BackoffMax = 2*time.Second, 10*time.Minute
 				c.Recovery.TakeoverAfter, c.Recovery.Interval = 2500*time.Millisecond, 500*time.Millisecond
 				c.MetricsMaxQueues = 7
+				c.Annotations.Interval, c.Annotations.Positions = time.Minute, 0
 				return c
 			}(),
 		},
@@ -67,7 +69,7 @@ func TestParse(t *testing.T) {
 }
 
 func TestParseRefuses(t *testing.T) {
-	const settings = "backend, backoff-base, backoff-max, claim-ttl, hand-back, metrics-max-queues, order-grace, pac-global-repository, pac-namespace, readiness-grace, recovery-interval, takeover-after"
+	const settings = "annotations-interval, annotations-positions, backend, backoff-base, backoff-max, claim-ttl, hand-back, metrics-max-queues, order-grace, pac-global-repository, pac-namespace, readiness-grace, recovery-interval, takeover-after"
 	const label = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character " +
 		"(e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
 	for name, tc := range map[string]struct {
@@ -119,8 +121,8 @@ func TestParseRefuses(t *testing.T) {
 			[]string{`metrics-max-queues: "many" is not a whole number`},
 		},
 		"more than can be told apart": {
-			map[string]string{"metrics-max-queues": "1001"},
-			[]string{"metrics-max-queues: 1001 is not between 0 and 1000"},
+			map[string]string{"metrics-max-queues": "1001", "annotations-positions": "-1", "annotations-interval": "0s"},
+			[]string{"metrics-max-queues: 1001 is not between 0 and 1000", "annotations-positions: -1 is not between 0 and 1000", "annotations-interval: 0s is not between 1s and 1h0m0s"},
 		},
 		"unknown backend": {
 			map[string]string{"backend": "etcd"},

@@ -103,7 +103,12 @@ func watchConfiguration(ctx context.Context, kube kubernetes.Interface, cmw conf
 				corev1.EventTypeWarning, "ConfigurationRefused", "The old configuration stays in force: %v", err)
 			return
 		}
+		was := live.Get().Backend
 		if live.set(next) {
+			if next.Backend != was {
+				recorder.Eventf(&corev1.ObjectReference{APIVersion: "v1", Kind: "ConfigMap", Namespace: cm.Namespace, Name: cm.Name, UID: cm.UID},
+					corev1.EventTypeNormal, "BackendChanged", "Slots are kept by the backend %s now; it was %s.", next.Backend, was)
+			}
 			logging.FromContext(ctx).Infow("Configuration changed", "configuration", next)
 		}
 	})

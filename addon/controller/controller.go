@@ -128,7 +128,7 @@ func build(ctx context.Context, cmw configmap.Watcher, watchdog *liveness.Watchd
 		return nil, err
 	}
 	common := shared{
-		clients: c, live: live, slots: slots, recorder: status.NewRecorder(recorder), metrics: counts, clock: clk, wake: wake, overdue: r.overdue,
+		clients: c, live: live, slots: slots, recorder: status.NewRecorder(recorder), metrics: counts, clock: clk, wake: wake, acts: r.acts, overdue: r.overdue,
 	}
 	for _, namespace := range WatchedNamespaces() {
 		if r.shards[namespace], err = newShard(common, namespace); err != nil {
@@ -145,6 +145,7 @@ func build(ctx context.Context, cmw configmap.Watcher, watchdog *liveness.Watchd
 	}
 	for _, s := range r.shards {
 		go s.recovery.Run(ctx)
+		go s.notices.Run(ctx)
 	}
 	return impl, nil
 }

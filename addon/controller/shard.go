@@ -7,16 +7,19 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/annotate"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/metrics"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/recovery"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/status"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/memory"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
+	"knative.dev/pkg/system"
 )
 
 // shard is all that works on the queues of one namespace, or of all namespaces: a
@@ -24,6 +27,7 @@ import (
 type shard struct {
 	engine   *engine.Engine
 	recovery *recovery.Loop
+	notices  *annotate.Annotator
 	keys     func() []queue.Key
 	watches  *watches
 }
@@ -37,6 +41,7 @@ type shared struct {
 	metrics  *metrics.Metrics
 	clock    clock.Clock
 	wake     func(queue.Key)
+	acts     func(*shard, queue.Key) bool
 	// overdue is what recovery goes by, given what the engine says.
 	overdue func(context.Context, *engine.Engine, queue.Key) ([]queue.Action, error)
 }
@@ -47,7 +52,7 @@ func newShard(c shared, namespace string) (*shard, error) {
 	if err != nil {
 		return nil, err
 	}
-	runs, err := pac.NewRuns(c.clients.tekton.TektonV1(), w.runs)
+	runs, err := pac.NewRuns(pac.By{Replica: system.PodName(), Clock: c.clock}, c.clients.tekton.TektonV1(), w.runs)
 	if err != nil {
 		return nil, err
 	}
@@ -58,12 +63,19 @@ func newShard(c shared, namespace string) (*shard, error) {
 	pacNamespace := func() string { return live.Get().PACNamespace }
 	s := &shard{watches: w}
 	s.keys = func() []queue.Key { return union(runs.Keys(), leases.Keys()) }
+	s.notices = annotate.New(annotate.Config{
+		Board: runs, Recorder: c.recorder, Clock: c.clock,
+		Policy:  func() queue.Policy { return live.Get().Policy },
+		Refresh: func() annotate.Refresh { return live.Get().Annotations },
+		Acts:    func(key queue.Key) bool { return c.acts(s, key) },
+	})
+	repositories := pac.NewRepositories(c.clients.pac.PipelinesascodeV1alpha1(), w.lister(pacNamespace), w.runs.GetIndexer(), func() pac.Settings {
+		is := live.Get()
+		return pac.Settings{Namespace: is.PACNamespace, GlobalRepository: is.PACGlobalRepository, CancelInProgress: w.cancelInProgress(is.PACNamespace)}
+	})
 	s.engine = engine.New(engine.Config{
-		Repositories: pac.NewRepositories(c.clients.pac.PipelinesascodeV1alpha1(), w.lister(pacNamespace), w.runs.GetIndexer(), func() pac.Settings {
-			is := live.Get()
-			return pac.Settings{Namespace: is.PACNamespace, GlobalRepository: is.PACGlobalRepository, CancelInProgress: w.cancelInProgress(is.PACNamespace)}
-		}),
-		Runs: runs,
+		Repositories: repositories,
+		Runs:         runs,
 		Stores: func() []engine.Store {
 			if live.Get().Backend == config.BackendMemory {
 				return []engine.Store{c.slots, leases}
@@ -74,13 +86,19 @@ func newShard(c shared, namespace string) (*shard, error) {
 		Clock:    c.clock,
 		Policy:   func() queue.Policy { return live.Get().Policy },
 		HandBack: func() bool { return live.Get().HandBack },
-		Observer: c.metrics,
+		Observer: engine.Observers{c.metrics, s.notices},
 	})
 	s.recovery = recovery.New(recovery.Config{
 		Keys: s.keys, Wake: c.wake, Clock: c.clock,
 		Due:    func(ctx context.Context, key queue.Key) ([]queue.Action, error) { return c.overdue(ctx, s.engine, key) },
 		Timing: func() recovery.Timing { return live.Get().Recovery },
 		Late:   c.metrics.Late,
+		TookOver: func(key queue.Key, step queue.Action, after time.Duration) {
+			// As the cache has it: no request, and nothing to wait for.
+			if q, exists, err := repositories.Get(context.Background(), key, false); err == nil && exists {
+				c.recorder.Record(status.Recovered(key, q.UID, step, after))
+			}
+		},
 	})
 	return s, w.each(c.wake, s.keys, pacNamespace)
 }

@@ -49,25 +49,26 @@ func (p *pass) carryOut(ctx context.Context, a queue.Action) ([]string, error) {
 		return []string{fmt.Sprintf("expire %s, attempt %d, slot %d", a.Run.Name, a.Attempt, a.Slot.Index)}, nil
 	case queue.Release:
 		if err := p.applied(a, p.store.Release(ctx, p.queue, a.Slot)); err != nil {
-			return nil, fmt.Errorf("release slot %d: %w", a.Slot.Index, outrun(err))
+			return nil, fmt.Errorf("%s: %w", a, outrun(err))
 		}
-		return []string{fmt.Sprintf("release slot %d", a.Slot.Index)}, nil
+		return []string{a.String()}, nil
 	case queue.Remove:
 		if err := p.applied(a, p.store.Remove(ctx, p.queue, a.Slot)); err != nil {
-			return nil, fmt.Errorf("remove slot %d: %w", a.Slot.Index, outrun(err))
+			return nil, fmt.Errorf("%s: %w", a, outrun(err))
 		}
-		return []string{fmt.Sprintf("remove slot %d", a.Slot.Index)}, nil
+		return []string{a.String()}, nil
 	case queue.Cancel:
 		if err := p.applied(a, p.Runs.Cancel(ctx, p.queue.Key, a.Run)); err != nil {
-			return nil, fmt.Errorf("cancel %s, superseded by %s: %w", a.Run.Name, a.By.Name, err)
+			return nil, fmt.Errorf("%s: %w", a, err)
 		}
 		p.Recorder.Record(status.Superseded(p.queue.Key, a))
-		return []string{fmt.Sprintf("cancel %s, superseded by %s", a.Run.Name, a.By.Name)}, nil
+		return []string{a.String()}, nil
 	case queue.Return:
 		if err := p.applied(a, p.Runs.Return(ctx, p.queue.Key, a.Run)); err != nil {
-			return nil, fmt.Errorf("hand %s back: %w", a.Run.Name, err)
+			return nil, fmt.Errorf("%s: %w", a, err)
 		}
-		return []string{"hand back " + a.Run.Name}, nil
+		p.Recorder.Record(status.HandedBack(p.queue.Key, a.Run))
+		return []string{a.String()}, nil
 	default:
 		return nil, fmt.Errorf("unknown action %T", a)
 	}
@@ -108,21 +109,23 @@ func (p *pass) claim(ctx context.Context, a queue.Claim) ([]string, error) {
 		p.Recorder.Record(status.Adopted(p.queue.Key, a))
 		return []string{fmt.Sprintf("adopt %s into slot %d", a.Run.Name, slot.Index)}, nil
 	}
+	p.Recorder.Record(status.SlotAcquired(p.queue.Key, a.Run, slot.Index))
 	failpoint("claimed")
 	token := queue.Token{Slot: slot.Index, Transition: slot.Transition, Attempt: a.Run.Attempt}
-	did, err := p.start(ctx, queue.Start{Run: a.Run, Token: token, Late: a.Late})
+	did, err := p.start(ctx, queue.Start{Run: a.Run, Token: token, Claimed: p.Clock.Now(), Late: a.Late})
 	return append([]string{fmt.Sprintf("claim slot %d for %s", slot.Index, a.Run.Name)}, did...), err
 }
 
 func (p *pass) start(ctx context.Context, a queue.Start) ([]string, error) {
-	if err := p.applied(a, p.Runs.Start(ctx, p.queue.Key, a.Run, a.Token)); err != nil {
+	if err := p.applied(a, p.Runs.Start(ctx, p.queue.Key, a)); err != nil {
 		p.refused(p.queue.Key, a.Token.Slot, err)
-		return nil, fmt.Errorf("start %s: %w", a.Run.Name, err)
+		return nil, fmt.Errorf("%s: %w", a, err)
 	}
 	if a.Late != queue.InTime {
 		p.Recorder.Record(status.NotWaitedFor(p.queue.Key, a.Run, a.Late))
 	}
-	return []string{"start " + a.Run.Name}, nil
+	p.Recorder.Record(status.Started(p.queue.Key, a, p.Clock.Since(a.Run.Created)))
+	return []string{a.String()}, nil
 }
 
 // applied passes the outcome of an action on, observed.

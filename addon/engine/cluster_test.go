@@ -334,7 +334,8 @@ func (r runs) patch(what string, run queue.Run, change func(*queue.Run)) error {
 	})
 }
 
-func (r runs) Start(_ context.Context, _ queue.Key, run queue.Run, token queue.Token) error {
+func (r runs) Start(_ context.Context, _ queue.Key, a queue.Start) error {
+	run, token := a.Run, a.Token
 	what := fmt.Sprintf("start %s with %s", run.Name, token)
 	if token.Attempt != run.Attempt {
 		r.t.Errorf("%s: the run is at attempt %d", what, run.Attempt)

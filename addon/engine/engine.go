@@ -54,7 +54,7 @@ type Runs interface {
 	List(ctx context.Context, key queue.Key, fresh bool) ([]queue.Run, error)
 	// Get reads one run of the queue past every cache, whatever PAC thinks of it.
 	Get(ctx context.Context, key queue.Key, name string) (run queue.Run, exists bool, err error)
-	Start(ctx context.Context, key queue.Key, run queue.Run, token queue.Token) error
+	Start(ctx context.Context, key queue.Key, a queue.Start) error
 	Fence(ctx context.Context, key queue.Key, run queue.Run, attempt int, notBefore time.Time) error
 	// Cancel ends the run. A pending one never starts.
 	Cancel(ctx context.Context, key queue.Key, run queue.Run) error
@@ -115,8 +115,9 @@ type Config struct {
 // queue at a time are safe but wasteful.
 type Engine struct {
 	Config
-	mu   sync.Mutex
-	seen map[queue.Key]map[int]sighting
+	mu     sync.Mutex
+	seen   map[queue.Key]map[int]sighting
+	limits map[queue.Key]queue.Limit // at the last pass
 }
 
 // sighting is when this engine first saw a slot in its present state.
@@ -134,7 +135,7 @@ func New(c Config) *Engine {
 	if c.Observer == nil {
 		c.Observer = unobserved{}
 	}
-	return &Engine{Config: c, seen: map[queue.Key]map[int]sighting{}}
+	return &Engine{Config: c, seen: map[queue.Key]map[int]sighting{}, limits: map[queue.Key]queue.Limit{}}
 }
 
 // pass is one look at one queue and what follows from it. The store stays the
@@ -281,8 +282,21 @@ func (e *Engine) orphaned(ctx context.Context, key queue.Key) (next time.Time, e
 	return next, nil
 }
 
+// limitWas is the limit at the last pass, if there was one; the next one gets to
+// know this one's.
+func (e *Engine) limitWas(q Queue) (queue.Limit, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	was, known := e.limits[q.Key]
+	e.limits[q.Key] = q.Limit
+	return was, known
+}
+
 // report tells people what is wrong with a queue, if anything.
 func (e *Engine) report(q Queue, s queue.Snapshot) {
+	if was, known := e.limitWas(q); known && was != q.Limit {
+		e.Recorder.Record(status.LimitChanged(q.Key, q.UID, was, q.Limit))
+	}
 	for _, problem := range q.Problems {
 		e.Recorder.Record(status.BadRepository(q.Key, q.UID, problem))
 	}
@@ -295,6 +309,30 @@ func (e *Engine) report(q Queue, s queue.Snapshot) {
 		if slot.Damaged != "" {
 			e.Recorder.Record(status.DamagedSlot(q.Key, q.UID, slot))
 		}
+	}
+}
+
+// Observers tells several in turn.
+type Observers []Observer
+
+// Decided implements Observer.
+func (all Observers) Decided(s queue.Snapshot, confirmed bool, took time.Duration) {
+	for _, o := range all {
+		o.Decided(s, confirmed, took)
+	}
+}
+
+// Applied implements Observer.
+func (all Observers) Applied(key queue.Key, a queue.Action, err error) {
+	for _, o := range all {
+		o.Applied(key, a, err)
+	}
+}
+
+// Gone implements Observer.
+func (all Observers) Gone(key queue.Key) {
+	for _, o := range all {
+		o.Gone(key)
 	}
 }
 

@@ -192,7 +192,7 @@ func TestHandBack(t *testing.T) {
 	c.finish("a")
 	c.intercepted["return b"] = committed
 	_, err := r.pass()
-	wantUnknown(t, err, "hand b back")
+	wantUnknown(t, err, "hand back b")
 	c.want("return b: "+errUnknown.Error(), "return c", "remove 0")
 	r.mustPass()
 	c.wantStarted()
@@ -468,7 +468,7 @@ func TestRefusedStart(t *testing.T) {
 	if want := noon.Add(policy.ClaimTTL); !next.Equal(want) {
 		t.Errorf("next look at %s, want %s, when the claim expires", next, want)
 	}
-	r.wantEvents()
+	r.wantEvents("Normal SlotAcquired b", "Normal Started b")
 
 	r.wait(policy.ClaimTTL - 1)
 	refuse("start a with 0/4/0")
@@ -756,7 +756,7 @@ func TestEvents(t *testing.T) {
 	r := c.replica()
 	r.wait(time.Minute) // past every grace
 	r.mustPass("claim 0 for a", "start a with 0/5/0", "claim 1 for b", "start b with 1/5/0")
-	r.wantEvents("Normal NotWaitedFor a", "Normal NotWaitedFor b", "Warning BadAnnotation c", "Warning BadRepository app", "Warning BadSlot app")
+	r.wantEvents("Normal NotWaitedFor b", "Normal OrderTimedOut a", "Normal SlotAcquired a", "Normal SlotAcquired b", "Normal Started a", "Normal Started b", "Warning BadAnnotation c", "Warning BadRepository app", "Warning BadSlot app")
 
 	// Nobody is told of what did not happen, as far as is known.
 	c = newCluster(t, 1, late[:1], slot(0, ""))
@@ -765,7 +765,7 @@ func TestEvents(t *testing.T) {
 	c.intercepted["start a with 0/5/0"] = lost
 	_, err := r.pass()
 	wantUnknown(t, err, "start a")
-	r.wantEvents()
+	r.wantEvents("Normal SlotAcquired a")
 }
 
 // TestDamagedSlot: it counts as taken, by this engine's own clock, and is then

@@ -131,4 +131,5 @@ func (e *Engine) forget(key queue.Key) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.seen, key)
+	delete(e.limits, key)
 }

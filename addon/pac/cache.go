@@ -1,6 +1,7 @@
 package pac
 
 import (
+	"slices"
 	"unique"
 
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
@@ -36,12 +37,12 @@ func TrimRun(obj any) (any, error) {
 		},
 		Spec: tektonv1.PipelineRunSpec{Status: pr.Spec.Status},
 	}
-	for _, key := range kept {
+	for _, key := range slices.Concat(kept, waiting) {
 		if value, present := pr.Annotations[key]; present {
 			trimmed.Annotations[key] = unique.Make(value).Value()
 		}
 	}
-	trimmed.Status.StartTime = pr.Status.StartTime
+	trimmed.Status.StartTime, trimmed.Status.CompletionTime = pr.Status.StartTime, pr.Status.CompletionTime
 	if c := pr.Status.GetCondition(apis.ConditionSucceeded); c != nil && c.Status != corev1.ConditionUnknown {
 		trimmed.Status.Conditions = duckv1.Conditions{{Type: c.Type, Status: c.Status}}
 	}

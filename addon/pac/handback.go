@@ -52,10 +52,14 @@ func returned(namespace string, order *queue.Order) map[string]any {
 	for _, name := range order.Names() {
 		entries = append(entries, namespace+"/"+name)
 	}
-	return map[string]any{"metadata": map[string]any{"annotations": map[string]any{
+	annotations := map[string]any{
 		keys.ExecutionOrder: strings.Join(entries, ","),
 		HeldOrder:           nil, Attempt: nil, NotBefore: nil,
-	}}}
+	}
+	for _, name := range waiting {
+		annotations[name] = nil
+	}
+	return map[string]any{"metadata": map[string]any{"annotations": annotations}}
 }
 
 // stillHeld: with the hold in force the order is moved away again in the same

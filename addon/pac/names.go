@@ -19,17 +19,61 @@ const (
 	Claim = "pac-lease-queue.dev/claim"
 )
 
+// Annotations for people. No decision depends on them. Times are RFC 3339, UTC.
+const (
+	// Status is how far the run is: queued, claimed (it has a slot, and starting it
+	// has failed so far) or started.
+	Status = "pac-lease-queue.dev/status"
+	// Position among the runs that wait, from 1; "more than 20" far back.
+	Position = "pac-lease-queue.dev/position"
+	// QueueLength is how many runs wait.
+	QueueLength = "pac-lease-queue.dev/queue-length"
+	// Reason says in words what it waits for.
+	Reason = "pac-lease-queue.dev/reason"
+	// EstimatedStart is when its turn may come, and by what that was reckoned.
+	EstimatedStart = "pac-lease-queue.dev/estimated-start"
+	// QueuedAt is when it was first seen to wait.
+	QueuedAt = "pac-lease-queue.dev/queued-at"
+	// ClaimedAt is when it got its slot.
+	ClaimedAt = "pac-lease-queue.dev/claimed-at"
+	// StartedAt is when it was started.
+	StartedAt = "pac-lease-queue.dev/started-at"
+	// Slot is the number of its slot; none if it needed none.
+	Slot = "pac-lease-queue.dev/slot"
+	// Replica is the pod that started it.
+	Replica = "pac-lease-queue.dev/replica"
+)
+
+// Values of [Status].
+const (
+	StatusQueued  = "queued"
+	StatusClaimed = "claimed"
+	StatusStarted = "started"
+)
+
+// waiting are the annotations for people on a run that waits.
+var waiting = []string{Status, Position, QueueLength, Reason, EstimatedStart, QueuedAt}
+
 // What PAC writes; values from pkg/kubeinteraction/labels.go and resource.go.
 const (
-	managedBy   = "app.kubernetes.io/managed-by=pipelinesascode.tekton.dev"
-	unfinished  = keys.State + " notin (completed,failed)"
-	secretIsDue = "false"
+	managedByKey = "app.kubernetes.io/managed-by"
+	manager      = "pipelinesascode.tekton.dev"
+	managedBy    = managedByKey + "=" + manager
+	unfinished   = keys.State + " notin (completed,failed)"
+	finished     = keys.State + " in (completed,failed)"
+	secretIsDue  = "false"
 )
 
 // Selector selects PAC's runs that PAC has not finished with. Finished ones can
 // number hundreds of thousands. A run that PAC has created but not labelled with
 // a state yet is included: PAC may have died there.
 const Selector = managedBy + "," + unfinished
+
+// FinishedSelector selects PAC's runs that PAC has finished with.
+const FinishedSelector = managedBy + "," + finished
+
+// IsPACs says whether PAC made the run.
+func IsPACs(o metav1.Object) bool { return o.GetLabels()[managedByKey] == manager }
 
 // KeyOf says which queue an object of PAC's belongs to: the Repository named by
 // its annotation, in its own namespace. The label of the same key holds the name

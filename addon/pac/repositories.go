@@ -94,18 +94,26 @@ func ReadLimit(repository, global *v1alpha1.Repository) (queue.Limit, []string) 
 	}
 }
 
-// globalName is the global Repository that the queue's newest run names in its
-// controller-info annotation (pkg/params/info/controller_info.go); empty if none
-// does. A run that names none does not count: it would lift an inherited limit from all others.
+// globalName is [GlobalName] of the queue's runs.
 func (r *Repositories) globalName(key queue.Key) string {
-	runs, err := r.runs.ByIndex(indexQueue, key.String())
+	objects, err := r.runs.ByIndex(indexQueue, key.String())
 	if err != nil {
 		return ""
 	}
+	runs := make([]*tektonv1.PipelineRun, 0, len(objects))
+	for _, obj := range objects {
+		runs = append(runs, obj.(*tektonv1.PipelineRun))
+	}
+	return GlobalName(runs)
+}
+
+// GlobalName is the global Repository that the newest of a queue's runs names in its
+// controller-info annotation (pkg/params/info/controller_info.go); empty if none
+// does. A run that names none does not count: it would lift an inherited limit from all others.
+func GlobalName(runs []*tektonv1.PipelineRun) string {
 	name := ""
 	var newest *tektonv1.PipelineRun
-	for _, obj := range runs {
-		pr := obj.(*tektonv1.PipelineRun)
+	for _, pr := range runs {
 		if newest != nil && (pr.CreationTimestamp.Before(&newest.CreationTimestamp) ||
 			pr.CreationTimestamp.Equal(&newest.CreationTimestamp) && pr.Name < newest.Name) {
 			continue

@@ -148,7 +148,7 @@ func TestRepositoriesGet(t *testing.T) {
 			repositories := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
 			add(t, repositories, tc.repositories...)
 			informer := runInformer()
-			if _, err := pac.NewRuns(nil, informer); err != nil {
+			if _, err := pac.NewRuns(pac.By{}, nil, informer); err != nil {
 				t.Fatal(err)
 			}
 			add(t, informer.GetIndexer(), tc.runs...)

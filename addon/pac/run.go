@@ -8,6 +8,7 @@ import (
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/lru"
 )
 
@@ -23,6 +24,8 @@ func ReadRun(pr *tektonv1.PipelineRun) queue.Run {
 		Created: pr.CreationTimestamp.Time,
 		Owed:    owed(a),
 		Origin:  origin(a),
+		Began:   when(pr.Status.StartTime),
+		Ended:   when(pr.Status.CompletionTime),
 		Ending:  pr.IsCancelled() || pr.IsGracefullyCancelled() || pr.IsGracefullyStopped(),
 	}
 	problem := func(key string, err error, consequence string) {
@@ -67,6 +70,13 @@ func ReadRun(pr *tektonv1.PipelineRun) queue.Run {
 		}
 	}
 	return r
+}
+
+func when(t *metav1.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.Time
 }
 
 // maxAttempt keeps the next attempt representable whatever somebody wrote.

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
 )
 
 // indexQueue finds the runs of a queue in the informer.
@@ -27,6 +28,7 @@ const ownWrites = 30 * time.Second
 
 // Runs is the [engine.Runs] on PipelineRuns. It is safe for concurrent use.
 type Runs struct {
+	by       By
 	runs     tektonclient.PipelineRunsGetter
 	informer cache.SharedIndexInformer
 	written  cache.MutationCache
@@ -34,14 +36,20 @@ type Runs struct {
 
 var _ engine.Runs = (*Runs)(nil)
 
+// By is who writes to runs.
+type By struct {
+	Replica string
+	Clock   clock.PassiveClock
+}
+
 // NewRuns reads through the informer, which selects [Selector], trims with
 // [TrimRun] and has not been started yet.
-func NewRuns(runs tektonclient.PipelineRunsGetter, informer cache.SharedIndexInformer) (*Runs, error) {
+func NewRuns(by By, runs tektonclient.PipelineRunsGetter, informer cache.SharedIndexInformer) (*Runs, error) {
 	if err := informer.AddIndexers(cache.Indexers{indexQueue: byQueue}); err != nil {
 		return nil, fmt.Errorf("index PipelineRuns by queue: %w", err)
 	}
 	written := cache.NewIntegerResourceVersionMutationCache(klog.Background(), informer.GetStore(), informer.GetIndexer(), ownWrites, false)
-	return &Runs{runs: runs, informer: informer, written: written}, nil
+	return &Runs{by: by, runs: runs, informer: informer, written: written}, nil
 }
 
 // Keys lists the queues that have runs.
@@ -104,22 +112,66 @@ func notThere(err error) bool {
 	return apierrors.IsNotFound(err) && !apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
 }
 
-// Start implements engine.Runs: one merge patch that clears spec.status and
-// writes the claim token.
-func (r *Runs) Start(ctx context.Context, key queue.Key, run queue.Run, token queue.Token) error {
-	_, err := r.patchPending(ctx, key, run, map[string]any{
-		"metadata": map[string]any{"annotations": map[string]any{Claim: token.String()}},
+// Start implements engine.Runs: one merge patch that clears spec.status, writes
+// the claim token and tells people.
+func (r *Runs) Start(ctx context.Context, key queue.Key, a queue.Start) error {
+	annotations := map[string]any{
+		Claim:  a.Token.String(),
+		Status: StatusStarted, StartedAt: stamp(r.by.Clock.Now()), Replica: r.by.Replica,
+		Position: nil, QueueLength: nil, Reason: nil, EstimatedStart: nil,
+	}
+	if a.Token.Slot != queue.NoSlot {
+		annotations[Slot] = strconv.Itoa(a.Token.Slot)
+		annotations[ClaimedAt] = stamp(a.Claimed)
+	}
+	_, err := r.patchPending(ctx, key, a.Run, map[string]any{
+		"metadata": map[string]any{"annotations": annotations},
 		"spec":     map[string]any{"status": nil},
 	})
 	return err
 }
+
+// Show writes annotations for people on a run that waits, and removes those that
+// are empty. It is conditional like a start, so that nothing is told of a run that
+// is no longer as it was seen; [engine.ErrStale] then.
+func (r *Runs) Show(ctx context.Context, key queue.Key, run queue.Run, texts map[string]string) error {
+	annotations := map[string]any{}
+	for name, text := range texts {
+		annotations[name] = text
+		if text == "" {
+			annotations[name] = nil
+		}
+	}
+	_, err := r.patchPending(ctx, key, run, map[string]any{"metadata": map[string]any{"annotations": annotations}})
+	return err
+}
+
+// Shown are the annotations for people that a waiting run has, as far as the cache
+// knows.
+func (r *Runs) Shown(key queue.Key, run queue.Run) map[string]string {
+	texts := map[string]string{}
+	obj, exists, err := r.written.GetByKey(key.Namespace + "/" + run.Name)
+	pr, ok := obj.(*tektonv1.PipelineRun)
+	if err != nil || !exists || !ok || string(pr.UID) != run.UID {
+		return texts
+	}
+	for _, name := range waiting {
+		if text := pr.Annotations[name]; text != "" {
+			texts[name] = text
+		}
+	}
+	return texts
+}
+
+// stamp renders a time for people and programs.
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // Fence implements engine.Runs: one merge patch of annotations. The run stays
 // pending, or the patch does not apply: a start would have changed its version.
 func (r *Runs) Fence(ctx context.Context, key queue.Key, run queue.Run, attempt int, notBefore time.Time) error {
 	_, err := r.patchPending(ctx, key, run, map[string]any{"metadata": map[string]any{"annotations": map[string]any{
 		Attempt:   strconv.Itoa(attempt),
-		NotBefore: notBefore.UTC().Format(time.RFC3339),
+		NotBefore: stamp(notBefore),
 	}}})
 	return err
 }

@@ -23,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
@@ -72,7 +73,7 @@ func newRuns(t *testing.T, answer http.HandlerFunc, cached ...*tektonv1.Pipeline
 		t.Fatal(err)
 	}
 	informer := runInformer()
-	runs, err := pac.NewRuns(client.TektonV1(), informer)
+	runs, err := pac.NewRuns(pac.By{Replica: "replica-1", Clock: clocktesting.NewFakePassiveClock(noon)}, client.TektonV1(), informer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,12 +102,15 @@ type write func(context.Context, *pac.Runs, queue.Run) error
 
 var writes = map[string]write{
 	"start": func(ctx context.Context, r *pac.Runs, run queue.Run) error {
-		return r.Start(ctx, shopApp, run, queue.Token{Slot: 1, Transition: 12, Attempt: 2})
+		return r.Start(ctx, shopApp, queue.Start{Run: run, Token: queue.Token{Slot: 1, Transition: 12, Attempt: 2}, Claimed: noon.Add(-1500 * time.Millisecond)})
 	},
 	"fence": func(ctx context.Context, r *pac.Runs, run queue.Run) error {
 		return r.Fence(ctx, shopApp, run, 3, noon.Add(1500*time.Millisecond).In(time.FixedZone("", 7200)))
 	},
 	"cancel": func(ctx context.Context, r *pac.Runs, run queue.Run) error { return r.Cancel(ctx, shopApp, run) },
+	"show": func(ctx context.Context, r *pac.Runs, run queue.Run) error {
+		return r.Show(ctx, shopApp, run, map[string]string{pac.Position: "3", pac.Reason: ""})
+	},
 }
 
 // TestPatch: what goes over the wire is the whole safety argument.
@@ -115,7 +119,11 @@ func TestPatch(t *testing.T) {
 		"start": {
 			"metadata": map[string]any{
 				"uid": "uid-1", "resourceVersion": "7",
-				"annotations": map[string]any{pac.Claim: "1/12/2"},
+				"annotations": map[string]any{
+					pac.Claim: "1/12/2", pac.Slot: "1", pac.Replica: "replica-1",
+					pac.Status: "started", pac.ClaimedAt: "2026-07-01T11:59:58Z", pac.StartedAt: "2026-07-01T12:00:00Z",
+					pac.Position: nil, pac.QueueLength: nil, pac.Reason: nil, pac.EstimatedStart: nil,
+				},
 			},
 			"spec": map[string]any{"status": nil},
 		},
@@ -128,6 +136,12 @@ func TestPatch(t *testing.T) {
 		"cancel": {
 			"metadata": map[string]any{"uid": "uid-1", "resourceVersion": "7"},
 			"spec":     map[string]any{"status": "Cancelled"},
+		},
+		"show": {
+			"metadata": map[string]any{
+				"uid": "uid-1", "resourceVersion": "7",
+				"annotations": map[string]any{pac.Position: "3", pac.Reason: nil},
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -159,6 +173,7 @@ func TestReturn(t *testing.T) {
 		"uid": "uid-1", "resourceVersion": "7",
 		"annotations": map[string]any{
 			keys.ExecutionOrder: "shop/build,shop/test", pac.HeldOrder: nil, pac.Attempt: nil, pac.NotBefore: nil,
+			pac.Status: nil, pac.Position: nil, pac.QueueLength: nil, pac.Reason: nil, pac.EstimatedStart: nil, pac.QueuedAt: nil,
 		},
 	}}
 	if diff := cmp.Diff(want, api.got()[0].Body); diff != "" {

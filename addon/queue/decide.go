@@ -2,6 +2,7 @@ package queue
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -9,7 +10,11 @@ import (
 // Action is one step of the protocol. Every action is idempotent and carries
 // the observation that justifies it; whoever carries it out makes the observed
 // version a precondition of the write, and takes an error for "unknown".
-type Action interface{ isAction() }
+type Action interface {
+	isAction()
+	// String says in words what the action does.
+	String() string
+}
 
 type (
 	// Start clears Pending: one patch of the run with its UID and Version as
@@ -17,6 +22,9 @@ type (
 	Start struct {
 		Run   Run
 		Token Token
+		// Claimed is when its slot was first seen to name it; zero for one that
+		// needed none.
+		Claimed time.Time
 		// Late names what the run was not waited for any longer, if anything.
 		Late Lateness
 	}
@@ -62,6 +70,19 @@ func (Release) isAction() {}
 func (Remove) isAction()  {}
 func (Cancel) isAction()  {}
 func (Return) isAction()  {}
+
+func (a Start) String() string { return "start " + a.Run.Name }
+func (a Claim) String() string { return fmt.Sprintf("claim slot %d for %s", a.Slot.Index, a.Run.Name) }
+
+func (a Expire) String() string {
+	return fmt.Sprintf("expire the claim of %s on slot %d", a.Run.Name, a.Slot.Index)
+}
+func (a Release) String() string { return fmt.Sprintf("release slot %d", a.Slot.Index) }
+func (a Remove) String() string  { return fmt.Sprintf("remove slot %d", a.Slot.Index) }
+func (a Cancel) String() string {
+	return fmt.Sprintf("cancel %s, superseded by %s", a.Run.Name, a.By.Name)
+}
+func (a Return) String() string { return "hand back " + a.Run.Name }
 
 // Lateness says which wait for PAC ended by its grace period instead of by PAC.
 type Lateness string
@@ -115,15 +136,17 @@ func (d Decision) NeedsFresh(s Snapshot) bool {
 }
 
 // Decide is the protocol: what brings this queue forward now.
-func Decide(s Snapshot, now time.Time, p Policy) Decision {
+func Decide(s Snapshot, now time.Time, p Policy) Decision { return decide(s, now, p).decision }
+
+func decide(s Snapshot, now time.Time, p Policy) *decider {
 	d := &decider{now: now, policy: p, line: line(s.Runs, s.Slots)}
 	switch {
 	case s.HandBack:
 		d.handBack(s.Slots)
-		return d.decision
+		return d
 	case s.Limit == Unlimited:
 		d.lift(s.Slots)
-		return d.decision
+		return d
 	}
 	d.limit = int(s.Limit)
 	d.superseded = superseded(s.Runs, s.CancelInProgress)
@@ -133,7 +156,7 @@ func Decide(s Snapshot, now time.Time, p Policy) Decision {
 	d.adopt()
 	d.claim()
 	d.tidy()
-	return d.decision
+	return d
 }
 
 // decider is one decision in the making.
@@ -250,7 +273,7 @@ func (d *decider) startClaimed() {
 		default:
 			room--
 			d.wake(expiry)
-			d.do(Start{Run: c.run, Token: Token{Slot: c.slot.Index, Transition: c.slot.Transition, Attempt: c.run.Attempt}})
+			d.do(Start{Run: c.run, Token: Token{Slot: c.slot.Index, Transition: c.slot.Transition, Attempt: c.run.Attempt}, Claimed: c.slot.HeldSince})
 		}
 	}
 }
@@ -332,17 +355,7 @@ func (d *decider) tidy() {
 // the queue when time changes that.
 func (d *decider) eligible(p place) (Lateness, bool) {
 	late := InTime
-	for _, wait := range []struct {
-		open  bool
-		until time.Time
-		late  Lateness
-	}{
-		// A back-off far longer than any that Expire sets is somebody's invention;
-		// the clocks of replicas differ by less than that.
-		{p.run.NotBefore.Sub(d.now) <= 2*d.policy.BackoffMax, p.run.NotBefore, InTime},
-		{!p.ordered && !p.run.Unordered, p.run.Created.Add(d.policy.OrderGrace), NoOrder},
-		{p.run.Owed != "", p.run.Created.Add(d.policy.ReadyGrace), NotReady},
-	} {
+	for _, wait := range d.waits(p) {
 		if !wait.open {
 			continue
 		}
@@ -353,6 +366,25 @@ func (d *decider) eligible(p place) (Lateness, bool) {
 		late = cmp.Or(late, wait.late)
 	}
 	return late, true
+}
+
+// wait is something a run is waited for, until a time at which it is not any
+// longer.
+type wait struct {
+	why   Why
+	open  bool
+	until time.Time
+	late  Lateness
+}
+
+func (d *decider) waits(p place) [3]wait {
+	return [...]wait{
+		// A back-off far longer than any that Expire sets is somebody's invention;
+		// the clocks of replicas differ by less than that.
+		{BackOff, p.run.NotBefore.Sub(d.now) <= 2*d.policy.BackoffMax, p.run.NotBefore, InTime},
+		{WithoutOrder, !p.ordered && !p.run.Unordered, p.run.Created.Add(d.policy.OrderGrace), NoOrder},
+		{Preparing, p.run.Owed != "", p.run.Created.Add(d.policy.ReadyGrace), NotReady},
+	}
 }
 
 func (d *decider) do(a Action) { d.decision.Actions = append(d.decision.Actions, a) }

@@ -322,7 +322,7 @@ func TestJustified(t *testing.T) {
 	s0, s1, s2 := slot(0).of("a"), slot(1).of("b").since(-time.Hour), slot(2).of("e")
 	got := decide(t, queue.Snapshot{Limit: 3, Runs: runs(a, b, c, e), Slots: slots(s0, s1, s2)}).Actions
 	want := []queue.Action{
-		queue.Start{Run: a.Run, Token: queue.Token{Slot: 0, Transition: 4}},
+		queue.Start{Run: a.Run, Token: queue.Token{Slot: 0, Transition: 4}, Claimed: noon},
 		queue.Expire{Run: b.Run, Slot: s1.Slot, Attempt: 1, Backoff: 5 * time.Second},
 		queue.Claim{Run: c.Run, Event: queue.Event{ID: c.Order.ID, Created: c.Created}, Slot: s2.Slot},
 	}

@@ -77,6 +77,9 @@ type Run struct {
 	Claim *Token
 	// Origin is what the run was made of and for.
 	Origin Origin
+	// Began and Ended are when Tekton says so; zero if it has not. They are for
+	// people: decisions do not depend on them.
+	Began, Ended time.Time
 	// Ending says that somebody has cancelled or stopped the run.
 	Ending bool
 	// Unlisted says that only a live look shows this run: PAC has finished with

@@ -21,7 +21,7 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// Config holds what a Loop works with; all of it is required but Late.
+// Config holds what a Loop works with; all of it is required but Late and TookOver.
 type Config struct {
 	// Keys lists the queues that exist as far as the caches know.
 	Keys func() []queue.Key
@@ -34,6 +34,9 @@ type Config struct {
 	Clock  clock.Clock
 	// Late is told of every step that has been due for too long, once.
 	Late func(queue.Action)
+	// TookOver is told of every queue that this replica begins to act on, and of
+	// the step that nobody had taken for so long.
+	TookOver func(key queue.Key, step queue.Action, after time.Duration)
 }
 
 // Timing is how patient the loop is.
@@ -68,6 +71,9 @@ func New(c Config) *Loop {
 	if c.Late == nil {
 		c.Late = func(queue.Action) {}
 	}
+	if c.TookOver == nil {
+		c.TookOver = func(queue.Key, queue.Action, time.Duration) {}
+	}
 	return &Loop{Config: c, due: map[queue.Key]map[string]dueStep{}, acting: map[queue.Key]time.Time{}}
 }
 
@@ -97,7 +103,7 @@ func (l *Loop) Round(ctx context.Context) {
 			continue
 		}
 		steps := make(map[string]dueStep, len(actions))
-		overdue := ""
+		var overdue queue.Action
 		for _, a := range actions {
 			step := fingerprint(a)
 			is, again := l.due[key][step]
@@ -105,7 +111,7 @@ func (l *Loop) Round(ctx context.Context) {
 				is.since = now
 			}
 			if now.Sub(is.since) >= timing.TakeoverAfter {
-				overdue = step
+				overdue = a
 				if !is.told {
 					is.told = true
 					l.Late(a)
@@ -114,20 +120,21 @@ func (l *Loop) Round(ctx context.Context) {
 			steps[step] = is
 		}
 		due[key] = steps
-		if overdue != "" {
-			l.takeOver(ctx, key, overdue, now.Add(actingFor*timing.TakeoverAfter))
+		if overdue != nil {
+			l.takeOver(ctx, key, overdue, timing.TakeoverAfter)
 		}
 	}
 	l.due = due
 }
 
-func (l *Loop) takeOver(ctx context.Context, key queue.Key, step string, until time.Time) {
+func (l *Loop) takeOver(ctx context.Context, key queue.Key, step queue.Action, after time.Duration) {
 	l.mu.Lock()
 	_, already := l.acting[key]
-	l.acting[key] = until
+	l.acting[key] = l.Clock.Now().Add(actingFor * after)
 	l.mu.Unlock()
 	if !already {
-		klog.FromContext(ctx).Info("recovery takes over a queue", "queue", key.String(), "overdue", step)
+		klog.FromContext(ctx).Info("recovery takes over a queue", "queue", key.String(), "overdue", step.String())
+		l.TookOver(key, step, after)
 	}
 	l.Wake(key)
 }

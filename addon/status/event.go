@@ -32,7 +32,14 @@ type Reason string
 
 // Reasons of events. Those of Warnings say so in their name.
 const (
+	ReasonQueued        Reason = "Queued"
+	ReasonSlotAcquired  Reason = "SlotAcquired"
+	ReasonStarted       Reason = "Started"
 	ReasonAdopted       Reason = "Adopted"
+	ReasonHandedBack    Reason = "HandedBack"
+	ReasonRecovered     Reason = "Recovered"
+	ReasonLimitChanged  Reason = "LimitChanged"
+	ReasonOrderTimedOut Reason = "OrderTimedOut"
 	ReasonSuperseded    Reason = "Superseded"
 	ReasonNotWaitedFor  Reason = "NotWaitedFor"
 	ReasonClaimExpired  Reason = "ClaimExpired"
@@ -43,6 +50,52 @@ const (
 	ReasonNoRepository  Reason = "RepositoryNotFound"
 )
 
+// Queued: the run was first seen to wait.
+func Queued(key queue.Key, r queue.Run, why string) Event {
+	return onRun(key, r, ReasonQueued, "Queued for Repository %s: %s.", key.Repository, why)
+}
+
+// SlotAcquired: the run has a slot.
+func SlotAcquired(key queue.Key, r queue.Run, slot int) Event {
+	return onRun(key, r, ReasonSlotAcquired, "Has slot %d of Repository %s.", slot, key.Repository)
+}
+
+// Started: the run was started, for the first time or again.
+func Started(key queue.Key, a queue.Start, waited time.Duration) Event {
+	if a.Token.Slot == queue.NoSlot {
+		return onRun(key, a.Run, ReasonStarted, "Started %s after its creation, without a slot: Repository %s has no limit.", Round(waited), key.Repository)
+	}
+	return onRun(key, a.Run, ReasonStarted, "Started %s after its creation, in slot %d of Repository %s.", Round(waited), a.Token.Slot, key.Repository)
+}
+
+// HandedBack: the run is Pipelines-as-Code's again.
+func HandedBack(key queue.Key, r queue.Run) Event {
+	return onRun(key, r, ReasonHandedBack, "Handed back to the queue of Pipelines-as-Code.")
+}
+
+// Recovered: this replica works on the queue in place of the one that should.
+func Recovered(key queue.Key, uid string, step queue.Action, after time.Duration) Event {
+	return Event{
+		Kind: Repository, Key: key, Name: key.Repository, UID: uid, Reason: ReasonRecovered,
+		Message: fmt.Sprintf("Took the queue over: to %s had been overdue for %s.", step, Round(after)),
+	}
+}
+
+// LimitChanged: the Repository has another limit than before.
+func LimitChanged(key queue.Key, uid string, from, to queue.Limit) Event {
+	return Event{
+		Kind: Repository, Key: key, Name: key.Repository, UID: uid, Reason: ReasonLimitChanged,
+		Message: fmt.Sprintf("The limit is %s now; it was %s.", limit(to), limit(from)),
+	}
+}
+
+func limit(l queue.Limit) string {
+	if l == queue.Unlimited {
+		return "none"
+	}
+	return fmt.Sprint(int(l))
+}
+
 // Adopted: the run was started without a slot and has one now.
 func Adopted(key queue.Key, c queue.Claim) Event {
 	return onRun(key, c.Run, ReasonAdopted, "Was running without a slot; now holds slot %d of Repository %s.", c.Slot.Index, key.Repository)
@@ -51,7 +104,7 @@ func Adopted(key queue.Key, c queue.Claim) Event {
 // NotWaitedFor: PAC did not do its part in time, and the run is started without.
 func NotWaitedFor(key queue.Key, r queue.Run, late queue.Lateness) Event {
 	if late == queue.NoOrder {
-		return onRun(key, r, ReasonNotWaitedFor, "Pipelines-as-Code wrote no execution order; started in the order of creation instead.")
+		return onRun(key, r, ReasonOrderTimedOut, "Pipelines-as-Code wrote no execution order; started in the order of creation instead.")
 	}
 	return onRun(key, r, ReasonNotWaitedFor, "Pipelines-as-Code still owes %s; started without waiting any longer.", r.Owed)
 }

@@ -54,7 +54,7 @@ func TestEvents(t *testing.T) {
 		},
 		"no order": {
 			status.NotWaitedFor(app, run, queue.NoOrder),
-			written{onRun, "Normal", "NotWaitedFor", "Pipelines-as-Code wrote no execution order; started in the order of creation instead."},
+			written{onRun, "Normal", "OrderTimedOut", "Pipelines-as-Code wrote no execution order; started in the order of creation instead."},
 		},
 		"not ready": {
 			status.NotWaitedFor(app, run, queue.NotReady),

@@ -35,6 +35,10 @@ const (
 	usualConfig = "usual"
 	// hastyConfig has a claim given up within two seconds.
 	hastyConfig = "hasty"
+	// plainConfig has no annotations for people.
+	plainConfig = "plain"
+	// annotatedConfig has them often.
+	annotatedConfig = "annotated"
 	// memoryConfig keeps slots in memory.
 	memoryConfig = "memory"
 )
@@ -63,9 +67,11 @@ func prepare(ctx context.Context, s *stack.Stack) error {
 		return err
 	}
 	for name, data := range map[string]map[string]string{
-		usualConfig:  {},
-		memoryConfig: {"backend": "memory"},
-		hastyConfig:  {"claim-ttl": "2s", "takeover-after": "1s", "recovery-interval": "200ms", "backoff-base": "1s", "backoff-max": "2s"},
+		usualConfig:     {},
+		plainConfig:     {"annotations-positions": "0"},
+		annotatedConfig: {"annotations-interval": "2s"},
+		memoryConfig:    {"backend": "memory"},
+		hastyConfig:     {"claim-ttl": "2s", "takeover-after": "1s", "recovery-interval": "200ms", "backoff-base": "1s", "backoff-max": "2s"},
 	} {
 		cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}, Data: data}
 		if _, err := s.Kubernetes().CoreV1().ConfigMaps(systemNamespace).Create(ctx, cm, metav1.CreateOptions{}); err != nil {

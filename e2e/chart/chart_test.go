@@ -242,6 +242,7 @@ func TestRefusals(t *testing.T) {
 		},
 		"a duration that is only Go's": {withPolicy, []string{"prometheusRule.stalledFor=500ms"}, "at '/prometheusRule/stalledFor': '500ms' does not match pattern"},
 		"no duration":                  {withPolicy, []string{"prometheusRule.outOfSyncFor="}, "at '/prometheusRule/outOfSyncFor': minLength: got 0, want 2"},
+		"too many positions":           {withPolicy, []string{"runAnnotations.positions=1001"}, "at '/runAnnotations/positions': maximum: got 1,001, want 1,000"},
 		"too many queues":              {withPolicy, []string{"metrics.maxQueues=1001"}, "at '/metrics/maxQueues': maximum: got 1,001, want 1,000"},
 		"a typo":                       {withPolicy, []string{"concurency.backend=lease"}, "at '': additional properties 'concurency' not allowed"},
 		"a typo further down":          {withPolicy, []string{"concurrency.claimTtl=1s"}, "at '/concurrency': additional properties 'claimTtl' not allowed"},

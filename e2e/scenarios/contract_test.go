@@ -46,7 +46,7 @@ func TestExecutionOrderNeverArrives(t *testing.T) {
 	s.push(3, time.Second)
 	s.done(3)
 	s.audited()
-	if e := s.event("NotWaitedFor"); e.Type != corev1.EventTypeNormal {
+	if e := s.event("OrderTimedOut"); e.Type != corev1.EventTypeNormal {
 		t.Errorf("the event is %s, want Normal", e.Type)
 	}
 }

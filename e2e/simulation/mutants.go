@@ -250,12 +250,12 @@ func (h hooked) Get(ctx context.Context, key queue.Key, name string) (queue.Run,
 	return h.get(key, name, get)
 }
 
-func (h hooked) Start(ctx context.Context, key queue.Key, run queue.Run, token queue.Token) error {
-	start := func() error { return h.Runs.Start(ctx, key, run, token) }
+func (h hooked) Start(ctx context.Context, key queue.Key, a queue.Start) error {
+	start := func() error { return h.Runs.Start(ctx, key, a) }
 	if h.start == nil {
 		return start()
 	}
-	return h.start(ctx, key, run, start)
+	return h.start(ctx, key, a.Run, start)
 }
 
 func (h hooked) Fence(ctx context.Context, key queue.Key, run queue.Run, attempt int, notBefore time.Time) error {

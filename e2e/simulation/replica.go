@@ -95,7 +95,7 @@ func (r *replica) start(age time.Duration) {
 	}
 	now := skewed{replica: r}
 	var err error
-	r.runs, err = pac.NewRuns(runGetter{r}, r.informers[runs])
+	r.runs, err = pac.NewRuns(pac.By{Replica: "replica", Clock: now}, runGetter{r}, r.informers[runs])
 	must(err)
 	r.leases, err = lease.New(leaseGetter{r}, r.informers[leases], now, func() time.Duration { return c.policy.ClaimTTL })
 	must(err)

@@ -112,15 +112,9 @@ func encode(q engine.Queue, slot queue.Slot, holder *queue.Holder, transition in
 			Namespace:       q.Key.Namespace,
 			ResourceVersion: resourceVersion,
 			UID:             uid,
-			Labels: map[string]string{
-				labelManagedBy: manager,
-				keyRepository:  labelValue(q.Key.Repository),
-				keySlot:        strconv.Itoa(slot.Index),
-			},
-			Annotations: map[string]string{keyRepository: q.Key.Repository},
 			OwnerReferences: []metav1.OwnerReference{{
 				APIVersion: "pipelinesascode.tekton.dev/v1alpha1",
-				Kind:       "Repository",
+				Kind:       ownerKind,
 				Name:       q.Key.Repository,
 				UID:        types.UID(q.UID),
 			}},
@@ -130,6 +124,7 @@ func encode(q engine.Queue, slot queue.Slot, holder *queue.Holder, transition in
 			LeaseTransitions:     ptr.To(int32(transition)),
 		},
 	}
+	label(l, q.Key.Repository, slot.Index)
 	if holder != nil {
 		l.Spec.HolderIdentity = &holder.Name
 		l.Spec.AcquireTime = &metav1.MicroTime{Time: now}

@@ -1,0 +1,142 @@
+package queue
+
+import "time"
+
+// Why is what keeps a run from having been started.
+type Why string
+
+// Reasons to wait, or not.
+const (
+	// Running: it is started.
+	Running Why = "running"
+	// Starting: it has a slot, or is the next to get one, and is being started.
+	Starting Why = "starting"
+	// SlotsTaken: all slots are taken, or free ones go to those before it.
+	SlotsTaken Why = "slots taken"
+	// LimitLowered: it has a slot, and more are running than the limit now allows.
+	LimitLowered Why = "limit lowered"
+	// WithoutOrder: PAC has yet to write its execution order.
+	WithoutOrder Why = "no order"
+	// Preparing: PAC still owes it something.
+	Preparing Why = "preparing"
+	// BehindPreparing: PAC still owes something to a run before it of its event.
+	BehindPreparing Why = "behind one in preparation"
+	// BackOff: a start failed, it is tried again later.
+	BackOff Why = "back-off"
+	// Refused: starting it fails, for as long as its claim lasts.
+	Refused Why = "refused"
+	// Superseded: a newer run makes it pointless; it is about to be cancelled.
+	Superseded Why = "superseded"
+	// HandedBack: the queue is PAC's again, or will be once nothing runs.
+	HandedBack Why = "handed back"
+)
+
+// Standing is where one run stands in its queue, and why.
+type Standing struct {
+	Run Run
+	Why Why
+	// Position among those that wait for a slot, from 1; 0 for one that does not.
+	Position int
+	// Slot is the index of the slot that it has, or is about to get; NoSlot if it
+	// has none.
+	Slot int
+	// Until is when time alone ends the wait; zero if it does not.
+	Until time.Time
+	// By is the run that supersedes it, or that it waits behind, if any.
+	By *Run
+}
+
+// Standings are a queue, explained.
+type Standings struct {
+	Limit Limit
+	// Runs that are not over, first first.
+	Runs []Standing
+	// Waiting counts those with a position.
+	Waiting int
+}
+
+// Stand explains a decision: it is [Decide], asked why instead of what. A run of a
+// Repository without a limit that PAC did not hold has no standing.
+func Stand(s Snapshot, now time.Time, p Policy) Standings {
+	d := decide(s, now, p)
+	slots, started, expired := map[string]int{}, map[string]bool{}, map[string]bool{}
+	for _, slot := range s.Slots {
+		if slot.Holder != nil && d.names(slot) {
+			slots[slot.Holder.UID] = slot.Index
+		}
+	}
+	for _, a := range d.decision.Actions {
+		switch a := a.(type) {
+		case Claim:
+			slots[a.Run.UID] = a.Slot.Index
+			started[a.Run.UID] = true
+		case Start:
+			started[a.Run.UID] = true
+		case Expire:
+			expired[a.Run.UID] = true
+		}
+	}
+	parked := map[int]bool{}
+	for _, index := range d.decision.Parked {
+		parked[index] = true
+	}
+	stands := Standings{Limit: s.Limit}
+	preparing := map[string]*Run{} // by event
+	for _, p := range d.line {
+		run := p.run
+		slot, has := slots[run.UID]
+		if !has {
+			slot = NoSlot
+		}
+		is := Standing{Run: run, Slot: slot}
+		wait, waits := d.firstWait(p)
+		by, isSuperseded := d.superseded[run.UID]
+		switch {
+		case run.Phase == Done:
+			continue
+		case run.Phase == Started:
+			is.Why = Running
+		case s.HandBack:
+			is.Why = HandedBack
+		case isSuperseded:
+			is.Why, is.By = Superseded, &by
+		case expired[run.UID]:
+			is.Why = Refused
+		case has && parked[slot]:
+			is.Why = LimitLowered
+		case has, started[run.UID]:
+			is.Why = Starting
+		case s.Limit == Unlimited && !run.Held:
+			continue
+		case waits:
+			is.Why, is.Until = wait.why, wait.until
+			if d.inPreparation(p) {
+				preparing[p.event.ID] = &run
+			}
+		case preparing[p.event.ID] != nil:
+			is.Why, is.By = BehindPreparing, preparing[p.event.ID]
+		default:
+			is.Why = SlotsTaken
+		}
+		if !has && run.Phase == Pending && !isSuperseded && !s.HandBack && !started[run.UID] {
+			stands.Waiting++
+			is.Position = stands.Waiting
+		}
+		stands.Runs = append(stands.Runs, is)
+	}
+	return stands
+}
+
+// firstWait is what the run is waited for now, if anything.
+func (d *decider) firstWait(p place) (wait, bool) {
+	for _, w := range d.waits(p) {
+		if w.open && d.now.Before(w.until) {
+			return w, true
+		}
+	}
+	return wait{}, false
+}
+
+// names says whether the slot rightly names its holder, as far as this decision
+// found that out.
+func (d *decider) names(s Slot) bool { return d.slots == nil || d.holding[s.Holder.UID] }

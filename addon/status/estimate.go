@@ -1,0 +1,109 @@
+package status
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+)
+
+// remembers is how many runs of a queue an estimate goes by.
+const remembers = 20
+
+// Recent remembers how long the last runs of each queue took. It is safe for
+// concurrent use.
+type Recent struct {
+	mu     sync.Mutex
+	queues map[queue.Key][]ended
+}
+
+type ended struct {
+	uid  string
+	took time.Duration
+}
+
+// Note remembers those of the runs that are over and have run their course: Tekton
+// gives one that is cancelled while it waits a beginning and an end, too.
+func (r *Recent) Note(key queue.Key, runs []queue.Run) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, run := range runs {
+		if run.Phase != queue.Done || run.Ending || run.Began.IsZero() || run.Ended.IsZero() {
+			continue
+		}
+		known := r.queues[key]
+		if slices.ContainsFunc(known, func(e ended) bool { return e.uid == run.UID }) {
+			continue
+		}
+		if r.queues == nil {
+			r.queues = map[queue.Key][]ended{}
+		}
+		known = append(known, ended{run.UID, run.Ended.Sub(run.Began)})
+		r.queues[key] = known[max(len(known)-remembers, 0):]
+	}
+}
+
+// Forget drops what it knows of a queue.
+func (r *Recent) Forget(key queue.Key) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.queues, key)
+}
+
+// Typical is the median of how long the last runs took, and how many those are.
+func (r *Recent) Typical(key queue.Key) (time.Duration, int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var took []time.Duration
+	for _, e := range r.queues[key] {
+		took = append(took, e.took)
+	}
+	if len(took) == 0 {
+		return 0, 0
+	}
+	slices.Sort(took)
+	return took[len(took)/2], len(took)
+}
+
+// Turns estimates when each waiting run, by UID, is started if every run takes as
+// long as is typical. Without a limit nobody waits for a turn.
+func Turns(all queue.Standings, typical time.Duration, now time.Time) map[string]time.Time {
+	if all.Limit == queue.Unlimited {
+		return nil
+	}
+	var free []time.Time // when each unit of the limit gets free
+	for _, r := range all.Runs {
+		if r.Position > 0 || r.Why != queue.Running && r.Slot == queue.NoSlot {
+			continue
+		}
+		ends := now.Add(typical)
+		if !r.Run.Began.IsZero() {
+			ends = r.Run.Began.Add(typical)
+		}
+		if ends.Before(now) {
+			ends = now
+		}
+		free = append(free, ends)
+	}
+	slices.SortFunc(free, time.Time.Compare)
+	// More may run than the limit allows: then the first to end free nothing.
+	free = free[max(len(free)-int(all.Limit), 0):]
+	turns := map[string]time.Time{}
+	for _, r := range all.Runs {
+		if r.Position == 0 {
+			continue
+		}
+		if len(free) < int(all.Limit) {
+			free = append(free, now)
+		}
+		slices.SortFunc(free, time.Time.Compare)
+		turn := free[0]
+		if turn.Before(r.Until) {
+			turn = r.Until
+		}
+		turns[r.Run.UID] = turn
+		free[0] = turn.Add(typical)
+	}
+	return turns
+}
