@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/pac-lease-queue/pac-lease-queue/e2e/demo/board"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/board"
 )
 
 // How often to look when nothing changes, so that ages grow.

@@ -31,7 +31,7 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/klog/v2"
 
-	"github.com/pac-lease-queue/pac-lease-queue/e2e/demo/screen"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/screen"
 )
 
 // Exit codes.

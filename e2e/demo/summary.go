@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"github.com/pac-lease-queue/pac-lease-queue/e2e/demo/board"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/board"
 )
 
 // summary is what came out of a demo.

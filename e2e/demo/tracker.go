@@ -2,14 +2,13 @@ package main
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
-	"knative.dev/pkg/apis"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/board"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"github.com/pac-lease-queue/pac-lease-queue/e2e/demo/board"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/survey"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/history"
 )
 
@@ -59,7 +58,7 @@ func (t *tracker) run(r queue.Run, v history.View, now time.Time) board.Run {
 	shown := board.Run{Name: r.Name, Slot: t.slot(r, v.Slots), Since: now, Placed: r.Order != nil || r.Unordered}
 	switch {
 	case r.Phase == queue.Done:
-		shown.State, shown.Slot, shown.Wrong = board.Finished, board.NoSlot, wrong(v.PipelineRuns[r.Name])
+		shown.State, shown.Slot, shown.Wrong = board.Finished, board.NoSlot, survey.Wrong(v.PipelineRuns[r.Name])
 	case r.Phase == queue.Started:
 		shown.State = board.Running
 	case shown.Slot != board.NoSlot:
@@ -119,21 +118,6 @@ func (n *numbers) update(runs []queue.Run) {
 			free++
 		}
 		n.of[r.UID], taken[free] = free, true
-	}
-}
-
-// wrong says in a word why a run did not succeed.
-func wrong(pr *tektonv1.PipelineRun) string {
-	c := pr.Status.GetCondition(apis.ConditionSucceeded)
-	switch {
-	case c == nil && pr.DeletionTimestamp != nil:
-		return "deleted"
-	case c == nil:
-		return "cancelled"
-	case c.IsTrue():
-		return ""
-	default:
-		return strings.ToLower(c.Reason)
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 	"knative.dev/pkg/apis"
 	duckv1 "knative.dev/pkg/apis/duck/v1"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/board"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"github.com/pac-lease-queue/pac-lease-queue/e2e/demo/board"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/history"
 )
 

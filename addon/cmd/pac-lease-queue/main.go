@@ -6,17 +6,27 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/plugin"
 	"github.com/spf13/cobra"
 )
 
 func main() {
+	if display, args, is := plugin.Called(os.Args); is {
+		command := plugin.Command(display)
+		command.SetArgs(args)
+		if err := command.Execute(); err != nil {
+			fmt.Fprintln(os.Stderr, "error:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	root := &cobra.Command{
 		Use:           "pac-lease-queue",
 		Short:         "Keeps the concurrency queues of Pipelines-as-Code in Leases",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(controllerCommand(), checkCommand(), handBackCommand(), versionCommand())
+	root.AddCommand(controllerCommand(), checkCommand(), handBackCommand(), plugin.Command(""), versionCommand())
 	if err := root.Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "pac-lease-queue:", err)
 		os.Exit(1)

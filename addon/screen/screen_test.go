@@ -11,7 +11,7 @@ import (
 	"github.com/charmbracelet/lipgloss"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/pac-lease-queue/pac-lease-queue/e2e/demo/board"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/board"
 )
 
 var began = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)

@@ -12,7 +12,7 @@ import (
 	"github.com/charmbracelet/lipgloss"
 	"golang.org/x/term"
 
-	"github.com/pac-lease-queue/pac-lease-queue/e2e/demo/board"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/board"
 )
 
 // Control sequences that every terminal knows.
@@ -46,6 +46,10 @@ func New(out *os.File) *Screen {
 	}
 	return s
 }
+
+// Lines returns a screen that prints a line per change, as it does where there is no
+// terminal.
+func Lines(out io.Writer) *Screen { return &Screen{out: out} }
 
 // Live says whether boards are redrawn in place.
 func (s *Screen) Live() bool { return s.size != nil }

@@ -1,0 +1,45 @@
+package doctor
+
+import (
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Dates reads the API server's clock off its answers. The zero value is ready for
+// use, and safe for concurrent use.
+type Dates struct {
+	mu    sync.Mutex
+	ahead time.Duration // the API server of the local clock
+	known bool
+}
+
+// Through is a transport that notes the time of each answer. An answer says its second
+// only, and was under way: it is exact to about a second.
+func (d *Dates) Through(next http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		res, err := next.RoundTrip(r)
+		if err != nil {
+			return res, err
+		}
+		now := time.Now()
+		if date, err := http.ParseTime(res.Header.Get("Date")); err == nil {
+			d.mu.Lock()
+			d.ahead, d.known = date.Sub(now.Truncate(time.Second)), true
+			d.mu.Unlock()
+		}
+		return res, nil
+	})
+}
+
+// Ahead is by how much the API server's clock is ahead of the local one, if an answer
+// has told.
+func (d *Dates) Ahead() (time.Duration, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ahead, d.known
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

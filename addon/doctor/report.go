@@ -1,0 +1,90 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+)
+
+// Finding is one thing that is wrong.
+type Finding struct {
+	// Check is the name of what found it.
+	Check string `json:"check"`
+	// Where is the object that it is about.
+	Where string `json:"where"`
+	// What is wrong, and what to Do about it.
+	What string `json:"what"`
+	Do   string `json:"do"`
+	// Repair is what --fix does, if it can.
+	Repair *Repair `json:"repair,omitempty"`
+	// passing: a working replica puts it right within moments.
+	passing bool
+}
+
+// Repair puts back the labels, the annotation and the owner by which a Lease is known
+// as a slot. What it holds stays as it is.
+type Repair struct {
+	// What it does, and its Outcome once it was tried.
+	What    string `json:"what"`
+	Outcome string `json:"outcome,omitempty"`
+
+	lease *coordinationv1.Lease
+	done  bool
+}
+
+// Report is what an examination came to.
+type Report struct {
+	Findings []Finding `json:"findings"`
+	// Unseen is what could not be looked at, and why.
+	Unseen []string `json:"unseen,omitempty"`
+	// Summary is what was looked at, in a line.
+	Summary string `json:"summary"`
+}
+
+// Err is an error if something is wrong that was not repaired.
+func (r *Report) Err() error {
+	left := 0
+	for _, f := range r.Findings {
+		if f.Repair == nil || !f.Repair.done {
+			left++
+		}
+	}
+	if left == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d found that %s to be seen to", left, map[bool]string{true: "has", false: "have"}[left == 1])
+}
+
+// Print tells people.
+func (r *Report) Print(out io.Writer) error {
+	var errs []error
+	print := func(format string, args ...any) {
+		_, err := fmt.Fprintf(out, format, args...)
+		errs = append(errs, err)
+	}
+	for _, f := range r.Findings {
+		print("WRONG  %s: %s\n", f.Check, f.Where)
+		print("       %s\n", strings.ReplaceAll(f.What, "\n", "\n       "))
+		print("    ➜  %s\n", f.Do)
+		switch {
+		case f.Repair == nil:
+		case f.Repair.Outcome == "":
+			print("       --fix would %s.\n", f.Repair.What)
+		default:
+			print("       --fix: to %s: %s.\n", f.Repair.What, f.Repair.Outcome)
+		}
+		print("\n")
+	}
+	for _, u := range r.Unseen {
+		print("unseen %s\n", u)
+	}
+	if len(r.Findings) == 0 {
+		print("Nothing is wrong: %s.\n", r.Summary)
+	} else {
+		print("Looked at %s.\n", r.Summary)
+	}
+	return errors.Join(errs...)
+}

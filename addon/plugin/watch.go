@@ -1,0 +1,158 @@
+package plugin
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/board"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/survey"
+	"k8s.io/utils/clock"
+)
+
+// watcher follows one queue by looking again and again.
+type watcher struct {
+	look  func(ctx context.Context, finished bool) (survey.Queue, error)
+	clock clock.Clock
+	every time.Duration
+
+	began time.Time
+	seen  map[string]bool // UIDs of runs that were not over
+	over  map[string]survey.Over
+}
+
+// run shows the queue until the context ends. Only the first look may fail.
+func (w *watcher) run(ctx context.Context, show func(survey.Queue), say func(error)) error {
+	w.began, w.seen, w.over = w.clock.Now(), map[string]bool{}, map[string]survey.Over{}
+	q, err := w.next(ctx)
+	if err != nil {
+		return err
+	}
+	for told := ""; ; {
+		if err == nil {
+			show(q)
+			told = ""
+		} else if err.Error() != told {
+			told = err.Error()
+			say(err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-w.clock.After(w.every):
+		}
+		if q, err = w.next(ctx); ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+// next looks at the queue. PAC takes what is over out of sight: that is looked for
+// only when a run has gone.
+func (w *watcher) next(ctx context.Context) (survey.Queue, error) {
+	q, err := w.look(ctx, false)
+	if err != nil {
+		return q, err
+	}
+	w.note(q)
+	if w.gone(q) {
+		with, err := w.look(ctx, true)
+		if err != nil {
+			return q, err
+		}
+		q = with
+		w.note(q)
+	}
+	w.seen = map[string]bool{}
+	for _, is := range q.Runs {
+		w.seen[is.Run.UID] = true
+	}
+	q.Over = slices.SortedFunc(maps.Values(w.over), func(a, b survey.Over) int {
+		return cmp.Or(a.Ended.Compare(b.Ended), cmp.Compare(a.Name, b.Name))
+	})
+	return q, nil
+}
+
+// note remembers what was over since the watch began, or was seen before it was.
+func (w *watcher) note(q survey.Queue) {
+	for _, o := range q.Over {
+		if w.seen[o.UID] || !o.Ended.Before(w.began.Truncate(time.Second)) {
+			w.over[o.UID] = o
+		}
+	}
+}
+
+func (w *watcher) gone(q survey.Queue) bool {
+	left := maps.Clone(w.seen)
+	for _, is := range q.Runs {
+		delete(left, is.Run.UID)
+	}
+	for uid := range left {
+		if _, known := w.over[uid]; !known {
+			return true
+		}
+	}
+	return false
+}
+
+// picture makes the board of a queue, with time counted from when the watch began.
+func picture(q survey.Queue, began time.Time) board.Board {
+	b := board.Board{Title: fmt.Sprintf("Queue %s, limit %s", q.Key(), limitText(q)), Limit: q.Limit, Began: began, Now: q.Now}
+	for _, o := range q.Over {
+		r := board.Run{Name: o.Name, State: board.Finished, Placed: true, Slot: board.NoSlot, Since: o.Ended, Wrong: o.Wrong}
+		if !o.Began.IsZero() && !o.Ended.IsZero() {
+			r.Took = o.Ended.Sub(o.Began)
+		}
+		b.Runs = append(b.Runs, r)
+	}
+	for _, is := range q.Runs {
+		r := board.Run{Name: is.Run.Name, Slot: board.NoSlot, Placed: is.Run.Order != nil || is.Run.Unordered, Since: is.Run.Created}
+		if is.Slot != queue.NoSlot {
+			r.Slot = is.Slot
+		}
+		switch stateOf(is) {
+		case Running:
+			r.State = board.Running
+			if !is.Run.Began.IsZero() {
+				r.Since, r.Took = is.Run.Began, is.Run.Began.Sub(is.Run.Created)
+			}
+		case Starting:
+			r.State = board.Claimed
+			if at, has := q.Acquired[is.Slot]; has {
+				r.Since = at
+			}
+		default:
+			r.State = board.Waiting
+		}
+		b.Runs = append(b.Runs, r)
+	}
+	return b
+}
+
+// documents writes a queue as one line of JSON each time that it has changed.
+type documents struct {
+	out  io.Writer
+	last []byte
+}
+
+func (d *documents) show(q survey.Queue) error {
+	v := viewQueue(q)
+	v.TypeMeta = &TypeMeta{apiVersion, "Queue"}
+	for i := range v.Runs {
+		v.Runs[i].EstimatedStart = nil // moves with every look
+	}
+	line, err := json.Marshal(v)
+	if err != nil || bytes.Equal(line, d.last) {
+		return err
+	}
+	d.last = line
+	_, err = fmt.Fprintf(d.out, "%s\n", line)
+	return err
+}
