@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/board"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
 // summary is what came out of a demo.
