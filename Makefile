@@ -90,8 +90,9 @@ publish: ## Push image and chart of dist/ (VERSION= IMAGE= CHARTS=)
 	@scripts/publish.sh "$(VERSION)" "$(IMAGE)" "$(CHARTS)"
 
 .PHONY: generate
-generate: ## Make the chart's schema and README of the comments in its values.yaml
+generate: ## Make the chart's schema and README of the comments in its values.yaml, and the tables of docs/observability.md
 	@$(call generate-chart,$(CHART))
+	@go test ./e2e/chart -run '^TestObservabilityDoc$$' -update >/dev/null
 
 .PHONY: verify
 verify: ## Check that what is generated is what `make generate` makes

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/status"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -100,14 +101,14 @@ func watchConfiguration(ctx context.Context, kube kubernetes.Interface, cmw conf
 		if err != nil {
 			logging.FromContext(ctx).Warnw("Configuration refused, the old one stays in force", "error", err)
 			recorder.Eventf(&corev1.ObjectReference{APIVersion: "v1", Kind: "ConfigMap", Namespace: cm.Namespace, Name: cm.Name, UID: cm.UID},
-				corev1.EventTypeWarning, "ConfigurationRefused", "The old configuration stays in force: %v", err)
+				corev1.EventTypeWarning, string(status.ReasonConfigurationRefused), "The old configuration stays in force: %v", err)
 			return
 		}
 		was := live.Get().Backend
 		if live.set(next) {
 			if next.Backend != was {
 				recorder.Eventf(&corev1.ObjectReference{APIVersion: "v1", Kind: "ConfigMap", Namespace: cm.Namespace, Name: cm.Name, UID: cm.UID},
-					corev1.EventTypeNormal, "BackendChanged", "Slots are kept by the backend %s now; it was %s.", next.Backend, was)
+					corev1.EventTypeNormal, string(status.ReasonBackendChanged), "Slots are kept by the backend %s now; it was %s.", next.Backend, was)
 			}
 			logging.FromContext(ctx).Infow("Configuration changed", "configuration", next)
 		}

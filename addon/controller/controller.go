@@ -8,6 +8,7 @@ import (
 	"time"
 
 	pacclient "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/clientset/versioned"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/live"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/liveness"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/metrics"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
@@ -48,15 +49,24 @@ const (
 	errorRetryMin, errorRetryMax = 100 * time.Millisecond, 5 * time.Second
 )
 
-// New builds the controller, whose work the watchdog watches over. It returns once
-// every cache is filled; ready is called then.
-func New(watchdog *liveness.Watchdog, ready func()) injection.ControllerConstructor {
+// Outside is what the process around a controller has to do with it.
+type Outside struct {
+	// Watchdog watches over its work.
+	Watchdog *liveness.Watchdog
+	// Live is told what it sees.
+	Live *live.Queues
+	// Ready is called once every cache is filled.
+	Ready func()
+}
+
+// New builds the controller. It returns once every cache is filled.
+func New(outside Outside) injection.ControllerConstructor {
 	return func(ctx context.Context, cmw configmap.Watcher) *controller.Impl {
-		impl, err := build(ctx, cmw, watchdog)
+		impl, err := build(ctx, cmw, outside)
 		if err != nil {
 			logging.FromContext(ctx).Fatalw("Cannot start", "error", err)
 		}
-		ready()
+		outside.Ready()
 		return impl
 	}
 }
@@ -81,7 +91,7 @@ func newClients(ctx context.Context) (*clients, error) {
 	return &clients{kube: kubeclient.Get(ctx), tekton: tekton, pac: paas}, nil
 }
 
-func build(ctx context.Context, cmw configmap.Watcher, watchdog *liveness.Watchdog) (*controller.Impl, error) {
+func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*controller.Impl, error) {
 	c, err := newClients(ctx)
 	if err != nil {
 		return nil, err
@@ -92,8 +102,9 @@ func build(ctx context.Context, cmw configmap.Watcher, watchdog *liveness.Watchd
 	if err != nil {
 		return nil, err
 	}
+	outside.Live.DecideBy(func() queue.Policy { return live.Get().Policy })
 	slots := memory.New()
-	r := &queues{live: live, clock: clk, watchdog: watchdog, shards: map[string]*shard{}}
+	r := &queues{live: live, clock: clk, watchdog: outside.Watchdog, shards: map[string]*shard{}}
 	impl := controller.NewContext(ctx, r, controller.ControllerOptions{
 		WorkQueueName: "queues",
 		// knative tells of every reconcile that went well; the engine tells of
@@ -128,7 +139,7 @@ func build(ctx context.Context, cmw configmap.Watcher, watchdog *liveness.Watchd
 		return nil, err
 	}
 	common := shared{
-		clients: c, live: live, slots: slots, recorder: status.NewRecorder(recorder), metrics: counts, clock: clk, wake: wake, acts: r.acts, overdue: r.overdue,
+		clients: c, live: live, slots: slots, recorder: status.NewRecorder(recorder), metrics: counts, clock: clk, outside: outside, wake: wake, acts: r.acts, overdue: r.overdue,
 	}
 	for _, namespace := range WatchedNamespaces() {
 		if r.shards[namespace], err = newShard(common, namespace); err != nil {

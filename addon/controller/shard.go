@@ -41,6 +41,7 @@ type shared struct {
 	metrics  *metrics.Metrics
 	clock    clock.Clock
 	wake     func(queue.Key)
+	outside  Outside
 	acts     func(*shard, queue.Key) bool
 	// overdue is what recovery goes by, given what the engine says.
 	overdue func(context.Context, *engine.Engine, queue.Key) ([]queue.Action, error)
@@ -86,7 +87,7 @@ func newShard(c shared, namespace string) (*shard, error) {
 		Clock:    c.clock,
 		Policy:   func() queue.Policy { return live.Get().Policy },
 		HandBack: func() bool { return live.Get().HandBack },
-		Observer: engine.Observers{c.metrics, s.notices},
+		Observer: engine.Observers{c.metrics, s.notices, c.outside.Live},
 	})
 	s.recovery = recovery.New(recovery.Config{
 		Keys: s.keys, Wake: c.wake, Clock: c.clock,

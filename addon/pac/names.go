@@ -44,6 +44,35 @@ const (
 	Replica = "pac-lease-queue.dev/replica"
 )
 
+// Explained says what one of the product's annotations means.
+type Explained struct {
+	Annotation string
+	Means      string
+	// Decides: decisions depend on it, and the guard protects it for that.
+	Decides bool
+}
+
+// Annotations explains all that the product writes on runs. docs/observability.md has
+// them.
+func Annotations() []Explained {
+	return []Explained{
+		{Status, "`queued`, `claimed` (it has a slot, and starting it has failed so far) or `started`.", false},
+		{Position, "Its place among the runs that wait, from 1; far back only `more than 20`.", false},
+		{QueueLength, "How many runs wait.", false},
+		{Reason, "What it waits for, in words.", false},
+		{EstimatedStart, "When its turn may come if every run takes as long as the last ones did, and how many those were.", false},
+		{QueuedAt, "When it was first seen to wait.", false},
+		{ClaimedAt, "When it got its slot.", false},
+		{StartedAt, "When it was started.", false},
+		{Slot, "The slot it was started in.", false},
+		{Replica, "The pod that started it.", false},
+		{HeldOrder, "The runs of its event, in the order in which they start; moved here by the hold.", true},
+		{Claim, "The slot it was started with, as slot/transition/attempt.", true},
+		{Attempt, "How often a claim of it has expired.", true},
+		{NotBefore, "When it is tried again after that.", true},
+	}
+}
+
 // Values of [Status].
 const (
 	StatusQueued  = "queued"

@@ -25,30 +25,11 @@ type Kind string
 const (
 	PipelineRun Kind = "PipelineRun"
 	Repository  Kind = "Repository"
+	ConfigMap   Kind = "ConfigMap"
 )
 
 // Reason is the machine-readable cause of an event.
 type Reason string
-
-// Reasons of events. Those of Warnings say so in their name.
-const (
-	ReasonQueued        Reason = "Queued"
-	ReasonSlotAcquired  Reason = "SlotAcquired"
-	ReasonStarted       Reason = "Started"
-	ReasonAdopted       Reason = "Adopted"
-	ReasonHandedBack    Reason = "HandedBack"
-	ReasonRecovered     Reason = "Recovered"
-	ReasonLimitChanged  Reason = "LimitChanged"
-	ReasonOrderTimedOut Reason = "OrderTimedOut"
-	ReasonSuperseded    Reason = "Superseded"
-	ReasonNotWaitedFor  Reason = "NotWaitedFor"
-	ReasonClaimExpired  Reason = "ClaimExpired"
-	ReasonBadAnnotation Reason = "BadAnnotation"
-	ReasonBadRepository Reason = "BadRepository"
-	ReasonBadSlot       Reason = "BadSlot"
-	ReasonSlotBlocked   Reason = "SlotBlocked"
-	ReasonNoRepository  Reason = "RepositoryNotFound"
-)
 
 // Queued: the run was first seen to wait.
 func Queued(key queue.Key, r queue.Run, why string) Event {

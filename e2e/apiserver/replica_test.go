@@ -18,6 +18,7 @@ import (
 	"knative.dev/pkg/logging"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/live"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/liveness"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/wire"
@@ -60,7 +61,7 @@ func startReplica(t *testing.T, config string, taps ...wire.Tap) *liveness.Watch
 	ctx = logging.WithLogger(ctx, logger)
 	ctx = injection.WithConfig(ctx, rest)
 	ctx = context.WithValue(ctx, kubeclient.Key{}, kubernetes.Interface(kube))
-	impl := controller.New(watchdog, func() { there.Store(true) })(ctx, configmap.NewStaticWatcher(cm))
+	impl := controller.New(controller.Outside{Watchdog: watchdog, Live: live.New(clock.RealClock{}), Ready: func() { there.Store(true) }})(ctx, configmap.NewStaticWatcher(cm))
 	var running sync.WaitGroup
 	running.Go(func() {
 		if err := impl.RunContext(ctx, impl.Concurrency); err != nil {

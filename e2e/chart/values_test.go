@@ -70,6 +70,7 @@ var values = []struct {
 	{name: "extraEnv", json: `[{"name": "GODEBUG", "value": "http2debug=1"}]`},
 	{name: "logLevel", json: `"debug"`},
 	{name: "metrics.enabled", json: `false`},
+	{name: "profiling.enabled", json: `true`},
 	{name: "runAnnotations.interval", json: `"1m"`},
 	{name: "runAnnotations.positions", json: `0`},
 	{name: "metrics.port", json: `9191`},

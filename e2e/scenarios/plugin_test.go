@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/live"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/plugin"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
@@ -82,6 +84,11 @@ func TestPluginShowsTheTruth(t *testing.T) {
 		}
 		if diff := cmp.Diff(waiting, line); diff != "" {
 			t.Errorf("%s: the line (-cluster +plugin):\n%s", what, diff)
+		}
+	}
+	for _, replica := range cluster.Addon().Replicas() {
+		if diff := cmp.Diff(waiting, waitingIn(t, replica, s.Key)); diff != "" {
+			t.Errorf("the line as %s sees it (-cluster +replica):\n%s", replica.Name(), diff)
 		}
 	}
 	if described.TypicalRun == "" {
@@ -173,4 +180,30 @@ func (s *scene) pluginWatch() (q plugin.Queue) {
 		s.Errorf("watch: %v", err)
 	}
 	return q
+}
+
+// waitingIn are the runs that wait in a queue as a replica says that it sees it.
+func waitingIn(t *testing.T, replica *stack.Replica, key queue.Key) []string {
+	t.Helper()
+	answer, err := http.Get(replica.ProbesURL + "/debug/queues")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var said struct{ Queues []live.Queue }
+	if err := json.NewDecoder(answer.Body).Decode(&said); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, q := range said.Queues {
+		if q.Namespace != key.Namespace || q.Repository != key.Repository {
+			continue
+		}
+		for _, run := range q.Runs {
+			if run.Position > 0 {
+				names = append(names, run.Name)
+			}
+		}
+	}
+	return names
 }

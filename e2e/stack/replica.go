@@ -21,6 +21,8 @@ type Replica struct {
 
 	// MetricsURL is where the replica serves Prometheus metrics.
 	MetricsURL string
+	// ProbesURL is where it answers probes, and those who debug it.
+	ProbesURL string
 
 	stack     *Stack
 	ports     []int
@@ -113,7 +115,8 @@ func (a *Addon) replica(ctx context.Context, i int) (*Replica, error) {
 		if !ok {
 			return nil, fmt.Errorf("the readiness probe uses port %s, which the container does not declare", get.Port.String())
 		}
-		spec.Ready = probe(s.http, loopback("http", port)+get.Path)
+		r.ProbesURL = loopback("http", port)
+		spec.Ready = probe(s.http, r.ProbesURL+get.Path)
 	}
 	r.MetricsURL = loopback("http", local[metricsPort]) + "/metrics"
 	r.Process = s.add(spec)

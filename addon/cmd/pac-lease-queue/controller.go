@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/admission"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/live"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/liveness"
 	"github.com/spf13/cobra"
 	"k8s.io/utils/clock"
@@ -77,7 +79,10 @@ func runController(ctx context.Context) error {
 		filled atomic.Bool
 		hold   atomic.Pointer[admission.Server]
 	)
-	ctx = injection.AddReadiness(ctx, func(w http.ResponseWriter, r *http.Request) {
+	seen := live.New(clock.RealClock{})
+	mux := http.NewServeMux()
+	mux.Handle("/debug/queues", seen)
+	mux.HandleFunc("/readiness", func(w http.ResponseWriter, r *http.Request) {
 		var err error
 		switch server := hold.Load(); {
 		case ctx.Err() != nil:
@@ -91,20 +96,20 @@ func runController(ctx context.Context) error {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		}
 	})
-	ctx = injection.AddLiveness(ctx, func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("/health", func(w http.ResponseWriter, _ *http.Request) {
 		if err := watchdog.Check(); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 		}
 	})
 	go func() {
-		if err := injection.ServeHealthProbes(ctx, port); err != nil {
+		if err := serve(ctx, port, mux); err != nil {
 			logging.FromContext(ctx).Fatalw("Cannot serve probes", "error", err)
 		}
 	}()
 	if err := awaitConfiguration(ctx, config, namespace, controller.ConfigMapName()); err != nil {
 		return err
 	}
-	queues := controller.New(watchdog, func() { filled.Store(true) })
+	queues := controller.New(controller.Outside{Watchdog: watchdog, Live: seen, Ready: func() { filled.Store(true) }})
 	sharedmain.MainWithConfig(sharedmain.WithHealthProbesDisabled(ctx), controller.Component, config,
 		func(ctx context.Context, cmw configmap.Watcher) *knative.Impl {
 			if webhook != nil {
@@ -115,6 +120,17 @@ func runController(ctx context.Context) error {
 	stop()
 	if server := hold.Load(); server != nil {
 		return server.Wait() // the API server may still ask this replica
+	}
+	return nil
+}
+
+// serve serves until the context ends: from then on probes find nobody, and no
+// traffic is sent here any more.
+func serve(ctx context.Context, port int, handler http.Handler) error {
+	server := &http.Server{Addr: ":" + strconv.Itoa(port), Handler: handler, ReadHeaderTimeout: time.Minute}
+	context.AfterFunc(ctx, func() { _ = server.Close() })
+	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		return err
 	}
 	return nil
 }
