@@ -29,7 +29,7 @@ museum: ## See PAC's own queue fail in every known way, and the add-on hold (ONL
 
 .PHONY: e2e
 e2e: stack ## Play the end-to-end suite on the embedded stack (HOLD=policy|webhook ONLY=scenario)
-	go test -race -count=1 -timeout 30m ./e2e/scenarios -run '^TestSuite$$$(if $(ONLY),/^$(ONLY)$$)' $(if $(HOLD),-hold=$(HOLD))
+	go test -race -count=1 -timeout 45m ./e2e/scenarios -run '^TestSuite$$$(if $(ONLY),/^$(ONLY)$$)' $(if $(HOLD),-hold=$(HOLD))
 
 .PHONY: e2e-kind
 e2e-kind: ## Terraform apply on kind, the same suite, destroy (BACKEND= HOLD= KUBERNETES_VERSION= ONLY=scenario,scenario)
@@ -61,7 +61,7 @@ stack: ## Build every component of the embedded stack that is not in the cache
 .PHONY: test
 # go test begins with the packages that are named first: the long ones, or they would run last and alone.
 test: stack ## Run all tests, those on the embedded stack included
-	go test -race -count=1 -timeout 25m ./e2e/scenarios ./e2e/metrics ./...
+	go test -race -count=1 -timeout 45m ./e2e/scenarios ./e2e/metrics ./...
 	go test -count=1 ./e2e/simulation -run TestSeeds -simulate.seeds=5000
 	scripts/fuzz.sh 5s
 
