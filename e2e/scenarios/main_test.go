@@ -65,7 +65,7 @@ func TestMain(m *testing.M) {
 
 func run(m *testing.M) int {
 	addonOptions.Values = append(addonOptions.Values, "admission.hold="+*hold)
-	code := stacktest.Main(m, stack.Options{Components: stack.Everything, RunTime: time.Second}, func(ctx context.Context, s *stack.Stack) (err error) {
+	code := stacktest.Main(m, stack.Options{Components: stack.Everything, RunTime: time.Second, Revive: true}, func(ctx context.Context, s *stack.Stack) (err error) {
 		cluster = onstack.New(s, addonOptions)
 		env = suite.Env{Cluster: cluster, Artifacts: filepath.Join(s.Dir(), "artifacts")}
 		if env.Providers, err = cluster.Providers(); err != nil {

@@ -61,6 +61,9 @@ type Options struct {
 	Audit bool
 	// RunTime is how long the pods of TaskRuns take that do not say so themselves. Zero means two seconds.
 	RunTime time.Duration
+	// Revive starts PAC's watchers again when they end by themselves, as the Deployment of a real cluster does: PAC 0.50 panics when it
+	// looks at a cancelled run before Tekton has (pkg/reconciler/status.go, postFinalStatus).
+	Revive bool
 	// Log is told what goes on, one line at a time; nil means standard error.
 	Log func(format string, args ...any)
 }

@@ -334,8 +334,14 @@ func (s *Stack) died(p *process.Process, err error) {
 	s.mu.Lock()
 	stopping := s.stopping
 	s.mu.Unlock()
-	if !stopping {
-		s.opts.Log("%s ended by itself: %v (see %s)", p.Name(), err, p.LogFile())
+	if stopping {
+		return
+	}
+	s.opts.Log("%s ended by itself: %v (see %s)", p.Name(), err, p.LogFile())
+	if s.opts.Revive && slices.Contains(s.Watchers(), p) {
+		if err := p.Launch(); err != nil {
+			s.opts.Log("%s was not started again: %v", p.Name(), err)
+		}
 	}
 }
 
