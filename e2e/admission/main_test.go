@@ -90,7 +90,14 @@ func createPolicy(ctx context.Context, s *stack.Stack) error {
 	if err := documents.Decode(&binding); err != nil {
 		return err
 	}
-	if _, err := client.MutatingAdmissionPolicies().Create(ctx, &policy, metav1.CreateOptions{}); err != nil {
+	// For a moment the API server does not know the kind that the policy is about.
+	if err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, deadline, true, func(ctx context.Context) (bool, error) {
+		_, err := client.MutatingAdmissionPolicies().Create(ctx, &policy, metav1.CreateOptions{})
+		if err != nil && strings.Contains(err.Error(), "not found") {
+			return false, nil
+		}
+		return err == nil, err
+	}); err != nil {
 		return err
 	}
 	if _, err := client.MutatingAdmissionPolicyBindings().Create(ctx, &binding, metav1.CreateOptions{}); err != nil {
