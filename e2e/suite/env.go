@@ -40,7 +40,9 @@ type Env struct {
 	// Providers of Git repositories; the first is the one scenarios use that need one.
 	Providers []provider.Provider
 	Recorder  *history.Recorder
-	Log       func(format string, args ...any)
+	// MayWarn is for the scenes of all scenarios that do not say it themselves.
+	MayWarn Warner
+	Log     func(format string, args ...any)
 	// Artifacts is the folder in which Play leaves what there is to see of a
 	// failure, in a folder of the scenario's name.
 	Artifacts string

@@ -46,7 +46,7 @@ func (e *Env) Open(ctx context.Context, name string, limit int) (*Scene, error) 
 // OpenOn makes a scene on a provider.
 func (e *Env) OpenOn(ctx context.Context, on provider.Provider, name string, limit int) (*Scene, error) {
 	name += "-" + rand.String(5) // the cluster may know an earlier one
-	s := &Scene{Key: queue.Key{Namespace: name, Repository: name}, env: e}
+	s := &Scene{Key: queue.Key{Namespace: name, Repository: name}, MayWarn: e.MayWarn, env: e}
 	if e.played != nil {
 		e.played.scenes = append(e.played.scenes, s)
 	}

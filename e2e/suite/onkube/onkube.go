@@ -327,6 +327,7 @@ spec:
   pipelineSpec:
     tasks:
     - name: task
+      retries: 3
       taskSpec:
         steps:
         - name: step
