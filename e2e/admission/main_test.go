@@ -90,14 +90,7 @@ func createPolicy(ctx context.Context, s *stack.Stack) error {
 	if err := documents.Decode(&binding); err != nil {
 		return err
 	}
-	// For a moment the API server does not know the kind that the policy is about.
-	if err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, deadline, true, func(ctx context.Context) (bool, error) {
-		_, err := client.MutatingAdmissionPolicies().Create(ctx, &policy, metav1.CreateOptions{})
-		if err != nil && strings.Contains(err.Error(), "not found") {
-			return false, nil
-		}
-		return err == nil, err
-	}); err != nil {
+	if _, err := client.MutatingAdmissionPolicies().Create(ctx, &policy, metav1.CreateOptions{}); err != nil {
 		return err
 	}
 	if _, err := client.MutatingAdmissionPolicyBindings().Create(ctx, &binding, metav1.CreateOptions{}); err != nil {
@@ -105,6 +98,9 @@ func createPolicy(ctx context.Context, s *stack.Stack) error {
 	}
 	return wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, deadline, true, func(ctx context.Context) (bool, error) {
 		written, err := create(ctx, byPolicy, newRun("probe", map[string]string{keys.ExecutionOrder: "ns/a"}), metav1.DryRunAll)
+		if err != nil && strings.Contains(err.Error(), "There can be a delay") {
+			return false, nil // every five seconds the API server learns of new kinds for its policies
+		}
 		return err == nil && written.Annotations[keys.ExecutionOrder] == "", err
 	})
 }
