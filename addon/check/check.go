@@ -17,10 +17,12 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
 )
 
 // Installation is what is looked at.
@@ -98,17 +100,21 @@ func (i *Installation) replicas(ctx context.Context) error {
 // clocksDiffer is by how much they may.
 const clocksDiffer = 30 * time.Second
 
+// Leads says whether a Lease of leader election is held, and was renewed in time.
+func Leads(l coordinationv1.LeaseSpec, now time.Time) bool {
+	if ptr.Deref(l.HolderIdentity, "") == "" || l.RenewTime == nil || l.LeaseDurationSeconds == nil {
+		return false
+	}
+	return now.Sub(l.RenewTime.Time) <= time.Duration(*l.LeaseDurationSeconds)*time.Second+clocksDiffer
+}
+
 func (i *Installation) leader(ctx context.Context) error {
 	leases, err := i.Kube.CoordinationV1().Leases(i.Namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return err
 	}
 	for _, l := range leases.Items {
-		s := l.Spec
-		if !strings.HasPrefix(l.Name, i.Component+".") || s.HolderIdentity == nil || *s.HolderIdentity == "" || s.RenewTime == nil || s.LeaseDurationSeconds == nil {
-			continue
-		}
-		if i.Clock.Since(s.RenewTime.Time) <= time.Duration(*s.LeaseDurationSeconds)*time.Second+clocksDiffer {
+		if strings.HasPrefix(l.Name, i.Component+".") && Leads(l.Spec, i.Clock.Now()) {
 			return nil
 		}
 	}

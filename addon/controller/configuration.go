@@ -97,18 +97,17 @@ func watchConfiguration(ctx context.Context, kube kubernetes.Interface, cmw conf
 	}
 	live := &configuration{clock: clk, current: first}
 	cmw.Watch(cm.Name, func(cm *corev1.ConfigMap) {
+		on := &corev1.ObjectReference{APIVersion: "v1", Kind: "ConfigMap", Namespace: cm.Namespace, Name: cm.Name, UID: cm.UID}
 		next, err := config.Parse(cm.Data)
 		if err != nil {
 			logging.FromContext(ctx).Warnw("Configuration refused, the old one stays in force", "error", err)
-			recorder.Eventf(&corev1.ObjectReference{APIVersion: "v1", Kind: "ConfigMap", Namespace: cm.Namespace, Name: cm.Name, UID: cm.UID},
-				corev1.EventTypeWarning, string(status.ReasonConfigurationRefused), "The old configuration stays in force: %v", err)
+			recorder.Eventf(on, corev1.EventTypeWarning, string(status.ReasonConfigurationRefused), "The old configuration stays in force: %v", err)
 			return
 		}
 		was := live.Get().Backend
 		if live.set(next) {
 			if next.Backend != was {
-				recorder.Eventf(&corev1.ObjectReference{APIVersion: "v1", Kind: "ConfigMap", Namespace: cm.Namespace, Name: cm.Name, UID: cm.UID},
-					corev1.EventTypeNormal, string(status.ReasonBackendChanged), "Slots are kept by the backend %s now; it was %s.", next.Backend, was)
+				recorder.Eventf(on, corev1.EventTypeNormal, string(status.ReasonBackendChanged), "Slots are kept by the backend %s now; it was %s.", next.Backend, was)
 			}
 			logging.FromContext(ctx).Infow("Configuration changed", "configuration", next)
 		}

@@ -6,8 +6,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/check"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/status"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/survey"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/utils/ptr"
 )
@@ -156,19 +158,9 @@ func replicas(f *Facts) []Finding {
 	return all
 }
 
-// led says whether some replica has renewed its leadership lately, as addon/check does.
+// led says whether some replica has renewed its leadership lately.
 func (f *Facts) led(i survey.Installation) bool {
-	const grace = 30 * time.Second // clocks may differ
-	for _, l := range f.Leaders[i.Name()] {
-		s := l.Spec
-		if ptr.Deref(s.HolderIdentity, "") == "" || s.RenewTime == nil || s.LeaseDurationSeconds == nil {
-			continue
-		}
-		if f.serverNow().Sub(s.RenewTime.Time) <= time.Duration(*s.LeaseDurationSeconds)*time.Second+grace {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(f.Leaders[i.Name()], func(l coordinationv1.Lease) bool { return check.Leads(l.Spec, f.serverNow()) })
 }
 
 func rights(f *Facts) []Finding {

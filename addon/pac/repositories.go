@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
@@ -100,20 +101,22 @@ func (r *Repositories) globalName(key queue.Key) string {
 	if err != nil {
 		return ""
 	}
-	runs := make([]*tektonv1.PipelineRun, 0, len(objects))
-	for _, obj := range objects {
-		runs = append(runs, obj.(*tektonv1.PipelineRun))
-	}
-	return GlobalName(runs)
+	return GlobalName(func(yield func(*tektonv1.PipelineRun) bool) {
+		for _, obj := range objects {
+			if !yield(obj.(*tektonv1.PipelineRun)) {
+				return
+			}
+		}
+	})
 }
 
 // GlobalName is the global Repository that the newest of a queue's runs names in its
 // controller-info annotation (pkg/params/info/controller_info.go); empty if none
 // does. A run that names none does not count: it would lift an inherited limit from all others.
-func GlobalName(runs []*tektonv1.PipelineRun) string {
+func GlobalName(runs iter.Seq[*tektonv1.PipelineRun]) string {
 	name := ""
 	var newest *tektonv1.PipelineRun
-	for _, pr := range runs {
+	for pr := range runs {
 		if newest != nil && (pr.CreationTimestamp.Before(&newest.CreationTimestamp) ||
 			pr.CreationTimestamp.Equal(&newest.CreationTimestamp) && pr.Name < newest.Name) {
 			continue

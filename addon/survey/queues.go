@@ -114,17 +114,15 @@ func (r *Reading) Queues(now time.Time) []Queue {
 			Key: key, Slots: slots[key], HandBack: set.HandBack, CancelInProgress: r.CancelInProgress[set.PACNamespace], Fresh: true,
 		}
 		var recent status.Recent
-		for _, pr := range slices.Concat(runs[key], over[key]) {
+		for i, pr := range slices.Concat(runs[key], over[key]) {
 			run := pac.ReadRun(pr)
 			run.Unlisted = r.Unlisted[run.UID]
+			if i < len(runs[key]) {
+				q.Snapshot.Runs = append(q.Snapshot.Runs, run)
+			}
 			if run.Phase == queue.Done {
 				q.Over = append(q.Over, Over{run, Wrong(pr)})
 			}
-		}
-		for _, pr := range runs[key] {
-			run := pac.ReadRun(pr)
-			run.Unlisted = r.Unlisted[run.UID]
-			q.Snapshot.Runs = append(q.Snapshot.Runs, run)
 		}
 		slices.SortFunc(q.Over, func(a, b Over) int { return cmp.Or(a.Ended.Compare(b.Ended), cmp.Compare(a.Name, b.Name)) })
 		for _, run := range q.Over {
@@ -132,7 +130,7 @@ func (r *Reading) Queues(now time.Time) []Queue {
 		}
 		repository := repositories[key]
 		if q.Missing = repository == nil || repository.DeletionTimestamp != nil; !q.Missing {
-			global := repositories[queue.Key{Namespace: set.PACNamespace, Repository: cmp.Or(pac.GlobalName(runs[key]), set.PACGlobalRepository)}]
+			global := repositories[queue.Key{Namespace: set.PACNamespace, Repository: cmp.Or(pac.GlobalName(slices.Values(runs[key])), set.PACGlobalRepository)}]
 			q.Snapshot.Limit, q.Problems = pac.ReadLimit(repository, global)
 		}
 		q.Standings = queue.Stand(q.Snapshot, now, set.Policy)
