@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/await"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 )
 
@@ -93,19 +94,9 @@ func as(t *testing.T, user stack.User) tektonclient.Interface {
 // eventually asks again and again.
 func eventually(t *testing.T, within time.Duration, check func() error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), within)
+	ctx, cancel := context.WithTimeoutCause(t.Context(), within, fmt.Errorf("not within %s", within))
 	defer cancel()
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("not within %s: %v", within, err)
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
+	must(t, await.Until(ctx, 200*time.Millisecond, check))
 }
 
 // silent waits until no alert fires.

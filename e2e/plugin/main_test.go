@@ -22,6 +22,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/plugin"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/await"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/stacktest"
 )
@@ -136,15 +137,5 @@ func eventually(t *testing.T, what string, check func() error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(t.Context()), deadline, fmt.Errorf("not within %s: %s", deadline, what))
 	defer cancel()
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("%v: %v", context.Cause(ctx), err)
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
+	must(t, await.Until(ctx, 100*time.Millisecond, check))
 }

@@ -7,6 +7,9 @@ package provider
 import (
 	"context"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
 )
 
@@ -72,25 +75,32 @@ type Status struct {
 	State   State
 }
 
-// Names of the keys of the Secret that Secret makes.
+// Names of the keys of the Secret that Access.Repository makes.
 const (
 	tokenKey   = "token"
 	webhookKey = "webhook"
 )
 
-// Secret is the data of the Secret that GitProvider refers to.
-func (a Access) Secret() map[string]string {
-	return map[string]string{tokenKey: a.Token, webhookKey: a.Webhook}
-}
-
-// GitProvider is the spec.git_provider of PAC's Repository; secret names the
-// Secret with the data of Access.Secret, in the same namespace.
-func (a Access) GitProvider(secret string) *v1alpha1.GitProvider {
-	return &v1alpha1.GitProvider{
-		Type:          a.Type,
-		URL:           a.API,
-		User:          a.User,
-		Secret:        &v1alpha1.Secret{Name: secret, Key: tokenKey},
-		WebhookSecret: &v1alpha1.Secret{Name: secret, Key: webhookKey},
+// Repository is what ties a repository to PAC: a Repository of that name, and the
+// Secret that it refers to, which is to be in the same namespace. Without a limit
+// (nil) its runs do not queue.
+func (a Access) Repository(name string, limit *int) (*corev1.Secret, *v1alpha1.Repository) {
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: name + "-git"},
+		StringData: map[string]string{tokenKey: a.Token, webhookKey: a.Webhook},
+	}
+	return secret, &v1alpha1.Repository{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: v1alpha1.RepositorySpec{
+			URL:              a.URL,
+			ConcurrencyLimit: limit,
+			GitProvider: &v1alpha1.GitProvider{
+				Type:          a.Type,
+				URL:           a.API,
+				User:          a.User,
+				Secret:        &v1alpha1.Secret{Name: secret.Name, Key: tokenKey},
+				WebhookSecret: &v1alpha1.Secret{Name: secret.Name, Key: webhookKey},
+			},
+		},
 	}
 }

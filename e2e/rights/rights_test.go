@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/retry"
 
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/await"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/stacktest"
 )
@@ -288,17 +289,7 @@ func (in *installation) may(ctx context.Context, r right) (bool, error) {
 
 // until asks again and again.
 func until(ctx context.Context, check func() error) error {
-	for {
-		err := check()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
+	return await.Until(ctx, 100*time.Millisecond, check)
 }
 
 func must(t *testing.T, err error) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
 	pac "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/clientset/versioned"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -37,21 +36,9 @@ func (s *Stack) NewPACRepository(ctx context.Context, namespace, name string, gi
 	if err != nil {
 		return nil, err
 	}
-	access := git.Access()
-	secret := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Name: name + "-git", Namespace: namespace},
-		StringData: access.Secret(),
-	}
+	secret, repository := git.Access().Repository(name, limit)
 	if _, err := s.kube.CoreV1().Secrets(namespace).Create(ctx, secret, metav1.CreateOptions{}); err != nil {
 		return nil, err
-	}
-	repository := &v1alpha1.Repository{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace},
-		Spec: v1alpha1.RepositorySpec{
-			URL:              access.URL,
-			ConcurrencyLimit: limit,
-			GitProvider:      access.GitProvider(secret.Name),
-		},
 	}
 	if _, err := client.PipelinesascodeV1alpha1().Repositories(namespace).Create(ctx, repository, metav1.CreateOptions{}); err != nil {
 		return nil, err

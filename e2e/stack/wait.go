@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/await"
 )
 
 // Deadlines of what Start waits for, generous enough for a loaded machine with two cores.
@@ -25,19 +27,9 @@ const (
 
 // until tries again and again until try succeeds; the error after the deadline says what was waited for and what was wrong last.
 func until(ctx context.Context, what string, deadline time.Duration, try func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, deadline)
+	ctx, cancel := context.WithTimeoutCause(ctx, deadline, fmt.Errorf("waiting %s for %s", deadline, what))
 	defer cancel()
-	for {
-		err := try(ctx)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waiting %s for %s: %w", deadline, what, err)
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
+	return await.Until(ctx, 50*time.Millisecond, func() error { return try(ctx) })
 }
 
 // probe returns a readiness check: a GET that answers below 400.

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
 	pacclient "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/clientset/versioned"
 	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
 	corev1 "k8s.io/api/core/v1"
@@ -20,6 +19,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/await"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/history"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider"
 )
@@ -88,17 +88,13 @@ func (s *Scene) makeNamespace(ctx context.Context) error {
 }
 
 func (s *Scene) makeRepository(ctx context.Context, limit int) error {
-	access := s.Git.Access()
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: s.Key.Repository + "-git"}, StringData: access.Secret()}
+	var most *int
+	if limit > 0 {
+		most = &limit
+	}
+	secret, repository := s.Git.Access().Repository(s.Key.Repository, most)
 	if _, err := s.Kube.CoreV1().Secrets(s.Key.Namespace).Create(ctx, secret, metav1.CreateOptions{}); err != nil {
 		return err
-	}
-	repository := &v1alpha1.Repository{
-		ObjectMeta: metav1.ObjectMeta{Name: s.Key.Repository},
-		Spec:       v1alpha1.RepositorySpec{URL: access.URL, GitProvider: access.GitProvider(secret.Name)},
-	}
-	if limit > 0 {
-		repository.Spec.ConcurrencyLimit = &limit
 	}
 	_, err := s.PAC.PipelinesascodeV1alpha1().Repositories(s.Key.Namespace).Create(ctx, repository, metav1.CreateOptions{})
 	return err
@@ -228,19 +224,9 @@ func (s *Scene) Event(ctx context.Context, reason string) (*corev1.Event, error)
 
 // Eventually asks again and again, for what no watch tells of.
 func Eventually(ctx context.Context, what string, within time.Duration, check func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, within)
+	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("not within %s: %s", within, what))
 	defer cancel()
-	for {
-		err := check()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("not within %s: %s: %w", within, what, err)
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
+	return await.Until(ctx, 200*time.Millisecond, check)
 }
 
 // Explain is what a person would look at first.
