@@ -172,17 +172,17 @@ func (k *Kit) Command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Claims are arguments for an apply before the first one: it writes what destroy has to know into the state before anything is made.
+// Claims are the targets of an apply before the first one: it writes what destroy has to know into the state before anything is made.
 // Only OpenTofu needs it, which writes its state every 20 seconds: killed before, a later destroy would find nothing to do.
 func Claims(existingCluster bool) []string {
 	if !existingCluster {
-		return []string{"-target=module.kind_cluster[0].terraform_data.claim"}
+		return []string{"module.kind_cluster[0].terraform_data.claim"}
 	}
 	return []string{
-		"-target=module.tekton.module.manifests.terraform_data.claim",
-		"-target=module.pipelines_as_code.module.manifests.terraform_data.claim",
-		"-target=module.gitea[0].module.manifests.terraform_data.claim",
-		"-target=module.pac_lease_queue[0].terraform_data.claim",
+		"module.tekton.module.manifests.terraform_data.claim",
+		"module.pipelines_as_code.module.manifests.terraform_data.claim",
+		"module.gitea[0].module.manifests.terraform_data.claim",
+		"module.pac_lease_queue[0].terraform_data.claim",
 	}
 }
 

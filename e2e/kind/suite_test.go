@@ -168,6 +168,9 @@ func (k *harness) prepare() {
 		must(t, kit.WriteVariables(file, more))
 	}
 	k.kit = kit
+	for name, value := range kit.Env { // here, too, kubectl and helm are those of the kit
+		t.Setenv(name, value)
+	}
 	k.options = &terraform.Options{
 		TerraformBinary: kit.Terraform, TerraformDir: kit.Configuration, EnvVars: kit.Env,
 		VarFiles: []string{file}, NoColor: true, Logger: logger.TestingT, LockTimeout: "15m", Lock: true,
@@ -194,9 +197,7 @@ func (k *harness) apply(t *testing.T) {
 	}
 	terraform.InitContext(t, t.Context(), k.options)
 	claims := *k.options
-	for _, argument := range kind.Claims(os.Getenv(kind.ExistingCluster) != "") {
-		claims.Targets = append(claims.Targets, strings.TrimPrefix(argument, "-target="))
-	}
+	claims.Targets = kind.Claims(os.Getenv(kind.ExistingCluster) != "")
 	terraform.ApplyContext(t, t.Context(), &claims)
 	if _, err := terraform.ApplyContextE(t, t.Context(), k.options); err != nil {
 		k.collect(t, "apply")
@@ -238,21 +239,11 @@ func (k *harness) environment() *suite.Env {
 	t := k.t
 	outputs := terraform.OutputAllContext(t, t.Context(), k.options)
 	value := func(name string) string { s, _ := outputs[name].(string); return s }
-	var env []string
-	for _, variable := range os.Environ() {
-		if name, _, _ := strings.Cut(variable, "="); k.kit.Env[name] == "" {
-			env = append(env, variable)
-		}
-	}
-	for name, value := range k.kit.Env {
-		env = append(env, name+"="+value)
-	}
 	cluster, err := onkube.New(t.Context(), onkube.Options{
 		Kubeconfig:     value("kubeconfig"),
 		Chart:          filepath.Join(k.root, "charts", "pac-lease-queue"),
 		WatchersScript: filepath.Join(k.root, "terraform", "modules", "pipelines-as-code", "watchers.sh"),
 		StepImage:      k.kit.StepImage,
-		Env:            env,
 		Dir:            k.dir,
 		Log:            t.Logf,
 	})
@@ -315,7 +306,6 @@ func (k *harness) relay(kubeconfig, channel string) {
 	ctx, cancel := context.WithTimeout(t.Context(), relayDeadline)
 	defer cancel()
 	forward := exec.Command("kubectl", "--kubeconfig", kubeconfig, "--namespace", "pipelines-as-code", "port-forward", "service/pipelines-as-code-controller", ":8080")
-	forward.Env = append(os.Environ(), "PATH="+k.kit.Env["PATH"])
 	out, err := forward.StdoutPipe()
 	must(t, err)
 	must(t, forward.Start())

@@ -47,8 +47,6 @@ type Options struct {
 	WatchersScript string
 	// StepImage is the image of e2e/kind/step.
 	StepImage string
-	// Env is the environment of helm and kubectl, besides KUBECONFIG; nil means ours.
-	Env []string
 	// Dir is a folder for files of this cluster.
 	Dir string
 	Log func(format string, args ...any)
@@ -71,9 +69,6 @@ func New(ctx context.Context, o Options) (*Cluster, error) {
 	config, err := LoadConfig(o.Kubeconfig)
 	if err != nil {
 		return nil, err
-	}
-	if o.Env == nil {
-		o.Env = os.Environ()
 	}
 	c := &Cluster{Options: o, config: config, base: filepath.Join(o.Dir, "values.json")}
 	if c.kube, err = kubernetes.NewForConfig(config); err != nil {
@@ -101,36 +96,13 @@ func (c *Cluster) Config() *rest.Config { return rest.CopyConfig(c.config) }
 
 // run runs a program to its end and returns what it printed.
 func (c *Cluster) run(ctx context.Context, program string, args ...string) (string, error) {
-	for _, variable := range c.Env {
-		if path, ok := strings.CutPrefix(variable, "PATH="); ok {
-			program = lookPath(path, program)
-		}
-	}
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Env = append(slices.Clone(c.Env), "KUBECONFIG="+c.Kubeconfig)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%s %s: %w\n%s", program, strings.Join(args, " "), err, out)
 	}
 	return string(out), nil
-}
-
-// lookPath finds a program as a shell with that PATH does.
-func lookPath(path, program string) string {
-	if strings.ContainsRune(program, filepath.Separator) {
-		return program
-	}
-	for _, dir := range filepath.SplitList(path) {
-		if file := filepath.Join(dir, program); isFile(file) {
-			return file
-		}
-	}
-	return program
-}
-
-func isFile(name string) bool {
-	info, err := os.Stat(name)
-	return err == nil && !info.IsDir()
 }
 
 // Upgrade installs the add-on or changes its values, and waits until it works.

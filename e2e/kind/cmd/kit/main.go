@@ -92,7 +92,11 @@ func up(ctx context.Context, dir string) error {
 		return err
 	}
 	apply := []string{"apply", "-input=false", "-auto-approve", lockWait, file}
-	if err := quietly(ctx, kit, slices.Concat(apply, kind.Claims(os.Getenv(kind.ExistingCluster) != ""))...); err != nil {
+	claim := slices.Clone(apply)
+	for _, target := range kind.Claims(os.Getenv(kind.ExistingCluster) != "") {
+		claim = append(claim, "-target="+target)
+	}
+	if err := quietly(ctx, kit, claim...); err != nil {
 		return err
 	}
 	if err := terraform(ctx, kit, apply...); err != nil {
