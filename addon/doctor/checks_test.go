@@ -110,6 +110,8 @@ func TestChecks(t *testing.T) {
 			f.Queues[0].Snapshot.Slots = nil
 			f.Strays = map[string]coordinationv1.Lease{"ci/shop.slot-0": {}}
 		}, []string{"slots: is none"}},
+		// It costs nothing: nobody goes through the slots that there might be.
+		"a limit without bounds": {func(f *Facts) { f.Queues[0].Snapshot.Limit = 1 << 40 }, nil},
 		"in memory": {func(f *Facts) {
 			f.Queues[0].Config.Backend, f.Queues[0].Snapshot.Slots = config.BackendMemory, nil
 		}, nil},

@@ -126,18 +126,13 @@ func (f *Facts) refused(err error, format string, args ...any) bool {
 }
 
 func (d *Doctor) strays(ctx context.Context, f *Facts, namespace string, queues []survey.Queue) (map[string]coordinationv1.Lease, error) {
-	places := map[string]bool{}
-	for _, q := range queues {
-		for index := range int(q.Limit) {
-			places[place(q, index)] = true
-		}
-	}
 	strays := map[string]coordinationv1.Lease{}
 	list := func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 		return d.Kube.CoordinationV1().Leases(namespace).List(ctx, o)
 	}
 	err := pager.New(list).EachListItem(ctx, metav1.ListOptions{LabelSelector: unlabelled}, func(o runtime.Object) error {
-		if l := o.(*coordinationv1.Lease); places[l.Namespace+"/"+l.Name] {
+		l := o.(*coordinationv1.Lease)
+		if slices.ContainsFunc(queues, func(q survey.Queue) bool { _, in := inPlace(q, l.Namespace, l.Name); return in }) {
 			strays[l.Namespace+"/"+l.Name] = *l
 		}
 		return nil

@@ -2,7 +2,9 @@ package doctor
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
@@ -14,6 +16,13 @@ import (
 // place is where the Lease of a slot is.
 func place(q survey.Queue, index int) string {
 	return q.Key().Namespace + "/" + lease.Name(q.Key().Repository, index)
+}
+
+// inPlace says which slot below the limit of a queue a Lease is in the place of. It is
+// not asked the other way round: a limit may be a million.
+func inPlace(q survey.Queue, namespace, name string) (int, bool) {
+	index, ok := lease.IndexOf(name, q.Key().Repository)
+	return index, ok && namespace == q.Key().Namespace && index < int(q.Limit)
 }
 
 func slots(f *Facts) []Finding {
@@ -40,11 +49,13 @@ func slots(f *Facts) []Finding {
 				all = append(all, Finding{Where: where, What: "It still names " + s.Holder.Name + ", which is over.", Do: "A working replica gives it to the next run, or empties it; if this stays, look at what is said of replicas and rights.", passing: true})
 			}
 		}
-		for index := range int(q.Limit) {
-			l, stray := f.Strays[place(q, index)]
-			if !stray {
+		for _, at := range slices.Sorted(maps.Keys(f.Strays)) {
+			namespace, name, _ := strings.Cut(at, "/")
+			index, in := inPlace(q, namespace, name)
+			if !in {
 				continue
 			}
+			l := f.Strays[at]
 			finding := Finding{Where: "Lease " + place(q, index), passing: true}
 			if lease.OwnedBy(&l, q.Key().Repository) {
 				finding.What = "Somebody edited it: it is a slot of Repository " + q.Key().String() + " without the labels of one."

@@ -48,6 +48,13 @@ func Name(repository string, index int) string {
 	return repository + suffix
 }
 
+// IndexOf says which slot of a Repository a Lease of that name is in the place of, if
+// it is: the reverse of Name.
+func IndexOf(name, repository string) (int, bool) {
+	index, err := strconv.Atoi(name[strings.LastIndex(name, "-")+1:])
+	return index, err == nil && index >= 0 && Name(repository, index) == name
+}
+
 // shorten cuts a name to at most n characters, with a hash to keep it unique.
 func shorten(name string, n int) string {
 	h := fnv.New32a()

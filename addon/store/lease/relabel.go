@@ -2,7 +2,6 @@ package lease
 
 import (
 	"strconv"
-	"strings"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 )
@@ -24,11 +23,9 @@ func OwnedBy(l *coordinationv1.Lease, repository string) bool {
 func Relabel(l *coordinationv1.Lease) *coordinationv1.Lease {
 	l = l.DeepCopy()
 	for _, owner := range l.OwnerReferences {
-		index, err := strconv.Atoi(l.Name[strings.LastIndex(l.Name, "-")+1:])
-		if owner.Kind != ownerKind || err != nil || Name(owner.Name, index) != l.Name {
-			continue
+		if index, ok := IndexOf(l.Name, owner.Name); ok && owner.Kind == ownerKind {
+			label(l, owner.Name, index)
 		}
-		label(l, owner.Name, index)
 	}
 	return l
 }
