@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/await"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 )
 
@@ -29,7 +30,7 @@ const (
 type repository struct {
 	*testing.T
 	name   string
-	git    *stack.GitRepository
+	git    provider.Repository
 	pushes int
 }
 

@@ -157,14 +157,7 @@ func (s *Stack) giteaCreateUser(ctx context.Context, dir, config string) (string
 	return token, nil
 }
 
-// GitRepository is a repository in Gitea whose events go to the PAC controller.
-type GitRepository struct{ provider.Repository }
-
 // NewRepository makes a repository with a branch main and a webhook to the PAC controller.
-func (g *Gitea) NewRepository(ctx context.Context, name string) (*GitRepository, error) {
-	r, err := g.provider.NewRepository(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	return &GitRepository{r}, nil
+func (g *Gitea) NewRepository(ctx context.Context, name string) (provider.Repository, error) {
+	return g.provider.NewRepository(ctx, name)
 }

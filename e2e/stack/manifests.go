@@ -17,8 +17,6 @@ import (
 // object is any Kubernetes object.
 type object = manifests.Object
 
-func parse(text string) ([]*object, error) { return manifests.Parse(text) }
-
 // create creates objects as the administrator, namespaces first, the rest side by side.
 func (s *Stack) create(ctx context.Context, objects []*object) error {
 	groups, err := restmapper.GetAPIGroupResources(s.kube.Discovery())

@@ -10,6 +10,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/dynamic"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/manifests"
 )
 
 // policyDeadline is how long the API server may take to put a policy or webhook into force, or out of it.
@@ -51,7 +53,7 @@ func (a *Addon) policiesSettled(ctx context.Context) error {
 		return err
 	}
 	probe := func(ctx context.Context, annotation, value string) (*object, error) {
-		run, err := parse(`
+		run, err := manifests.Parse(`
 apiVersion: tekton.dev/v1
 kind: PipelineRun
 metadata: {name: policy-check, annotations: {` + annotation + `: ` + value + `}}

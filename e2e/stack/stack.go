@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/build"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/manifests"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/process"
 )
 
@@ -190,7 +191,7 @@ func (s *Stack) startClients(ctx context.Context, all *errgroup.Group) error {
 
 // createManifests creates every object that the components want to find.
 func (s *Stack) createManifests(ctx context.Context, tektonPort int) error {
-	objects, err := parse(developerRBAC)
+	objects, err := manifests.Parse(developerRBAC)
 	if err != nil {
 		return err
 	}
