@@ -63,7 +63,9 @@ func TestPluginShowsTheTruth(t *testing.T) {
 	}
 	var described plugin.Queue
 	s.pluginJSON(&described, "describe", s.Key.Repository)
+	began := time.Now()
 	watched := s.pluginWatch()
+	t.Logf("the first picture of watch takes %s", time.Since(began).Round(time.Millisecond))
 	for what, q := range map[string]plugin.Queue{"list": list.Items[i], "describe": described, "watch": watched} {
 		if *q.Limit != limit || q.Running != limit || q.Starting != 0 || q.Waiting != len(waiting) {
 			t.Errorf("%s: limit %d, %d running, %d starting, %d waiting", what, *q.Limit, q.Running, q.Starting, q.Waiting)
