@@ -86,6 +86,7 @@ func describe(out io.Writer, q survey.Queue) error {
 	w.field("Repository", q.Key().String())
 	w.field("Limit", limitText(q))
 	w.field("Running", fmt.Sprint(count(q, Running)))
+	w.field("Starting", fmt.Sprint(count(q, Starting)))
 	w.field("Waiting", fmt.Sprint(count(q, Waiting)))
 	w.field("Typical run", typical(q))
 	for i, p := range problems(q) {

@@ -66,6 +66,7 @@ func TestDescribe(t *testing.T) {
 	want := `Repository:   ci/shop
 Limit:        1
 Running:      1
+Starting:     0
 Waiting:      2
 Typical run:  5m (the last 4, by the median)
 

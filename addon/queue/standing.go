@@ -9,7 +9,7 @@ type Why string
 const (
 	// Running: it is started.
 	Running Why = "running"
-	// Starting: it has a slot, or is the next to get one, and is being started.
+	// Starting: it has a slot, or is the next to get one, and is about to be started.
 	Starting Why = "starting"
 	// SlotsTaken: all slots are taken, or free ones go to those before it.
 	SlotsTaken Why = "slots taken"
@@ -37,13 +37,18 @@ type Standing struct {
 	Why Why
 	// Position among those that wait for a slot, from 1; 0 for one that does not.
 	Position int
-	// Slot is the index of the slot that it has, or is about to get; NoSlot if it
-	// has none.
+	// Slot is the index of the slot that names it; NoSlot if none does, though it
+	// may be about to get one (Starting).
 	Slot int
 	// Until is when time alone ends the wait; zero if it does not.
 	Until time.Time
 	// By is the run that supersedes it, or that it waits behind, if any.
 	By *Run
+}
+
+// Occupies says whether the run takes a unit of the limit, or is about to.
+func (s Standing) Occupies() bool {
+	return s.Why == Running || s.Why == Starting || s.Slot != NoSlot
 }
 
 // Standings are a queue, explained.
@@ -68,7 +73,6 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 	for _, a := range d.decision.Actions {
 		switch a := a.(type) {
 		case Claim:
-			slots[a.Run.UID] = a.Slot.Index
 			started[a.Run.UID] = true
 		case Start:
 			started[a.Run.UID] = true
@@ -92,7 +96,7 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 		wait, waits := d.firstWait(p)
 		by, isSuperseded := d.superseded[run.UID]
 		switch {
-		case run.Phase == Done:
+		case run.Phase == Done, s.Limit == Unlimited && !run.Held && !has:
 			continue
 		case run.Phase == Started:
 			is.Why = Running
@@ -106,8 +110,6 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 			is.Why = LimitLowered
 		case has, started[run.UID]:
 			is.Why = Starting
-		case s.Limit == Unlimited && !run.Held:
-			continue
 		case waits:
 			is.Why, is.Until = wait.why, wait.until
 			if d.inPreparation(p) {

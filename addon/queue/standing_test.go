@@ -46,7 +46,7 @@ func TestStand(t *testing.T) {
 		},
 		"the next is about to start": {
 			queue.Snapshot{Limit: 1, Runs: runs(older(run("a")).done(), run("b").order("b", "c"), run("c").order("b", "c")), Slots: slots(slot(0).of("a"))},
-			[]string{"b: starting, slot 0", "c: slots taken, 1 of 1"},
+			[]string{"b: starting", "c: slots taken, 1 of 1"},
 		},
 		"claimed": {
 			queue.Snapshot{Limit: 2, Runs: runs(run("a")), Slots: slots(slot(1).of("a"))},
@@ -76,9 +76,17 @@ func TestStand(t *testing.T) {
 			queue.Snapshot{Limit: 1, HandBack: true, Runs: runs(older(run("a")).started(), run("b")), Slots: slots(slot(0).of("a"))},
 			[]string{"a: running, slot 0", "b: handed back"},
 		},
+		"running, and about to be adopted": {
+			queue.Snapshot{Limit: 1, Runs: runs(run("a").started())},
+			[]string{"a: running"},
+		},
 		"no limit": {
-			queue.Snapshot{Runs: runs(run("a"), run("b").noOrder())},
+			queue.Snapshot{Runs: runs(run("a"), run("b").noOrder(), run("c").noOrder().started())},
 			[]string{"a: starting"},
+		},
+		"no limit any more": {
+			queue.Snapshot{Runs: runs(run("a").noOrder().started()), Slots: slots(slot(0).of("a"))},
+			[]string{"a: running, slot 0"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -94,7 +102,7 @@ func TestStandSuperseded(t *testing.T) {
 	first, second := run("a").created(-time.Minute), run("b")
 	first.Origin, second.Origin = origin, origin
 	got := stands(queue.Stand(queue.Snapshot{Limit: 1, Runs: runs(first, second)}, noon, policy))
-	if diff := cmp.Diff([]string{"a: superseded, by b", "b: starting, slot 0"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"a: superseded, by b", "b: starting"}, got); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -67,43 +67,59 @@ func (r *Recent) Typical(key queue.Key) (time.Duration, int) {
 }
 
 // Turns estimates when each waiting run, by UID, is started if every run takes as
-// long as is typical. Without a limit nobody waits for a turn.
+// long as is typical. One that has to wait for something else as well is passed by
+// those behind it until then. Without a limit nobody waits for a turn.
 func Turns(all queue.Standings, typical time.Duration, now time.Time) map[string]time.Time {
 	if all.Limit == queue.Unlimited {
 		return nil
 	}
-	var free []time.Time // when each unit of the limit gets free
+	var free []time.Time              // when each unit of the limit gets free, the first first
+	var ready, later []queue.Standing // who waits for a unit alone, and who for something else too
 	for _, r := range all.Runs {
-		if r.Position > 0 || r.Why != queue.Running && r.Slot == queue.NoSlot {
-			continue
+		switch {
+		case r.Position > 0 && r.Until.After(now):
+			later = append(later, r)
+		case r.Position > 0:
+			ready = append(ready, r)
+		case !r.Occupies():
+		case r.Run.Began.IsZero():
+			free = append(free, now.Add(typical))
+		default:
+			free = append(free, latest(now, r.Run.Began.Add(typical)))
 		}
-		ends := now.Add(typical)
-		if !r.Run.Began.IsZero() {
-			ends = r.Run.Began.Add(typical)
-		}
-		if ends.Before(now) {
-			ends = now
-		}
-		free = append(free, ends)
 	}
 	slices.SortFunc(free, time.Time.Compare)
 	// More may run than the limit allows: then the first to end free nothing.
 	free = free[max(len(free)-int(all.Limit), 0):]
-	turns := map[string]time.Time{}
-	for _, r := range all.Runs {
-		if r.Position == 0 {
-			continue
+	turns := make(map[string]time.Time, len(ready)+len(later))
+	for len(ready)+len(later) > 0 {
+		turn := now
+		if len(free) == int(all.Limit) {
+			turn, free = free[0], free[1:]
 		}
-		if len(free) < int(all.Limit) {
-			free = append(free, now)
+		if len(ready) == 0 {
+			first := slices.MinFunc(later, func(a, b queue.Standing) int { return a.Until.Compare(b.Until) })
+			turn = latest(turn, first.Until)
 		}
-		slices.SortFunc(free, time.Time.Compare)
-		turn := free[0]
-		if turn.Before(r.Until) {
-			turn = r.Until
+		due := slices.IndexFunc(later, func(r queue.Standing) bool { return !r.Until.After(turn) })
+		var next queue.Standing
+		if due >= 0 && (len(ready) == 0 || later[due].Position < ready[0].Position) {
+			next = later[due]
+			later = slices.Delete(later, due, due+1)
+		} else {
+			next, ready = ready[0], ready[1:]
 		}
-		turns[r.Run.UID] = turn
-		free[0] = turn.Add(typical)
+		turns[next.Run.UID] = turn
+		ends := turn.Add(typical)
+		at, _ := slices.BinarySearchFunc(free, ends, time.Time.Compare)
+		free = slices.Insert(free, at, ends)
 	}
 	return turns
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }

@@ -58,7 +58,7 @@ func Why(is queue.Standing, all queue.Standings, refusal string, style Style) st
 	case queue.SlotsTaken:
 		return "waiting for a slot: " + inUse(all, style)
 	case queue.LimitLowered:
-		return fmt.Sprintf("has slot %d, but more runs are going than the limit of %d allows since it was lowered: waits until they are done", is.Slot, all.Limit)
+		return fmt.Sprintf("has slot %d, but the limit of %d is taken up by others: waits until they are done", is.Slot, all.Limit)
 	case queue.WithoutOrder:
 		return fmt.Sprintf("waiting for %s to write its execution order, %s", pac, style.Until(is.Until))
 	case queue.Preparing:
@@ -73,11 +73,16 @@ func Why(is queue.Standing, all queue.Standings, refusal string, style Style) st
 		return "handed back to " + pac
 	case queue.Refused:
 		return "could not be started" + because(refusal) + ": gives its slot to the next"
-	default:
-		if refusal != "" {
+	case queue.Starting:
+		switch {
+		case refusal != "":
 			return "is being started, which fails so far" + because(refusal)
+		case is.Slot == queue.NoSlot:
+			return "is next to be started"
 		}
 		return "is being started"
+	default:
+		return string(is.Why)
 	}
 }
 
@@ -88,28 +93,49 @@ func because(refusal string) string {
 	return ", refused with: " + refusal
 }
 
-// inUse names what occupies the limit.
+// inUse names what occupies the limit: what has a unit of it, and what comes before
+// the first in line.
 func inUse(all queue.Standings, style Style) string {
-	var users []string
-	count := 0
+	var users, next names
 	for _, r := range all.Runs {
-		if r.Why != queue.Running && r.Slot == queue.NoSlot {
-			continue
-		}
-		if count++; count > namesToTell {
-			continue
-		}
-		if began := r.Run.Began; !began.IsZero() {
-			users = append(users, fmt.Sprintf("%s (%s)", r.Run.Name, style.Since(began)))
-		} else {
-			users = append(users, r.Run.Name)
+		switch began := r.Run.Began; {
+		case !r.Occupies():
+		case r.Why == queue.Starting && r.Slot == queue.NoSlot:
+			next.add(r.Run.Name)
+		case began.IsZero():
+			users.add(r.Run.Name)
+		default:
+			users.add(fmt.Sprintf("%s (%s)", r.Run.Name, style.Since(began)))
 		}
 	}
-	if count > namesToTell {
-		users = append(users, fmt.Sprintf("and %d more", count-namesToTell))
-	}
-	if count == 0 {
+	switch {
+	case users.count == 0 && next.count == 0:
 		return fmt.Sprintf("none of %d is free yet", all.Limit)
+	case users.count == 0:
+		return "first to be started: " + next.String()
+	case next.count == 0:
+		return fmt.Sprintf("%d of %d in use by %s", users.count, all.Limit, users)
+	default:
+		return fmt.Sprintf("%d of %d in use by %s; first to be started: %s", users.count, all.Limit, users, next)
 	}
-	return fmt.Sprintf("%d of %d in use by %s", count, all.Limit, strings.Join(users, ", "))
+}
+
+// names are the first few of many, and a count of all.
+type names struct {
+	few   []string
+	count int
+}
+
+func (n *names) add(name string) {
+	if n.count++; n.count <= namesToTell {
+		n.few = append(n.few, name)
+	}
+}
+
+func (n names) String() string {
+	text := strings.Join(n.few, ", ")
+	if more := n.count - len(n.few); more > 0 {
+		text += fmt.Sprintf(", and %d more", more)
+	}
+	return text
 }

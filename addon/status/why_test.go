@@ -20,6 +20,7 @@ func TestWhy(t *testing.T) {
 	waits := queue.Standing{Run: queue.Run{Name: "deploy", Owed: "its git secret", Attempt: 3}, Slot: queue.NoSlot, Position: 1, Until: noon.Add(12 * time.Second), By: &queue.Run{Name: "first"}}
 	because := func(why queue.Why) queue.Standing { is := waits; is.Why = why; return is }
 	slotted := func(why queue.Why) queue.Standing { is := because(why); is.Slot, is.Position = 1, 0; return is }
+	next := queue.Standing{Run: queue.Run{Name: "lint"}, Why: queue.Starting, Slot: queue.NoSlot}
 	many := []queue.Standing{}
 	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g"} {
 		is := running(name, 0)
@@ -37,12 +38,15 @@ func TestWhy(t *testing.T) {
 		{because(queue.SlotsTaken), two, "", status.Written, "waiting for a slot: 2 of 2 in use by build-x4k (since 11:54:00Z), test-9fj (since 11:58:00Z)"},
 		{because(queue.SlotsTaken), many, "", status.At(noon), "waiting for a slot: 7 of 2 in use by a, b, c, d, e, and 2 more"},
 		{because(queue.SlotsTaken), nil, "", status.At(noon), "waiting for a slot: none of 2 is free yet"},
+		{because(queue.SlotsTaken), append(two[:1:1], next), "", status.At(noon), "waiting for a slot: 1 of 2 in use by build-x4k (6m); first to be started: lint"},
+		{because(queue.SlotsTaken), []queue.Standing{next, next}, "", status.At(noon), "waiting for a slot: first to be started: lint, lint"},
+		{next, two, "", status.At(noon), "is next to be started"},
 		{because(queue.WithoutOrder), two, "", status.At(noon), "waiting for Pipelines-as-Code to write its execution order, 12s left"},
 		{because(queue.WithoutOrder), two, "", status.Written, "waiting for Pipelines-as-Code to write its execution order, until 12:00:12Z"},
 		{because(queue.Preparing), two, "", status.At(noon), "waiting for Pipelines-as-Code to make its git secret, 12s left"},
 		{because(queue.BehindPreparing), two, "", status.At(noon), "waiting for first, which comes first in the same event and which Pipelines-as-Code is still preparing"},
 		{because(queue.BackOff), two, "denied by policy P", status.Written, "could not be started, attempt 3, refused with: denied by policy P: waits until 12:00:12Z"},
-		{slotted(queue.LimitLowered), two, "", status.At(noon), "has slot 1, but more runs are going than the limit of 2 allows since it was lowered: waits until they are done"},
+		{slotted(queue.LimitLowered), two, "", status.At(noon), "has slot 1, but the limit of 2 is taken up by others: waits until they are done"},
 		{slotted(queue.Starting), two, "", status.At(noon), "is being started"},
 		{slotted(queue.Starting), two, "denied", status.At(noon), "is being started, which fails so far, refused with: denied"},
 		{slotted(queue.Refused), two, "denied", status.At(noon), "could not be started, refused with: denied: gives its slot to the next"},
@@ -78,6 +82,8 @@ func TestTurns(t *testing.T) {
 	}
 	later := waiting("w1", 1)
 	later.Why, later.Until = queue.BackOff, noon.Add(time.Hour)
+	soon := later
+	soon.Until = noon.Add(time.Minute)
 	for name, c := range map[string]struct {
 		limit queue.Limit
 		runs  []queue.Standing
@@ -101,7 +107,22 @@ func TestTurns(t *testing.T) {
 			map[string]time.Duration{"w1": 3 * time.Minute},
 		},
 		"not before its back-off is over": {1, []queue.Standing{later}, map[string]time.Duration{"w1": time.Hour}},
-		"no limit":                        {queue.Unlimited, []queue.Standing{waiting("w1", 1)}, nil},
+		"passed by meanwhile": {
+			1,
+			[]queue.Standing{running("r", time.Minute), later, waiting("w2", 2), waiting("w3", 3)},
+			map[string]time.Duration{"w1": time.Hour, "w2": 3 * time.Minute, "w3": 7 * time.Minute},
+		},
+		"its back-off over before a unit is free": {
+			1,
+			[]queue.Standing{running("r", time.Minute), soon, waiting("w2", 2)},
+			map[string]time.Duration{"w1": 3 * time.Minute, "w2": 7 * time.Minute},
+		},
+		"about to be started counts as started": {
+			1,
+			[]queue.Standing{{Run: queue.Run{UID: "next"}, Why: queue.Starting, Slot: queue.NoSlot}, waiting("w1", 1)},
+			map[string]time.Duration{"w1": typical},
+		},
+		"no limit": {queue.Unlimited, []queue.Standing{waiting("w1", 1)}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got map[string]time.Duration
