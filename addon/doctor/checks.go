@@ -22,8 +22,6 @@ const (
 	// startWithin is how long a start may take that nothing is wrong with.
 	startWithin = 5 * time.Second
 
-	unlabelled = "app.kubernetes.io/managed-by!=pac-lease-queue"
-
 	upgrade = "helm upgrade %s charts/pac-lease-queue --namespace %s --reset-then-reuse-values"
 )
 
@@ -80,13 +78,14 @@ func twice(f *Facts) []Finding {
 			if !overlap {
 				continue
 			}
+			older, newer := a, b
 			if b.Deployment.CreationTimestamp.Before(&a.Deployment.CreationTimestamp) {
-				a, b = b, a
+				older, newer = b, a
 			}
 			all = append(all, Finding{
-				Where: "Deployments " + a.Name() + " and " + b.Name(),
+				Where: "Deployments " + older.Name() + " and " + newer.Name(),
 				What:  "Two installations work on the queues of " + common + ". Limits hold, but each undoes the settings of the other, and uninstalling one removes slots of both.",
-				Do:    fmt.Sprintf("Uninstall one of them, the newer for example, without its hand-back: helm uninstall %s --namespace %s --no-hooks. Or give them different watchNamespaces.", release(&b.Deployment), b.Deployment.Namespace),
+				Do:    fmt.Sprintf("Uninstall one of them, the newer for example, without its hand-back: helm uninstall %s --namespace %s --no-hooks. Or give them different watchNamespaces.", release(&newer.Deployment), newer.Deployment.Namespace),
 			})
 		}
 	}
@@ -160,7 +159,7 @@ func replicas(f *Facts) []Finding {
 
 // led says whether some replica has renewed its leadership lately.
 func (f *Facts) led(i survey.Installation) bool {
-	return slices.ContainsFunc(f.Leaders[i.Name()], func(l coordinationv1.Lease) bool { return check.Leads(l.Spec, f.serverNow()) })
+	return slices.ContainsFunc(f.Leaders[i.Name()], func(l coordinationv1.Lease) bool { return check.Leads(l.Spec, f.Now) })
 }
 
 func rights(f *Facts) []Finding {
@@ -188,6 +187,9 @@ func hold(f *Facts) []Finding {
 }
 
 func guard(f *Facts) []Finding {
+	if f.Admission != nil && f.Admission.Unguarded {
+		return nil // docs/installation.md says what that costs
+	}
 	return policies(f, "guard", "Anybody who may edit PipelineRuns can start one past the limit, or change its place.", func(a *Admission) map[string][]Policy { return a.Guards })
 }
 
@@ -257,7 +259,7 @@ func clocks(f *Facts) []Finding {
 	if f.ServerAhead.Abs() > clocksDiffer {
 		all = append(all, Finding{
 			Where: "this machine",
-			What:  fmt.Sprintf("Its clock is %s the API server's: ages are told wrong here.", difference(-f.ServerAhead)),
+			What:  fmt.Sprintf("Its clock is %s the API server's: other programs tell ages wrong here.", difference(-f.ServerAhead)),
 			Do:    "Have it set by NTP.",
 		})
 	}
@@ -266,7 +268,7 @@ func clocks(f *Facts) []Finding {
 			if l.Spec.RenewTime == nil {
 				continue
 			}
-			if ahead := l.Spec.RenewTime.Sub(f.serverNow()); ahead > clocksDiffer {
+			if ahead := l.Spec.RenewTime.Sub(f.Now); ahead > clocksDiffer {
 				all = append(all, Finding{
 					Where: "replica " + ptr.Deref(l.Spec.HolderIdentity, "") + " of " + i.Name(),
 					What:  fmt.Sprintf("Its clock is %s the API server's: it waits for Pipelines-as-Code less long than it should, and tells wrong times.", difference(ahead)),

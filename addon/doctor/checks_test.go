@@ -71,6 +71,20 @@ func TestChecks(t *testing.T) {
 		"two that do not meet": {func(f *Facts) {
 			f.Installations = []survey.Installation{installation("add-on", "ci"), installation("add-on", "qa")}
 		}, nil},
+		"three": {func(f *Facts) {
+			newer, other := installation("newer", ""), installation("other", "qa")
+			newer.Deployment.CreationTimestamp = metav1.NewTime(noon)
+			f.Installations = []survey.Installation{newer, f.Installations[0], other}
+			f.Admission = nil
+		}, []string{"two installations: all namespaces", "two installations: namespace qa", "two installations: namespace qa"}},
+		"not its namespace": {func(f *Facts) {
+			f.Installations[0] = installation("add-on", "qa")
+			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Held: true, Unordered: true})
+		}, nil},
+		"not its namespace any more": {func(f *Facts) {
+			f.Installations[0] = installation("add-on", "qa")
+			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Held: true, Hidden: true, Unordered: true})
+		}, []string{"runs: No installation works on its queues"}},
 		"hand-back": {func(f *Facts) {
 			f.Installations[0].Config.HandBack = true
 			f.Queues[0].Config.HandBack, f.Admission = true, &Admission{}
@@ -79,23 +93,20 @@ func TestChecks(t *testing.T) {
 		"one replica":        {func(f *Facts) { f.Installations[0].Deployment.Status.ReadyReplicas = 1 }, []string{"replicas: 1 of 2"}},
 		"no leader":          {func(f *Facts) { f.Leaders["add-on/queue"][0] = leader(noon.Add(-time.Minute)) }, []string{"replicas: No replica leads"}},
 		"replica ahead":      {func(f *Facts) { f.Leaders["add-on/queue"][0] = leader(noon.Add(time.Minute)) }, []string{"clocks: 60s ahead of the API server's"}},
-		"this machine ahead": {func(f *Facts) { f.ServerAhead = -2 * time.Minute }, []string{"clocks: 2m ahead of", "clocks: 2m ahead of"}},
-		"only this machine ahead": {func(f *Facts) {
-			f.ServerAhead = -2 * time.Minute
-			f.Leaders["add-on/queue"][0] = leader(noon.Add(-2 * time.Minute))
-		}, []string{"clocks: 2m ahead of the API server's: ages"}},
+		"this machine ahead": {func(f *Facts) { f.ServerAhead = -2 * time.Minute }, []string{"clocks: 2m ahead of the API server's: other"}},
 		"unbound": {func(f *Facts) {
 			f.Admission.Guards = map[string][]Policy{"add-on": {{"Policy", "p", "nothing binds it"}}}
 		}, []string{"guard: nothing binds it"}},
-		"admission off":  {func(f *Facts) { f.Admission = &Admission{} }, []string{"hold: There is no hold", "guard: There is no guard"}},
-		"admission dark": {func(f *Facts) { f.Admission = nil }, nil},
-		"rights":         {func(f *Facts) { f.Missing["add-on/queue"] = []Right{{"patch", "tekton.dev", "pipelineruns", "", ""}} }, []string{"rights: patch pipelineruns.tekton.dev in all namespaces"}},
-		"PAC old":        {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{true, "v0.49.9", "its ConfigMap"} }, []string{"Pipelines-as-Code: too old"}},
-		"PAC newer":      {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{true, "0.51.0-rc1", ""} }, nil},
-		"PAC unknown":    {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{Found: true} }, nil},
-		"PAC nowhere":    {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{} }, []string{"Pipelines-as-Code: There is no"}},
-		"Lease deleted":  {func(f *Facts) { f.Queues[0].Snapshot.Slots = nil }, []string{"slots: was deleted"}},
-		"Lease emptied":  {func(f *Facts) { f.Queues[0].Snapshot.Slots[0].Holder = nil }, []string{"slots: names nobody"}},
+		"admission off":          {func(f *Facts) { f.Admission = &Admission{} }, []string{"hold: There is no hold", "guard: There is no guard"}},
+		"before Kubernetes 1.30": {func(f *Facts) { f.Admission.Guards, f.Admission.Unguarded = nil, true }, nil},
+		"admission dark":         {func(f *Facts) { f.Admission = nil }, nil},
+		"rights":                 {func(f *Facts) { f.Missing["add-on/queue"] = []Right{{"patch", "tekton.dev", "pipelineruns", "", ""}} }, []string{"rights: patch pipelineruns.tekton.dev in all namespaces"}},
+		"PAC old":                {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{true, "v0.49.9", "its ConfigMap"} }, []string{"Pipelines-as-Code: too old"}},
+		"PAC newer":              {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{true, "0.51.0-rc1", ""} }, nil},
+		"PAC unknown":            {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{Found: true} }, nil},
+		"PAC nowhere":            {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{} }, []string{"Pipelines-as-Code: There is no"}},
+		"Lease deleted":          {func(f *Facts) { f.Queues[0].Snapshot.Slots = nil }, []string{"slots: was deleted"}},
+		"Lease emptied":          {func(f *Facts) { f.Queues[0].Snapshot.Slots[0].Holder = nil }, []string{"slots: names nobody"}},
 		"Lease renamed": {func(f *Facts) {
 			f.Queues[0].Snapshot.Slots[0].Holder = &queue.Holder{Name: "other", UID: "o"}
 		}, []string{"slots: there is no such run", "slots: names other, though build"}},
@@ -117,9 +128,13 @@ func TestChecks(t *testing.T) {
 		}, nil},
 		"run over": {func(f *Facts) { f.Queues[0].Snapshot.Runs[0].Phase = queue.Done }, []string{"slots: is over"}},
 		"refused": {func(f *Facts) {
-			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Held: true, Unordered: true, Attempt: 2})
+			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Held: true, Unordered: true, Attempt: 2, NotBefore: noon.Add(time.Minute)})
 			f.Refusals = map[string]string{"t": "denied by policy"}
 		}, []string{"runs: denied by policy"}},
+		"refused before, and in line again": {func(f *Facts) {
+			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Held: true, Unordered: true, Attempt: 2})
+			f.Refusals = map[string]string{"t": "denied by policy"}
+		}, nil},
 		"nobody starts it": {func(f *Facts) {
 			f.Queues[0].Snapshot.Limit = 2
 			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Held: true, Unordered: true})

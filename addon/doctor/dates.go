@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"k8s.io/utils/clock"
 )
 
 // Dates reads the API server's clock off its answers. The zero value is ready for
@@ -38,6 +40,15 @@ func (d *Dates) Ahead() (time.Duration, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.ahead, d.known
+}
+
+// Now is the time by the API server's clock. Where that is not known to differ, it is
+// the local one, which is finer.
+func (d *Dates) Now(c clock.PassiveClock) time.Time {
+	if ahead, _ := d.Ahead(); ahead.Abs() > clocksDiffer {
+		return c.Now().Add(ahead)
+	}
+	return c.Now()
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)

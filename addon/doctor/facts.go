@@ -9,6 +9,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/status"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/survey"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -20,13 +21,14 @@ import (
 
 // Facts are all that was read.
 type Facts struct {
+	// Now is the time by the API server's clock.
 	Now           time.Time
 	Installations []survey.Installation
 	// Hidden says that installations could not be looked for.
 	Hidden bool
 	Queues []survey.Queue
-	// Strays are Leases in the place of a slot of one of the queues that are not
-	// labelled as one, by namespace/name.
+	// Strays are Leases in the place of a slot of one of the queues that do not read
+	// as one, by namespace/name.
 	Strays map[string]coordinationv1.Lease
 	// Leaders are the Leases by which replicas elect leaders, by installation.
 	Leaders map[string][]coordinationv1.Lease
@@ -46,6 +48,8 @@ type Facts struct {
 type Admission struct {
 	Holds  map[string][]Policy
 	Guards map[string][]Policy
+	// Unguarded says that the API server has no such thing as the guard.
+	Unguarded bool
 }
 
 // Policy is one that the API server enforces, if it is bound.
@@ -78,11 +82,14 @@ func (d *Doctor) read(ctx context.Context, scope survey.Scope) (*Facts, error) {
 		return nil, err
 	}
 	f := &Facts{
-		Now: d.Clock.Now(), Installations: r.Installations, Hidden: r.Hidden, Unseen: r.Notes,
+		Now: d.Dates.Now(d.Clock), Installations: r.Installations, Hidden: r.Hidden, Unseen: r.Notes,
 		Leaders: map[string][]coordinationv1.Lease{}, Missing: map[string][]Right{}, PAC: map[string]PAC{}, Refusals: map[string]string{},
 	}
 	f.ServerAhead, _ = d.Dates.Ahead()
 	f.Queues = r.Queues(f.Now)
+	if err := d.leaders(ctx, f); err != nil { // first: they are compared with Now
+		return nil, err
+	}
 	if f.Strays, err = d.strays(ctx, f, scope.Namespace, f.Queues); err != nil {
 		return nil, err
 	}
@@ -90,18 +97,6 @@ func (d *Doctor) read(ctx context.Context, scope survey.Scope) (*Facts, error) {
 		return nil, err
 	}
 	for _, i := range r.Installations {
-		list, err := d.Kube.CoordinationV1().Leases(i.Deployment.Namespace).List(ctx, metav1.ListOptions{})
-		if f.refused(err, "The Leases of namespace %s, which say who leads", i.Deployment.Namespace) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		for _, l := range list.Items {
-			if strings.HasPrefix(l.Name, component+".") {
-				f.Leaders[i.Name()] = append(f.Leaders[i.Name()], l)
-			}
-		}
 		if f.Missing[i.Name()], err = d.missing(ctx, f, i); err != nil {
 			return nil, err
 		}
@@ -125,19 +120,40 @@ func (f *Facts) refused(err error, format string, args ...any) bool {
 	return true
 }
 
+func (d *Doctor) leaders(ctx context.Context, f *Facts) error {
+	for _, i := range f.Installations {
+		list, err := d.Kube.CoordinationV1().Leases(i.Deployment.Namespace).List(ctx, metav1.ListOptions{})
+		if f.refused(err, "The Leases of namespace %s, which say who leads", i.Deployment.Namespace) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for _, l := range list.Items {
+			if strings.HasPrefix(l.Name, component+".") {
+				f.Leaders[i.Name()] = append(f.Leaders[i.Name()], l)
+			}
+		}
+	}
+	return nil
+}
+
 func (d *Doctor) strays(ctx context.Context, f *Facts, namespace string, queues []survey.Queue) (map[string]coordinationv1.Lease, error) {
 	strays := map[string]coordinationv1.Lease{}
 	list := func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 		return d.Kube.CoordinationV1().Leases(namespace).List(ctx, o)
 	}
-	err := pager.New(list).EachListItem(ctx, metav1.ListOptions{LabelSelector: unlabelled}, func(o runtime.Object) error {
+	err := pager.New(list).EachListItem(ctx, metav1.ListOptions{}, func(o runtime.Object) error {
 		l := o.(*coordinationv1.Lease)
+		if _, _, reads := lease.Decode(l); reads {
+			return nil
+		}
 		if slices.ContainsFunc(queues, func(q survey.Queue) bool { _, in := inPlace(q, l.Namespace, l.Name); return in }) {
 			strays[l.Namespace+"/"+l.Name] = *l
 		}
 		return nil
 	})
-	if f.refused(err, "Leases that are not labelled as slots") {
+	if f.refused(err, "Leases that do not read as slots") {
 		return nil, nil
 	}
 	return strays, err
@@ -195,7 +211,8 @@ func (d *Doctor) admission(ctx context.Context, f *Facts) (*Admission, error) {
 		return nil, nil
 	}
 	if apierrors.IsNotFound(err) {
-		return a, nil // before Kubernetes 1.30
+		a.Unguarded = true // before Kubernetes 1.30
+		return a, nil
 	}
 	if err != nil {
 		return nil, err
@@ -292,6 +309,3 @@ func (d *Doctor) refusals(ctx context.Context, f *Facts, namespace string) error
 	}
 	return nil
 }
-
-// serverNow is the time by the API server's clock.
-func (f *Facts) serverNow() time.Time { return f.Now.Add(f.ServerAhead) }

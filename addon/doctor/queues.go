@@ -104,22 +104,24 @@ func runs(f *Facts) []Finding {
 			})
 			continue
 		}
-		if q.Waiting > 0 && !slices.ContainsFunc(f.Installations, func(i survey.Installation) bool { return i.Watches(q.Key().Namespace) }) && len(f.Installations) > 0 {
-			all = append(all, Finding{
-				Where: "namespace " + q.Key().Namespace,
-				What:  "No installation works on its queues, and runs of Repository " + q.Key().Repository + " wait.",
-				Do:    "Add it to watchNamespaces.",
-			})
+		if len(f.Installations) > 0 && !slices.ContainsFunc(f.Installations, func(i survey.Installation) bool { return i.Watches(q.Key().Namespace) }) {
+			// Its queues are Pipelines-as-Code's, but for runs whose order that cannot see.
+			if slices.ContainsFunc(q.Runs, func(is queue.Standing) bool { return is.Run.Phase == queue.Pending && is.Run.Hidden }) {
+				all = append(all, Finding{
+					Where: "namespace " + q.Key().Namespace,
+					What:  "No installation works on its queues, and runs of Repository " + q.Key().Repository + " wait that are held for one.",
+					Do:    "Add it to watchNamespaces.",
+				})
+			}
 			continue
 		}
 		for _, is := range q.Runs {
 			where := "PipelineRun " + q.Key().Namespace + "/" + is.Run.Name
 			refusal := f.Refusals[is.Run.UID]
-			since := f.Now.Sub(q.Acquired[is.Slot])
-			_, claimed := q.Acquired[is.Slot]
+			claimed, since := is.Slot != queue.NoSlot, f.Now.Sub(q.Acquired[is.Slot])
 			switch {
 			case is.Run.Phase != queue.Pending || q.Missing:
-			case is.Run.Attempt > 0 || claimed && refusal != "":
+			case is.Why == queue.BackOff, is.Why == queue.Starting && (is.Run.Attempt > 0 || claimed && refusal != ""):
 				what := fmt.Sprintf("Its start is refused (attempt %d).", is.Run.Attempt)
 				if refusal != "" {
 					what += "\n" + refusal
