@@ -102,7 +102,6 @@ func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*contro
 	if err != nil {
 		return nil, err
 	}
-	outside.Live.DecideBy(func() queue.Policy { return live.Get().Policy })
 	slots := memory.New()
 	r := &queues{live: live, clock: clk, watchdog: outside.Watchdog, shards: map[string]*shard{}}
 	impl := controller.NewContext(ctx, r, controller.ControllerOptions{
@@ -146,6 +145,7 @@ func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*contro
 			return nil, err
 		}
 	}
+	outside.Live.Of(r.replica())
 	for _, s := range r.shards {
 		if err := s.watches.fill(ctx); err != nil {
 			return nil, err

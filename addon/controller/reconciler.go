@@ -8,6 +8,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/live"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/liveness"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -67,6 +68,15 @@ func (r *queues) shard(key queue.Key) *shard {
 		return s
 	}
 	return r.shards[metav1.NamespaceAll]
+}
+
+// replica is what to know of for whoever asks this replica.
+func (r *queues) replica() live.Replica {
+	return live.Replica{
+		Policy: func() queue.Policy { return r.live.Get().Policy },
+		Acts:   func(key queue.Key) bool { s := r.shard(key); return s != nil && r.acts(s, key) },
+		Keys:   r.keys,
+	}
 }
 
 // keys lists all queues that exist as far as the caches know.

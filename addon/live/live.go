@@ -9,6 +9,7 @@ package live
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -25,9 +26,20 @@ import (
 type Queues struct {
 	clock clock.PassiveClock
 
-	mu     sync.Mutex
-	policy func() queue.Policy
-	seen   map[queue.Key]look
+	mu      sync.Mutex
+	replica Replica
+	seen    map[queue.Key]look
+}
+
+// Replica is what a replica that works knows. All of it is required, and has to be
+// safe for concurrent use.
+type Replica struct {
+	// Policy is what decisions are made by.
+	Policy func() queue.Policy
+	// Acts says whether the replica works on a queue.
+	Acts func(queue.Key) bool
+	// Keys are the queues that exist.
+	Keys func() []queue.Key
 }
 
 // look is one look at a queue. Snapshots are not changed once they were observed.
@@ -44,22 +56,25 @@ var (
 
 // New returns Queues without any.
 func New(c clock.PassiveClock) *Queues {
-	return &Queues{clock: c, policy: func() queue.Policy { return queue.Policy{} }, seen: map[queue.Key]look{}}
+	return &Queues{clock: c, seen: map[queue.Key]look{}}
 }
 
-// DecideBy has the durations that decisions depend on known, once they are.
-func (q *Queues) DecideBy(policy func() queue.Policy) {
+// Of says whose queues these are, before any is observed.
+func (q *Queues) Of(r Replica) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.policy = policy
+	q.replica = r
 }
 
-// Decided implements engine.Observer.
+// Decided implements engine.Observer. Recovery looks at the caches alone, also at the
+// queues that this replica works on: there that is no news.
 func (q *Queues) Decided(s queue.Snapshot, confirmed bool, _ time.Duration) {
-	seen := look{s, confirmed, q.clock.Now()}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.seen[s.Key] = seen
+	if !confirmed && q.seen[s.Key].confirmed && q.replica.Acts(s.Key) {
+		return
+	}
+	q.seen[s.Key] = look{s, confirmed, q.clock.Now()}
 }
 
 // Applied implements engine.Observer.
@@ -78,8 +93,8 @@ type Queue struct {
 	Repository string `json:"repository"`
 	Limit      int    `json:"limit"` // 0 is none
 	Waiting    int    `json:"waiting"`
-	// SeenAt is when the replica last looked; Confirmed says that it works on the
-	// queue and has looked past its caches where they prove nothing.
+	// SeenAt is when the replica last looked and decided; Confirmed says that it
+	// works on the queue and has looked past its caches where they prove nothing.
 	SeenAt    time.Time `json:"seenAt"`
 	Confirmed bool      `json:"confirmed"`
 	Runs      []Run     `json:"runs"`
@@ -95,22 +110,34 @@ type Run struct {
 	Attempt  int    `json:"attempt,omitempty"`
 }
 
+// existing are the looks at the queues that there are yet. What is gone is forgotten:
+// nothing tells a replica that does not lead.
+func (q *Queues) existing() ([]look, Replica) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.replica.Keys == nil {
+		return nil, q.replica // nothing was observed yet
+	}
+	there := map[queue.Key]look{}
+	for _, key := range q.replica.Keys() {
+		if l, seen := q.seen[key]; seen {
+			there[key] = l
+		}
+	}
+	q.seen = there
+	return slices.Collect(maps.Values(there)), q.replica
+}
+
 // All returns the queues, by name.
 func (q *Queues) All() []Queue {
-	q.mu.Lock()
-	seen := make([]look, 0, len(q.seen))
-	for _, l := range q.seen {
-		seen = append(seen, l)
-	}
-	policy := q.policy
-	q.mu.Unlock()
+	seen, replica := q.existing()
 	slices.SortFunc(seen, func(a, b look) int {
 		return cmp.Or(cmp.Compare(a.snapshot.Key.Namespace, b.snapshot.Key.Namespace), cmp.Compare(a.snapshot.Key.Repository, b.snapshot.Key.Repository))
 	})
 	now := q.clock.Now()
 	all := make([]Queue, 0, len(seen))
 	for _, l := range seen {
-		stands := queue.Stand(l.snapshot, now, policy())
+		stands := queue.Stand(l.snapshot, now, replica.Policy())
 		is := Queue{
 			Namespace: l.snapshot.Key.Namespace, Repository: l.snapshot.Key.Repository, Limit: int(stands.Limit), Waiting: stands.Waiting,
 			SeenAt: l.at.UTC(), Confirmed: l.confirmed, Runs: []Run{},

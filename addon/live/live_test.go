@@ -32,14 +32,19 @@ func ask(t *testing.T, q *live.Queues, method string) (*httptest.ResponseRecorde
 func TestQueues(t *testing.T) {
 	clock := clocktesting.NewFakePassiveClock(noon)
 	q := live.New(clock)
-	q.DecideBy(func() queue.Policy { return queue.Policy{ClaimTTL: time.Minute, OrderGrace: time.Minute} })
 	if _, all := ask(t, q, http.MethodGet); all == nil || len(all) != 0 {
 		t.Errorf("queues before any was seen: %v, want an empty list", all)
 	}
+	shop, bank := queue.Key{Namespace: "ci", Repository: "shop"}, queue.Key{Namespace: "ci", Repository: "bank"}
+	keys, acts := []queue.Key{shop, bank}, true
+	q.Of(live.Replica{
+		Policy: func() queue.Policy { return queue.Policy{ClaimTTL: time.Minute, OrderGrace: time.Minute} },
+		Acts:   func(key queue.Key) bool { return acts && key == shop },
+		Keys:   func() []queue.Key { return keys },
+	})
 	run := func(name string, phase queue.Phase) queue.Run {
 		return queue.Run{Name: name, UID: name, Phase: phase, Held: true, Created: noon.Add(-time.Minute), Order: queue.NewOrder([]string{"a", "b"})}
 	}
-	shop, bank := queue.Key{Namespace: "ci", Repository: "shop"}, queue.Key{Namespace: "ci", Repository: "bank"}
 	q.Decided(queue.Snapshot{
 		Key: shop, Limit: 1, Runs: []queue.Run{run("a", queue.Started), run("b", queue.Pending)},
 		Slots: []queue.Slot{{Version: "1", Holder: &queue.Holder{Name: "a", UID: "a"}, HeldSince: noon}},
@@ -57,9 +62,24 @@ func TestQueues(t *testing.T) {
 	if _, got := ask(t, q, http.MethodGet); !cmp.Equal(want, got) {
 		t.Error(cmp.Diff(want, got))
 	}
+	recovery := queue.Snapshot{Key: shop, Limit: 1}
+	q.Decided(recovery, false, 0)
+	if _, got := ask(t, q, http.MethodGet); !cmp.Equal(want, got) {
+		t.Errorf("recovery's look replaces that of the engine: %s", cmp.Diff(want, got))
+	}
+	acts = false
+	q.Decided(recovery, false, 0)
+	if _, got := ask(t, q, http.MethodGet); got[1].Confirmed || len(got[1].Runs) > 0 {
+		t.Errorf("a replica that does not work on the queue any more says %+v", got[1])
+	}
+	keys = []queue.Key{bank, shop, {Namespace: "ci", Repository: "never seen"}}
 	q.Gone(shop)
 	if _, got := ask(t, q, http.MethodGet); len(got) != 1 {
 		t.Errorf("after one is gone there are %v", got)
+	}
+	keys = nil
+	if _, got := ask(t, q, http.MethodGet); len(got) != 0 {
+		t.Errorf("of queues that are gone it says %v", got)
 	}
 	if answer, _ := ask(t, q, http.MethodPost); answer.Code != http.StatusMethodNotAllowed {
 		t.Errorf("POST: %d", answer.Code)
