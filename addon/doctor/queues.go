@@ -58,9 +58,9 @@ func slots(f *Facts) []Finding {
 			l := f.Strays[at]
 			finding := Finding{Where: "Lease " + place(q, index), passing: true}
 			if lease.OwnedBy(&l, q.Key().Repository) {
-				finding.What = "Somebody edited it: it is a slot of Repository " + q.Key().String() + " without the labels of one."
+				finding.What = "Somebody edited it: it is a slot of Repository " + q.Key().String() + " without the labels or the annotation of one."
 				finding.Do = rewritten
-				finding.Repair = &Repair{What: "put its labels back", lease: &l}
+				finding.Repair = &Repair{What: "put back what it is known by", lease: &l}
 			} else {
 				finding.What = "It is in the place of a slot of Repository " + q.Key().String() + ", and is none: that slot cannot be made."
 				finding.Do = "Remove it, if it is not needed: kubectl delete lease -n " + l.Namespace + " " + l.Name

@@ -24,8 +24,8 @@ type Finding struct {
 	passing bool
 }
 
-// Repair puts back the labels, the annotation and the owner by which a Lease is known
-// as a slot. What it holds stays as it is.
+// Repair puts back the labels and the annotation by which a Lease is known as a slot.
+// What it holds stays as it is.
 type Repair struct {
 	// What it does, and its Outcome once it was tried.
 	What    string `json:"what"`

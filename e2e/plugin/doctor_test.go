@@ -20,6 +20,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/doctor"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/survey"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/build"
@@ -124,29 +125,37 @@ func healthy(t *testing.T) {
 	})
 }
 
-func TestDoctorPutsLabelsBack(t *testing.T) {
-	namespace := "fixed"
-	newQueue(t, namespace, 1)
-	push(t, namespace, "build")
-	started(t, namespace, "build")
+// A Lease that does not read as a slot any more, whatever it lost, is one again.
+func TestDoctorPutsBackWhatASlotIsKnownBy(t *testing.T) {
 	replica := addon.Replicas()[0]
-	must(t, replica.Kill())
-	t.Cleanup(func() { must(t, replica.Restart(context.WithoutCancel(t.Context()))) })
-	before := changeLease(t, namespace, "shop.slot-0", func(l *coordinationv1.Lease) { l.Labels = nil })
-	report, err := examine(t)
-	if err == nil || len(report.Findings) != 1 || report.Findings[0].Repair == nil {
-		t.Fatalf("doctor found %+v, %v", report.Findings, err)
-	}
-	if report, err = examine(t, "--fix"); err != nil || report.Findings[0].Repair.Outcome != "done" {
-		t.Errorf("doctor --fix: %v, %+v", err, report.Findings)
-	}
-	after, err := cluster.Kubernetes().CoordinationV1().Leases(namespace).Get(t.Context(), "shop.slot-0", metav1.GetOptions{})
-	must(t, err)
-	if after.Labels["app.kubernetes.io/managed-by"] != "pac-lease-queue" || *after.Spec.HolderIdentity != *before.Spec.HolderIdentity {
-		t.Errorf("the Lease is %+v", after)
-	}
-	if report, err := examine(t); err != nil {
-		t.Errorf("afterwards doctor finds %+v, %v", report.Findings, err)
+	for name, take := range map[string]func(*coordinationv1.Lease){
+		"labels":     func(l *coordinationv1.Lease) { l.Labels = nil },
+		"annotation": func(l *coordinationv1.Lease) { delete(l.Annotations, "pac-lease-queue.dev/repository") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			namespace := "fixed-" + name
+			newQueue(t, namespace, 1)
+			push(t, namespace, "build")
+			started(t, namespace, "build")
+			must(t, replica.Kill())
+			t.Cleanup(func() { must(t, replica.Restart(context.WithoutCancel(t.Context()))) })
+			before := changeLease(t, namespace, "shop.slot-0", take)
+			report, err := examine(t)
+			if err == nil || len(report.Findings) != 1 || report.Findings[0].Repair == nil {
+				t.Fatalf("doctor found %+v, %v", report.Findings, err)
+			}
+			if report, err = examine(t, "--fix"); err != nil || report.Findings[0].Repair.Outcome != "done" {
+				t.Errorf("doctor --fix: %v, %+v", err, report.Findings)
+			}
+			after, err := cluster.Kubernetes().CoordinationV1().Leases(namespace).Get(t.Context(), "shop.slot-0", metav1.GetOptions{})
+			must(t, err)
+			if key, slot, reads := lease.Decode(after); !reads || key.Repository != "shop" || slot.Holder == nil || slot.Holder.Name != *before.Spec.HolderIdentity {
+				t.Errorf("the Lease is %+v", after)
+			}
+			if report, err := examine(t); err != nil {
+				t.Errorf("afterwards doctor finds %+v, %v", report.Findings, err)
+			}
+		})
 	}
 }
 
