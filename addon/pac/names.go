@@ -4,6 +4,7 @@ import (
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // Annotations of this product on a PipelineRun. The guard lets nobody else
@@ -98,8 +99,15 @@ const (
 // a state yet is included: PAC may have died there.
 const Selector = managedBy + "," + unfinished
 
-// FinishedSelector selects PAC's runs that PAC has finished with.
-const FinishedSelector = managedBy + "," + finished
+// FinishedSelector selects the runs of a Repository that PAC has finished with; those
+// of all, if its name does not fit a label. KeyOf tells them apart.
+func FinishedSelector(repository string) string {
+	selector := managedBy + "," + finished
+	if len(validation.IsValidLabelValue(repository)) == 0 {
+		selector += "," + keys.Repository + "=" + repository
+	}
+	return selector
+}
 
 // IsPACs says whether PAC made the run.
 func IsPACs(o metav1.Object) bool { return o.GetLabels()[managedByKey] == manager }

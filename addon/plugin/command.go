@@ -137,7 +137,11 @@ func (p *plugin) describeCommand() *cobra.Command {
 		Args:              exactly("a Repository"),
 		ValidArgsFunction: p.completeRepositories,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			q, err := p.queue(cmd, args[0])
+			clients, namespace, err := p.connect()
+			if err != nil {
+				return err
+			}
+			q, err := p.queue(cmd, clients, queue.Key{Namespace: namespace, Repository: args[0]})
 			if err != nil {
 				return err
 			}
@@ -201,13 +205,19 @@ func (p *plugin) watch(cmd *cobra.Command, args []string, every time.Duration) e
 	if err != nil {
 		return err
 	}
-	w := &watcher{clock: p.clock, every: every, look: func(ctx context.Context, finished bool) (survey.Queue, error) {
-		r, err := survey.Read(ctx, clients, survey.Scope{Namespace: namespace, Addon: p.addon, Finished: finished})
-		if err != nil {
-			return survey.Queue{}, err
-		}
-		return find(r, queue.Key{Namespace: namespace, Repository: repository}, p.clock.Now())
-	}}
+	w := &watcher{
+		clock: p.clock, every: every,
+		look: func(ctx context.Context) (survey.Queue, error) {
+			r, err := survey.Read(ctx, clients, survey.Scope{Namespace: namespace, Addon: p.addon})
+			if err != nil {
+				return survey.Queue{}, err
+			}
+			return find(r, queue.Key{Namespace: namespace, Repository: repository}, p.now())
+		},
+		ended: func(ctx context.Context, run queue.Run) (survey.Over, bool, error) {
+			return survey.ReadEnded(ctx, clients, namespace, run)
+		},
+	}
 	warn := func(err error) { fmt.Fprintf(cmd.ErrOrStderr(), "%v; looking on\n", err) }
 	if structured(p.output) {
 		docs, ctx := &documents{out: cmd.OutOrStdout()}, cmd.Context()

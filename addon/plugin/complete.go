@@ -36,9 +36,9 @@ func (p *plugin) complete(cmd *cobra.Command, args []string, begun string, of fu
 		return nil, cobra.ShellCompDirectiveError
 	}
 	var names []string
-	for _, q := range r.Queues(p.clock.Now()) {
+	for _, q := range r.Queues(p.now()) {
 		for _, name := range of(q) {
-			if q.Key().Namespace == namespace && strings.HasPrefix(name, begun) {
+			if strings.HasPrefix(name, begun) {
 				names = append(names, name)
 			}
 		}

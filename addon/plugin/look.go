@@ -66,8 +66,11 @@ func (p *plugin) look(cmd *cobra.Command, scope survey.Scope) ([]survey.Queue, e
 		return nil, err
 	}
 	tell(cmd.ErrOrStderr(), slices.Concat(r.Notes, r.Assumed()))
-	return r.Queues(p.clock.Now()), nil
+	return r.Queues(p.now()), nil
 }
+
+// now is the time by the API server's clock, once it has answered.
+func (p *plugin) now() time.Time { return p.dates.Now(p.clock) }
 
 func tell(out io.Writer, notes []string) {
 	for _, n := range notes {
@@ -76,39 +79,40 @@ func tell(out io.Writer, notes []string) {
 }
 
 // queue reads one queue, with what is needed for estimates.
-func (p *plugin) queue(cmd *cobra.Command, repository string) (survey.Queue, error) {
-	clients, namespace, err := p.connect()
-	if err != nil {
-		return survey.Queue{}, err
-	}
-	r, err := survey.Read(cmd.Context(), clients, survey.Scope{Namespace: namespace, Addon: p.addon, Finished: true})
+func (p *plugin) queue(cmd *cobra.Command, clients survey.Clients, key queue.Key) (survey.Queue, error) {
+	r, err := survey.Read(cmd.Context(), clients, survey.Scope{Namespace: key.Namespace, Addon: p.addon, FinishedOf: key.Repository})
 	if err != nil {
 		return survey.Queue{}, err
 	}
 	tell(cmd.ErrOrStderr(), slices.Concat(r.Notes, r.Assumed()))
-	return find(r, queue.Key{Namespace: namespace, Repository: repository}, p.clock.Now())
+	return find(r, key, p.now())
 }
 
-// find picks a queue, or says what there is instead.
+// errNoQueue is why there is no queue to show.
+type errNoQueue struct{ error }
+
+// find picks a queue of the namespace that was read, or says as an errNoQueue what
+// there is instead.
 func find(r *survey.Reading, key queue.Key, now time.Time) (survey.Queue, error) {
 	var there []string
 	for _, q := range r.Queues(now) {
 		if q.Key() == key {
 			return q, nil
 		}
-		if q.Key().Namespace == key.Namespace {
-			there = append(there, q.Key().Repository)
-		}
+		there = append(there, q.Key().Repository)
+	}
+	none := func(format string, args ...any) (survey.Queue, error) {
+		return survey.Queue{}, errNoQueue{fmt.Errorf(format, args...)}
 	}
 	for _, repository := range r.Repositories {
 		if repository.Namespace == key.Namespace && repository.Name == key.Repository {
-			return survey.Queue{}, fmt.Errorf("repository %s has no queue: neither it nor the global Repository sets a concurrency_limit, and no run waits", key)
+			return none("repository %s has no queue: neither it nor the global Repository sets a concurrency_limit, and no run waits", key)
 		}
 	}
 	if len(there) == 0 {
-		return survey.Queue{}, fmt.Errorf("there is no Repository %s in namespace %s, and no other with a queue; is it another --namespace?", key.Repository, key.Namespace)
+		return none("there is no Repository %s in namespace %s, and no other with a queue; is it another --namespace?", key.Repository, key.Namespace)
 	}
-	return survey.Queue{}, fmt.Errorf("there is no Repository %s in namespace %s; those with a queue are %s", key.Repository, key.Namespace, strings.Join(there, ", "))
+	return none("there is no Repository %s in namespace %s; those with a queue are %s", key.Repository, key.Namespace, strings.Join(there, ", "))
 }
 
 // only is the one Repository of the namespace that has a queue.
@@ -123,9 +127,7 @@ func (p *plugin) only(cmd *cobra.Command) (string, error) {
 	}
 	var there []string
 	for _, q := range queues {
-		if q.Key().Namespace == namespace {
-			there = append(there, q.Key().Repository)
-		}
+		there = append(there, q.Key().Repository)
 	}
 	switch len(there) {
 	case 0:

@@ -3,6 +3,7 @@ package plugin
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -29,9 +30,12 @@ func (p *plugin) run(cmd *cobra.Command, name string) error {
 		return err
 	}
 	if pac.ReadRun(pr).Phase != queue.Done {
-		q, err := p.queue(cmd, key.Repository)
-		if err != nil {
+		q, err := p.queue(cmd, clients, key)
+		if errors.As(err, &errNoQueue{}) {
 			return fmt.Errorf("PipelineRun %s/%s is in no queue: %w", namespace, name, err)
+		}
+		if err != nil {
+			return err
 		}
 		if is, stands := q.Standing(name); stands {
 			if structured(p.output) {
@@ -43,16 +47,19 @@ func (p *plugin) run(cmd *cobra.Command, name string) error {
 		if pr, key, err = readRun(cmd.Context(), clients, namespace, name); err != nil {
 			return err
 		}
+		switch {
+		case pac.ReadRun(pr).Phase == queue.Done:
+		case q.Limit == queue.Unlimited:
+			return fmt.Errorf("PipelineRun %s/%s is in no queue: Repository %s has no concurrency_limit, and Pipelines-as-Code did not queue the run", namespace, name, key.Repository)
+		default:
+			return fmt.Errorf("PipelineRun %s/%s is in no queue any more: Pipelines-as-Code has finished with it, and Tekton is still ending it", namespace, name)
+		}
 	}
-	read := pac.ReadRun(pr)
-	if read.Phase != queue.Done {
-		return fmt.Errorf("PipelineRun %s/%s is in no queue: Repository %s has no concurrency_limit, and Pipelines-as-Code did not queue the run", namespace, name, key.Repository)
-	}
-	over := survey.Over{Run: read, Wrong: survey.Wrong(pr)}
+	over := survey.Over{Run: pac.ReadRun(pr), Wrong: survey.Wrong(pr)}
 	if structured(p.output) {
 		return p.encodeRun(cmd.OutOrStdout(), key, viewOver(over))
 	}
-	return describeOver(cmd.OutOrStdout(), key, over, p.clock.Now(), p.events(cmd, clients, pr))
+	return describeOver(cmd.OutOrStdout(), key, over, p.now(), p.events(cmd, clients, pr))
 }
 
 // readRun reads a run that is in a queue as far as it can be told by itself.

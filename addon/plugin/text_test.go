@@ -165,38 +165,37 @@ func TestPicture(t *testing.T) {
 	}
 }
 
-// A run that PAC takes out of sight is looked for and shown as over; an API server
-// that is away for a moment is told of once.
+// A run that PAC takes out of sight is looked for until it is over; an API server that
+// is away for a moment is told of once.
 func TestWatch(t *testing.T) {
 	clock := testingclock.NewFakeClock(noon)
 	gone := full()
 	ended := survey.Over{Run: gone.Runs[0].Run}
 	ended.Ended = noon.Add(time.Second)
 	gone.Standings.Runs = gone.Runs[1:]
-	withOver := gone
-	withOver.Over = []survey.Over{ended}
 	down := errors.New("down")
 	looks := []struct {
-		finished bool
-		q        survey.Queue
-		err      error
-	}{
-		{false, full(), nil},
-		{false, full(), down},
-		{false, full(), down},
-		{false, gone, nil},
-		{true, withOver, nil},
-		{false, gone, nil},
-	}
+		q   survey.Queue
+		err error
+	}{{full(), nil}, {full(), down}, {full(), down}, {gone, nil}, {gone, nil}, {gone, nil}}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	w := &watcher{clock: clock, every: time.Second, look: func(_ context.Context, finished bool) (survey.Queue, error) {
-		next := looks[0]
-		if looks = looks[1:]; finished != next.finished {
-			t.Errorf("finished runs are read: %t", finished)
-		}
-		return next.q, next.err
-	}}
+	asked := 0
+	w := &watcher{
+		clock: clock, every: time.Second,
+		look: func(context.Context) (survey.Queue, error) {
+			next := looks[0]
+			looks = looks[1:]
+			return next.q, next.err
+		},
+		ended: func(_ context.Context, run queue.Run) (survey.Over, bool, error) {
+			if run.UID != ended.UID {
+				t.Errorf("asked how %s ended", run.Name)
+			}
+			asked++
+			return ended, asked == 2, nil
+		},
+	}
 	var shown []int
 	said := 0
 	result := make(chan error, 1)
@@ -216,7 +215,7 @@ func TestWatch(t *testing.T) {
 			if err := <-result; err != nil || said != 1 {
 				t.Errorf("watch: %v, told %d times", err, said)
 			}
-			if diff := cmp.Diff([]int{0, 1, 1}, shown); diff != "" {
+			if diff := cmp.Diff([]int{0, 0, 1, 1}, shown); diff != "" {
 				t.Errorf("finished runs shown:\n%s", diff)
 			}
 			return
@@ -230,7 +229,7 @@ func TestWatch(t *testing.T) {
 
 func TestWatchFailsAtFirst(t *testing.T) {
 	down := errors.New("down")
-	w := &watcher{clock: testingclock.NewFakeClock(noon), every: time.Second, look: func(context.Context, bool) (survey.Queue, error) { return survey.Queue{}, down }}
+	w := &watcher{clock: testingclock.NewFakeClock(noon), every: time.Second, look: func(context.Context) (survey.Queue, error) { return survey.Queue{}, down }}
 	if err := w.run(t.Context(), nil, nil); !errors.Is(err, down) {
 		t.Errorf("watch: %v", err)
 	}

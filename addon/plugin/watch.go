@@ -19,18 +19,20 @@ import (
 
 // watcher follows one queue by looking again and again.
 type watcher struct {
-	look  func(ctx context.Context, finished bool) (survey.Queue, error)
+	look func(context.Context) (survey.Queue, error)
+	// ended says how a run ended that is out of sight, if it has.
+	ended func(context.Context, queue.Run) (survey.Over, bool, error)
 	clock clock.Clock
 	every time.Duration
 
-	began time.Time
-	seen  map[string]bool // UIDs of runs that were not over
+	began time.Time            // by the time of the first look
+	seen  map[string]queue.Run // that were not over, by UID
 	over  map[string]survey.Over
 }
 
 // run shows the queue until the context ends. Only the first look may fail.
 func (w *watcher) run(ctx context.Context, show func(survey.Queue), say func(error)) error {
-	w.began, w.seen, w.over = w.clock.Now(), map[string]bool{}, map[string]survey.Over{}
+	w.over = map[string]survey.Over{}
 	q, err := w.next(ctx)
 	if err != nil {
 		return err
@@ -54,52 +56,48 @@ func (w *watcher) run(ctx context.Context, show func(survey.Queue), say func(err
 	}
 }
 
-// next looks at the queue. PAC takes what is over out of sight: that is looked for
-// only when a run has gone.
+// next looks at the queue, and for what has gone out of sight since the last look:
+// PAC takes away what is over.
 func (w *watcher) next(ctx context.Context) (survey.Queue, error) {
-	q, err := w.look(ctx, false)
+	q, err := w.look(ctx)
 	if err != nil {
 		return q, err
 	}
-	w.note(q)
-	if w.gone(q) {
-		with, err := w.look(ctx, true)
+	if w.began.IsZero() {
+		w.began = q.Now
+	}
+	for _, o := range q.Over {
+		if _, seen := w.seen[o.UID]; seen || !o.Ended.Before(w.began.Truncate(time.Second)) {
+			w.over[o.UID] = o
+		}
+	}
+	stand := map[string]queue.Run{}
+	for _, is := range q.Runs {
+		stand[is.Run.UID] = is.Run
+	}
+	for uid, run := range w.seen {
+		_, stands := stand[uid]
+		if _, over := w.over[uid]; stands || over {
+			continue
+		}
+		o, over, err := w.ended(ctx, run)
 		if err != nil {
 			return q, err
 		}
-		q = with
-		w.note(q)
+		if !over {
+			stand[uid] = run
+			continue
+		}
+		if o.Ended.IsZero() { // nobody wrote down when
+			o.Ended = q.Now
+		}
+		w.over[uid] = o
 	}
-	w.seen = map[string]bool{}
-	for _, is := range q.Runs {
-		w.seen[is.Run.UID] = true
-	}
+	w.seen = stand
 	q.Over = slices.SortedFunc(maps.Values(w.over), func(a, b survey.Over) int {
 		return cmp.Or(a.Ended.Compare(b.Ended), cmp.Compare(a.Name, b.Name))
 	})
 	return q, nil
-}
-
-// note remembers what was over since the watch began, or was seen before it was.
-func (w *watcher) note(q survey.Queue) {
-	for _, o := range q.Over {
-		if w.seen[o.UID] || !o.Ended.Before(w.began.Truncate(time.Second)) {
-			w.over[o.UID] = o
-		}
-	}
-}
-
-func (w *watcher) gone(q survey.Queue) bool {
-	left := maps.Clone(w.seen)
-	for _, is := range q.Runs {
-		delete(left, is.Run.UID)
-	}
-	for uid := range left {
-		if _, known := w.over[uid]; !known {
-			return true
-		}
-	}
-	return false
 }
 
 // picture makes the board of a queue, with time counted from when the watch began.

@@ -111,7 +111,8 @@ func (r *Reading) readInstallations(ctx context.Context, kube kubernetes.Interfa
 	return nil
 }
 
-// Assumed says where the defaults stand in for a configuration, and why.
+// Assumed says where the defaults stand in for a configuration, and why, and what a
+// configuration keeps from being seen.
 func (r *Reading) Assumed() []string {
 	var all []string
 	if len(r.Installations) == 0 && !r.Hidden {
@@ -120,6 +121,9 @@ func (r *Reading) Assumed() []string {
 	for _, i := range r.Installations {
 		if i.Err != nil {
 			all = append(all, fmt.Sprintf("ConfigMap %s/%s cannot be used, the default configuration is assumed: %v", i.Deployment.Namespace, i.ConfigMap, i.Err))
+		}
+		if i.Config.Backend == config.BackendMemory {
+			all = append(all, fmt.Sprintf("Deployment %s keeps slots in the memory of a replica: which run has which is not seen.", i.Name()))
 		}
 	}
 	return all

@@ -65,8 +65,11 @@ func (q Queue) Holds(run queue.Run) bool {
 
 // Why says in words where a run stands.
 func (q Queue) Why(is queue.Standing, style status.Style) string {
-	if is.Why == NoRepository {
+	switch {
+	case is.Why == NoRepository:
 		return "waiting for Repository " + q.Key().Repository + ", which does not exist"
+	case is.Why == queue.Running && is.Slot == queue.NoSlot && q.Config.Backend == config.BackendMemory:
+		return "running"
 	}
 	return status.Why(is, q.Standings, "", style)
 }
@@ -87,7 +90,8 @@ func orphan(all *queue.Standings) {
 }
 
 // Queues makes the queues of what was read: the Repositories that have a limit, and
-// everything that has slots or runs that wait. They are sorted by namespace and name.
+// everything that has slots or runs that wait, of the namespace that was looked at.
+// They are sorted by namespace and name.
 func (r *Reading) Queues(now time.Time) []Queue {
 	repositories := map[queue.Key]*v1alpha1.Repository{}
 	for i := range r.Repositories {
@@ -108,6 +112,9 @@ func (r *Reading) Queues(now time.Time) []Queue {
 	}
 	var all []Queue
 	for key := range keys {
+		if r.Namespace != "" && key.Namespace != r.Namespace {
+			continue // of the global Repository's
+		}
 		set := r.config(key.Namespace)
 		q := Queue{Now: now, Config: set, Acquired: acquired[key]}
 		q.Snapshot = queue.Snapshot{

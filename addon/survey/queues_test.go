@@ -18,6 +18,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/status"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/survey"
 )
 
@@ -122,13 +123,31 @@ func TestQueueOfAMissingRepository(t *testing.T) {
 func TestLimitIsInheritedFromTheGlobalRepository(t *testing.T) {
 	global := config.Defaults()
 	r := survey.Reading{
+		Namespace:    "ci", // the global one is read for its limit only
 		Repositories: []v1alpha1.Repository{repository("ci", "shop", 0), repository(global.PACNamespace, global.PACGlobalRepository, 3)},
 		Runs:         []tektonv1.PipelineRun{pending("a")},
 	}
-	for _, q := range r.Queues(noon) {
-		if q.Key() == (queue.Key{Namespace: "ci", Repository: "shop"}) && q.Limit == 3 {
-			return
+	queues := r.Queues(noon)
+	if len(queues) != 1 || queues[0].Key() != (queue.Key{Namespace: "ci", Repository: "shop"}) || queues[0].Limit != 3 {
+		t.Errorf("queues: %+v", queues)
+	}
+}
+
+// Slots in memory are not seen: nobody is said to run without one.
+func TestSlotsInMemory(t *testing.T) {
+	inMemory := survey.Installation{Config: config.Defaults()}
+	inMemory.Config.Backend = config.BackendMemory
+	for backend, c := range map[string]struct {
+		installations []survey.Installation
+		want          string
+	}{
+		"lease":  {nil, "running without a slot"},
+		"memory": {[]survey.Installation{inMemory}, "running"},
+	} {
+		r := survey.Reading{Installations: c.installations, Repositories: []v1alpha1.Repository{repository("ci", "shop", 1)}, Runs: []tektonv1.PipelineRun{running("a", "0/1/0")}}
+		q := r.Queues(noon)[0]
+		if is, _ := q.Standing("a"); q.Why(is, status.Written) != c.want {
+			t.Errorf("%s: %s, want %s", backend, q.Why(is, status.Written), c.want)
 		}
 	}
-	t.Errorf("queues: %+v", r.Queues(noon))
 }

@@ -35,15 +35,18 @@ type Scope struct {
 	Namespace string
 	// Addon is the namespace of the installation; empty if it is to be looked for.
 	Addon string
-	// Finished has runs read that are over, which can be many: for estimates.
-	Finished bool
+	// FinishedOf is the Repository of which runs are read that are over, for
+	// estimates; none if empty.
+	FinishedOf string
 }
 
-// mostFinished is how many finished runs are read at most.
-const mostFinished = 500
+// mostFinished is how many finished runs are read, about, and pageFinished at a time.
+const mostFinished, pageFinished = 2000, 500
 
 // Reading is what was read.
 type Reading struct {
+	// Namespace that was looked at; empty for all.
+	Namespace     string
 	Installations []Installation
 	// Hidden says that installations could not be looked for.
 	Hidden       bool
@@ -53,7 +56,7 @@ type Reading struct {
 	Runs []tektonv1.PipelineRun
 	// Unlisted are the UIDs of runs that only a look at the holders showed.
 	Unlisted map[string]bool
-	// Finished runs, if they were asked for.
+	// Finished runs of one Repository, if they were asked for.
 	Finished []tektonv1.PipelineRun
 	// CancelInProgress is what PAC's settings say, by PAC's namespace.
 	CancelInProgress map[string]queue.CancelInProgress
@@ -63,7 +66,7 @@ type Reading struct {
 
 // Read reads everything once.
 func Read(ctx context.Context, c Clients, scope Scope) (*Reading, error) {
-	r := &Reading{Unlisted: map[string]bool{}, CancelInProgress: map[string]queue.CancelInProgress{}}
+	r := &Reading{Namespace: scope.Namespace, Unlisted: map[string]bool{}, CancelInProgress: map[string]queue.CancelInProgress{}}
 	if err := r.readInstallations(ctx, c.Kube, scope.Addon); err != nil {
 		return nil, err
 	}
@@ -92,14 +95,47 @@ func Read(ctx context.Context, c Clients, scope Scope) (*Reading, error) {
 	if err := r.readHolders(ctx, c); err != nil {
 		return nil, err
 	}
-	if scope.Finished {
-		list, err := c.Tekton.TektonV1().PipelineRuns(scope.Namespace).List(ctx, metav1.ListOptions{LabelSelector: pac.FinishedSelector, Limit: mostFinished})
-		if err != nil {
-			return nil, Explain(err, "PipelineRuns", scope.Namespace)
+	if scope.FinishedOf != "" {
+		if err := r.readFinished(ctx, c, scope); err != nil {
+			return nil, err
 		}
-		r.Finished = list.Items
 	}
 	return r, nil
+}
+
+func (r *Reading) readFinished(ctx context.Context, c Clients, scope Scope) error {
+	for next := ""; ; {
+		list, err := c.Tekton.TektonV1().PipelineRuns(scope.Namespace).List(ctx, metav1.ListOptions{
+			LabelSelector: pac.FinishedSelector(scope.FinishedOf), Limit: pageFinished, Continue: next,
+		})
+		if err != nil {
+			return Explain(err, "PipelineRuns", scope.Namespace)
+		}
+		for i := range list.Items {
+			r.Finished = append(r.Finished, light(&list.Items[i]))
+		}
+		if next = list.Continue; next == "" {
+			return nil
+		}
+		if len(r.Finished) >= mostFinished {
+			r.note("Repository %s has more than %d finished runs: estimates go by the first of them by name.", scope.FinishedOf, mostFinished)
+			return nil
+		}
+	}
+}
+
+// ReadEnded says how a run ended that was in a queue and is out of sight; false if it
+// has not ended.
+func ReadEnded(ctx context.Context, c Clients, namespace string, run queue.Run) (Over, bool, error) {
+	pr, err := c.Tekton.TektonV1().PipelineRuns(namespace).Get(ctx, run.Name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err), err == nil && string(pr.UID) != run.UID:
+		return Over{run, "deleted"}, true, nil
+	case err != nil:
+		return Over{}, false, Explain(err, "PipelineRuns", namespace)
+	}
+	is := pac.ReadRun(pr)
+	return Over{is, Wrong(pr)}, is.Phase == queue.Done, nil
 }
 
 func (r *Reading) readRepositories(ctx context.Context, c Clients, namespace string) error {
