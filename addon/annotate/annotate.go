@@ -23,6 +23,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/status"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 )
@@ -154,6 +155,7 @@ func (a *Annotator) Round(ctx context.Context) {
 	for key, s := range a.due(refresh) {
 		if err := a.write(ctx, key, s, refresh.Positions); err != nil {
 			klog.FromContext(ctx).V(1).Info("annotations not written", "queue", key.String(), "reason", err.Error())
+			a.again(key)
 		}
 	}
 }
@@ -181,8 +183,19 @@ func (a *Annotator) due(refresh Refresh) map[queue.Key]sheet {
 	return due
 }
 
+// again has the next round of a queue try what this one could not write.
+func (a *Annotator) again(key queue.Key) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if s := a.queues[key]; s != nil {
+		s.changed = true
+	}
+}
+
 // write brings the texts of one queue up to date. A run that has changed since is
-// left to the next round; so is the rest after an error, which would repeat itself.
+// left to the next round. One whose change is refused keeps nobody else from being
+// told; after any other error, or too many refusals, the rest is left to the next
+// round, too.
 func (a *Annotator) write(ctx context.Context, key queue.Key, s sheet, positions int) error {
 	now := a.Clock.Now()
 	all := queue.Stand(s.seen, now, a.Policy())
@@ -191,10 +204,11 @@ func (a *Annotator) write(ctx context.Context, key queue.Key, s sheet, positions
 	if of > 0 {
 		turns = status.Turns(all, typical, now)
 	}
+	var refused []error
 	for _, is := range all.Runs {
 		refusal := s.refusals[is.Run.UID]
-		if is.Run.Phase != queue.Pending || is.Position == 0 && refusal == "" {
-			continue // started in a moment, and told then
+		if !lasts(is, refusal) {
+			continue
 		}
 		text := texts(is, all, refusal, positions)
 		if turn, ok := turns[is.Run.UID]; ok && 0 < is.Position && is.Position <= positions {
@@ -213,12 +227,36 @@ func (a *Annotator) write(ctx context.Context, key queue.Key, s sheet, positions
 		switch err := a.Board.Show(ctx, key, is.Run, text); {
 		case errors.Is(err, engine.ErrStale):
 		case err != nil:
-			return fmt.Errorf("%s: %w", is.Run.Name, err)
+			refused = append(refused, fmt.Errorf("%s: %w", is.Run.Name, err))
+			if !isRefusal(err) || len(refused) > positions {
+				return errors.Join(refused...)
+			}
 		case first:
 			a.Recorder.Record(status.Queued(key, is.Run, text[pac.Reason]))
 		}
 	}
-	return nil
+	return errors.Join(refused...)
+}
+
+// lasts says whether where the run stands is worth writing down: nothing is that is
+// over in a moment, nor on runs that PAC has back or that are started.
+func lasts(is queue.Standing, refusal string) bool {
+	switch {
+	case is.Run.Phase != queue.Pending, is.Why == queue.Superseded:
+		return false
+	case is.Why == queue.Starting, is.Why == queue.Refused:
+		return refusal != ""
+	case is.Why == queue.HandedBack:
+		return is.Run.Hidden
+	default:
+		return true
+	}
+}
+
+// isRefusal says that the API server, or an admission policy, does not want this very
+// change.
+func isRefusal(err error) bool {
+	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)
 }
 
 // texts are the annotations of one run, those that it must not have empty.
@@ -226,7 +264,9 @@ func texts(is queue.Standing, all queue.Standings, refusal string, positions int
 	text := map[string]string{pac.Status: pac.StatusQueued, pac.Position: "", pac.QueueLength: "", pac.EstimatedStart: ""}
 	switch {
 	case is.Position == 0:
-		text[pac.Status] = pac.StatusClaimed
+		if is.Slot != queue.NoSlot {
+			text[pac.Status] = pac.StatusClaimed
+		}
 		text[pac.Reason] = status.Why(is, all, refusal, status.Written)
 	case is.Position > positions:
 		text[pac.Position] = fmt.Sprintf("more than %d", positions)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/annotate"
@@ -194,6 +196,84 @@ func TestStaleRun(t *testing.T) {
 	}
 	if len(r.events) != 1 {
 		t.Errorf("events %v: nobody is told of what was not written", r.events)
+	}
+}
+
+// What the API server refuses of one run is no reason to tell the others nothing; any
+// other error is, until the next round.
+func TestErrors(t *testing.T) {
+	runs := schema.GroupResource{Resource: "pipelineruns"}
+	for name, c := range map[string]struct {
+		err    error
+		writes int
+	}{
+		"refused": {apierrors.NewForbidden(runs, "run-001", errors.New("frozen")), 2},
+		"invalid": {apierrors.NewInvalid(schema.GroupKind{}, "run-001", nil), 2},
+		"down":    {apierrors.NewInternalError(errors.New("etcd")), 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(20)
+			r.Decided(look(3), true, 0)
+			r.refuse["run-001"] = fmt.Errorf("patch: %w", c.err)
+			if n := r.round(t, 0); n != c.writes {
+				t.Errorf("%d writes, want %d", n, c.writes)
+			}
+			delete(r.refuse, "run-001")
+			if n := r.round(t, 9*time.Second); n != 0 {
+				t.Errorf("%d writes within the interval", n)
+			}
+			r.round(t, time.Second)
+			if r.texts["run-001"] == nil || r.texts["run-002"] == nil {
+				t.Errorf("nothing has changed since, and the runs say %v", r.texts)
+			}
+		})
+	}
+}
+
+func TestRefusalsAreBounded(t *testing.T) {
+	r := newRig(3)
+	r.Decided(look(20), true, 0)
+	for i := range 20 {
+		r.refuse[fmt.Sprintf("run-%03d", i)] = apierrors.NewForbidden(schema.GroupResource{}, "", nil)
+	}
+	if n := r.round(t, 0); n != 4 {
+		t.Errorf("%d writes that are refused", n)
+	}
+}
+
+// A run whose turn was put off says so, and not what it said before.
+func TestTurnPutOff(t *testing.T) {
+	lowered := func(s *queue.Snapshot) {
+		s.Slots = append(s.Slots, queue.Slot{Index: 1, Version: "1", Holder: &queue.Holder{Name: "run-001", UID: "run-001"}, HeldSince: noon})
+	}
+	for name, c := range map[string]struct {
+		change         func(*queue.Snapshot)
+		status, reason string
+	}{
+		"limit lowered": {lowered, "claimed", "has slot 1, but the limit of 1 is taken up by others: waits until they are done"},
+		"hand-back":     {func(s *queue.Snapshot) { s.HandBack = true }, "queued", "goes back to Pipelines-as-Code once what runs is over"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(20)
+			r.Decided(look(2), true, 0)
+			r.round(t, 0)
+			s := look(2)
+			s.Runs[0].Claim = &queue.Token{}
+			c.change(&s)
+			r.Decided(s, true, 0)
+			r.round(t, 10*time.Second)
+			want := map[string]string{pac.Status: c.status, pac.Reason: c.reason, pac.QueuedAt: "2026-07-01T12:00:00Z"}
+			if diff := cmp.Diff(want, r.texts["run-001"]); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	r := newRig(20)
+	s := look(2)
+	s.HandBack, s.Runs[1].Hidden = true, false
+	r.Decided(s, true, 0)
+	if n := r.round(t, 0); n != 0 {
+		t.Errorf("%d writes to a run that PAC has back", n)
 	}
 }
 

@@ -22,7 +22,7 @@ const (
 
 // Annotations for people. No decision depends on them. Times are RFC 3339, UTC.
 const (
-	// Status is how far the run is: queued, claimed (it has a slot, and starting it
+	// Status is how far the run is: queued, claimed (it has a slot, and could not be started in it
 	// has failed so far) or started.
 	Status = "pac-lease-queue.dev/status"
 	// Position among the runs that wait, from 1; "more than 20" far back.
@@ -57,7 +57,7 @@ type Explained struct {
 // them.
 func Annotations() []Explained {
 	return []Explained{
-		{Status, "`queued`, `claimed` (it has a slot, and starting it has failed so far) or `started`.", false},
+		{Status, "`queued`, `claimed` (it has a slot, and could not be started in it yet) or `started`.", false},
 		{Position, "Its place among the runs that wait, from 1; far back only `more than 20`.", false},
 		{QueueLength, "How many runs wait.", false},
 		{Reason, "What it waits for, in words.", false},

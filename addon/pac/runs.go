@@ -115,11 +115,9 @@ func notThere(err error) bool {
 // Start implements engine.Runs: one merge patch that clears spec.status, writes
 // the claim token and tells people.
 func (r *Runs) Start(ctx context.Context, key queue.Key, a queue.Start) error {
-	annotations := map[string]any{
-		Claim:  a.Token.String(),
-		Status: StatusStarted, StartedAt: stamp(r.by.Clock.Now()), Replica: r.by.Replica,
-		Position: nil, QueueLength: nil, Reason: nil, EstimatedStart: nil,
-	}
+	annotations := noLonger()
+	annotations[Claim] = a.Token.String()
+	annotations[Status], annotations[StartedAt], annotations[Replica] = StatusStarted, stamp(r.by.Clock.Now()), r.by.Replica
 	if a.Token.Slot != queue.NoSlot {
 		annotations[Slot] = strconv.Itoa(a.Token.Slot)
 		annotations[ClaimedAt] = stamp(a.Claimed)
@@ -129,6 +127,11 @@ func (r *Runs) Start(ctx context.Context, key queue.Key, a queue.Start) error {
 		"spec":     map[string]any{"status": nil},
 	})
 	return err
+}
+
+// noLonger removes what is not true of a run any more that does not wait.
+func noLonger() map[string]any {
+	return map[string]any{Status: nil, Position: nil, QueueLength: nil, Reason: nil, EstimatedStart: nil}
 }
 
 // Show writes annotations for people on a run that waits, and removes those that
@@ -181,11 +184,14 @@ func (r *Runs) Fence(ctx context.Context, key queue.Key, run queue.Run, attempt 
 // finally tasks still run. They would run for a pending run too, above the limit,
 // though it has nothing to tidy up: that one is cancelled outright.
 func (r *Runs) Cancel(ctx context.Context, key queue.Key, run queue.Run) error {
-	status := tektonv1.PipelineRunSpecStatusCancelledRunFinally
+	patch := map[string]any{"spec": map[string]any{"status": tektonv1.PipelineRunSpecStatusCancelledRunFinally}}
 	if run.Phase == queue.Pending {
-		status = tektonv1.PipelineRunSpecStatusCancelled
+		patch = map[string]any{
+			"metadata": map[string]any{"annotations": noLonger()},
+			"spec":     map[string]any{"status": tektonv1.PipelineRunSpecStatusCancelled},
+		}
 	}
-	_, err := r.patch(ctx, key, run, map[string]any{"spec": map[string]any{"status": status}})
+	_, err := r.patch(ctx, key, run, patch)
 	return err
 }
 

@@ -134,8 +134,11 @@ func TestPatch(t *testing.T) {
 			},
 		},
 		"cancel": {
-			"metadata": map[string]any{"uid": "uid-1", "resourceVersion": "7"},
-			"spec":     map[string]any{"status": "Cancelled"},
+			"metadata": map[string]any{
+				"uid": "uid-1", "resourceVersion": "7",
+				"annotations": map[string]any{pac.Status: nil, pac.Position: nil, pac.QueueLength: nil, pac.Reason: nil, pac.EstimatedStart: nil},
+			},
+			"spec": map[string]any{"status": "Cancelled"},
 		},
 		"show": {
 			"metadata": map[string]any{

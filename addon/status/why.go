@@ -70,6 +70,9 @@ func Why(is queue.Standing, all queue.Standings, refusal string, style Style) st
 	case queue.Superseded:
 		return fmt.Sprintf("superseded by %s: is being cancelled", is.By.Name)
 	case queue.HandedBack:
+		if is.Run.Hidden {
+			return "goes back to " + pac + " once what runs is over"
+		}
 		return "handed back to " + pac
 	case queue.Refused:
 		return "could not be started" + because(refusal) + ": gives its slot to the next"
