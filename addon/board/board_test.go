@@ -79,6 +79,13 @@ func crowd() board.Board {
 	return b
 }
 
+// vast has a limit that nobody reaches.
+func vast() board.Board {
+	b := half()
+	b.Limit = 1 << 40
+	return b
+}
+
 func TestPaint(t *testing.T) {
 	for name, tc := range map[string]struct {
 		board         board.Board
@@ -92,6 +99,7 @@ func TestPaint(t *testing.T) {
 		"exceeded": {exceeded(), 90, 20},
 		"crowd":    {crowd(), 120, 24},
 		"crowded":  {crowd(), 50, 24},
+		"vast":     {vast(), 50, 60},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := board.NewPainter(lipgloss.NewRenderer(io.Discard)).Paint(tc.board, tc.width, tc.height) + "\n"

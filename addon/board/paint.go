@@ -3,6 +3,7 @@ package board
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -37,6 +38,9 @@ const (
 	gap = 3
 	// mostEvents is how many lines of them are worth their space.
 	mostEvents = 6
+	// mostFree is how many free slots have a line of their own: a limit may be a
+	// million.
+	mostFree = 20
 )
 
 // Paint makes a picture of at most width columns and height lines. It shows less
@@ -193,7 +197,6 @@ func (p *Painter) slots(b Board) section {
 	s := section{heading: "SLOTS"}
 	held := map[int]Run{}
 	var without []Run
-	highest := int(b.Limit) - 1
 	for _, r := range b.Runs {
 		if r.State != Claimed && r.State != Running {
 			continue
@@ -203,16 +206,27 @@ func (p *Painter) slots(b Board) section {
 			continue
 		}
 		held[r.Slot] = r
-		highest = max(highest, r.Slot)
 	}
-	digits := len(fmt.Sprint(max(highest, 0)))
-	for i := 0; i <= highest; i++ {
-		r, ok := held[i]
+	shown := slices.Collect(maps.Keys(held))
+	for i := 0; i < int(b.Limit) && len(shown) < len(held)+mostFree; i++ {
+		if _, taken := held[i]; !taken {
+			shown = append(shown, i)
+		}
+	}
+	slices.Sort(shown)
+	digits, left := 1, int(b.Limit)
+	for _, i := range shown {
+		digits = max(digits, len(fmt.Sprint(i)))
+		if i < int(b.Limit) {
+			left--
+		}
+	}
+	for _, i := range shown {
+		r, taken := held[i]
 		mark := fmt.Sprintf("%*d ", digits, i)
 		switch {
-		case !ok && i < int(b.Limit):
+		case !taken:
 			s.rows = append(s.rows, row{mark, "free", "", p.faint})
-		case !ok:
 		case r.State == Claimed:
 			s.rows = append(s.rows, row{mark, r.Name, "claimed " + since(b, r), p.busy})
 		case b.Limit != queue.Unlimited && i >= int(b.Limit):
@@ -220,6 +234,9 @@ func (p *Painter) slots(b Board) section {
 		default:
 			s.rows = append(s.rows, row{mark, r.Name, since(b, r), p.busy})
 		}
+	}
+	if left > 0 {
+		s.rows = append(s.rows, row{strings.Repeat(" ", digits+1), fmt.Sprintf("%d more free", left), "", p.faint})
 	}
 	for _, r := range without {
 		s.rows = append(s.rows, row{strings.Repeat("-", digits) + " ", r.Name, "no slot " + since(b, r), p.busy})

@@ -22,8 +22,8 @@ const (
 
 // Annotations for people. No decision depends on them. Times are RFC 3339, UTC.
 const (
-	// Status is how far the run is: queued, claimed (it has a slot, and could not be started in it
-	// has failed so far) or started.
+	// Status is how far the run is: queued, claimed (it has a slot, and could not be
+	// started in it yet) or started.
 	Status = "pac-lease-queue.dev/status"
 	// Position among the runs that wait, from 1; "more than 20" far back.
 	Position = "pac-lease-queue.dev/position"
