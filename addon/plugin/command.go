@@ -34,15 +34,20 @@ var names = map[string]string{
 // completer is what kubectl calls to complete the arguments of the plugin.
 const completer = "kubectl_complete-pac_queue"
 
-// Called says how people call the program if its name makes it the plugin, and with
-// which arguments.
-func Called(args []string) (display string, rest []string, is bool) {
-	program := strings.TrimSuffix(filepath.Base(args[0]), ".exe")
+// Called is the plugin, if the name by which the program was called makes it that.
+func Called(args []string) (c *cobra.Command, is bool) {
+	program, rest := strings.TrimSuffix(filepath.Base(args[0]), ".exe"), args[1:]
 	if program == completer {
-		return names["kubectl-pac_queue"], append([]string{cobra.ShellCompRequestCmd}, args[1:]...), true
+		program, rest = "kubectl-pac_queue", append([]string{cobra.ShellCompRequestCmd}, rest...)
 	}
-	display, is = names[program]
-	return display, args[1:], is
+	display, is := names[program]
+	if !is {
+		return nil, false
+	}
+	c = Command(display)
+	c.Use = program // what shells complete
+	c.SetArgs(rest)
+	return c, true
 }
 
 // plugin is what the commands share.

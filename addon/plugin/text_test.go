@@ -131,22 +131,34 @@ func TestQueueOf(t *testing.T) {
 	}
 }
 
+// People see the name by which they call it; shells complete the program's.
 func TestCalled(t *testing.T) {
-	for program, want := range map[string]string{
-		"/usr/bin/kubectl-pac_queue": "kubectl pac-queue list",
-		"kubectl-pac-queue":          "kubectl pac queue list",
-		"tkn-queue.exe":              "tkn queue list",
-		"kubectl_complete-pac_queue": "kubectl pac-queue __complete list",
-		"pac-lease-queue":            "",
+	for program, want := range map[string]struct{ arg, says string }{
+		"/usr/bin/kubectl-pac_queue": {"--help", "  kubectl pac-queue [command]"},
+		"kubectl-pac-queue":          {"--help", "  kubectl pac queue [command]"},
+		"tkn-queue.exe":              {"completion", "tkn queue completion [command]"},
+		"kubectl_complete-pac_queue": {"desc", "describe\tShow one queue"},
 	} {
-		display, args, is := Called([]string{program, "list"})
-		got := ""
-		if is {
-			got = display + " " + strings.Join(args, " ")
+		c, is := Called([]string{program, want.arg})
+		if !is {
+			t.Errorf("%s is not the plugin", program)
+			continue
 		}
-		if got != want {
-			t.Errorf("%s is %q, want %q", program, got, want)
+		var out bytes.Buffer
+		c.SetOut(&out)
+		c.SetErr(&out)
+		if err := c.Execute(); err != nil || !strings.Contains(out.String(), want.says) {
+			t.Errorf("%s %s: %v, %s", program, want.arg, err, &out)
 		}
+	}
+	if _, is := Called([]string{"pac-lease-queue", "list"}); is {
+		t.Error("the add-on itself is taken for the plugin")
+	}
+	c, _ := Called([]string{"kubectl-pac_queue", "completion", "bash"})
+	var script bytes.Buffer
+	c.SetOut(&script)
+	if err := c.Execute(); err != nil || !strings.Contains(script.String(), "-F __start_kubectl-pac_queue kubectl-pac_queue\n") {
+		t.Errorf("the script for bash does not complete kubectl-pac_queue: %v", err)
 	}
 }
 

@@ -11,9 +11,7 @@ import (
 )
 
 func main() {
-	if display, args, is := plugin.Called(os.Args); is {
-		command := plugin.Command(display)
-		command.SetArgs(args)
+	if command, is := plugin.Called(os.Args); is {
 		if err := command.Execute(); err != nil {
 			fmt.Fprintln(os.Stderr, "error:", err)
 			os.Exit(1)
