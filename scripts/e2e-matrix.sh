@@ -6,7 +6,7 @@
 # all of them.
 set -euo pipefail
 
-newest=1.36.3 oldest=1.33.4
+newest=1.36.4 oldest=1.33.4
 rows=()
 row() { # BACKEND HOLD PROVIDER KUBERNETES
 	local given

@@ -38,13 +38,13 @@ variable "node_image" {
 }
 
 variable "kubernetes_version" {
-  description = "Version of Kubernetes for kind to run, e.g. 1.36.3. Empty means that of node_image, or what kind was made for."
+  description = "Version of Kubernetes for kind to run, e.g. 1.36.4. Empty means that of node_image, or what kind was made for."
   type        = string
   default     = ""
 
   validation {
     condition     = var.kubernetes_version == "" || can(regex("^[0-9]+\\.[0-9]+\\.[0-9]+$", var.kubernetes_version))
-    error_message = "Write kubernetes_version with three numbers and no v: 1.36.3."
+    error_message = "Write kubernetes_version with three numbers and no v: 1.36.4."
   }
   validation {
     condition     = var.kubernetes_version == "" || var.node_image == ""

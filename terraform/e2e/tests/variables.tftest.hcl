@@ -36,7 +36,7 @@ run "kubernetes_version_with_v" {
   command         = plan
   expect_failures = [var.kubernetes_version]
   variables {
-    kubernetes_version = "v1.36.3"
+    kubernetes_version = "v1.36.4"
   }
 }
 
@@ -44,8 +44,8 @@ run "kubernetes_version_and_node_image" {
   command         = plan
   expect_failures = [var.kubernetes_version]
   variables {
-    kubernetes_version = "1.36.3"
-    node_image         = "kindest/node:v1.36.3"
+    kubernetes_version = "1.36.4"
+    node_image         = "kindest/node:v1.36.4"
   }
 }
 
