@@ -90,9 +90,11 @@ func TestJudge(t *testing.T) {
 		"primary limit, over by now": {reply: reply(429, "", "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", "1777863700"), want: ErrLimited, again: true, wait: seconds(1)},
 		"secondary limit":            {method: "POST", reply: reply(403, "", "Retry-After", "30", "X-RateLimit-Remaining", "17"), want: ErrLimited, again: true, wait: seconds(30)},
 		"secondary limit, unsaid":    {reply: reply(403, `{"message":"You have exceeded a secondary rate limit."}`), want: ErrLimited, again: true, wait: seconds(60)},
+		"secondary limit with room":  {reply: reply(403, `{"message":"You have exceeded a secondary rate limit."}`, "X-RateLimit-Remaining", "4711", "X-RateLimit-Reset", "1777867321"), want: ErrLimited, again: true, wait: seconds(60)},
+		"too many with room":         {reply: reply(429, "", "X-RateLimit-Remaining", "4711", "X-RateLimit-Reset", "1777867321"), want: ErrLimited, again: true, wait: seconds(60)},
 		"too many":                   {reply: reply(429, "Retry later"), want: ErrLimited, again: true, wait: seconds(60)},
 		"too many until a date":      {reply: reply(429, "", "Retry-After", "Mon, 04 May 2026 03:02:41 GMT"), want: ErrLimited, again: true, wait: seconds(40)},
-		"too many until a reset":     {reply: reply(429, "", "RateLimit-Reset", "1777863741"), want: ErrLimited, again: true, wait: seconds(21)},
+		"too many until a reset":     {reply: reply(429, "", "RateLimit-Remaining", "0", "RateLimit-Reset", "1777863741"), want: ErrLimited, again: true, wait: seconds(21)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := http.NewRequestWithContext(t.Context(), tc.method, "http://provider.example/path", nil)

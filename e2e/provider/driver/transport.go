@@ -225,14 +225,15 @@ func limited(reply *http.Response) bool {
 	return false
 }
 
-// limitedFor is how long to wait: a Retry-After, or until the time at which a limit
-// is reset, in seconds since 1970.
+// limitedFor is how long to wait: a Retry-After, or until the time, in seconds since
+// 1970, at which a limit is reset that is used up. GitHub tells the reset of its
+// primary limit with every reply: of any other limit it says nothing.
 func limitedFor(h http.Header, now time.Time) time.Duration {
 	if wait, set := retryAfter(h, now); set {
 		return wait
 	}
-	for _, name := range []string{"X-Ratelimit-Reset", "Ratelimit-Reset"} {
-		if seconds, err := strconv.ParseInt(h.Get(name), 10, 64); err == nil {
+	for _, limit := range []string{"X-Ratelimit-", "Ratelimit-"} {
+		if seconds, err := strconv.ParseInt(h.Get(limit+"Reset"), 10, 64); err == nil && h.Get(limit+"Remaining") == "0" {
 			return max(0, time.Unix(seconds, 0).Sub(now)) + time.Second
 		}
 	}
