@@ -2,6 +2,7 @@
 package gitlab
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -39,6 +40,9 @@ type Options struct {
 	Driver driver.Options // for tests
 }
 
+// Server is the address of the API.
+func (o Options) Server() string { return cmp.Or(o.API, "https://gitlab.com") }
+
 // Provider is a group on GitLab.
 type Provider struct {
 	options   Options
@@ -48,13 +52,9 @@ type Provider struct {
 
 // New returns a Provider. Nothing is asked of GitLab yet.
 func New(o Options) (*Provider, error) {
-	where := o.API
-	if where == "" {
-		where = "https://gitlab.com"
-	}
-	check := "check that it was copied whole, has not expired or been revoked and belongs to " + where
+	check := "check that it was copied whole, has not expired or been revoked and belongs to " + o.Server()
 	transport := driver.NewTransport("GitLab", check, o.Driver)
-	client, err := sdk.NewClient(o.Token, sdk.WithBaseURL(where), sdk.WithHTTPClient(&http.Client{Transport: transport}),
+	client, err := sdk.NewClient(o.Token, sdk.WithBaseURL(o.Server()), sdk.WithHTTPClient(&http.Client{Transport: transport}),
 		// The transport repeats and waits instead.
 		sdk.WithoutRetries(), sdk.WithCustomLimiter(rate.NewLimiter(rate.Inf, 0)))
 	if err != nil {

@@ -64,6 +64,14 @@ func TestContractForReal(t *testing.T) {
 	providertest.Run(t, s)
 }
 
+func TestServer(t *testing.T) {
+	for api, want := range map[string]string{"": "https://gitlab.com", "https://gitlab.example": "https://gitlab.example"} {
+		if got := (gitlab.Options{API: api}).Server(); got != want {
+			t.Errorf("%q leads to %q, want %q", api, got, want)
+		}
+	}
+}
+
 func TestNotAllowedToCreate(t *testing.T) {
 	server := gitlabtest.New(t, gitlabtest.Options{Token: token, User: user, Group: group, Alien: alien})
 	for where, words := range map[string][]string{
@@ -116,7 +124,7 @@ func subject(t *testing.T, o gitlab.Options) providertest.Subject {
 
 // backdoor looks at GitLab with the same account.
 func backdoor(t *testing.T, o gitlab.Options) providertest.Backdoor {
-	c, err := sdk.NewClient(o.Token, sdk.WithBaseURL(o.API), sdk.WithoutRetries(), sdk.WithCustomLimiter(rate.NewLimiter(rate.Inf, 0)),
+	c, err := sdk.NewClient(o.Token, sdk.WithBaseURL(o.Server()), sdk.WithoutRetries(), sdk.WithCustomLimiter(rate.NewLimiter(rate.Inf, 0)),
 		sdk.WithHTTPClient(&http.Client{Transport: driver.NewTransport("GitLab", "", driver.Options{})}))
 	if err != nil {
 		t.Fatal(err)
