@@ -65,6 +65,7 @@ type Options struct {
 // Relay is a connection to a channel, made again whenever it breaks.
 type Relay struct {
 	options Options
+	channel *url.URL // a secret but for its host: whoever knows it can listen and post there
 	stop    context.CancelFunc
 	done    sync.WaitGroup
 	ready   chan struct{}
@@ -74,10 +75,12 @@ type Relay struct {
 // Start connects to a channel and returns when it listens; what is posted from then
 // on is relayed until Close. The context bounds the start only.
 func Start(ctx context.Context, o Options) (*Relay, error) {
-	for _, address := range []string{o.Channel, o.Target} {
-		if u, err := url.Parse(address); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-			return nil, fmt.Errorf("%q is no http or https URL", address)
-		}
+	channel, ok := parseAddress(o.Channel)
+	if !ok {
+		return nil, errors.New("the address of the webhook relay's channel is no http or https URL")
+	}
+	if _, ok := parseAddress(o.Target); !ok {
+		return nil, fmt.Errorf("the target of the webhook relay, %q, is no http or https URL", o.Target)
 	}
 	if o.Log == nil {
 		o.Log = func(string, ...any) {}
@@ -89,7 +92,7 @@ func Start(ctx context.Context, o Options) (*Relay, error) {
 		o.Idle = idle
 	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
-	r := &Relay{options: o, stop: stop, ready: make(chan struct{})}
+	r := &Relay{options: o, channel: channel, stop: stop, ready: make(chan struct{})}
 	failed := make(chan error, 1) // the last reason why there is no connection
 	r.done.Go(func() { r.run(running, failed) })
 	select {
@@ -103,8 +106,13 @@ func Start(ctx context.Context, o Options) (*Relay, error) {
 			err = errors.Join(err, last)
 		default:
 		}
-		return nil, fmt.Errorf("the webhook relay does not reach its channel %s: %w", o.Channel, err)
+		return nil, fmt.Errorf("the webhook relay does not reach its channel at %s: %w", channel.Host, err)
 	}
+}
+
+func parseAddress(address string) (u *url.URL, ok bool) {
+	u, err := url.Parse(address)
+	return u, err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
 }
 
 // Close ends the relay.
@@ -126,8 +134,8 @@ func (r *Relay) run(ctx context.Context, failed chan error) {
 			pauses = r.pauses()
 		}
 		pause := pauses.Step()
-		r.options.Log("webhook relay: lost %s (%v); events may be lost until it is back, the next attempt is in %s",
-			r.options.Channel, err, pause.Round(time.Millisecond))
+		r.options.Log("webhook relay: lost the channel at %s (%v); events may be lost until it is back, the next attempt is in %s",
+			r.channel.Host, err, pause.Round(time.Millisecond))
 		select {
 		case <-failed:
 		default:
@@ -195,14 +203,10 @@ func (r reader) Read(p []byte) (int, error) {
 // connect opens the stream of events: smee.io has it at the channel's own address,
 // newer gosmee servers, where that is a page for people, under /events.
 func (r *Relay) connect(ctx context.Context) (io.ReadCloser, error) {
-	channel, err := url.Parse(r.options.Channel)
-	if err != nil {
-		return nil, err
-	}
-	events := *channel
-	events.Path = path.Join(path.Dir(channel.Path), "events", path.Base(channel.Path))
+	events := *r.channel
+	events.Path = path.Join(path.Dir(events.Path), "events", path.Base(events.Path))
 	var answered string
-	for _, address := range []string{channel.String(), events.String()} {
+	for _, address := range []string{r.channel.String(), events.String()} {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 		if err != nil {
 			return nil, err
@@ -211,7 +215,7 @@ func (r *Relay) connect(ctx context.Context) (io.ReadCloser, error) {
 		request.Header.Set("User-Agent", userAgent)
 		reply, err := http.DefaultClient.Do(request)
 		if err != nil {
-			return nil, err
+			return nil, withoutAddress(err)
 		}
 		kind, _, _ := mime.ParseMediaType(reply.Header.Get("Content-Type"))
 		if reply.StatusCode == http.StatusOK && kind == "text/event-stream" {
@@ -225,9 +229,17 @@ func (r *Relay) connect(ctx context.Context) (io.ReadCloser, error) {
 	return nil, errors.New(answered)
 }
 
+// withoutAddress takes the address off an error of an HTTP client.
+func withoutAddress(err error) error {
+	if full := (*url.Error)(nil); errors.As(err, &full) {
+		return full.Err
+	}
+	return err
+}
+
 func (r *Relay) listening() {
 	r.once.Do(func() {
-		r.options.Log("webhook relay: listening at %s for %s", r.options.Channel, r.options.Target)
+		r.options.Log("webhook relay: listening at %s for %s", r.channel.Host, r.options.Target)
 		close(r.ready)
 	})
 }

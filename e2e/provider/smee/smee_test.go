@@ -352,8 +352,8 @@ func TestNoChannel(t *testing.T) {
 		channel, target string
 		want            []string
 	}{
-		{page.URL + "/channel", "http://127.0.0.1:1", []string{page.URL + "/channel", "410 Gone", "stream of events"}},
-		{"smee.io/channel", "http://127.0.0.1:1", []string{"smee.io/channel", "no http or https URL"}},
+		{page.URL + "/channel", "http://127.0.0.1:1", []string{page.Listener.Addr().String(), "410 Gone", "stream of events"}},
+		{"smee.io/channel", "http://127.0.0.1:1", []string{"channel", "no http or https URL"}},
 		{"https://smee.io/channel", "controller", []string{"controller", "no http or https URL"}},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
@@ -369,5 +369,41 @@ func TestNoChannel(t *testing.T) {
 				t.Errorf("the error does not say %q: %v", want, err)
 			}
 		}
+	}
+}
+
+// The channel's address is a secret: neither log nor errors have it.
+func TestTheChannelStaysSecret(t *testing.T) {
+	const secret = "c0ffee"
+	var mu sync.Mutex
+	var said strings.Builder
+	log := func(format string, args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Fprintf(&said, format+"\n", args...)
+	}
+	listening := make(chan struct{}, 100)
+	c := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(w, smeeIO.ready)
+		listening <- struct{}{}
+	}))
+	relay, err := smee.Start(t.Context(), smee.Options{Channel: c.URL + "/" + secret, Target: "http://127.0.0.1:1", Log: log, Pause: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		<-listening
+	}
+	relay.Close()
+	c.Close()
+	for _, channel := range []string{c.URL + "/" + secret, "smee.io/" + secret, "http://%zz/" + secret} {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		_, err := smee.Start(ctx, smee.Options{Channel: channel, Target: "http://127.0.0.1:1", Log: log, Pause: time.Millisecond})
+		cancel()
+		log("%v", err)
+	}
+	if text := said.String(); strings.Contains(text, secret) {
+		t.Errorf("it says where the channel is:\n%s", text)
 	}
 }
