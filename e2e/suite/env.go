@@ -16,7 +16,8 @@ import (
 // speed.
 const (
 	scenarioDeadline = 15 * time.Minute // a whole one
-	undoDeadline     = 5 * time.Minute  // everything changed back
+	undoDeadline     = 5 * time.Minute  // everything in the cluster changed back
+	deleteDeadline   = 2 * time.Minute  // a Git repository deleted
 	collectDeadline  = 2 * time.Minute  // what there is to see of a failure is in files
 
 	QueuedDeadline = 90 * time.Second // from a push to all of its runs being held in order
@@ -109,15 +110,22 @@ func (e *Env) collect(ctx context.Context, s Scenario) error {
 	return errors.Join(errs...)
 }
 
+// clear changes back what the scenario changed, and deletes its repositories and, if
+// it passed, its namespaces. However sick the cluster is, no private repository is
+// left on somebody's account.
 func (e *Env) clear(ctx context.Context, passed bool) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoDeadline)
+	ctx = context.WithoutCancel(ctx)
+	inCluster, cancel := context.WithTimeout(ctx, undoDeadline)
 	defer cancel()
 	var errs []error
 	for _, undo := range slices.Backward(e.played.undo) {
-		errs = append(errs, undo(ctx))
+		errs = append(errs, undo(inCluster))
 	}
 	for _, scene := range e.played.scenes {
-		errs = append(errs, scene.clear(ctx, passed))
+		errs = append(errs, scene.deleteGit(ctx))
+		if passed {
+			errs = append(errs, scene.deleteNamespace(inCluster))
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("afterwards: %w", err)

@@ -100,19 +100,22 @@ func (s *Scene) makeRepository(ctx context.Context, limit int) error {
 	return err
 }
 
-// clear deletes the Git repository and, unless somebody will want to look at it,
-// the namespace; it does not wait for its end.
-func (s *Scene) clear(ctx context.Context, namespaceToo bool) error {
-	var errs []error
-	if s.Git != nil {
-		errs = append(errs, s.Git.Delete(ctx))
+// deleteGit deletes the Git repository.
+func (s *Scene) deleteGit(ctx context.Context) error {
+	if s.Git == nil {
+		return nil
 	}
-	if namespaceToo {
-		if err := s.Kube.CoreV1().Namespaces().Delete(ctx, s.Key.Namespace, metav1.DeleteOptions{}); !apierrors.IsNotFound(err) {
-			errs = append(errs, err)
-		}
+	ctx, cancel := context.WithTimeout(ctx, deleteDeadline)
+	defer cancel()
+	return s.Git.Delete(ctx)
+}
+
+// deleteNamespace does not wait for the end of it.
+func (s *Scene) deleteNamespace(ctx context.Context) error {
+	if err := s.Kube.CoreV1().Namespaces().Delete(ctx, s.Key.Namespace, metav1.DeleteOptions{}); !apierrors.IsNotFound(err) {
+		return err
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // SetLimit changes the limit; zero removes it.
