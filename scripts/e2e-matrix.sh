@@ -3,7 +3,8 @@
 # nightly end-to-end tests run, as a JSON list. Each of BACKEND, HOLD and
 # PROVIDER narrows it down, unless it is empty or "all", and KUBERNETES_VERSION does;
 # GitHub and GitLab are there with HAS_GITHUB and HAS_GITLAB, in one combination each:
-# what differs between providers is the same in all of them.
+# what differs between providers is the same in all of them. In "mixed" Gitea meets
+# those that are there.
 set -euo pipefail
 
 newest=${KUBERNETES_VERSION:-1.36.4} oldest=1.33.4
@@ -29,6 +30,7 @@ for backend in lease memory; do
 done
 if [ -n "${HAS_GITHUB:-}" ]; then row lease $hold github "$newest"; fi
 if [ -n "${HAS_GITLAB:-}" ]; then row lease $hold gitlab "$newest"; fi
+if [ -n "${HAS_GITHUB:-}${HAS_GITLAB:-}" ]; then row lease $hold mixed "$newest"; fi
 
 if [ ${#rows[@]} -eq 0 ]; then
 	echo "e2e-matrix: no combination has backend ${BACKEND:-any}, hold ${HOLD:-any}, provider ${PROVIDER:-any} and Kubernetes $newest; the policy needs 1.36; GitHub and GitLab need a token, and run with lease and $hold" >&2

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/history"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider"
 )
 
 // Scenarios is the list.
@@ -231,15 +232,35 @@ func backendToggled(ctx context.Context, e *Env) error {
 	return err
 }
 
-// twoProviders: a Repository on either, neither of which waits for the other.
+// twoProviders: a Repository on either, neither of which waits for the other; the
+// first provider with one of each other kind.
 func twoProviders(ctx context.Context, e *Env) error {
-	first, second := e.Providers[0], e.Providers[len(e.Providers)-1]
-	switch {
-	case len(e.Providers) == 1:
-		e.Log("there is one provider: both Repositories are on the same account of %s", first.Name())
-	case first.Name() == second.Name():
-		e.Log("there is one kind of provider: the Repositories are on two accounts of %s", first.Name())
+	first := e.Providers[0]
+	for _, second := range partners(e.Providers) {
+		e.Log("a Repository on %s and one on %s", first.Name(), second.Name())
+		if err := e.neitherWaits(ctx, first, second); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// partners of the first provider: one of each other kind, or, if there is only one
+// kind, another account of it, or, if there is none, the same.
+func partners(providers []provider.Provider) (others []provider.Provider) {
+	kinds := []string{providers[0].Name()}
+	for _, p := range providers {
+		if !slices.Contains(kinds, p.Name()) {
+			kinds, others = append(kinds, p.Name()), append(others, p)
+		}
+	}
+	if len(others) == 0 {
+		return providers[len(providers)-1:]
+	}
+	return others
+}
+
+func (e *Env) neitherWaits(ctx context.Context, first, second provider.Provider) error {
 	busy, err := e.OpenOn(ctx, first, "busy", 1)
 	if err != nil {
 		return err
