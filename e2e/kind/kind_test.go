@@ -209,6 +209,35 @@ func TestLibraries(t *testing.T) {
 	}
 }
 
+// As make means them: not in the folder that a test runs in.
+func TestRelativePathsAreOfTheRoot(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	program := filepath.Join(root, "tools", "mine")
+	if err := os.Mkdir(filepath.Dir(program), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(program, nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, named := range []string{"tools/mine", "./tools/mine", program, "mine"} {
+		t.Setenv("PATH", filepath.Dir(program))
+		for _, tool := range tools {
+			t.Setenv(tool.variable, named)
+		}
+		kit := &Kit{}
+		if err := kit.findTools(t.Context(), t.Logf, root, dir); err != nil {
+			t.Errorf("%s: %v", named, err)
+			continue
+		}
+		if kit.Terraform != program {
+			t.Errorf("%s: Terraform is %s, want %s", named, kit.Terraform, program)
+		}
+		if kubectl, err := os.Readlink(filepath.Join(dir, "kubectl")); kubectl != program {
+			t.Errorf("%s: kubectl is %s, %v, want %s", named, kubectl, err, program)
+		}
+	}
+}
+
 func TestRemoveState(t *testing.T) {
 	for name, test := range map[string]struct {
 		state string

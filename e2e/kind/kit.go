@@ -33,7 +33,8 @@ type Kit struct {
 //
 // It reads the environment: E2E_TERRAFORM, E2E_KIND, E2E_KUBECTL and E2E_HELM name
 // programs to use instead of building them, KIND_NODE_IMAGE the image of kind's node,
-// and KIND_CONFIG_PATCHES a file to append to kind's configuration.
+// and KIND_CONFIG_PATCHES a file to append to kind's configuration. Relative paths are
+// of the repository's root, where make runs, whatever folder a test runs in.
 func Prepare(ctx context.Context, log func(format string, args ...any), dir string) (*Kit, error) {
 	root, err := build.Root()
 	if err != nil {
@@ -47,13 +48,13 @@ func Prepare(ctx context.Context, log func(format string, args ...any), dir stri
 		Variables:     map[string]any{"images": "built", "node_image": os.Getenv("KIND_NODE_IMAGE")},
 	}
 	if file := os.Getenv("KIND_CONFIG_PATCHES"); file != "" {
-		patches, err := os.ReadFile(file)
+		patches, err := os.ReadFile(absolute(root, file))
 		if err != nil {
 			return nil, fmt.Errorf("KIND_CONFIG_PATCHES: %w", err)
 		}
 		kit.Variables["kind_config_patches"] = string(patches)
 	}
-	if err := kit.findTools(ctx, log, filepath.Join(dir, "tools")); err != nil {
+	if err := kit.findTools(ctx, log, root, filepath.Join(dir, "tools")); err != nil {
 		return nil, err
 	}
 	images, err := MakeImages(ctx, log, filepath.Join(dir, "images"))
@@ -85,7 +86,7 @@ func FindTools(ctx context.Context, log func(format string, args ...any), dir st
 		return nil, err
 	}
 	kit := &Kit{Configuration: filepath.Join(root, "terraform", "e2e")}
-	return kit, kit.findTools(ctx, log, dir)
+	return kit, kit.findTools(ctx, log, root, dir)
 }
 
 // tools are what the kit runs, and what the environment may name in place of each.
@@ -100,7 +101,7 @@ var tools = []struct {
 }
 
 // findTools finds or builds the tools. Provisioners find theirs by their plain names: dir has a link to each.
-func (k *Kit) findTools(ctx context.Context, log func(format string, args ...any), dir string) error {
+func (k *Kit) findTools(ctx context.Context, log func(format string, args ...any), root, dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -113,12 +114,12 @@ func (k *Kit) findTools(ctx context.Context, log func(format string, args ...any
 			}
 			program = programs[tool.component]
 		}
+		if strings.ContainsRune(program, filepath.Separator) { // else PATH says where it is
+			program = absolute(root, program)
+		}
 		program, err := exec.LookPath(program)
 		if err != nil {
 			return fmt.Errorf("%s: %w", tool.variable, err)
-		}
-		if program, err = filepath.Abs(program); err != nil {
-			return err
 		}
 		if tool.component == build.Tofu {
 			k.Terraform = program
@@ -136,6 +137,14 @@ func (k *Kit) findTools(ctx context.Context, log func(format string, args ...any
 		"CHECKPOINT_DISABLE": "1",
 	}
 	return nil
+}
+
+// absolute is a path that may be relative to the root.
+func absolute(root, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(root, path)
 }
 
 // link makes name a link to file, also while others read it.
