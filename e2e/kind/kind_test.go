@@ -238,6 +238,19 @@ func TestRelativePathsAreOfTheRoot(t *testing.T) {
 	}
 }
 
+func TestUnused(t *testing.T) {
+	kit := Kit{Configuration: t.TempDir()}
+	if err := kit.Unused(); err != nil {
+		t.Errorf("without a state: %v", err)
+	}
+	if err := os.WriteFile(kit.stateFile(), []byte(`{"version": 4, "resources": [{"mode": "managed"}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := kit.Unused(); err == nil || !strings.Contains(err.Error(), "make e2e-kind-down") {
+		t.Errorf("with a cluster: %v, want what to do", err)
+	}
+}
+
 func TestRemoveState(t *testing.T) {
 	for name, test := range map[string]struct {
 		state string

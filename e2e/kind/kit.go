@@ -156,6 +156,10 @@ func link(file, name string) error {
 	return os.Rename(fresh, name)
 }
 
+// VariablesFile is where WriteVariables writes what a cluster is made with, whoever
+// makes it, so that others go on with the same. Dir is that of Prepare.
+func VariablesFile(dir string) string { return filepath.Join(dir, "kit.tfvars.json") }
+
 // WriteVariables writes Variables, with more on top, to a file for -var-file.
 func (k *Kit) WriteVariables(file string, more map[string]any) error {
 	all := map[string]any{}
@@ -210,6 +214,18 @@ func (k *Kit) Resources() (int, error) {
 		return 0, fmt.Errorf("%s: %w", k.stateFile(), err)
 	}
 	return len(state.Resources), nil
+}
+
+// Unused is an error if Terraform has made something that is still there: somebody
+// works with it, and a test must neither change it nor take it away in the end.
+func (k *Kit) Unused() error {
+	switch n, err := k.Resources(); {
+	case err != nil:
+		return err
+	case n > 0:
+		return errors.New(`there is a cluster already: "make e2e-kind-down" removes it, "SKIP_apply=1 SKIP_destroy=1 make e2e-kind" plays the suite on it`)
+	}
+	return nil
 }
 
 // RemoveState removes Terraform's files, if its state is empty.

@@ -61,7 +61,7 @@ func TestKind(t *testing.T) {
 	must(t, os.MkdirAll(k.artifacts, 0o755))
 	defer k.writeSummary()
 
-	k.prepare()
+	k.prepare() // ends it all before destroy is due if the cluster is not ours
 	defer k.stage("destroy", k.destroy)
 	k.stage("apply", k.apply)
 	k.stage("plan", k.planIsEmpty)
@@ -156,15 +156,15 @@ func (k *harness) prepare() {
 	began := time.Now()
 	kit, err := kind.Prepare(t.Context(), t.Logf, k.dir)
 	must(t, err)
-	more, err := kind.Variables(os.Getenv)
-	must(t, err)
-	if _, chosen := more["gitea_port"]; !chosen && os.Getenv("SKIP_apply") == "" {
-		if more["gitea_port"], err = freePort(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	file := filepath.Join(k.dir, "suite.tfvars.json")
+	file := kind.VariablesFile(k.dir)
 	if os.Getenv("SKIP_apply") == "" { // else what is there was made with the file that is there
+		must(t, kit.Unused())
+		more, err := kind.Variables(os.Getenv)
+		must(t, err)
+		if _, chosen := more["gitea_port"]; !chosen {
+			more["gitea_port"], err = freePort()
+			must(t, err)
+		}
 		must(t, kit.WriteVariables(file, more))
 	}
 	k.kit = kit
@@ -189,12 +189,6 @@ func freePort() (int, error) {
 }
 
 func (k *harness) apply(t *testing.T) {
-	switch n, err := k.kit.Resources(); {
-	case err != nil:
-		t.Fatal(err)
-	case n > 0:
-		t.Fatal(`there is a cluster already: "make e2e-kind-down" removes it, SKIP_apply=1 plays the suite on it`)
-	}
 	terraform.InitContext(t, t.Context(), k.options)
 	claims := *k.options
 	claims.Targets = kind.Claims(os.Getenv(kind.ExistingCluster) != "")

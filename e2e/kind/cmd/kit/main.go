@@ -49,7 +49,7 @@ func run(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("PATH=%s %s -chdir=%s apply -var-file=%s\n", kit.Env["PATH"], kit.Terraform, kit.Configuration, variablesFile(dir))
+		fmt.Printf("PATH=%s %s -chdir=%s apply -var-file=%s\n", kit.Env["PATH"], kit.Terraform, kit.Configuration, kind.VariablesFile(dir))
 		return nil
 	case "up":
 		return up(ctx, dir)
@@ -62,8 +62,6 @@ func run(ctx context.Context, args []string) error {
 // lockWait is for a Terraform whose kit was killed and that still works.
 const lockWait = "-lock-timeout=15m"
 
-func variablesFile(dir string) string { return filepath.Join(dir, "kit.tfvars.json") }
-
 func prepare(ctx context.Context, dir string) (*kind.Kit, error) {
 	more, err := kind.Variables(os.Getenv)
 	if err != nil {
@@ -73,7 +71,7 @@ func prepare(ctx context.Context, dir string) (*kind.Kit, error) {
 	if err != nil {
 		return nil, err
 	}
-	return kit, kit.WriteVariables(variablesFile(dir), more)
+	return kit, kit.WriteVariables(kind.VariablesFile(dir), more)
 }
 
 func up(ctx context.Context, dir string) error {
@@ -86,7 +84,7 @@ func up(ctx context.Context, dir string) error {
 	if err := terraform(ctx, kit, "init", "-input=false"); err != nil {
 		return err
 	}
-	file := "-var-file=" + variablesFile(dir)
+	file := "-var-file=" + kind.VariablesFile(dir)
 	// An apply that aims at claims does not look at all variables, a plan does.
 	if err := quietly(ctx, kit, "plan", "-input=false", lockWait, file); err != nil {
 		return err
