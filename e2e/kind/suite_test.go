@@ -194,20 +194,24 @@ func (k *harness) apply(t *testing.T) {
 	claims.Targets = kind.Claims(os.Getenv(kind.ExistingCluster) != "")
 	terraform.ApplyContext(t, t.Context(), &claims)
 	if _, err := terraform.ApplyContextE(t, t.Context(), k.options); err != nil {
-		k.collect(t, "apply")
+		if err := k.collect(t); err != nil {
+			t.Logf("nothing was collected: %v", err)
+		}
 		t.Fatal(err)
 	}
 }
 
-// collect leaves what there is to see of a cluster that is not ready.
-func (k *harness) collect(t *testing.T, stage string) {
-	config, err := onkube.LoadConfig(terraform.OutputContext(t, t.Context(), k.options, "kubeconfig"))
-	if err == nil {
-		err = suite.Collect(t.Context(), config, filepath.Join(k.artifacts, stage))
-	}
+// collect leaves what there is to see of a cluster that is not ready, if there is one.
+func (k *harness) collect(t *testing.T) error {
+	kubeconfig, err := terraform.OutputContextE(t, t.Context(), k.options, "kubeconfig")
 	if err != nil {
-		t.Logf("nothing was collected: %v", err)
+		return err
 	}
+	config, err := onkube.LoadConfig(kubeconfig)
+	if err != nil {
+		return err
+	}
+	return suite.Collect(t.Context(), config, filepath.Join(k.artifacts, "apply"))
 }
 
 // planIsEmpty: what was applied is what is configured.
