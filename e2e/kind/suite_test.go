@@ -3,9 +3,9 @@ package kind_test
 import (
 	"bufio"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -253,7 +253,7 @@ func (k *harness) environment() *suite.Env {
 	// Pods are real here. That a container runtime fails to start one, which Tekton
 	// warns of and tries again, is nothing to judge the add-on by.
 	e := &suite.Env{MayWarn: suite.Others, Cluster: cluster, Recorder: recorder, Log: t.Logf, Artifacts: k.artifacts}
-	if value("gitea_url") != "" {
+	if value("gitea_cluster_url") != "" {
 		e.Providers = k.gitea(cluster, value)
 	}
 	elsewhere, err := fromenv.Providers(fromenv.OS)
@@ -282,6 +282,9 @@ func (k *harness) gitea(cluster *onkube.Cluster, value func(string) string) []pr
 	options := gitea.Options{
 		URL: value("gitea_url"), API: value("gitea_cluster_url"), Token: string(secret.Data[at["key"]]), Hook: value("pac_controller_url"),
 	}
+	if options.URL == "" { // no port of this machine leads to it
+		options.URL = k.forward(value("kubeconfig"), at["namespace"], "service/gitea", "3000")
+	}
 	client, err := sdk.NewClient(options.URL, sdk.SetToken(options.Token))
 	must(t, err)
 	const organisation = "team"
@@ -296,29 +299,42 @@ func (k *harness) gitea(cluster *onkube.Cluster, value func(string) string) []pr
 	return []provider.Provider{user, gitea.New(options)}
 }
 
-var forwarding = regexp.MustCompile(`Forwarding from (127\.0\.0\.1:[0-9]+)`)
-
 // relay brings webhooks from a channel on the internet to PAC's controller.
 func (k *harness) relay(kubeconfig, channel string) {
 	t := k.t
+	target := k.forward(kubeconfig, "pipelines-as-code", "service/pipelines-as-code-controller", "8080")
 	ctx, cancel := context.WithTimeout(t.Context(), relayDeadline)
 	defer cancel()
-	forward := exec.Command("kubectl", "--kubeconfig", kubeconfig, "--namespace", "pipelines-as-code", "port-forward", "service/pipelines-as-code-controller", ":8080")
+	relay, err := smee.Start(ctx, smee.Options{Channel: channel, Target: target, Log: t.Logf})
+	must(t, err)
+	t.Cleanup(relay.Close)
+}
+
+var forwarding = regexp.MustCompile(`Forwarding from (127\.0\.0\.1:[0-9]+)`)
+
+// forward is an address on this machine that leads to a port in the cluster until the
+// test ends.
+func (k *harness) forward(kubeconfig, namespace, service, port string) string {
+	t := k.t
+	forward := exec.CommandContext(t.Context(), "kubectl", "--kubeconfig", kubeconfig, "--namespace", namespace, "port-forward", service, ":"+port)
+	var complaints strings.Builder
+	forward.Stderr = &complaints
 	out, err := forward.StdoutPipe()
 	must(t, err)
 	must(t, forward.Start())
-	t.Cleanup(func() {
-		_ = forward.Process.Kill()
-		_ = forward.Wait()
-	})
-	line, err := bufio.NewReader(out).ReadString('\n')
+	said := bufio.NewReader(out)
+	line, err := said.ReadString('\n')
 	found := forwarding.FindStringSubmatch(line)
 	if found == nil {
-		t.Fatalf("kubectl port-forward to PAC's controller says %q: %v", line, errors.Join(err, ctx.Err()))
+		_ = forward.Process.Kill()
+		_ = forward.Wait()
+		t.Fatalf("kubectl port-forward to %s in namespace %s says %q, %v\n%s", service, namespace, line, err, complaints.String())
 	}
-	relay, err := smee.Start(ctx, smee.Options{Channel: channel, Target: "http://" + found[1], Log: t.Logf})
-	must(t, err)
-	t.Cleanup(relay.Close)
+	go func() { // a line per connection: if nobody read them, it would stop in the end
+		_, _ = io.Copy(io.Discard, said)
+		_ = forward.Wait()
+	}()
+	return "http://" + found[1]
 }
 
 func must(t *testing.T, err error) {
