@@ -2,6 +2,7 @@ package kind
 
 import (
 	"bytes"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -235,6 +236,58 @@ func TestRelativePathsAreOfTheRoot(t *testing.T) {
 		if kubectl, err := os.Readlink(filepath.Join(dir, "kubectl")); kubectl != program {
 			t.Errorf("%s: kubectl is %s, %v, want %s", named, kubectl, err, program)
 		}
+	}
+}
+
+// A cluster is taken for gone only if it is: what is installed on one that somebody
+// else keeps must not be forgotten because its API server is down.
+func TestGone(t *testing.T) {
+	const gone, there, unsure = "gone", "there", "unsure"
+	const down = "The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?"
+	dir := t.TempDir()
+	kubectl := "#!/bin/sh\nif [ -n \"$SAYS\" ]; then echo \"$SAYS\" >&2; exit 1; fi\n"
+	if err := os.WriteFile(filepath.Join(dir, "kubectl"), []byte(kubectl), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	kubeconfig := filepath.Join(dir, "kubectl") // any file
+	script, err := os.ReadFile(filepath.Join("..", "..", "terraform", "modules", "scripts", "cluster.sh"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		kubeconfig, says string
+		disposable       bool
+		want             string
+	}{
+		"it answers":                    {kubeconfig, "", false, there},
+		"ours answers":                  {kubeconfig, "", true, there},
+		"it is down":                    {kubeconfig, down, false, unsure},
+		"ours is down":                  {kubeconfig, down, true, gone},
+		"its name is unknown":           {kubeconfig, "dial tcp: lookup api.example: no such host", false, unsure},
+		"ours has an unknown name":      {kubeconfig, "dial tcp: lookup api.example: no such host", true, gone},
+		"it is out of reach":            {kubeconfig, "i/o timeout", false, unsure},
+		"ours refuses us":               {kubeconfig, "Unauthorized", true, unsure},
+		"the kubeconfig does not exist": {filepath.Join(dir, "none"), "", false, gone},
+		"the kubeconfig has it no more": {kubeconfig, `context "mine" does not exist`, false, gone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd := exec.Command("sh", "-euc", string(script)+"\nif gone >&2; then echo gone; else echo there; fi")
+			cmd.Env = append(os.Environ(), "PATH="+dir+string(os.PathListSeparator)+os.Getenv("PATH"),
+				"KUBECONFIG="+c.kubeconfig, "SAYS="+c.says, fmt.Sprintf("DISPOSABLE=%t", c.disposable))
+			var said strings.Builder
+			cmd.Stderr = &said
+			out, err := cmd.Output()
+			got := strings.TrimSpace(string(out))
+			if err != nil {
+				got = unsure
+			}
+			if got != c.want {
+				t.Errorf("it is %s, want %s: %v\n%s", got, c.want, err, said.String())
+			}
+			if c.want == unsure && (!strings.Contains(said.String(), c.says) || !strings.Contains(said.String(), "destroy again")) {
+				t.Errorf("it does not say what is wrong and what to do:\n%s", said.String())
+			}
+		})
 	}
 }
 

@@ -16,6 +16,7 @@ module "manifests" {
   source = "../manifests"
 
   cluster    = var.cluster
+  optional   = true
   title      = "Gitea"
   namespaces = [local.namespace]
   deadline   = var.deadline

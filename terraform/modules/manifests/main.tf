@@ -17,8 +17,10 @@ resource "terraform_data" "claim" {
     deadline   = var.deadline
     title      = var.title
     disposable = var.cluster.disposable
-    first      = var.delete_first
-    after      = var.after_claim
+    # Nothing has to be removed from a cluster that is deleted along with it.
+    with_cluster = var.cluster.disposable && !var.optional
+    first        = var.delete_first
+    after        = var.after_claim
   }
   triggers_replace = [var.cluster.id]
 
@@ -36,13 +38,14 @@ resource "terraform_data" "claim" {
     when    = destroy
     command = "${path.module}/remove.sh"
     environment = {
-      KUBECONFIG = self.input.kubeconfig
-      NAMESPACES = self.input.namespaces
-      SELECTOR   = self.input.selector
-      DEADLINE   = self.input.deadline
-      TITLE      = self.input.title
-      DISPOSABLE = self.input.disposable
-      FIRST      = self.input.first
+      KUBECONFIG   = self.input.kubeconfig
+      NAMESPACES   = self.input.namespaces
+      SELECTOR     = self.input.selector
+      DEADLINE     = self.input.deadline
+      TITLE        = self.input.title
+      DISPOSABLE   = self.input.disposable
+      WITH_CLUSTER = self.input.with_cluster
+      FIRST        = self.input.first
     }
     quiet = true
   }

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Removes NAMESPACES and what has SELECTOR outside of them, FIRST before that, unless the cluster is DISPOSABLE.
+# Removes NAMESPACES and what has SELECTOR outside of them, FIRST before that, unless it goes WITH_CLUSTER.
 set -eu
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../scripts/cluster.sh"
 
-if [ "$DISPOSABLE" = true ] || gone; then
+if [ "$WITH_CLUSTER" = true ] || gone; then
   exit
 fi
 # shellcheck disable=SC2086 # FIRST is a list of arguments

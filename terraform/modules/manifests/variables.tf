@@ -1,5 +1,5 @@
 variable "cluster" {
-  description = "The cluster: its kubeconfig, an id that changes when it is replaced, and whether it is deleted along with this, so that nothing has to be removed from it."
+  description = "The cluster: its kubeconfig, an id that changes when it is replaced, and whether it is made and deleted along with this."
   type        = object({ id = string, kubeconfig = string, disposable = optional(bool, false) })
 }
 
@@ -13,6 +13,12 @@ variable "after_claim" {
   description = "Claim of what must be installed before this is, and removed after it."
   type        = string
   default     = ""
+}
+
+variable "optional" {
+  description = "Whether this may be removed from a cluster that stays, even if that is a disposable one."
+  type        = bool
+  default     = false
 }
 
 variable "title" {

@@ -19,6 +19,7 @@ locals {
 resource "terraform_data" "claim" {
   input = {
     kubeconfig = var.cluster.kubeconfig
+    disposable = var.cluster.disposable
     release    = local.release
     deadline   = var.deadline
     after      = var.after_claim
@@ -36,6 +37,7 @@ resource "terraform_data" "claim" {
     command = "${path.module}/uninstall.sh"
     environment = {
       KUBECONFIG = self.input.kubeconfig
+      DISPOSABLE = self.input.disposable
       RELEASE    = self.input.release
       DEADLINE   = self.input.deadline
     }

@@ -1,6 +1,6 @@
 variable "cluster" {
-  description = "The cluster: its kubeconfig, and an id that changes when it is replaced."
-  type        = object({ id = string, kubeconfig = string })
+  description = "The cluster: its kubeconfig, an id that changes when it is replaced, and whether it is made and deleted along with this."
+  type        = object({ id = string, kubeconfig = string, disposable = optional(bool, false) })
 }
 
 variable "after" {

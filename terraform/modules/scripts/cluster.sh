@@ -1,20 +1,22 @@
 # shellcheck shell=sh
-# What the modules' scripts share. They are told the cluster by KUBECONFIG.
+# What the modules' scripts share. They are told the cluster by KUBECONFIG, and those that remove things whether it is DISPOSABLE: made
+# by the same Terraform state, to go with it.
 
 fail() {
   printf '%s\n' "$@" >&2
   exit 1
 }
 
-# gone says whether the cluster is not there any more. One that is there and refuses us, or is out of reach, is not gone.
+# gone says whether the cluster is not there any more. One that is there and refuses us, or is out of reach, is not gone; and of one that
+# somebody else keeps, an API server that is down for a moment says nothing: what was installed is still there.
 gone() {
   if [ ! -e "$KUBECONFIG" ]; then
     echo "$KUBECONFIG is gone, and with it, it is assumed, the cluster."
     return 0
   fi
   said=$(kubectl --request-timeout=10s get --raw /readyz 2>&1) && return 1
-  case $said in
-  *refused* | *"no such host"* | *"does not exist"* | *"no configuration has been provided"*)
+  case $DISPOSABLE:$said in
+  true:*refused* | true:*"no such host"* | *"does not exist"* | *"no configuration has been provided"*)
     echo "No cluster answers at the address in $KUBECONFIG; it is assumed to be gone."
     return 0
     ;;

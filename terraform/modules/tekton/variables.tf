@@ -1,5 +1,5 @@
 variable "cluster" {
-  description = "The cluster: its kubeconfig, an id that changes when it is replaced, and whether it is deleted along with this, so that nothing has to be removed from it."
+  description = "The cluster: its kubeconfig, an id that changes when it is replaced, and whether it is made and deleted along with this, so that nothing has to be removed from it."
   type        = object({ id = string, kubeconfig = string, disposable = optional(bool, false) })
 }
 

@@ -48,8 +48,22 @@ run "nothing_is_removed_from_a_disposable_cluster" {
   }
 
   assert {
-    condition     = terraform_data.claim.input.disposable
+    condition     = terraform_data.claim.input.disposable && terraform_data.claim.input.with_cluster
     error_message = "Destroy should be told."
+  }
+}
+
+run "what_is_optional_is_removed_from_any_cluster" {
+  command = plan
+  variables {
+    cluster  = { id = "1", kubeconfig = "/tmp/kubeconfig", disposable = true }
+    optional = true
+    yaml     = "{}"
+  }
+
+  assert {
+    condition     = terraform_data.claim.input.disposable && !terraform_data.claim.input.with_cluster
+    error_message = "Destroy should remove it, unless the cluster is gone."
   }
 }
 

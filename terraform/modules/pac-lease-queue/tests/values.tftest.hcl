@@ -26,6 +26,18 @@ run "values" {
   }
 }
 
+run "a_cluster_that_goes_too" {
+  command = plan
+  variables {
+    cluster = { id = "1", kubeconfig = "/tmp/kubeconfig", disposable = true }
+  }
+
+  assert {
+    condition     = terraform_data.claim.input.disposable
+    error_message = "Destroy should be told: such a cluster is taken for gone if it does not answer."
+  }
+}
+
 run "image_of_the_chart" {
   command = plan
 
