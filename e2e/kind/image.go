@@ -75,7 +75,8 @@ type content struct {
 // dir, and removes those there that are of an earlier content.
 func MakeImages(ctx context.Context, log func(format string, args ...any), dir string) (map[string]Image, error) {
 	if runtime.GOOS != "linux" {
-		return nil, fmt.Errorf("images are made of this machine's programs, which must be for linux and are for %s: use published images", runtime.GOOS)
+		return nil, fmt.Errorf("the images for kind are made of programs built here, which must be for linux and are for %s: run this on Linux, "+
+			"or install published images: \"terraform -chdir=terraform/e2e apply\", as terraform/e2e/README.md says", runtime.GOOS)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
