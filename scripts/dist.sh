@@ -5,7 +5,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-version=${1:-} image=${2:-ghcr.io/pac-lease-queue/pac-lease-queue}
+default_image=ghcr.io/pac-lease-queue/pac-lease-queue
+version=${1:-} image=${2:-$default_image}
 if ! [[ $version =~ ^[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$ ]]; then
 	echo "dist: the version is \"$version\": give one without a leading v, as in make dist VERSION=1.2.3" >&2
 	exit 1
@@ -24,7 +25,18 @@ go run ./e2e/image/cmd/image -out dist -version "$version" -ref "$image:$version
 sed -n 's/.*@\(sha256:.*\)/\1/p' dist/image.txt >dist/image.digest
 rm dist/image.txt dist/*.tar
 
-"$helm" package charts/pac-lease-queue --version "$version" --app-version "$version" --destination dist
+# The chart installs the image of this release, whoever makes it.
+chart=$(mktemp -d)/pac-lease-queue
+trap 'rm -rf "${chart%/*}"' EXIT
+cp -r charts/pac-lease-queue "$chart"
+for file in values.yaml README.md; do
+	sed "s|$default_image|$image|" "charts/pac-lease-queue/$file" >"$chart/$file"
+	grep -qF "$image" "$chart/$file" || {
+		echo "dist: charts/pac-lease-queue/$file does not name $default_image, which was to become $image" >&2
+		exit 1
+	}
+done
+"$helm" package "$chart" --version "$version" --app-version "$version" --destination dist
 GOFLAGS=-mod=mod tool cyclonedx-gomod app -json -licenses -main addon/cmd/pac-lease-queue -output "dist/pac-lease-queue-$version.cdx.json" .
 (cd dist && sha256sum -- *.tgz *.cdx.json pac-lease-queue-linux-* >SHA256SUMS)
 ls dist
