@@ -215,13 +215,13 @@ func (p *Painter) slots(b Board) section {
 	}
 	slices.Sort(shown)
 	digits, left := 1, int(b.Limit)
+	if n := len(shown); n > 0 {
+		digits = len(fmt.Sprint(shown[n-1]))
+	}
 	for _, i := range shown {
-		digits = max(digits, len(fmt.Sprint(i)))
 		if i < int(b.Limit) {
 			left--
 		}
-	}
-	for _, i := range shown {
 		r, taken := held[i]
 		mark := fmt.Sprintf("%*d ", digits, i)
 		switch {

@@ -70,7 +70,7 @@ func slots(f *Facts) []Finding {
 		}
 		for _, is := range q.Runs {
 			claim := is.Run.Claim
-			if is.Why != queue.Running || q.Holds(is.Run) || claim == nil || claim.Slot == queue.NoSlot || claim.Slot >= int(q.Limit) {
+			if is.Why != queue.Running || is.Slot != queue.NoSlot || claim == nil || claim.Slot == queue.NoSlot || claim.Slot >= int(q.Limit) {
 				continue
 			}
 			if _, stray := f.Strays[place(q, claim.Slot)]; stray {

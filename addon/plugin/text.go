@@ -132,7 +132,7 @@ func slotTable(q survey.Queue) *metav1.Table {
 		}
 	}
 	for _, is := range q.Runs {
-		if is.Why == queue.Running && !q.Holds(is.Run) {
+		if is.Why == queue.Running && is.Slot == queue.NoSlot {
 			row(none, is.Run.Name, Running, age(q.Now, is.Run.Began))
 		}
 	}

@@ -58,11 +58,6 @@ func (q Queue) Standing(name string) (queue.Standing, bool) {
 	return q.Runs[i], true
 }
 
-// Holds says whether a slot names the run.
-func (q Queue) Holds(run queue.Run) bool {
-	return slices.ContainsFunc(q.Snapshot.Slots, func(s queue.Slot) bool { return s.Holder != nil && s.Holder.UID == run.UID })
-}
-
 // Why says in words where a run stands.
 func (q Queue) Why(is queue.Standing, style status.Style) string {
 	switch {
