@@ -16,33 +16,33 @@ help: ## Show this help
 .PHONY: demo
 demo: ## Watch one push being queued across replicas (RUNS= LIMIT= REPLICAS= KILL=0 KEEP=1 QUEUE=pac WATCHERS=)
 	@echo "compiling the demo itself (minutes on an empty Go cache, then moments)" >&2
-	@go run ./e2e/demo
+	@go run ./e2e/show/demo
 
 .PHONY: chaos
 chaos: ## Break everything while runs go through, and judge (DURATION=10m SEED= REPLICAS= QUEUES= RUNS=)
-	@go run ./e2e/chaos
+	@go run ./e2e/show/chaos
 
 .PHONY: museum
 museum: ## See PAC's own queue fail in every known way, and the add-on hold (ONLY=name,name)
 	@echo "compiling the museum itself (minutes on an empty Go cache, then moments)" >&2
-	@go run ./e2e/museum -only "$(ONLY)"
+	@go run ./e2e/show/museum -only "$(ONLY)"
 
 .PHONY: e2e
 e2e: stack ## Play the end-to-end suite on the embedded stack (HOLD=policy|webhook ONLY=scenario)
-	go test -race -count=1 -timeout 45m ./e2e/scenarios -run '^TestSuite$$$(if $(ONLY),/^$(ONLY)$$)' $(if $(HOLD),-hold=$(HOLD))
+	go test -race -count=1 -timeout 45m ./e2e/suite/onstack -run '^TestSuite$$$(if $(ONLY),/^$(ONLY)$$)' $(if $(HOLD),-hold=$(HOLD))
 
 .PHONY: e2e-kind
 e2e-kind: ## Terraform apply on kind, the same suite, destroy (BACKEND= HOLD= KUBERNETES_VERSION= ONLY=scenario,scenario)
 	@mkdir -p $(E2E_ARTIFACTS)
-	$(TOOL) gotestsum --format standard-verbose --junitfile $(E2E_ARTIFACTS)/junit.xml -- -count=1 -timeout 100m ./e2e/kind -run '^TestKind$$' -terraform
+	$(TOOL) gotestsum --format standard-verbose --junitfile $(E2E_ARTIFACTS)/junit.xml -- -count=1 -timeout 100m ./e2e/suite/kind -run '^TestKind$$' -terraform
 
 .PHONY: e2e-kind-up
 e2e-kind-up: ## Put the whole system on a kind cluster of its own (REPLICAS= BACKEND= HOLD= WATCHERS= CLUSTER= GITEA_PORT=)
-	@go run ./e2e/kind/cmd/kit up
+	@go run ./e2e/suite/kind/cmd/kit up
 
 .PHONY: e2e-kind-down
 e2e-kind-down: ## Remove what e2e-kind-up made, in whatever state it is
-	@go run ./e2e/kind/cmd/kit down
+	@go run ./e2e/suite/kind/cmd/kit down
 
 ##@ Work on it
 
@@ -52,7 +52,7 @@ build: ## Build the program into bin/
 
 .PHONY: image
 image: ## Make the container image for amd64 and arm64 in bin/ (VERSION= IMAGE= PUSH=1)
-	@go run ./e2e/image/cmd/image $(if $(VERSION),-version $(VERSION)) $(if $(IMAGE),-ref $(IMAGE)) $(if $(PUSH),-push)
+	@go run ./scripts/image/cmd/image $(if $(VERSION),-version $(VERSION)) $(if $(IMAGE),-ref $(IMAGE)) $(if $(PUSH),-push)
 
 .PHONY: stack
 stack: ## Build every component of the embedded stack that is not in the cache
@@ -60,13 +60,13 @@ stack: ## Build every component of the embedded stack that is not in the cache
 
 .PHONY: test
 test: stack ## Run all tests, those on the embedded stack included
-	go test -race -count=1 -timeout 45m $$(go list ./... | grep -v /e2e/metrics$$)
+	go test -race -count=1 -timeout 45m $$(go list ./... | grep -v /e2e/integration/metrics$$)
 	go test -count=1 ./e2e/simulation -run TestSeeds -simulate.seeds=5000
 	scripts/fuzz.sh 5s
 
 .PHONY: alerts
 alerts: stack ## See each alert of the chart fire on a provoked fault, on a real Prometheus, and none in a normal run
-	go test -race -count=1 -timeout 45m ./e2e/metrics
+	go test -race -count=1 -timeout 45m ./e2e/integration/metrics
 
 .PHONY: test-short
 test-short: ## Run the tests that need no stack
@@ -95,7 +95,7 @@ publish: ## Push image and chart of dist/ (VERSION= IMAGE= CHARTS=)
 .PHONY: generate
 generate: ## Make the chart's schema and README of the comments in its values.yaml, and the tables of docs/observability.md
 	@$(call generate-chart,$(CHART))
-	@go test ./e2e/chart -run '^TestObservabilityDoc$$' -update >/dev/null
+	@go test ./e2e/integration/chart -run '^TestObservabilityDoc$$' -update >/dev/null
 
 .PHONY: verify
 verify: ## Check that what is generated is what `make generate` makes
@@ -110,7 +110,7 @@ endef
 
 .PHONY: lint
 lint: verify ## Check the code, the scripts and the chart
-	test -z "$$($(TOOL) gofumpt -l addon e2e | tee /dev/stderr)"
+	test -z "$$($(TOOL) gofumpt -l addon e2e scripts | tee /dev/stderr)"
 	go vet ./...
 	go vet -tags failpoints ./addon/...
 	$(TOOL) staticcheck ./...
@@ -121,7 +121,7 @@ lint: verify ## Check the code, the scripts and the chart
 
 .PHONY: fmt
 fmt: ## Format the code
-	$(TOOL) gofumpt -w addon e2e
+	$(TOOL) gofumpt -w addon e2e scripts
 
 .PHONY: clean
 clean: ## Remove what was built here (the cache of stack components stays)

@@ -21,7 +21,7 @@ helm=$(go run ./e2e/stack/cmd/stack build helm | awk '{print $2}')
 
 rm -rf dist
 mkdir dist
-go run ./e2e/image/cmd/image -out dist -version "$version" -ref "$image:$version" | tee dist/image.txt
+go run ./scripts/image/cmd/image -out dist -version "$version" -ref "$image:$version" | tee dist/image.txt
 sed -n 's/.*@\(sha256:.*\)/\1/p' dist/image.txt >dist/image.digest
 rm dist/image.txt dist/*.tar
 

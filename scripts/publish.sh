@@ -16,7 +16,7 @@ if ! [ -f "$chart" ]; then
 fi
 
 built=$(cat dist/image.digest)
-pushed=$(go run ./e2e/image/cmd/image -out dist/push -version "$version" -ref "$image:$version" -push | sed -n 's/.*@\(sha256:.*\)/\1/p')
+pushed=$(go run ./scripts/image/cmd/image -out dist/push -version "$version" -ref "$image:$version" -push | sed -n 's/.*@\(sha256:.*\)/\1/p')
 if [ "$pushed" != "$built" ]; then
 	echo "publish: pushed $pushed, but make dist made $built: the sources have changed in between" >&2
 	exit 1

@@ -12,9 +12,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/annotate"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/engine/recovery"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/recovery"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/annotate"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/status"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -101,13 +101,13 @@ func watchConfiguration(ctx context.Context, kube kubernetes.Interface, cmw conf
 		next, err := config.Parse(cm.Data)
 		if err != nil {
 			logging.FromContext(ctx).Warnw("Configuration refused, the old one stays in force", "error", err)
-			recorder.Eventf(on, corev1.EventTypeWarning, string(status.ReasonConfigurationRefused), "The old configuration stays in force: %v", err)
+			recorder.Eventf(on, corev1.EventTypeWarning, string(report.ReasonConfigurationRefused), "The old configuration stays in force: %v", err)
 			return
 		}
 		was := live.Get().Backend
 		if live.set(next) {
 			if next.Backend != was {
-				recorder.Eventf(on, corev1.EventTypeNormal, string(status.ReasonBackendChanged), "Slots are kept by the backend %s now; it was %s.", next.Backend, was)
+				recorder.Eventf(on, corev1.EventTypeNormal, string(report.ReasonBackendChanged), "Slots are kept by the backend %s now; it was %s.", next.Backend, was)
 			}
 			logging.FromContext(ctx).Infow("Configuration changed", "configuration", next)
 		}

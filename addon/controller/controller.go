@@ -8,11 +8,11 @@ import (
 	"time"
 
 	pacclient "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/clientset/versioned"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/live"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/liveness"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/metrics"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/liveness"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/status"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/live"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/metrics"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/memory"
 	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
 	"go.opentelemetry.io/otel"
@@ -138,7 +138,7 @@ func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*contro
 		return nil, err
 	}
 	common := shared{
-		clients: c, live: live, slots: slots, recorder: status.NewRecorder(recorder), metrics: counts, clock: clk, outside: outside, wake: wake, acts: r.acts, overdue: r.overdue,
+		clients: c, live: live, slots: slots, recorder: report.NewRecorder(recorder), metrics: counts, clock: clk, outside: outside, wake: wake, acts: r.acts, overdue: r.overdue,
 	}
 	for _, namespace := range WatchedNamespaces() {
 		if r.shards[namespace], err = newShard(common, namespace); err != nil {

@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/liveness"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/live"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/liveness"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/live"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"

@@ -7,14 +7,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/annotate"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/metrics"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/engine/recovery"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/recovery"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/status"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/annotate"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/metrics"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/memory"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -97,7 +97,7 @@ func newShard(c shared, namespace string) (*shard, error) {
 		TookOver: func(key queue.Key, step queue.Action, after time.Duration) {
 			// As the cache has it: no request, and nothing to wait for.
 			if q, exists, err := repositories.Get(context.Background(), key, false); err == nil && exists {
-				c.recorder.Record(status.Recovered(key, q.UID, step, after))
+				c.recorder.Record(report.Recovered(key, q.UID, step, after))
 			}
 		},
 	})

@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/status"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 )
 
 // errClaim marks a claim that failed.
@@ -45,7 +45,7 @@ func (p *pass) carryOut(ctx context.Context, a queue.Action) ([]string, error) {
 		if err := p.applied(a, p.Runs.Fence(ctx, p.queue.Key, a.Run, a.Attempt, p.now.Add(a.Backoff))); err != nil {
 			return nil, fmt.Errorf("expire the claim of %s on slot %d: %w", a.Run.Name, a.Slot.Index, err)
 		}
-		p.Recorder.Record(status.ClaimExpired(p.queue.Key, a, p.refusal(p.queue.Key, a.Slot.Index)))
+		p.Recorder.Record(report.ClaimExpired(p.queue.Key, a, p.refusal(p.queue.Key, a.Slot.Index)))
 		return []string{fmt.Sprintf("expire %s, attempt %d, slot %d", a.Run.Name, a.Attempt, a.Slot.Index)}, nil
 	case queue.Release:
 		if err := p.applied(a, p.store.Release(ctx, p.queue, a.Slot)); err != nil {
@@ -61,13 +61,13 @@ func (p *pass) carryOut(ctx context.Context, a queue.Action) ([]string, error) {
 		if err := p.applied(a, p.Runs.Cancel(ctx, p.queue.Key, a.Run)); err != nil {
 			return nil, fmt.Errorf("%s: %w", a, err)
 		}
-		p.Recorder.Record(status.Superseded(p.queue.Key, a))
+		p.Recorder.Record(report.Superseded(p.queue.Key, a))
 		return []string{a.String()}, nil
 	case queue.Return:
 		if err := p.applied(a, p.Runs.Return(ctx, p.queue.Key, a.Run)); err != nil {
 			return nil, fmt.Errorf("%s: %w", a, err)
 		}
-		p.Recorder.Record(status.HandedBack(p.queue.Key, a.Run))
+		p.Recorder.Record(report.HandedBack(p.queue.Key, a.Run))
 		return []string{a.String()}, nil
 	default:
 		return nil, fmt.Errorf("unknown action %T", a)
@@ -100,16 +100,16 @@ func (p *pass) claim(ctx context.Context, a queue.Claim) ([]string, error) {
 	slot, err := p.store.Claim(ctx, p.queue, a.Slot, queue.Holder{Name: a.Run.Name, UID: a.Run.UID, Attempt: a.Run.Attempt, Event: a.Event})
 	p.Observer.Applied(p.queue.Key, a, err)
 	if errors.Is(err, ErrBlocked) {
-		p.Recorder.Record(status.SlotBlocked(p.queue.Key, p.queue.UID, a.Slot, err))
+		p.Recorder.Record(report.SlotBlocked(p.queue.Key, p.queue.UID, a.Slot, err))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: slot %d for %s: %w", errClaim, a.Slot.Index, a.Run.Name, outrun(err))
 	}
 	if a.Run.Phase == queue.Started {
-		p.Recorder.Record(status.Adopted(p.queue.Key, a))
+		p.Recorder.Record(report.Adopted(p.queue.Key, a))
 		return []string{fmt.Sprintf("adopt %s into slot %d", a.Run.Name, slot.Index)}, nil
 	}
-	p.Recorder.Record(status.SlotAcquired(p.queue.Key, a.Run, slot.Index))
+	p.Recorder.Record(report.SlotAcquired(p.queue.Key, a.Run, slot.Index))
 	failpoint("claimed")
 	token := queue.Token{Slot: slot.Index, Transition: slot.Transition, Attempt: a.Run.Attempt}
 	did, err := p.start(ctx, queue.Start{Run: a.Run, Token: token, Claimed: p.Clock.Now(), Late: a.Late})
@@ -122,9 +122,9 @@ func (p *pass) start(ctx context.Context, a queue.Start) ([]string, error) {
 		return nil, fmt.Errorf("%s: %w", a, err)
 	}
 	if a.Late != queue.InTime {
-		p.Recorder.Record(status.NotWaitedFor(p.queue.Key, a.Run, a.Late))
+		p.Recorder.Record(report.NotWaitedFor(p.queue.Key, a.Run, a.Late))
 	}
-	p.Recorder.Record(status.Started(p.queue.Key, a, p.Clock.Since(a.Run.Created)))
+	p.Recorder.Record(report.Started(p.queue.Key, a, p.Clock.Since(a.Run.Created)))
 	return []string{a.String()}, nil
 }
 

@@ -18,7 +18,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/status"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 )
 
 var (
@@ -198,7 +198,7 @@ type replica struct {
 	*engine.Engine
 	*cluster
 	clock  *clocktesting.FakePassiveClock
-	events []status.Event
+	events []report.Event
 	// frozen caches show what was, the others show the truth.
 	frozen      bool
 	cachedRuns  []queue.Run
@@ -241,7 +241,7 @@ func (r *replica) mustPass(calls ...string) {
 }
 
 // Record implements engine.Recorder.
-func (r *replica) Record(e status.Event) {
+func (r *replica) Record(e report.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.events = append(r.events, e)

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/status"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 )
@@ -79,7 +79,7 @@ type Store interface {
 
 // Recorder tells people what happened. It may drop repetitions.
 type Recorder interface {
-	Record(status.Event)
+	Record(report.Event)
 }
 
 // Observer is told what an engine sees and does, for metrics. It must not wait for
@@ -275,7 +275,7 @@ func (e *Engine) orphaned(ctx context.Context, key queue.Key) (next time.Time, e
 		if due := r.Created.Add(e.Policy().OrderGrace); now.Before(due) {
 			next = earliest(next, due)
 		} else {
-			e.Recorder.Record(status.RepositoryMissing(key, r))
+			e.Recorder.Record(report.RepositoryMissing(key, r))
 		}
 	}
 	e.forget(key)
@@ -295,19 +295,19 @@ func (e *Engine) limitWas(q Queue) (queue.Limit, bool) {
 // report tells people what is wrong with a queue, if anything.
 func (e *Engine) report(q Queue, s queue.Snapshot) {
 	if was, known := e.limitWas(q); known && was != q.Limit {
-		e.Recorder.Record(status.LimitChanged(q.Key, q.UID, was, q.Limit))
+		e.Recorder.Record(report.LimitChanged(q.Key, q.UID, was, q.Limit))
 	}
 	for _, problem := range q.Problems {
-		e.Recorder.Record(status.BadRepository(q.Key, q.UID, problem))
+		e.Recorder.Record(report.BadRepository(q.Key, q.UID, problem))
 	}
 	for _, r := range s.Runs {
 		for _, problem := range r.Problems {
-			e.Recorder.Record(status.BadAnnotation(q.Key, r, problem))
+			e.Recorder.Record(report.BadAnnotation(q.Key, r, problem))
 		}
 	}
 	for _, slot := range s.Slots {
 		if slot.Damaged != "" {
-			e.Recorder.Record(status.DamagedSlot(q.Key, q.UID, slot))
+			e.Recorder.Record(report.DamagedSlot(q.Key, q.UID, slot))
 		}
 	}
 }

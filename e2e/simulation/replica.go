@@ -13,10 +13,10 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/engine/recovery"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/recovery"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/status"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/memory"
 )
@@ -266,6 +266,6 @@ func (r *replica) crash() {
 }
 
 // Record implements engine.Recorder.
-func (r *replica) Record(e status.Event) {
+func (r *replica) Record(e report.Event) {
 	r.cluster.trace("    %s reports %s of %s: %s", r.name, e.Reason, e.Name, e.Message)
 }

@@ -5,8 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/engine/recovery"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/recovery"
 )
 
 // weather is how bad the cluster may get.

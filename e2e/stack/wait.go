@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/pac-lease-queue/pac-lease-queue/e2e/await"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/await"
 )
 
 // Deadlines of what Start waits for, generous enough for a loaded machine with two cores.

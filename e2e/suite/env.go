@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/pac-lease-queue/pac-lease-queue/e2e/history"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider"
 )
 

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"github.com/pac-lease-queue/pac-lease-queue/e2e/history"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
 )
 
 func TestCouldStart(t *testing.T) {

@@ -19,8 +19,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"github.com/pac-lease-queue/pac-lease-queue/e2e/await"
-	"github.com/pac-lease-queue/pac-lease-queue/e2e/history"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/await"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider"
 )
 

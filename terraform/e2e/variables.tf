@@ -71,7 +71,7 @@ variable "images" {
     condition = var.images == "published" || alltrue([
       for given in [var.tekton_manifests, var.pipelines_as_code_manifests, var.gitea_image, var.addon_image] : given != ""
     ])
-    error_message = "With images = \"built\", tekton_manifests, pipelines_as_code_manifests, gitea_image and addon_image must say what was built; \"go run ./e2e/kind/cmd/kit prepare\" builds it and writes a file of these variables."
+    error_message = "With images = \"built\", tekton_manifests, pipelines_as_code_manifests, gitea_image and addon_image must say what was built; \"go run ./e2e/suite/kind/cmd/kit prepare\" builds it and writes a file of these variables."
   }
 }
 

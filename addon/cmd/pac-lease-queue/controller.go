@@ -10,8 +10,8 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/admission"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/live"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/liveness"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/liveness"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/live"
 	"github.com/spf13/cobra"
 	"k8s.io/utils/clock"
 	"knative.dev/pkg/configmap"

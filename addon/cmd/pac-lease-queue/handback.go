@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/handback"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac/handback"
 	"github.com/spf13/cobra"
 	"knative.dev/pkg/signals"
 )

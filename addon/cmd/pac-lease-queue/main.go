@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/plugin"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/cli"
 	"github.com/spf13/cobra"
 )
 
 func main() {
-	if command, is := plugin.Called(os.Args); is {
+	if command, is := cli.Called(os.Args); is {
 		if err := command.Execute(); err != nil {
 			fmt.Fprintln(os.Stderr, "error:", err)
 			os.Exit(1)
@@ -24,7 +24,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(controllerCommand(), checkCommand(), handBackCommand(), plugin.Command(""), versionCommand())
+	root.AddCommand(controllerCommand(), checkCommand(), handBackCommand(), cli.Command(""), versionCommand())
 	if err := root.Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "pac-lease-queue:", err)
 		os.Exit(1)

@@ -26,9 +26,9 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/storetest"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/wire"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/stacktest"
-	"github.com/pac-lease-queue/pac-lease-queue/e2e/wire"
 )
 
 const (

@@ -45,7 +45,7 @@ type Options struct {
 	// WatchersScript is the script of terraform/modules/pipelines-as-code that scales
 	// PAC's watchers.
 	WatchersScript string
-	// StepImage is the image of e2e/kind/step.
+	// StepImage is the image of e2e/suite/kind/step.
 	StepImage string
 	// Dir is a folder for files of this cluster.
 	Dir string

@@ -1,0 +1,322 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/screen"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect/doctor"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/yaml"
+)
+
+// Names by which the program is the plugin: kubectl and tkn find plugins by name.
+var names = map[string]string{
+	"kubectl-pac_queue": "kubectl pac-queue",
+	"kubectl-pac-queue": "kubectl pac queue",
+	"tkn-queue":         "tkn queue",
+}
+
+// completer is what kubectl calls to complete the arguments of the plugin.
+const completer = "kubectl_complete-pac_queue"
+
+// Called is the plugin, if the name by which the program was called makes it that.
+func Called(args []string) (c *cobra.Command, is bool) {
+	program, rest := strings.TrimSuffix(filepath.Base(args[0]), ".exe"), args[1:]
+	if program == completer {
+		program, rest = "kubectl-pac_queue", append([]string{cobra.ShellCompRequestCmd}, rest...)
+	}
+	display, is := names[program]
+	if !is {
+		return nil, false
+	}
+	c = Command(display)
+	c.Use = program // what shells complete
+	c.SetArgs(rest)
+	return c, true
+}
+
+// plugin is what the commands share.
+type plugin struct {
+	flags  *genericclioptions.ConfigFlags
+	addon  string
+	output string
+	clock  clock.Clock
+	dates  doctor.Dates
+}
+
+// Command is the plugin, as people call it.
+func Command(display string) *cobra.Command {
+	p := &plugin{flags: genericclioptions.NewConfigFlags(true), clock: clock.RealClock{}}
+	root := &cobra.Command{
+		Use:   "queue",
+		Short: "Show the queues of Pipelines-as-Code, and why runs wait",
+		Long: `Show the queues of Pipelines-as-Code, and why runs wait.
+
+Everything is read from the cluster, with the rights of your kubeconfig: get and list on
+Repositories, PipelineRuns and Leases. It works when the add-on does not.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: display},
+	}
+	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) {
+		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+		context.AfterFunc(ctx, stop) // a second one ends the program
+		cmd.SetContext(ctx)
+	}
+	p.flags.AddFlags(root.PersistentFlags())
+	root.PersistentFlags().StringVar(&p.addon, "addon-namespace", "", "the namespace in which pac-lease-queue is installed; looked for if not given")
+	root.AddCommand(p.listCommand(), p.describeCommand(), p.runCommand(), p.watchCommand(), p.doctorCommand())
+	return root
+}
+
+func (p *plugin) outputFlag(c *cobra.Command, formats ...string) {
+	c.Flags().StringVarP(&p.output, "output", "o", "", "output format: "+strings.Join(formats, ", "))
+	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp)) // fails for unknown flags only
+	c.PreRunE = func(*cobra.Command, []string) error {
+		if p.output != "" && !slices.Contains(formats, p.output) {
+			return fmt.Errorf("there is no output format %q; there are %s", p.output, strings.Join(formats, ", "))
+		}
+		return nil
+	}
+}
+
+func (p *plugin) listCommand() *cobra.Command {
+	var all, noHeaders bool
+	c := &cobra.Command{
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "List the queues of a namespace, or of all",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			namespace, err := p.namespace(all)
+			if err != nil {
+				return err
+			}
+			queues, err := p.look(cmd, inspect.Scope{Namespace: namespace})
+			if err != nil {
+				return err
+			}
+			if structured(p.output) {
+				list := QueueList{TypeMeta: TypeMeta{apiVersion, "QueueList"}, Items: []Queue{}}
+				for _, q := range queues {
+					list.Items = append(list.Items, viewQueue(q))
+				}
+				return encode(cmd.OutOrStdout(), p.output, list)
+			}
+			if len(queues) == 0 {
+				where := "namespace " + namespace + "; -A looks at all"
+				if all {
+					where = "any namespace"
+				}
+				_, err := fmt.Fprintf(cmd.ErrOrStderr(), "No queues in %s. A Repository has one if it has a concurrency_limit.\n", where)
+				return err
+			}
+			return printTable(cmd.OutOrStdout(), listTable(queues, all), p.output == "wide", noHeaders)
+		},
+	}
+	c.Flags().BoolVarP(&all, "all-namespaces", "A", false, "the queues of all namespaces")
+	c.Flags().BoolVar(&noHeaders, "no-headers", false, "leave out the headings")
+	p.outputFlag(c, "json", "yaml", "wide")
+	return c
+}
+
+func (p *plugin) describeCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:               "describe REPOSITORY",
+		Short:             "Show one queue: its slots, and who waits in which position",
+		Args:              exactly("a Repository"),
+		ValidArgsFunction: p.completeRepositories,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			clients, namespace, err := p.connect()
+			if err != nil {
+				return err
+			}
+			q, err := p.queue(cmd, clients, queue.Key{Namespace: namespace, Repository: args[0]})
+			if err != nil {
+				return err
+			}
+			if structured(p.output) {
+				v := viewQueue(q)
+				v.TypeMeta = &TypeMeta{apiVersion, "Queue"}
+				return encode(cmd.OutOrStdout(), p.output, v)
+			}
+			return describe(cmd.OutOrStdout(), q)
+		},
+	}
+	p.outputFlag(c, "json", "yaml")
+	return c
+}
+
+func (p *plugin) runCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:               "run RUN",
+		Short:             "Show where a run stands, and why it waits",
+		Args:              exactly("a PipelineRun"),
+		ValidArgsFunction: p.completeRuns,
+		RunE:              func(cmd *cobra.Command, args []string) error { return p.run(cmd, args[0]) },
+	}
+	p.outputFlag(c, "json", "yaml")
+	return c
+}
+
+func (p *plugin) watchCommand() *cobra.Command {
+	var every time.Duration
+	c := &cobra.Command{
+		Use:   "watch [REPOSITORY]",
+		Short: "Watch a queue live",
+		Long: `Watch a queue live: slots, line and what has finished. On a terminal it is one picture,
+elsewhere a line for each change, with -o json a document for each. Without a Repository it
+is the only one of the namespace that has a queue.`,
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: p.completeRepositories,
+		RunE:              func(cmd *cobra.Command, args []string) error { return p.watch(cmd, args, every) },
+	}
+	c.Flags().DurationVar(&every, "interval", time.Second, "how often to look")
+	p.outputFlag(c, "json")
+	return c
+}
+
+func (p *plugin) watch(cmd *cobra.Command, args []string, every time.Duration) error {
+	const least = 100 * time.Millisecond
+	if every < least {
+		return fmt.Errorf("--interval %s is too often; %s or more", every, least)
+	}
+	var repository string
+	if len(args) > 0 {
+		repository = args[0]
+	} else {
+		only, err := p.only(cmd)
+		if err != nil {
+			return err
+		}
+		repository = only
+	}
+	clients, namespace, err := p.connect()
+	if err != nil {
+		return err
+	}
+	w := &watcher{
+		clock: p.clock, every: every,
+		look: func(ctx context.Context) (inspect.Queue, error) {
+			r, err := inspect.Read(ctx, clients, inspect.Scope{Namespace: namespace, Addon: p.addon})
+			if err != nil {
+				return inspect.Queue{}, err
+			}
+			return find(r, queue.Key{Namespace: namespace, Repository: repository}, p.now())
+		},
+		ended: func(ctx context.Context, run queue.Run) (inspect.Over, bool, error) {
+			return inspect.ReadEnded(ctx, clients, namespace, run)
+		},
+	}
+	warn := func(err error) { fmt.Fprintf(cmd.ErrOrStderr(), "%v; looking on\n", err) }
+	if structured(p.output) {
+		docs, ctx := &documents{out: cmd.OutOrStdout()}, cmd.Context()
+		ctx, stop := context.WithCancelCause(ctx)
+		defer stop(nil)
+		err := w.run(ctx, func(q inspect.Queue) {
+			if err := docs.show(q); err != nil {
+				stop(err)
+			}
+		}, warn)
+		if cause := context.Cause(ctx); err == nil && !errors.Is(cause, context.Canceled) {
+			err = cause
+		}
+		return err
+	}
+	out := cmd.OutOrStdout()
+	var show *screen.Screen
+	if file, ok := out.(*os.File); ok {
+		show = screen.New(file)
+	} else {
+		show = screen.Lines(out)
+	}
+	defer show.Close()
+	return w.run(cmd.Context(), func(q inspect.Queue) { show.Show(picture(q, w.began)) }, func(err error) { show.Say("%v; looking on", err) })
+}
+
+func (p *plugin) doctorCommand() *cobra.Command {
+	var all, fix bool
+	var settle time.Duration
+	c := &cobra.Command{
+		Use:   "doctor",
+		Short: "Say what is wrong, and what repairs it",
+		Long: `Say what is wrong, and what repairs it: it compares Leases, runs, policies, rights, the version
+of Pipelines-as-Code, clocks and the configuration. What the add-on would put right by itself
+counts only if it is still so after --settle. With --fix it repairs what cannot start a run nor
+give a slot away. It fails if something is wrong.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			clients, namespace, err := p.connect()
+			if err != nil {
+				return err
+			}
+			if all || !flagGiven(p.flags.Namespace) {
+				namespace = ""
+			}
+			d := &doctor.Doctor{Clients: clients, Dates: &p.dates, Clock: p.clock, Settle: settle}
+			report, err := d.Examine(cmd.Context(), inspect.Scope{Namespace: namespace, Addon: p.addon})
+			if err != nil {
+				return err
+			}
+			if fix {
+				d.Fix(cmd.Context(), report)
+			}
+			if structured(p.output) {
+				err = encode(cmd.OutOrStdout(), p.output, report)
+			} else {
+				err = report.Print(cmd.OutOrStdout())
+			}
+			return errors.Join(err, report.Err())
+		},
+	}
+	c.Flags().BoolVarP(&all, "all-namespaces", "A", false, "the queues of all namespaces, which is so unless --namespace is given")
+	c.Flags().BoolVar(&fix, "fix", false, "repair what can be repaired safely")
+	c.Flags().DurationVar(&settle, "settle", 3*time.Second, "how long what the add-on may be about to put right is given")
+	p.outputFlag(c, "json", "yaml")
+	return c
+}
+
+func flagGiven(value *string) bool { return value != nil && *value != "" }
+
+// exactly asks for one argument, in words.
+func exactly(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return fmt.Errorf("name %s: %s", what, cmd.UseLine())
+		}
+		return nil
+	}
+}
+
+func structured(format string) bool { return format == "json" || format == "yaml" }
+
+// encode prints a document as JSON or YAML.
+func encode(out io.Writer, format string, v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	text = append(text, '\n')
+	if format == "yaml" {
+		if text, err = yaml.JSONToYAML(text); err != nil {
+			return err
+		}
+	}
+	_, err = out.Write(text)
+	return err
+}

@@ -1,0 +1,113 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/spf13/cobra"
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+)
+
+// run tells of one run.
+func (p *plugin) run(cmd *cobra.Command, name string) error {
+	clients, namespace, err := p.connect()
+	if err != nil {
+		return err
+	}
+	pr, key, err := readRun(cmd.Context(), clients, namespace, name)
+	if err != nil {
+		return err
+	}
+	if pac.ReadRun(pr).Phase != queue.Done {
+		q, err := p.queue(cmd, clients, key)
+		if errors.As(err, &errNoQueue{}) {
+			return fmt.Errorf("PipelineRun %s/%s is in no queue: %w", namespace, name, err)
+		}
+		if err != nil {
+			return err
+		}
+		if is, stands := q.Standing(name); stands {
+			if structured(p.output) {
+				return p.encodeRun(cmd.OutOrStdout(), key, viewRun(q, is))
+			}
+			return describeRun(cmd.OutOrStdout(), q, is, p.events(cmd, clients, pr))
+		}
+		// It may have ended between the two looks.
+		if pr, key, err = readRun(cmd.Context(), clients, namespace, name); err != nil {
+			return err
+		}
+		switch {
+		case pac.ReadRun(pr).Phase == queue.Done:
+		case q.Limit == queue.Unlimited:
+			return fmt.Errorf("PipelineRun %s/%s is in no queue: Repository %s has no concurrency_limit, and Pipelines-as-Code did not queue the run", namespace, name, key.Repository)
+		default:
+			return fmt.Errorf("PipelineRun %s/%s is in no queue any more: Pipelines-as-Code has finished with it, and Tekton is still ending it", namespace, name)
+		}
+	}
+	over := inspect.Over{Run: pac.ReadRun(pr), Wrong: inspect.Wrong(pr)}
+	if structured(p.output) {
+		return p.encodeRun(cmd.OutOrStdout(), key, viewOver(over))
+	}
+	return describeOver(cmd.OutOrStdout(), key, over, p.now(), p.events(cmd, clients, pr))
+}
+
+// readRun reads a run that is in a queue as far as it can be told by itself.
+func readRun(ctx context.Context, c inspect.Clients, namespace, name string) (*tektonv1.PipelineRun, queue.Key, error) {
+	pr, err := c.Tekton.TektonV1().PipelineRuns(namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, queue.Key{}, fmt.Errorf("there is no PipelineRun %s in namespace %s; is it another --namespace, or has Pipelines-as-Code tidied it away?", name, namespace)
+	}
+	if err != nil {
+		return nil, queue.Key{}, inspect.Explain(err, "PipelineRuns", namespace)
+	}
+	key, err := queueOf(pr)
+	return pr, key, err
+}
+
+func (p *plugin) encodeRun(out io.Writer, key queue.Key, v Run) error {
+	v.TypeMeta, v.Namespace, v.Repository = &TypeMeta{apiVersion, "Run"}, key.Namespace, key.Repository
+	return encode(out, p.output, v)
+}
+
+// queueOf says whose queue a run belongs to, or what it is instead.
+func queueOf(pr *tektonv1.PipelineRun) (queue.Key, error) {
+	key, ok := pac.KeyOf(pr)
+	switch {
+	case !pac.IsPACs(pr):
+		return key, fmt.Errorf("PipelineRun %s/%s is not one of Pipelines-as-Code, which queues only what it has made itself", pr.Namespace, pr.Name)
+	case !ok:
+		return key, fmt.Errorf("PipelineRun %s/%s names no Repository, so it is in no queue", pr.Namespace, pr.Name)
+	default:
+		return key, nil
+	}
+}
+
+// mostEvents is how many events of a run are shown.
+const mostEvents = 10
+
+// events are the add-on's last events on a run, oldest first; none if they may not be
+// read.
+func (p *plugin) events(cmd *cobra.Command, c inspect.Clients, pr *tektonv1.PipelineRun) []corev1.Event {
+	list, err := c.Kube.CoreV1().Events(pr.Namespace).List(cmd.Context(), metav1.ListOptions{FieldSelector: fields.Set{
+		"involvedObject.name": pr.Name, "involvedObject.uid": string(pr.UID), "source": "pac-lease-queue",
+	}.String()})
+	if err != nil {
+		tell(cmd.ErrOrStderr(), []string{"Events cannot be read: " + err.Error()})
+		return nil
+	}
+	slices.SortFunc(list.Items, func(a, b corev1.Event) int {
+		return cmp.Or(a.LastTimestamp.Compare(b.LastTimestamp.Time), cmp.Compare(a.Name, b.Name))
+	})
+	return list.Items[max(0, len(list.Items)-mostEvents):]
+}

@@ -1,0 +1,155 @@
+package screen
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/charmbracelet/lipgloss"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/board"
+)
+
+var began = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+
+func pictured(state board.State) board.Board {
+	return board.Board{
+		Title: "Queue", Limit: 1, Began: began, Now: began,
+		Runs: []board.Run{{Name: "run-01", Placed: true, State: state, Since: began}},
+	}
+}
+
+func TestLinesWhereThereIsNoTerminal(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(w)
+	if s.Live() {
+		t.Fatal("a pipe is taken for a terminal")
+	}
+	s.Say("hello")
+	for _, state := range []board.State{board.Waiting, board.Waiting, board.Claimed, board.Running, board.Finished} {
+		s.Show(pictured(state))
+	}
+	s.Close()
+	w.Close()
+	got, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `hello
++0.0s    run-01 waits, position 1
++0.0s    run-01 started in slot 0 after waiting 0.0s; 1 of 1 running, 0 waiting
++0.0s    run-01 succeeded after 0.0s; 1 of 1 finished
+`
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Errorf("output (-want +got):\n%s", diff)
+	}
+}
+
+// terminal is enough of one to tell where lines end up.
+type terminal struct {
+	bytes.Buffer
+	width, height int
+}
+
+func (t *terminal) screen() *Screen {
+	return &Screen{
+		out: t, painter: board.NewPainter(lipgloss.NewRenderer(io.Discard)),
+		size: func() (int, int, error) { return t.width, t.height, nil },
+	}
+}
+
+// lines is what stands on the terminal.
+func (t *terminal) lines() []string {
+	var lines []string
+	row := 0
+	put := func(text string) {
+		for len(lines) <= row {
+			lines = append(lines, "")
+		}
+		lines[row] += text
+	}
+	for text := t.String(); text != ""; {
+		switch {
+		case strings.HasPrefix(text, clearAll):
+			lines, row, text = nil, 0, text[len(clearAll):]
+		case strings.HasPrefix(text, clearBelow):
+			put("")
+			lines, text = lines[:row+1], text[len(clearBelow):]
+		case strings.HasPrefix(text, clearRight), strings.HasPrefix(text, hideCursor), strings.HasPrefix(text, showCursor):
+			text = text[strings.IndexAny(text, "Klh")+1:]
+		case strings.HasPrefix(text, "\x1b["):
+			end := strings.Index(text, "A")
+			for _, digit := range text[2:end] {
+				row -= int(digit - '0') // of less than ten
+			}
+			text = text[end+1:]
+		case text[0] == '\n':
+			put("")
+			row, text = row+1, text[1:]
+		case text[0] == '\r':
+			put("")
+			text = text[1:]
+		default:
+			put("")
+			end := strings.IndexAny(text, "\x1b\r\n")
+			if end < 0 {
+				end = len(text)
+			}
+			lines[row] = "" // it is written over, and cleared to its end
+			put(text[:end])
+			text = text[end:]
+		}
+	}
+	return lines
+}
+
+func TestRedrawnInPlace(t *testing.T) {
+	terminal := &terminal{width: 100, height: 12}
+	s := terminal.screen()
+	s.Say("before")
+	s.Show(pictured(board.Waiting))
+	s.Show(pictured(board.Running))
+	s.Say("meanwhile")
+	s.Show(pictured(board.Finished))
+	s.Close()
+	s.Close()
+	s.Say("after")
+	want := []string{
+		"before", "meanwhile",
+		"Queue" + strings.Repeat(" ", 90) + "0.0s",
+		strings.Repeat("█", 40) + "  1 of 1 finished, 0 running, 0 waiting",
+		"",
+		"SLOTS                             QUEUE                             FINISHED",
+		"0  free                           - nobody waits                    ✓ run-01",
+		"after",
+	}
+	got := terminal.lines()
+	for i := range got {
+		got[i] = strings.TrimRight(got[i], " ")
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("terminal (-want +got):\n%s", diff)
+	}
+	if text := terminal.String(); strings.LastIndex(text, showCursor) < strings.LastIndex(text, hideCursor) {
+		t.Error("the cursor stays hidden")
+	}
+}
+
+func TestResizedTerminalIsCleared(t *testing.T) {
+	terminal := &terminal{width: 100, height: 30}
+	s := terminal.screen()
+	s.Show(pictured(board.Running))
+	terminal.width, terminal.height = 50, 6
+	s.Show(pictured(board.Running))
+	got := terminal.lines()
+	if len(got) > 5 {
+		t.Errorf("a terminal of 6 lines shows %d: %q", len(got), got)
+	}
+}

@@ -1,0 +1,288 @@
+package doctor
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect/check"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/util/version"
+	"k8s.io/utils/ptr"
+)
+
+const (
+	// OldestPAC is the oldest Pipelines-as-Code that the add-on was tested with.
+	OldestPAC = "0.50.0"
+	// clocksDiffer is by how much they may: the API server tells whole seconds.
+	clocksDiffer = 5 * time.Second
+	// startWithin is how long a start may take that nothing is wrong with.
+	startWithin = 5 * time.Second
+
+	upgrade = "helm upgrade %s charts/pac-lease-queue --namespace %s --reset-then-reuse-values"
+)
+
+// checks in the order in which a person would look: what explains the rest first.
+var checks = []struct {
+	name string
+	look func(*Facts) []Finding
+}{
+	{"installation", installed},
+	{"two installations", twice},
+	{"configuration", configured},
+	{"replicas", replicas},
+	{"rights", rights},
+	{"hold", hold},
+	{"guard", guard},
+	{"Pipelines-as-Code", pacVersion},
+	{"clocks", clocks},
+	{"slots", slots},
+	{"runs", runs},
+}
+
+// examine goes through all checks.
+func examine(f *Facts) []Finding {
+	var all []Finding
+	for _, c := range checks {
+		for _, found := range c.look(f) {
+			found.Check = c.name
+			all = append(all, found)
+		}
+	}
+	return all
+}
+
+func helmUpgrade(i inspect.Installation) string {
+	return fmt.Sprintf(upgrade, release(&i.Deployment), i.Deployment.Namespace)
+}
+
+func installed(f *Facts) []Finding {
+	if len(f.Installations) > 0 || f.Hidden {
+		return nil
+	}
+	return []Finding{{
+		Where: "this cluster",
+		What:  "No pac-lease-queue is installed, or none where it was looked for: nobody starts the runs that wait in its queues.",
+		Do:    "helm install pac-lease-queue charts/pac-lease-queue --namespace pac-lease-queue --create-namespace; or name its namespace with --addon-namespace.",
+	}}
+}
+
+func twice(f *Facts) []Finding {
+	var all []Finding
+	for n, a := range f.Installations {
+		for _, b := range f.Installations[n+1:] {
+			common, overlap := overlap(a, b)
+			if !overlap {
+				continue
+			}
+			older, newer := a, b
+			if b.Deployment.CreationTimestamp.Before(&a.Deployment.CreationTimestamp) {
+				older, newer = b, a
+			}
+			all = append(all, Finding{
+				Where: "Deployments " + older.Name() + " and " + newer.Name(),
+				What:  "Two installations work on the queues of " + common + ". Limits hold, but each undoes the settings of the other, and uninstalling one removes slots of both.",
+				Do:    fmt.Sprintf("Uninstall one of them, the newer for example, without its hand-back: helm uninstall %s --namespace %s --no-hooks. Or give them different watchNamespaces.", release(&newer.Deployment), newer.Deployment.Namespace),
+			})
+		}
+	}
+	return all
+}
+
+// overlap says which queues two installations both work on.
+func overlap(a, b inspect.Installation) (string, bool) {
+	switch one, other := a.Namespaces(), b.Namespaces(); {
+	case len(one) == 0 && len(other) == 0:
+		return "all namespaces", true
+	case len(one) == 0:
+		return "namespace " + strings.Join(other, ", "), true
+	case len(other) == 0:
+		return "namespace " + strings.Join(one, ", "), true
+	default:
+		common := slices.DeleteFunc(slices.Clone(one), func(n string) bool { return !slices.Contains(other, n) })
+		return "namespace " + strings.Join(common, ", "), len(common) > 0
+	}
+}
+
+func configured(f *Facts) []Finding {
+	var all []Finding
+	for _, i := range f.Installations {
+		where := "ConfigMap " + i.Deployment.Namespace + "/" + i.ConfigMap
+		switch {
+		case i.Err != nil:
+			all = append(all, Finding{
+				Where: where,
+				What:  "It cannot be used. Replicas that run go on with what they had; new ones do not start.\n" + i.Err.Error(),
+				Do:    "Set it right in the values of the chart: " + helmUpgrade(i) + " --set …; helm rollback if it was right before.",
+			})
+		case i.Config.HandBack:
+			all = append(all, Finding{
+				Where: where,
+				What:  "hand-back is on: the queues are being given back to Pipelines-as-Code, and nothing is started.",
+				Do:    "If that is not meant: " + helmUpgrade(i) + " --set handBack=false",
+			})
+		}
+	}
+	return all
+}
+
+func replicas(f *Facts) []Finding {
+	var all []Finding
+	for _, i := range f.Installations {
+		d := i.Deployment
+		switch want := ptr.Deref(d.Spec.Replicas, 1); {
+		case want == 0:
+			all = append(all, Finding{
+				Where: "Deployment " + i.Name(), What: "It is scaled to no replicas: nothing is started.",
+				Do: helmUpgrade(i) + " --set replicaCount=2",
+			})
+			continue
+		case d.Status.ReadyReplicas < want:
+			all = append(all, Finding{
+				Where: "Deployment " + i.Name(), What: fmt.Sprintf("%d of %d replicas are ready.", d.Status.ReadyReplicas, want), passing: true,
+				Do: fmt.Sprintf("Look at why: kubectl get pods,events -n %s; kubectl logs -n %s deployment/%s", d.Namespace, d.Namespace, d.Name),
+			})
+		}
+		if f.Leaders[i.Name()] != nil && !f.led(i) {
+			all = append(all, Finding{
+				Where: "Leases " + d.Namespace + "/" + component + ".*", passing: true,
+				What: "No replica leads: none has renewed its Lease in time. Either none works, or their clocks are behind.",
+				Do:   fmt.Sprintf("kubectl get pods -n %s; kubectl logs -n %s deployment/%s says whether they may write these Leases.", d.Namespace, d.Namespace, d.Name),
+			})
+		}
+	}
+	return all
+}
+
+// led says whether some replica has renewed its leadership lately.
+func (f *Facts) led(i inspect.Installation) bool {
+	return slices.ContainsFunc(f.Leaders[i.Name()], func(l coordinationv1.Lease) bool { return check.Leads(l.Spec, f.Now) })
+}
+
+func rights(f *Facts) []Finding {
+	var all []Finding
+	for _, i := range f.Installations {
+		missing := f.Missing[i.Name()]
+		if len(missing) == 0 {
+			continue
+		}
+		var lines []string
+		for _, right := range missing {
+			lines = append(lines, "  "+right.String())
+		}
+		all = append(all, Finding{
+			Where: "ServiceAccount " + i.Deployment.Namespace + "/" + i.Account(),
+			What:  "It lacks rights that the replicas need:\n" + strings.Join(lines, "\n"),
+			Do:    "Have helm put the roles of the chart back: " + helmUpgrade(i) + " --force-conflicts",
+		})
+	}
+	return all
+}
+
+func hold(f *Facts) []Finding {
+	return policies(f, "hold", "Pipelines-as-Code's own queue tries to start runs as well, which only the guard keeps from happening.", func(a *Admission) map[string][]Policy { return a.Holds })
+}
+
+func guard(f *Facts) []Finding {
+	if f.Admission != nil && f.Admission.Unguarded {
+		return nil // docs/installation.md says what that costs
+	}
+	return policies(f, "guard", "Anybody who may edit PipelineRuns can start one past the limit, or change its place.", func(a *Admission) map[string][]Policy { return a.Guards })
+}
+
+func policies(f *Facts, what, meaning string, of func(*Admission) map[string][]Policy) []Finding {
+	if f.Admission == nil {
+		return nil
+	}
+	var all []Finding
+	for _, i := range f.Installations {
+		if i.Config.HandBack {
+			continue
+		}
+		there, finding := of(f.Admission)[release(&i.Deployment)], Finding{
+			Where: "release " + release(&i.Deployment) + " in namespace " + i.Deployment.Namespace,
+			Do:    "Have helm put it back: " + helmUpgrade(i) + " --force-conflicts",
+		}
+		setting := map[string]string{"hold": "admission.hold=auto", "guard": "admission.guard.enabled=true"}[what]
+		if len(there) == 0 {
+			finding.What = "There is no " + what + ". " + meaning
+			finding.Do += "; if it was turned off by a value, add --set " + setting
+			all = append(all, finding)
+			continue
+		}
+		for _, p := range there {
+			if p.Idle != "" {
+				finding.Where = p.Kind + " " + p.Name
+				finding.What = "The " + what + " is not in force: " + p.Idle + ". " + meaning
+				finding.passing = p.Kind == "MutatingWebhookConfiguration"
+				all = append(all, finding)
+			}
+		}
+	}
+	return all
+}
+
+// isVersion says whether a text is a version that can be compared: "devel" is none.
+func isVersion(text string) bool {
+	_, err := version.ParseGeneric(text)
+	return err == nil
+}
+
+func pacVersion(f *Facts) []Finding {
+	var all []Finding
+	for namespace, p := range f.PAC {
+		if !p.Found {
+			all = append(all, Finding{
+				Where: "namespace " + namespace,
+				What:  "There is no Pipelines-as-Code.",
+				Do:    "If it is in another namespace, say so with the value pac.namespace.",
+			})
+			continue
+		}
+		is, err := version.ParseGeneric(p.Version)
+		if err == nil && is.LessThan(version.MustParseGeneric(OldestPAC)) {
+			all = append(all, Finding{
+				Where: p.Says,
+				What:  fmt.Sprintf("Pipelines-as-Code %s is too old: %s is the oldest that the add-on was tested with.", p.Version, OldestPAC),
+				Do:    "Upgrade Pipelines-as-Code.",
+			})
+		}
+	}
+	return all
+}
+
+func clocks(f *Facts) []Finding {
+	var all []Finding
+	if f.ServerAhead.Abs() > clocksDiffer {
+		all = append(all, Finding{
+			Where: "this machine",
+			What:  fmt.Sprintf("Its clock is %s the API server's: other programs tell ages wrong here.", difference(-f.ServerAhead)),
+			Do:    "Have it set by NTP.",
+		})
+	}
+	for _, i := range f.Installations {
+		for _, l := range f.Leaders[i.Name()] {
+			if l.Spec.RenewTime == nil {
+				continue
+			}
+			if ahead := l.Spec.RenewTime.Sub(f.Now); ahead > clocksDiffer {
+				all = append(all, Finding{
+					Where: "replica " + ptr.Deref(l.Spec.HolderIdentity, "") + " of " + i.Name(),
+					What:  fmt.Sprintf("Its clock is %s the API server's: it waits for Pipelines-as-Code less long than it should, and tells wrong times.", difference(ahead)),
+					Do:    "Have the clock of its node set by NTP. Limits hold meanwhile: they rest on no clock.",
+				})
+			}
+		}
+	}
+	return all
+}
+
+func difference(ahead time.Duration) string {
+	if ahead < 0 {
+		return report.Round(-ahead) + " behind"
+	}
+	return report.Round(ahead) + " ahead of"
+}

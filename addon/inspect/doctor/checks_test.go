@@ -1,0 +1,197 @@
+package doctor
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+)
+
+var noon = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+
+func installation(namespace, watch string) inspect.Installation {
+	i := inspect.Installation{Config: config.Defaults(), ConfigMap: "config"}
+	i.Deployment = appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "queue", Labels: map[string]string{"app.kubernetes.io/instance": namespace}},
+		Spec:       appsv1.DeploymentSpec{Replicas: new(int32(2))}, Status: appsv1.DeploymentStatus{ReadyReplicas: 2},
+	}
+	i.Deployment.Spec.Template.Spec.Containers = []corev1.Container{{Env: []corev1.EnvVar{{Name: "WATCH_NAMESPACES", Value: watch}}}}
+	return i
+}
+
+func leader(renewed time.Time) coordinationv1.Lease {
+	return coordinationv1.Lease{Spec: coordinationv1.LeaseSpec{
+		HolderIdentity: new("pod-0"), RenewTime: &metav1.MicroTime{Time: renewed}, LeaseDurationSeconds: new(int32(15)),
+	}}
+}
+
+// well is a cluster in which nothing is wrong, with a run in a slot.
+func well() *Facts {
+	i := installation("add-on", "")
+	there := map[string][]Policy{"add-on": {{Kind: "Policy", Name: "p"}}}
+	q := inspect.Queue{Config: i.Config}
+	run := queue.Run{Name: "build", UID: "u", Phase: queue.Started, Claim: &queue.Token{Slot: 0, Transition: 1}}
+	q.Snapshot = queue.Snapshot{
+		Key: queue.Key{Namespace: "ci", Repository: "shop"}, Limit: 1, Runs: []queue.Run{run},
+		Slots: []queue.Slot{{Index: 0, Version: "1", Holder: &queue.Holder{Name: "build", UID: "u"}, Transition: 1}},
+	}
+	f := &Facts{
+		Now: noon, Installations: []inspect.Installation{i}, Queues: []inspect.Queue{q},
+		Leaders: map[string][]coordinationv1.Lease{i.Name(): {leader(noon)}}, Admission: &Admission{Holds: there, Guards: there},
+		Missing: map[string][]Right{}, PAC: map[string]PAC{"pipelines-as-code": {true, "v0.50.0", "its ConfigMap"}},
+	}
+	restand(f)
+	return f
+}
+
+func restand(f *Facts) {
+	q := &f.Queues[0]
+	q.Standings = queue.Stand(q.Snapshot, f.Now, q.Config.Policy)
+}
+
+func TestChecks(t *testing.T) {
+	for name, c := range map[string]struct {
+		wrong func(*Facts)
+		want  []string // check: a part of what is said
+	}{
+		"nothing":       {func(*Facts) {}, nil},
+		"not installed": {func(f *Facts) { f.Installations = nil }, []string{"installation: nobody starts"}},
+		"two": {func(f *Facts) {
+			f.Installations = append(f.Installations, installation("add-on", "ci"))
+		}, []string{"two installations: namespace ci"}},
+		"two that do not meet": {func(f *Facts) {
+			f.Installations = []inspect.Installation{installation("add-on", "ci"), installation("add-on", "qa")}
+		}, nil},
+		"three": {func(f *Facts) {
+			newer, other := installation("newer", ""), installation("other", "qa")
+			newer.Deployment.CreationTimestamp = metav1.NewTime(noon)
+			f.Installations = []inspect.Installation{newer, f.Installations[0], other}
+			f.Admission = nil
+		}, []string{"two installations: all namespaces", "two installations: namespace qa", "two installations: namespace qa"}},
+		"not its namespace": {func(f *Facts) {
+			f.Installations[0] = installation("add-on", "qa")
+			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Held: true, Unordered: true})
+		}, nil},
+		"not its namespace any more": {func(f *Facts) {
+			f.Installations[0] = installation("add-on", "qa")
+			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Held: true, Hidden: true, Unordered: true})
+		}, []string{"runs: No installation works on its queues"}},
+		"hand-back": {func(f *Facts) {
+			f.Installations[0].Config.HandBack = true
+			f.Queues[0].Config.HandBack, f.Admission = true, &Admission{}
+		}, []string{"configuration: hand-back is on"}},
+		"no replicas":        {func(f *Facts) { f.Installations[0].Deployment.Spec.Replicas = new(int32(0)) }, []string{"replicas: scaled to no replicas"}},
+		"one replica":        {func(f *Facts) { f.Installations[0].Deployment.Status.ReadyReplicas = 1 }, []string{"replicas: 1 of 2"}},
+		"no leader":          {func(f *Facts) { f.Leaders["add-on/queue"][0] = leader(noon.Add(-time.Minute)) }, []string{"replicas: No replica leads"}},
+		"replica ahead":      {func(f *Facts) { f.Leaders["add-on/queue"][0] = leader(noon.Add(time.Minute)) }, []string{"clocks: 60s ahead of the API server's"}},
+		"this machine ahead": {func(f *Facts) { f.ServerAhead = -2 * time.Minute }, []string{"clocks: 2m ahead of the API server's: other"}},
+		"unbound": {func(f *Facts) {
+			f.Admission.Guards = map[string][]Policy{"add-on": {{"Policy", "p", "nothing binds it"}}}
+		}, []string{"guard: nothing binds it"}},
+		"admission off":          {func(f *Facts) { f.Admission = &Admission{} }, []string{"hold: There is no hold", "guard: There is no guard"}},
+		"before Kubernetes 1.30": {func(f *Facts) { f.Admission.Guards, f.Admission.Unguarded = nil, true }, nil},
+		"admission dark":         {func(f *Facts) { f.Admission = nil }, nil},
+		"rights":                 {func(f *Facts) { f.Missing["add-on/queue"] = []Right{{"patch", "tekton.dev", "pipelineruns", "", ""}} }, []string{"rights: patch pipelineruns.tekton.dev in all namespaces"}},
+		"PAC old":                {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{true, "v0.49.9", "its ConfigMap"} }, []string{"Pipelines-as-Code: too old"}},
+		"PAC newer":              {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{true, "0.51.0-rc1", ""} }, nil},
+		"PAC unknown":            {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{Found: true} }, nil},
+		"PAC nowhere":            {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{} }, []string{"Pipelines-as-Code: There is no"}},
+		"Lease deleted":          {func(f *Facts) { f.Queues[0].Snapshot.Slots = nil }, []string{"slots: was deleted"}},
+		"Lease emptied":          {func(f *Facts) { f.Queues[0].Snapshot.Slots[0].Holder = nil }, []string{"slots: names nobody"}},
+		"Lease renamed": {func(f *Facts) {
+			f.Queues[0].Snapshot.Slots[0].Holder = &queue.Holder{Name: "other", UID: "o"}
+		}, []string{"slots: there is no such run", "slots: names other, though build"}},
+		"Lease broken": {func(f *Facts) {
+			f.Queues[0].Snapshot.Slots[0] = queue.Slot{Version: "1", Damaged: "no UID"}
+		}, []string{"slots: no UID"}},
+		"Lease unlabelled": {func(f *Facts) {
+			f.Queues[0].Snapshot.Slots = nil
+			f.Strays = map[string]coordinationv1.Lease{"ci/shop.slot-0": {ObjectMeta: metav1.ObjectMeta{OwnerReferences: []metav1.OwnerReference{{Kind: "Repository", Name: "shop"}}}}}
+		}, []string{"slots: without the labels"}},
+		"Lease in the way": {func(f *Facts) {
+			f.Queues[0].Snapshot.Slots = nil
+			f.Strays = map[string]coordinationv1.Lease{"ci/shop.slot-0": {}}
+		}, []string{"slots: is none"}},
+		// It costs nothing: nobody goes through the slots that there might be.
+		"a limit without bounds": {func(f *Facts) { f.Queues[0].Snapshot.Limit = 1 << 40 }, nil},
+		"in memory": {func(f *Facts) {
+			f.Queues[0].Config.Backend, f.Queues[0].Snapshot.Slots = config.BackendMemory, nil
+		}, nil},
+		"run over": {func(f *Facts) { f.Queues[0].Snapshot.Runs[0].Phase = queue.Done }, []string{"slots: is over"}},
+		"refused": {func(f *Facts) {
+			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Held: true, Unordered: true, Attempt: 2, NotBefore: noon.Add(time.Minute)})
+			f.Refusals = map[string]string{"t": "denied by policy"}
+		}, []string{"runs: denied by policy"}},
+		"refused before, and in line again": {func(f *Facts) {
+			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Held: true, Unordered: true, Attempt: 2})
+			f.Refusals = map[string]string{"t": "denied by policy"}
+		}, nil},
+		"nobody starts it": {func(f *Facts) {
+			f.Queues[0].Snapshot.Limit = 2
+			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Held: true, Unordered: true})
+		}, []string{"runs: nobody starts it"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := well()
+			c.wrong(f)
+			restand(f)
+			found := examine(f)
+			for i, want := range c.want {
+				check, what, _ := strings.Cut(want, ": ")
+				if i >= len(found) || found[i].Check != check || !strings.Contains(found[i].What, what) {
+					t.Errorf("want %q", want)
+				}
+			}
+			if len(found) != len(c.want) {
+				t.Errorf("found %d", len(found))
+			}
+			for _, f := range found {
+				if f.Where == "" || f.What == "" || f.Do == "" {
+					t.Errorf("an empty word: %+v", f)
+				}
+				if t.Failed() {
+					t.Logf("%s: %s", f.Check, f.What)
+				}
+			}
+		})
+	}
+}
+
+func TestStayed(t *testing.T) {
+	passing := func(where string) Finding { return Finding{Where: where, passing: true} }
+	lasting := func(where string) Finding { return Finding{Where: where} }
+	got := []string{}
+	for _, f := range stayed([]Finding{passing("both"), lasting("gone")}, []Finding{passing("both"), passing("new"), lasting("new, lasting")}) {
+		got = append(got, f.Where)
+	}
+	if diff := cmp.Diff([]string{"both", "new, lasting"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestPrint(t *testing.T) {
+	var out strings.Builder
+	r := Report{Summary: "1 queue"}
+	if err := r.Print(&out); err != nil || out.String() != "Nothing is wrong: 1 queue.\n" || r.Err() != nil {
+		t.Errorf("%q, %v, %v", out.String(), err, r.Err())
+	}
+	r.Findings = []Finding{{Check: "slots", Where: "Lease ci/a", What: "Is\nwrong.", Do: "Mend it.", Repair: &Repair{What: "mend it"}}}
+	out.Reset()
+	want := "WRONG  slots: Lease ci/a\n       Is\n       wrong.\n    ➜  Mend it.\n       --fix would mend it.\n\nLooked at 1 queue.\n"
+	if err := r.Print(&out); err != nil || out.String() != want || r.Err() == nil {
+		t.Errorf("%q, %v, %v", out.String(), err, r.Err())
+	}
+	r.Findings[0].Repair.done = true
+	if r.Err() != nil {
+		t.Error(r.Err())
+	}
+}

@@ -1,0 +1,266 @@
+package inspect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+
+	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
+	pacclient "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/clientset/versioned"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/pager"
+)
+
+// Clients are those of one cluster.
+type Clients struct {
+	Kube   kubernetes.Interface
+	Tekton tektonclient.Interface
+	PAC    pacclient.Interface
+}
+
+// Scope is how far a look goes.
+type Scope struct {
+	// Namespace of the queues; empty for all.
+	Namespace string
+	// Addon is the namespace of the installation; empty if it is to be looked for.
+	Addon string
+	// FinishedOf is the Repository of which runs are read that are over, for
+	// estimates; none if empty.
+	FinishedOf string
+}
+
+// mostFinished is how many finished runs are read, about, and pageFinished at a time.
+const mostFinished, pageFinished = 2000, 500
+
+// Reading is what was read.
+type Reading struct {
+	// Namespace that was looked at; empty for all.
+	Namespace     string
+	Installations []Installation
+	// Hidden says that installations could not be looked for.
+	Hidden       bool
+	Repositories []v1alpha1.Repository
+	Leases       []coordinationv1.Lease
+	// Runs that PAC has not finished with, and those that a slot names.
+	Runs []tektonv1.PipelineRun
+	// Unlisted are the UIDs of runs that only a look at the holders showed.
+	Unlisted map[string]bool
+	// Finished runs of one Repository, if they were asked for.
+	Finished []tektonv1.PipelineRun
+	// CancelInProgress is what PAC's settings say, by PAC's namespace.
+	CancelInProgress map[string]queue.CancelInProgress
+	// Notes say what could not be read, and what is assumed instead.
+	Notes []string
+}
+
+// Read reads everything once.
+func Read(ctx context.Context, c Clients, scope Scope) (*Reading, error) {
+	r := &Reading{Namespace: scope.Namespace, Unlisted: map[string]bool{}, CancelInProgress: map[string]queue.CancelInProgress{}}
+	if err := r.readInstallations(ctx, c.Kube, scope.Addon); err != nil {
+		return nil, err
+	}
+	if err := r.readRepositories(ctx, c, scope.Namespace); err != nil {
+		return nil, err
+	}
+	for _, namespace := range r.pacNamespaces() {
+		if err := r.readSettings(ctx, c, scope.Namespace, namespace); err != nil {
+			return nil, err
+		}
+	}
+	// Slots before runs: see the package comment.
+	err := each(ctx, metav1.ListOptions{LabelSelector: lease.Selector}, func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+		return c.Kube.CoordinationV1().Leases(scope.Namespace).List(ctx, o)
+	}, func(l *coordinationv1.Lease) { r.Leases = append(r.Leases, *l) })
+	if err != nil {
+		return nil, Explain(err, "Leases", scope.Namespace)
+	}
+	listRuns := func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+		return c.Tekton.TektonV1().PipelineRuns(scope.Namespace).List(ctx, o)
+	}
+	err = each(ctx, metav1.ListOptions{LabelSelector: pac.Selector}, listRuns, func(pr *tektonv1.PipelineRun) { r.Runs = append(r.Runs, light(pr)) })
+	if err != nil {
+		return nil, Explain(err, "PipelineRuns", scope.Namespace)
+	}
+	if err := r.readHolders(ctx, c); err != nil {
+		return nil, err
+	}
+	if scope.FinishedOf != "" {
+		if err := r.readFinished(ctx, c, scope); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+func (r *Reading) readFinished(ctx context.Context, c Clients, scope Scope) error {
+	for next := ""; ; {
+		list, err := c.Tekton.TektonV1().PipelineRuns(scope.Namespace).List(ctx, metav1.ListOptions{
+			LabelSelector: pac.FinishedSelector(scope.FinishedOf), Limit: pageFinished, Continue: next,
+		})
+		if err != nil {
+			return Explain(err, "PipelineRuns", scope.Namespace)
+		}
+		for i := range list.Items {
+			r.Finished = append(r.Finished, light(&list.Items[i]))
+		}
+		if next = list.Continue; next == "" {
+			return nil
+		}
+		if len(r.Finished) >= mostFinished {
+			r.note("Repository %s has more than %d finished runs: estimates go by the first of them by name.", scope.FinishedOf, mostFinished)
+			return nil
+		}
+	}
+}
+
+// ReadEnded says how a run ended that was in a queue and is out of sight; false if it
+// has not ended.
+func ReadEnded(ctx context.Context, c Clients, namespace string, run queue.Run) (Over, bool, error) {
+	pr, err := c.Tekton.TektonV1().PipelineRuns(namespace).Get(ctx, run.Name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err), err == nil && string(pr.UID) != run.UID:
+		return Over{run, "deleted"}, true, nil
+	case err != nil:
+		return Over{}, false, Explain(err, "PipelineRuns", namespace)
+	}
+	is := pac.ReadRun(pr)
+	return Over{is, Wrong(pr)}, is.Phase == queue.Done, nil
+}
+
+func (r *Reading) readRepositories(ctx context.Context, c Clients, namespace string) error {
+	err := each(ctx, metav1.ListOptions{}, func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+		return c.PAC.PipelinesascodeV1alpha1().Repositories(namespace).List(ctx, o)
+	}, func(repository *v1alpha1.Repository) { r.Repositories = append(r.Repositories, *repository) })
+	if err != nil {
+		return Explain(err, "Repositories", namespace)
+	}
+	return nil
+}
+
+// readSettings reads what PAC's own namespace adds: its global Repository, unless
+// that was read with the others, and its settings.
+func (r *Reading) readSettings(ctx context.Context, c Clients, read, namespace string) error {
+	if read != "" && read != namespace {
+		list, err := c.PAC.PipelinesascodeV1alpha1().Repositories(namespace).List(ctx, metav1.ListOptions{})
+		switch {
+		case apierrors.IsForbidden(err):
+			r.note("You may not list Repositories in namespace %s: a limit that is inherited from the global Repository is not seen.", namespace)
+		case err != nil:
+			return Explain(err, "Repositories", namespace)
+		default:
+			r.Repositories = append(r.Repositories, list.Items...)
+		}
+	}
+	settings, err := c.Kube.CoreV1().ConfigMaps(namespace).Get(ctx, pac.SettingsName, metav1.GetOptions{})
+	switch {
+	case apierrors.IsForbidden(err):
+		r.note("You may not get ConfigMap %s/%s: cancel-in-progress counts as off where a run does not say it itself.", namespace, pac.SettingsName)
+	case apierrors.IsNotFound(err):
+	case err != nil:
+		return Explain(err, "ConfigMaps", namespace)
+	default:
+		r.CancelInProgress[namespace] = pac.ReadCancelInProgress(settings.Data)
+	}
+	return nil
+}
+
+// readHolders reads the runs that slots name and no list has: those that PAC has
+// finished with.
+func (r *Reading) readHolders(ctx context.Context, c Clients) error {
+	known := map[string]bool{}
+	for _, pr := range r.Runs {
+		known[string(pr.UID)] = true
+	}
+	for i := range r.Leases {
+		key, slot, ok := lease.Decode(&r.Leases[i])
+		if !ok || slot.Holder == nil || known[slot.Holder.UID] {
+			continue
+		}
+		pr, err := c.Tekton.TektonV1().PipelineRuns(key.Namespace).Get(ctx, slot.Holder.Name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return Explain(err, "PipelineRuns", key.Namespace)
+		}
+		if string(pr.UID) == slot.Holder.UID {
+			known[slot.Holder.UID], r.Unlisted[slot.Holder.UID] = true, true
+			r.Runs = append(r.Runs, light(pr))
+		}
+	}
+	return nil
+}
+
+// pacNamespaces are those in which the installations say that PAC is.
+func (r *Reading) pacNamespaces() []string {
+	var all []string
+	seen := map[string]bool{}
+	for _, i := range r.Installations {
+		if namespace := i.Config.PACNamespace; !seen[namespace] {
+			seen[namespace] = true
+			all = append(all, namespace)
+		}
+	}
+	if len(all) == 0 {
+		all = append(all, config.Defaults().PACNamespace)
+	}
+	return all
+}
+
+// light leaves out of a run what nothing here looks at, which is most of it.
+func light(pr *tektonv1.PipelineRun) tektonv1.PipelineRun {
+	is := *pr
+	is.ManagedFields = nil
+	is.Spec = tektonv1.PipelineRunSpec{Status: pr.Spec.Status}
+	is.Status.PipelineRunStatusFields = tektonv1.PipelineRunStatusFields{StartTime: pr.Status.StartTime, CompletionTime: pr.Status.CompletionTime}
+	return is
+}
+
+func (r *Reading) note(format string, args ...any) {
+	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
+}
+
+// each lists page by page.
+func each[T any](ctx context.Context, o metav1.ListOptions, list pager.ListPageFunc, do func(*T)) error {
+	return pager.New(list).EachListItem(ctx, o, func(obj runtime.Object) error {
+		item, ok := any(obj).(*T)
+		if !ok {
+			return fmt.Errorf("the API server answered with a %T", obj)
+		}
+		do(item)
+		return nil
+	})
+}
+
+// Explain says what a refused or unanswered read means to people.
+func Explain(err error, what, namespace string) error {
+	where := "in namespace " + namespace
+	if namespace == "" {
+		where = "in all namespaces"
+	}
+	switch {
+	case apierrors.IsForbidden(err) && namespace == "":
+		return fmt.Errorf("you may not read %s %s; ask for the verbs get and list, or name one namespace with --namespace: %w", what, where, err)
+	case apierrors.IsForbidden(err):
+		return fmt.Errorf("you may not read %s %s; ask for the verbs get and list: %w", what, where, err)
+	case apierrors.IsUnauthorized(err):
+		return fmt.Errorf("the API server does not know you; is the kubeconfig's login still good? %w", err)
+	case apierrors.IsNotFound(err):
+		return fmt.Errorf("this cluster has no %s; are Tekton and Pipelines-as-Code installed in it? %w", what, err)
+	case errors.As(err, new(*url.Error)) && !errors.Is(err, context.Canceled):
+		return fmt.Errorf("the API server does not answer; is it up, and is it the one you mean (--context)? %w", err)
+	default:
+		return fmt.Errorf("read %s %s: %w", what, where, err)
+	}
+}

@@ -1,0 +1,288 @@
+// Package annotate tells people on the runs themselves where they stand: their
+// position, what they wait for and when their turn may come.
+//
+// Guaranteed: per queue there is at most one round of writes per interval, and a
+// round writes only to runs whose text changed, of which only those in the first
+// positions have a text that changes as the queue moves. What the rest have says no
+// more than that they are further back. Nothing waits for these writes, and a run
+// that has changed since it was seen is not written to.
+//
+// Not guaranteed: that a text is true when it is read. Times in it are absolute for
+// that reason, and the plugin tells the truth of the moment.
+package annotate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+)
+
+// Refresh bounds what is written.
+type Refresh struct {
+	// Interval is the least time between two rounds over a queue.
+	Interval time.Duration
+	// Positions is how many, from the front, are told exactly. None is written to
+	// if it is zero.
+	Positions int
+}
+
+// Board is where texts are shown. Show returns engine.ErrStale for a run that is no
+// longer as it was seen.
+type Board interface {
+	Shown(key queue.Key, run queue.Run) map[string]string
+	Show(ctx context.Context, key queue.Key, run queue.Run, texts map[string]string) error
+}
+
+// Config holds what an Annotator works with; all of it is required.
+type Config struct {
+	Board    Board
+	Recorder engine.Recorder
+	Clock    clock.Clock
+	Policy   func() queue.Policy
+	Refresh  func() Refresh
+	// Acts says whether this replica works on the queue. Others write nothing.
+	Acts func(queue.Key) bool
+}
+
+// Annotator keeps the texts of all queues up to date. It observes an engine, and is
+// safe for concurrent use.
+type Annotator struct {
+	Config
+	recent report.Recent
+
+	mu     sync.Mutex
+	queues map[queue.Key]*sheet
+}
+
+// sheet is what is known of one queue.
+type sheet struct {
+	seen     queue.Snapshot
+	changed  bool // since the last round
+	round    time.Time
+	refusals map[string]string // of starts, by run UID
+}
+
+var _ engine.Observer = (*Annotator)(nil)
+
+// New returns an Annotator.
+func New(c Config) *Annotator { return &Annotator{Config: c, queues: map[queue.Key]*sheet{}} }
+
+// Decided implements engine.Observer. What the caches alone show is not told.
+func (a *Annotator) Decided(s queue.Snapshot, confirmed bool, _ time.Duration) {
+	if !confirmed {
+		return
+	}
+	a.recent.Note(s.Key, s.Runs)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	sheet := a.sheet(s.Key)
+	sheet.seen, sheet.changed = s, true
+	for uid := range sheet.refusals {
+		if !waits(s, uid) {
+			delete(sheet.refusals, uid)
+		}
+	}
+}
+
+func waits(s queue.Snapshot, uid string) bool {
+	for _, r := range s.Runs {
+		if r.UID == uid {
+			return r.Phase == queue.Pending
+		}
+	}
+	return false
+}
+
+// Applied implements engine.Observer.
+func (a *Annotator) Applied(key queue.Key, action queue.Action, err error) {
+	start, ok := action.(queue.Start)
+	if !ok || err == nil || errors.Is(err, engine.ErrStale) {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	sheet := a.sheet(key)
+	if sheet.refusals == nil {
+		sheet.refusals = map[string]string{}
+	}
+	sheet.refusals[start.Run.UID], sheet.changed = err.Error(), true
+}
+
+// Gone implements engine.Observer.
+func (a *Annotator) Gone(key queue.Key) {
+	a.recent.Forget(key)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.queues, key)
+}
+
+func (a *Annotator) sheet(key queue.Key) *sheet {
+	if a.queues[key] == nil {
+		a.queues[key] = &sheet{}
+	}
+	return a.queues[key]
+}
+
+// look is how often queues are looked at for one whose round is due.
+const look = time.Second
+
+// Run writes until the context ends.
+func (a *Annotator) Run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.Clock.After(look):
+			a.Round(ctx)
+		}
+	}
+}
+
+// Round writes what is due of all queues.
+func (a *Annotator) Round(ctx context.Context) {
+	refresh := a.Refresh()
+	for key, s := range a.due(refresh) {
+		if err := a.write(ctx, key, s, refresh.Positions); err != nil {
+			klog.FromContext(ctx).V(1).Info("annotations not written", "queue", key.String(), "reason", err.Error())
+			a.again(key)
+		}
+	}
+}
+
+// due are the queues that have changed and whose last round is long enough ago, as
+// they were seen. Their next round counts from now.
+func (a *Annotator) due(refresh Refresh) map[queue.Key]sheet {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now, due := a.Clock.Now(), map[queue.Key]sheet{}
+	for key, s := range a.queues {
+		switch {
+		case !a.Acts(key):
+			delete(a.queues, key) // another replica's now; its news will bring it back
+		case refresh.Positions > 0 && s.changed && now.Sub(s.round) >= refresh.Interval:
+			s.changed, s.round = false, now
+			copied := *s
+			copied.refusals = make(map[string]string, len(s.refusals))
+			for uid, why := range s.refusals {
+				copied.refusals[uid] = why
+			}
+			due[key] = copied
+		}
+	}
+	return due
+}
+
+// again has the next round of a queue try what this one could not write.
+func (a *Annotator) again(key queue.Key) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if s := a.queues[key]; s != nil {
+		s.changed = true
+	}
+}
+
+// write brings the texts of one queue up to date. A run that has changed since is
+// left to the next round. One whose change is refused keeps nobody else from being
+// told; after any other error, or too many refusals, the rest is left to the next
+// round, too.
+func (a *Annotator) write(ctx context.Context, key queue.Key, s sheet, positions int) error {
+	now := a.Clock.Now()
+	all := queue.Stand(s.seen, now, a.Policy())
+	typical, of := a.recent.Typical(key)
+	var turns map[string]time.Time
+	if of > 0 {
+		turns = report.Turns(all, typical, now)
+	}
+	var refused []error
+	for _, is := range all.Runs {
+		refusal := s.refusals[is.Run.UID]
+		if !lasts(is, refusal) {
+			continue
+		}
+		text := texts(is, all, refusal, positions)
+		if turn, ok := turns[is.Run.UID]; ok && 0 < is.Position && is.Position <= positions {
+			text[pac.EstimatedStart] = fmt.Sprintf("%s (the last %d took %s, by the median)",
+				turn.UTC().Truncate(time.Minute).Format("2006-01-02T15:04Z"), of, report.Round(typical))
+		}
+		shown := a.Board.Shown(key, is.Run)
+		text[pac.QueuedAt] = shown[pac.QueuedAt]
+		first := text[pac.QueuedAt] == ""
+		if first {
+			text[pac.QueuedAt] = now.UTC().Format(time.RFC3339)
+		}
+		if same(text, shown) {
+			continue
+		}
+		switch err := a.Board.Show(ctx, key, is.Run, text); {
+		case errors.Is(err, engine.ErrStale):
+		case err != nil:
+			refused = append(refused, fmt.Errorf("%s: %w", is.Run.Name, err))
+			if !isRefusal(err) || len(refused) > positions {
+				return errors.Join(refused...)
+			}
+		case first:
+			a.Recorder.Record(report.Queued(key, is.Run, text[pac.Reason]))
+		}
+	}
+	return errors.Join(refused...)
+}
+
+// lasts says whether where the run stands is worth writing down: nothing is that is
+// over in a moment, nor on runs that PAC has back or that are started.
+func lasts(is queue.Standing, refusal string) bool {
+	switch {
+	case is.Run.Phase != queue.Pending, is.Why == queue.Superseded:
+		return false
+	case is.Why == queue.Starting, is.Why == queue.Refused:
+		return refusal != ""
+	case is.Why == queue.HandedBack:
+		return is.Run.Hidden
+	default:
+		return true
+	}
+}
+
+// isRefusal says that the API server, or an admission policy, does not want this very
+// change.
+func isRefusal(err error) bool {
+	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)
+}
+
+// texts are the annotations of one run, those that it must not have empty.
+func texts(is queue.Standing, all queue.Standings, refusal string, positions int) map[string]string {
+	text := map[string]string{pac.Status: pac.StatusQueued, pac.Position: "", pac.QueueLength: "", pac.EstimatedStart: ""}
+	switch {
+	case is.Position == 0:
+		if is.Slot != queue.NoSlot {
+			text[pac.Status] = pac.StatusClaimed
+		}
+		text[pac.Reason] = report.Why(is, all, refusal, report.Written)
+	case is.Position > positions:
+		text[pac.Position] = fmt.Sprintf("more than %d", positions)
+		text[pac.Reason] = fmt.Sprintf("waiting for a slot, behind more than %d others", positions)
+	default:
+		text[pac.Position], text[pac.QueueLength] = strconv.Itoa(is.Position), strconv.Itoa(all.Waiting)
+		text[pac.Reason] = report.Why(is, all, refusal, report.Written)
+	}
+	return text
+}
+
+func same(want, is map[string]string) bool {
+	for name, text := range want {
+		if is[name] != text {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,286 @@
+package annotate_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/annotate"
+)
+
+var (
+	noon = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+	app  = queue.Key{Namespace: "shop", Repository: "app"}
+)
+
+// board keeps what is shown, and counts how often.
+type board struct {
+	texts  map[string]map[string]string // by run name
+	writes int
+	refuse map[string]error
+}
+
+func (b *board) Shown(_ queue.Key, run queue.Run) map[string]string { return b.texts[run.Name] }
+
+func (b *board) Show(_ context.Context, _ queue.Key, run queue.Run, texts map[string]string) error {
+	b.writes++
+	if err := b.refuse[run.Name]; err != nil {
+		return err
+	}
+	is := maps.Clone(b.texts[run.Name])
+	if is == nil {
+		is = map[string]string{}
+	}
+	maps.Copy(is, texts)
+	maps.DeleteFunc(is, func(_, text string) bool { return text == "" })
+	b.texts[run.Name] = is
+	return nil
+}
+
+type rig struct {
+	*annotate.Annotator
+	board
+	clock  *clocktesting.FakeClock
+	events []report.Event
+	acts   bool
+}
+
+func (r *rig) Record(e report.Event) { r.events = append(r.events, e) }
+
+func newRig(positions int) *rig {
+	r := &rig{board: board{texts: map[string]map[string]string{}, refuse: map[string]error{}}, clock: clocktesting.NewFakeClock(noon), acts: true}
+	r.Annotator = annotate.New(annotate.Config{
+		Board: &r.board, Recorder: r, Clock: r.clock, Acts: func(queue.Key) bool { return r.acts },
+		Policy:  func() queue.Policy { return queue.Policy{ClaimTTL: 30 * time.Second, OrderGrace: 30 * time.Second} },
+		Refresh: func() annotate.Refresh { return annotate.Refresh{Interval: 10 * time.Second, Positions: positions} },
+	})
+	return r
+}
+
+// round lets time pass and returns how much a round wrote.
+func (r *rig) round(t *testing.T, pause time.Duration) int {
+	t.Helper()
+	before := r.writes
+	r.clock.Step(pause)
+	r.Round(t.Context())
+	return r.writes - before
+}
+
+// look is a queue with limit 1 in which the first of so many runs is started.
+func look(runs int) queue.Snapshot {
+	s := queue.Snapshot{Key: app, Limit: 1}
+	for i := range runs {
+		name := fmt.Sprintf("run-%03d", i)
+		s.Runs = append(s.Runs, queue.Run{
+			Name: name, UID: name, Held: true, Hidden: true, Created: noon.Add(time.Duration(i-runs) * time.Second), Order: queue.NewOrder([]string{name}),
+		})
+	}
+	s.Runs[0].Phase, s.Runs[0].Began = queue.Started, noon.Add(-time.Minute)
+	s.Slots = []queue.Slot{{Version: "1", Holder: &queue.Holder{Name: "run-000", UID: "run-000"}, HeldSince: noon}}
+	return s
+}
+
+func TestTexts(t *testing.T) {
+	r := newRig(2)
+	s := look(4)
+	s.Runs = append(s.Runs, queue.Run{Name: "past", UID: "past", Phase: queue.Done, Began: noon.Add(-10 * time.Minute), Ended: noon.Add(-6 * time.Minute)})
+	r.Decided(s, true, 0)
+	if n := r.round(t, 0); n != 3 {
+		t.Errorf("%d writes, want one for each run that waits", n)
+	}
+	const inUse = "waiting for a slot: 1 of 1 in use by run-000 (since 11:59:00Z)"
+	want := map[string]map[string]string{
+		"run-001": {
+			pac.Status: "queued", pac.QueuedAt: "2026-07-01T12:00:00Z", pac.Position: "1", pac.QueueLength: "3", pac.Reason: inUse,
+			pac.EstimatedStart: "2026-07-01T12:03Z (the last 1 took 4m, by the median)",
+		},
+		"run-002": {
+			pac.Status: "queued", pac.QueuedAt: "2026-07-01T12:00:00Z", pac.Position: "2", pac.QueueLength: "3", pac.Reason: inUse,
+			pac.EstimatedStart: "2026-07-01T12:07Z (the last 1 took 4m, by the median)",
+		},
+		"run-003": {
+			pac.Status: "queued", pac.QueuedAt: "2026-07-01T12:00:00Z", pac.Position: "more than 2",
+			pac.Reason: "waiting for a slot, behind more than 2 others",
+		},
+	}
+	if diff := cmp.Diff(want, r.texts); diff != "" {
+		t.Error(diff)
+	}
+	if len(r.events) != 3 || r.events[0].Reason != report.ReasonQueued {
+		t.Errorf("events %v, want that each was queued", r.events)
+	}
+}
+
+// However often a queue is looked at, it is written to once per interval, and then
+// only where something changed.
+func TestBound(t *testing.T) {
+	const runs, positions = 200, 20
+	r := newRig(positions)
+	s := look(runs)
+	r.Decided(s, true, 0)
+	if n := r.round(t, 0); n != runs-1 {
+		t.Errorf("%d writes at first, want %d: each waiting run is told once", n, runs-1)
+	}
+	for range 9 {
+		r.Decided(s, true, 0)
+		if n := r.round(t, time.Second); n != 0 {
+			t.Fatalf("%d writes within the interval", n)
+		}
+	}
+	if n := r.round(t, time.Second); n != 0 {
+		t.Errorf("%d writes though nothing changed", n)
+	}
+	// One moves up: the first positions have another text, and one more belongs to them.
+	s.Runs = s.Runs[1:]
+	s.Runs[0].Phase, s.Runs[0].Began = queue.Started, noon
+	s.Slots = []queue.Slot{{Version: "2", Holder: &queue.Holder{Name: s.Runs[0].Name, UID: s.Runs[0].UID}, HeldSince: noon}}
+	r.Decided(s, true, 0)
+	if n := r.round(t, 10*time.Second); n != positions {
+		t.Errorf("%d writes after one start, want %d", n, positions)
+	}
+}
+
+func TestRefusalIsTold(t *testing.T) {
+	r := newRig(20)
+	s := look(2)
+	s.Limit = 2
+	s.Slots = append(s.Slots, queue.Slot{Index: 1, Version: "1", Holder: &queue.Holder{Name: "run-001", UID: "run-001"}, HeldSince: noon})
+	r.Decided(s, true, 0)
+	if n := r.round(t, 0); n != 0 {
+		t.Errorf("%d writes to a run that is about to be started", n)
+	}
+	r.Applied(app, queue.Start{Run: s.Runs[1]}, errors.New("admission webhook denied it: frozen"))
+	r.round(t, 10*time.Second)
+	got := r.texts["run-001"]
+	if got[pac.Status] != "claimed" || !strings.Contains(got[pac.Reason], "refused with: admission webhook denied it: frozen") {
+		t.Errorf("the run says %v, want why it is not started", got)
+	}
+}
+
+func TestWhoWritesNothing(t *testing.T) {
+	for name, prepare := range map[string]func(*rig){
+		"not its queue":  func(r *rig) { r.Decided(look(3), true, 0); r.acts = false },
+		"no such queue":  func(r *rig) { r.Decided(look(3), true, 0); r.Gone(app) },
+		"from the cache": func(r *rig) { r.Decided(look(3), false, 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(20)
+			prepare(r)
+			if n := r.round(t, time.Hour); n != 0 {
+				t.Errorf("%d writes", n)
+			}
+		})
+	}
+}
+
+// A run that has changed since is left to the next round, with those after it told.
+func TestStaleRun(t *testing.T) {
+	r := newRig(20)
+	r.Decided(look(3), true, 0)
+	r.refuse["run-001"] = fmt.Errorf("%w: conflict", engine.ErrStale)
+	if n := r.round(t, 0); n != 2 || r.texts["run-002"] == nil {
+		t.Errorf("%d writes, texts %v", n, r.texts)
+	}
+	if len(r.events) != 1 {
+		t.Errorf("events %v: nobody is told of what was not written", r.events)
+	}
+}
+
+// What the API server refuses of one run is no reason to tell the others nothing; any
+// other error is, until the next round.
+func TestErrors(t *testing.T) {
+	runs := schema.GroupResource{Resource: "pipelineruns"}
+	for name, c := range map[string]struct {
+		err    error
+		writes int
+	}{
+		"refused": {apierrors.NewForbidden(runs, "run-001", errors.New("frozen")), 2},
+		"invalid": {apierrors.NewInvalid(schema.GroupKind{}, "run-001", nil), 2},
+		"down":    {apierrors.NewInternalError(errors.New("etcd")), 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(20)
+			r.Decided(look(3), true, 0)
+			r.refuse["run-001"] = fmt.Errorf("patch: %w", c.err)
+			if n := r.round(t, 0); n != c.writes {
+				t.Errorf("%d writes, want %d", n, c.writes)
+			}
+			delete(r.refuse, "run-001")
+			if n := r.round(t, 9*time.Second); n != 0 {
+				t.Errorf("%d writes within the interval", n)
+			}
+			r.round(t, time.Second)
+			if r.texts["run-001"] == nil || r.texts["run-002"] == nil {
+				t.Errorf("nothing has changed since, and the runs say %v", r.texts)
+			}
+		})
+	}
+}
+
+func TestRefusalsAreBounded(t *testing.T) {
+	r := newRig(3)
+	r.Decided(look(20), true, 0)
+	for i := range 20 {
+		r.refuse[fmt.Sprintf("run-%03d", i)] = apierrors.NewForbidden(schema.GroupResource{}, "", nil)
+	}
+	if n := r.round(t, 0); n != 4 {
+		t.Errorf("%d writes that are refused", n)
+	}
+}
+
+// A run whose turn was put off says so, and not what it said before.
+func TestTurnPutOff(t *testing.T) {
+	lowered := func(s *queue.Snapshot) {
+		s.Slots = append(s.Slots, queue.Slot{Index: 1, Version: "1", Holder: &queue.Holder{Name: "run-001", UID: "run-001"}, HeldSince: noon})
+	}
+	for name, c := range map[string]struct {
+		change         func(*queue.Snapshot)
+		status, reason string
+	}{
+		"limit lowered": {lowered, "claimed", "has slot 1, but the limit of 1 is taken up by others: waits until they are done"},
+		"hand-back":     {func(s *queue.Snapshot) { s.HandBack = true }, "queued", "goes back to Pipelines-as-Code once what runs is over"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(20)
+			r.Decided(look(2), true, 0)
+			r.round(t, 0)
+			s := look(2)
+			s.Runs[0].Claim = &queue.Token{}
+			c.change(&s)
+			r.Decided(s, true, 0)
+			r.round(t, 10*time.Second)
+			want := map[string]string{pac.Status: c.status, pac.Reason: c.reason, pac.QueuedAt: "2026-07-01T12:00:00Z"}
+			if diff := cmp.Diff(want, r.texts["run-001"]); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	r := newRig(20)
+	s := look(2)
+	s.HandBack, s.Runs[1].Hidden = true, false
+	r.Decided(s, true, 0)
+	if n := r.round(t, 0); n != 0 {
+		t.Errorf("%d writes to a run that PAC has back", n)
+	}
+}
+
+func TestSwitchedOff(t *testing.T) {
+	r := newRig(0)
+	r.Decided(look(3), true, 0)
+	if n := r.round(t, time.Hour); n != 0 {
+		t.Errorf("%d writes", n)
+	}
+}

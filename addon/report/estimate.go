@@ -1,0 +1,125 @@
+package report
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+)
+
+// remembers is how many runs of a queue an estimate goes by.
+const remembers = 20
+
+// Recent remembers how long the last runs of each queue took. It is safe for
+// concurrent use.
+type Recent struct {
+	mu     sync.Mutex
+	queues map[queue.Key][]ended
+}
+
+type ended struct {
+	uid  string
+	took time.Duration
+}
+
+// Note remembers those of the runs that are over and have run their course: Tekton
+// gives one that is cancelled while it waits a beginning and an end, too.
+func (r *Recent) Note(key queue.Key, runs []queue.Run) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, run := range runs {
+		if run.Phase != queue.Done || run.Ending || run.Began.IsZero() || run.Ended.IsZero() {
+			continue
+		}
+		known := r.queues[key]
+		if slices.ContainsFunc(known, func(e ended) bool { return e.uid == run.UID }) {
+			continue
+		}
+		if r.queues == nil {
+			r.queues = map[queue.Key][]ended{}
+		}
+		known = append(known, ended{run.UID, run.Ended.Sub(run.Began)})
+		r.queues[key] = known[max(len(known)-remembers, 0):]
+	}
+}
+
+// Forget drops what it knows of a queue.
+func (r *Recent) Forget(key queue.Key) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.queues, key)
+}
+
+// Typical is the median of how long the last runs took, and how many those are.
+func (r *Recent) Typical(key queue.Key) (time.Duration, int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var took []time.Duration
+	for _, e := range r.queues[key] {
+		took = append(took, e.took)
+	}
+	if len(took) == 0 {
+		return 0, 0
+	}
+	slices.Sort(took)
+	return took[len(took)/2], len(took)
+}
+
+// Turns estimates when each waiting run, by UID, is started if every run takes as
+// long as is typical. One that has to wait for something else as well is passed by
+// those behind it until then. Without a limit nobody waits for a turn.
+func Turns(all queue.Standings, typical time.Duration, now time.Time) map[string]time.Time {
+	if all.Limit == queue.Unlimited {
+		return nil
+	}
+	var free []time.Time              // when each unit of the limit gets free, the first first
+	var ready, later []queue.Standing // who waits for a unit alone, and who for something else too
+	for _, r := range all.Runs {
+		switch {
+		case r.Position > 0 && r.Until.After(now):
+			later = append(later, r)
+		case r.Position > 0:
+			ready = append(ready, r)
+		case !r.Occupies():
+		case r.Run.Began.IsZero():
+			free = append(free, now.Add(typical))
+		default:
+			free = append(free, latest(now, r.Run.Began.Add(typical)))
+		}
+	}
+	slices.SortFunc(free, time.Time.Compare)
+	// More may run than the limit allows: then the first to end free nothing.
+	free = free[max(len(free)-int(all.Limit), 0):]
+	turns := make(map[string]time.Time, len(ready)+len(later))
+	for len(ready)+len(later) > 0 {
+		turn := now
+		if len(free) == int(all.Limit) {
+			turn, free = free[0], free[1:]
+		}
+		if len(ready) == 0 {
+			first := slices.MinFunc(later, func(a, b queue.Standing) int { return a.Until.Compare(b.Until) })
+			turn = latest(turn, first.Until)
+		}
+		due := slices.IndexFunc(later, func(r queue.Standing) bool { return !r.Until.After(turn) })
+		var next queue.Standing
+		if due >= 0 && (len(ready) == 0 || later[due].Position < ready[0].Position) {
+			next = later[due]
+			later = slices.Delete(later, due, due+1)
+		} else {
+			next, ready = ready[0], ready[1:]
+		}
+		turns[next.Run.UID] = turn
+		ends := turn.Add(typical)
+		at, _ := slices.BinarySearchFunc(free, ends, time.Time.Compare)
+		free = slices.Insert(free, at, ends)
+	}
+	return turns
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

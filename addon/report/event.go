@@ -1,0 +1,155 @@
+package report
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+)
+
+// Event is one message on one object.
+type Event struct {
+	Kind    Kind
+	Key     queue.Key
+	Name    string
+	UID     string
+	Warning bool
+	Reason  Reason
+	Message string
+}
+
+// Kind is the kind of object an event is about.
+type Kind string
+
+// The kinds of objects that events are about.
+const (
+	PipelineRun Kind = "PipelineRun"
+	Repository  Kind = "Repository"
+	ConfigMap   Kind = "ConfigMap"
+)
+
+// Reason is the machine-readable cause of an event.
+type Reason string
+
+// Queued: the run was first seen to wait.
+func Queued(key queue.Key, r queue.Run, why string) Event {
+	return onRun(key, r, ReasonQueued, "Queued for Repository %s: %s.", key.Repository, why)
+}
+
+// SlotAcquired: the run has a slot.
+func SlotAcquired(key queue.Key, r queue.Run, slot int) Event {
+	return onRun(key, r, ReasonSlotAcquired, "Has slot %d of Repository %s.", slot, key.Repository)
+}
+
+// Started: the run was started, for the first time or again.
+func Started(key queue.Key, a queue.Start, waited time.Duration) Event {
+	if a.Token.Slot == queue.NoSlot {
+		return onRun(key, a.Run, ReasonStarted, "Started %s after its creation, without a slot: Repository %s has no limit.", Round(waited), key.Repository)
+	}
+	return onRun(key, a.Run, ReasonStarted, "Started %s after its creation, in slot %d of Repository %s.", Round(waited), a.Token.Slot, key.Repository)
+}
+
+// HandedBack: the run is Pipelines-as-Code's again.
+func HandedBack(key queue.Key, r queue.Run) Event {
+	return onRun(key, r, ReasonHandedBack, "Handed back to the queue of Pipelines-as-Code.")
+}
+
+// Recovered: this replica works on the queue in place of the one that should.
+func Recovered(key queue.Key, uid string, step queue.Action, after time.Duration) Event {
+	return Event{
+		Kind: Repository, Key: key, Name: key.Repository, UID: uid, Reason: ReasonRecovered,
+		Message: fmt.Sprintf("Took the queue over: to %s had been overdue for %s.", step, Round(after)),
+	}
+}
+
+// LimitChanged: the Repository has another limit than before.
+func LimitChanged(key queue.Key, uid string, from, to queue.Limit) Event {
+	return Event{
+		Kind: Repository, Key: key, Name: key.Repository, UID: uid, Reason: ReasonLimitChanged,
+		Message: fmt.Sprintf("The limit is %s now; it was %s.", limit(to), limit(from)),
+	}
+}
+
+func limit(l queue.Limit) string {
+	if l == queue.Unlimited {
+		return "none"
+	}
+	return fmt.Sprint(int(l))
+}
+
+// Adopted: the run was started without a slot and has one now.
+func Adopted(key queue.Key, c queue.Claim) Event {
+	return onRun(key, c.Run, ReasonAdopted, "Was running without a slot; now holds slot %d of Repository %s.", c.Slot.Index, key.Repository)
+}
+
+// NotWaitedFor: PAC did not do its part in time, and the run is started without.
+func NotWaitedFor(key queue.Key, r queue.Run, late queue.Lateness) Event {
+	if late == queue.NoOrder {
+		return onRun(key, r, ReasonOrderTimedOut, "Pipelines-as-Code wrote no execution order; started in the order of creation instead.")
+	}
+	return onRun(key, r, ReasonNotWaitedFor, "Pipelines-as-Code still owes %s; started without waiting any longer.", r.Owed)
+}
+
+// ClaimExpired: the run had a slot but could not be started; refusal says why, if
+// that is known.
+func ClaimExpired(key queue.Key, x queue.Expire, refusal string) Event {
+	if refusal == "" {
+		refusal = "look at the admission policies and webhooks for PipelineRuns"
+	}
+	e := onRun(key, x.Run, ReasonClaimExpired, "Could not be started in slot %d (attempt %d); the slot goes to the next run, this one is tried again in %s. "+
+		"Something refuses the update of the run: %s", x.Slot.Index, x.Attempt, x.Backoff.Round(time.Second), refusal)
+	e.Warning = true
+	return e
+}
+
+// Superseded: a newer run made this one pointless.
+func Superseded(key queue.Key, c queue.Cancel) Event {
+	return onRun(key, c.Run, ReasonSuperseded, "Cancelled: %s is newer, of the same definition and %s, and cancel-in-progress is on.", c.By.Name, source(c.By.Origin))
+}
+
+func source(o queue.Origin) string {
+	if o.Trigger == queue.PullRequestTrigger {
+		return "pull request " + o.PullRequest
+	}
+	return "branch " + o.Branch
+}
+
+// BadAnnotation: an annotation of the run cannot be read.
+func BadAnnotation(key queue.Key, r queue.Run, problem string) Event {
+	e := onRun(key, r, ReasonBadAnnotation, "%s.", problem)
+	e.Warning = true
+	return e
+}
+
+// RepositoryMissing: the run waits in the queue of a Repository that is not there.
+func RepositoryMissing(key queue.Key, r queue.Run) Event {
+	e := onRun(key, r, ReasonNoRepository, "Waits for a slot of Repository %s, which does not exist in namespace %s. "+
+		"Create the Repository, or cancel or delete this run.", key.Repository, key.Namespace)
+	e.Warning = true
+	return e
+}
+
+// BadRepository: a setting of the Repository cannot be used.
+func BadRepository(key queue.Key, uid, problem string) Event {
+	return Event{Kind: Repository, Key: key, Name: key.Repository, UID: uid, Warning: true, Reason: ReasonBadRepository, Message: problem}
+}
+
+// DamagedSlot: a slot cannot be read.
+func DamagedSlot(key queue.Key, uid string, s queue.Slot) Event {
+	return Event{
+		Kind: Repository, Key: key, Name: key.Repository, UID: uid, Warning: true, Reason: ReasonBadSlot,
+		Message: fmt.Sprintf("Slot %d cannot be read and counts as taken for now: %s. It will be written anew; nothing needs to be done, but somebody edited it.", s.Index, s.Damaged),
+	}
+}
+
+// SlotBlocked: a slot cannot be made, because something else is in its place.
+func SlotBlocked(key queue.Key, uid string, s queue.Slot, err error) Event {
+	return Event{
+		Kind: Repository, Key: key, Name: key.Repository, UID: uid, Warning: true, Reason: ReasonSlotBlocked,
+		Message: fmt.Sprintf("Slot %d cannot be made, so nothing more is started than fits into the other slots: %v.", s.Index, err),
+	}
+}
+
+func onRun(key queue.Key, r queue.Run, reason Reason, format string, args ...any) Event {
+	return Event{Kind: PipelineRun, Key: key, Name: r.Name, UID: r.UID, Reason: reason, Message: fmt.Sprintf(format, args...)}
+}

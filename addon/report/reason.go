@@ -1,0 +1,58 @@
+package report
+
+// Reasons of events.
+const (
+	ReasonQueued        Reason = "Queued"
+	ReasonSlotAcquired  Reason = "SlotAcquired"
+	ReasonStarted       Reason = "Started"
+	ReasonOrderTimedOut Reason = "OrderTimedOut"
+	ReasonNotWaitedFor  Reason = "NotWaitedFor"
+	ReasonAdopted       Reason = "Adopted"
+	ReasonSuperseded    Reason = "Superseded"
+	ReasonHandedBack    Reason = "HandedBack"
+	ReasonLimitChanged  Reason = "LimitChanged"
+	ReasonRecovered     Reason = "Recovered"
+	// On the ConfigMap with the configuration.
+	ReasonBackendChanged       Reason = "BackendChanged"
+	ReasonConfigurationRefused Reason = "ConfigurationRefused"
+
+	ReasonClaimExpired  Reason = "ClaimExpired"
+	ReasonBadAnnotation Reason = "BadAnnotation"
+	ReasonNoRepository  Reason = "RepositoryNotFound"
+	ReasonBadRepository Reason = "BadRepository"
+	ReasonBadSlot       Reason = "BadSlot"
+	ReasonSlotBlocked   Reason = "SlotBlocked"
+)
+
+// Explained says what a reason means.
+type Explained struct {
+	Reason  Reason
+	On      Kind
+	Warning bool
+	Means   string
+}
+
+// Reasons explains all there are: first those of the normal flow, then those that a
+// person should look at. docs/observability.md has them.
+func Reasons() []Explained {
+	return []Explained{
+		{ReasonQueued, PipelineRun, false, "Waits; the message says for what."},
+		{ReasonSlotAcquired, PipelineRun, false, "Has a slot."},
+		{ReasonStarted, PipelineRun, false, "Was started; the message says how long after its creation."},
+		{ReasonOrderTimedOut, PipelineRun, false, "Pipelines-as-Code wrote no execution order in time; started in the order of creation."},
+		{ReasonNotWaitedFor, PipelineRun, false, "Started although Pipelines-as-Code still owed something, which the message names."},
+		{ReasonAdopted, PipelineRun, false, "Ran already when pac-lease-queue came, or its Lease was deleted; has a slot now."},
+		{ReasonSuperseded, PipelineRun, false, "Cancelled because cancel-in-progress is on and a newer run is of the same definition and source."},
+		{ReasonHandedBack, PipelineRun, false, "Is Pipelines-as-Code's again."},
+		{ReasonLimitChanged, Repository, false, "Has another `concurrency_limit` than before."},
+		{ReasonRecovered, Repository, false, "A replica took the queue over, since a step had not been taken in time; the message names it."},
+		{ReasonBackendChanged, ConfigMap, false, "Slots are kept elsewhere now. Every replica says so."},
+		{ReasonClaimExpired, PipelineRun, true, "Could not be started; the message has what refused it, usually an admission policy or webhook. It is tried again."},
+		{ReasonBadAnnotation, PipelineRun, true, "An annotation cannot be read; the message says which, and what is done instead."},
+		{ReasonNoRepository, PipelineRun, true, "Waits in the queue of a Repository that does not exist: create it, or cancel the run."},
+		{ReasonBadRepository, Repository, true, "Its `concurrency_limit` cannot be used; the message says what is done instead."},
+		{ReasonBadSlot, Repository, true, "Somebody edited a slot's Lease; it counts as taken for one `claimTTL` and is written anew. Nothing is to be done."},
+		{ReasonSlotBlocked, Repository, true, "Another Lease is in a slot's place: remove it."},
+		{ReasonConfigurationRefused, ConfigMap, true, "A changed setting cannot be used; the old configuration stays in force. Every replica says so."},
+	}
+}

@@ -1,0 +1,159 @@
+package report_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
+)
+
+var noon = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+
+func TestWhy(t *testing.T) {
+	running := func(name string, ago time.Duration) queue.Standing {
+		return queue.Standing{Run: queue.Run{Name: name, UID: name, Phase: queue.Started, Began: noon.Add(-ago)}, Why: queue.Running}
+	}
+	two := []queue.Standing{running("build-x4k", 6*time.Minute), running("test-9fj", 2*time.Minute)}
+	waits := queue.Standing{Run: queue.Run{Name: "deploy", Owed: "its git secret", Attempt: 3}, Slot: queue.NoSlot, Position: 1, Until: noon.Add(12 * time.Second), By: &queue.Run{Name: "first"}}
+	because := func(why queue.Why) queue.Standing { is := waits; is.Why = why; return is }
+	slotted := func(why queue.Why) queue.Standing { is := because(why); is.Slot, is.Position = 1, 0; return is }
+	next := queue.Standing{Run: queue.Run{Name: "lint"}, Why: queue.Starting, Slot: queue.NoSlot}
+	many := []queue.Standing{}
+	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g"} {
+		is := running(name, 0)
+		is.Run.Began = time.Time{}
+		many = append(many, is)
+	}
+	for _, c := range []struct {
+		is      queue.Standing
+		all     []queue.Standing
+		refusal string
+		style   report.Style
+		want    string
+	}{
+		{because(queue.SlotsTaken), two, "", report.At(noon), "waiting for a slot: 2 of 2 in use by build-x4k (6m), test-9fj (2m)"},
+		{because(queue.SlotsTaken), two, "", report.Written, "waiting for a slot: 2 of 2 in use by build-x4k (since 11:54:00Z), test-9fj (since 11:58:00Z)"},
+		{because(queue.SlotsTaken), many, "", report.At(noon), "waiting for a slot: 7 of 2 in use by a, b, c, d, e, and 2 more"},
+		{because(queue.SlotsTaken), nil, "", report.At(noon), "waiting for a slot: none of 2 is free yet"},
+		{because(queue.SlotsTaken), append(two[:1:1], next), "", report.At(noon), "waiting for a slot: 1 of 2 in use by build-x4k (6m); first to be started: lint"},
+		{because(queue.SlotsTaken), []queue.Standing{next, next}, "", report.At(noon), "waiting for a slot: first to be started: lint, lint"},
+		{next, two, "", report.At(noon), "is next to be started"},
+		{because(queue.WithoutOrder), two, "", report.At(noon), "waiting for Pipelines-as-Code to write its execution order, 12s left"},
+		{because(queue.WithoutOrder), two, "", report.Written, "waiting for Pipelines-as-Code to write its execution order, until 12:00:12Z"},
+		{because(queue.Preparing), two, "", report.At(noon), "waiting for Pipelines-as-Code to make its git secret, 12s left"},
+		{because(queue.BehindPreparing), two, "", report.At(noon), "waiting for first, which comes first in the same event and which Pipelines-as-Code is still preparing"},
+		{because(queue.BackOff), two, "denied by policy P", report.Written, "could not be started, attempt 3, refused with: denied by policy P: waits until 12:00:12Z"},
+		{slotted(queue.LimitLowered), two, "", report.At(noon), "has slot 1, but the limit of 2 is taken up by others: waits until they are done"},
+		{slotted(queue.Starting), two, "", report.At(noon), "is being started"},
+		{slotted(queue.Starting), two, "denied", report.At(noon), "is being started, which fails so far, refused with: denied"},
+		{slotted(queue.Refused), two, "denied", report.At(noon), "could not be started, refused with: denied: gives its slot to the next"},
+		{because(queue.Superseded), two, "", report.At(noon), "superseded by first: is being cancelled"},
+		{because(queue.HandedBack), two, "", report.At(noon), "handed back to Pipelines-as-Code"},
+		{slotted(queue.Running), two, "", report.At(noon), "running in slot 1"},
+		{because(queue.Running), two, "", report.At(noon), "running without a slot"},
+	} {
+		if got := report.Why(c.is, queue.Standings{Limit: 2, Runs: c.all}, c.refusal, c.style); got != c.want {
+			t.Errorf("got  %s\nwant %s", got, c.want)
+		}
+	}
+}
+
+func TestRound(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0s", 1900 * time.Millisecond: "1s", 119 * time.Second: "119s", 2 * time.Minute: "2m",
+		59*time.Minute + 59*time.Second: "59m", time.Hour: "1h00m", 3*time.Hour + 20*time.Minute: "3h20m",
+	} {
+		if got := report.Round(d); got != want {
+			t.Errorf("%s is told as %s, want %s", d, got, want)
+		}
+	}
+}
+
+func TestTurns(t *testing.T) {
+	const typical = 4 * time.Minute
+	running := func(name string, ago time.Duration) queue.Standing {
+		return queue.Standing{Run: queue.Run{UID: name, Began: noon.Add(-ago)}, Why: queue.Running}
+	}
+	waiting := func(name string, position int) queue.Standing {
+		return queue.Standing{Run: queue.Run{UID: name}, Why: queue.SlotsTaken, Slot: queue.NoSlot, Position: position}
+	}
+	later := waiting("w1", 1)
+	later.Why, later.Until = queue.BackOff, noon.Add(time.Hour)
+	soon := later
+	soon.Until = noon.Add(time.Minute)
+	for name, c := range map[string]struct {
+		limit queue.Limit
+		runs  []queue.Standing
+		want  map[string]time.Duration
+	}{
+		"one after the other": {
+			1,
+			[]queue.Standing{running("r", time.Minute), waiting("w1", 1), waiting("w2", 2)},
+			map[string]time.Duration{"w1": 3 * time.Minute, "w2": 7 * time.Minute},
+		},
+		"whichever ends first": {
+			2,
+			[]queue.Standing{running("r1", time.Minute), running("r2", 3*time.Minute), waiting("w1", 1), waiting("w2", 2), waiting("w3", 3)},
+			map[string]time.Duration{"w1": time.Minute, "w2": 3 * time.Minute, "w3": 5 * time.Minute},
+		},
+		"overdue counts as about to end": {1, []queue.Standing{running("r", time.Hour), waiting("w1", 1)}, map[string]time.Duration{"w1": 0}},
+		"room":                           {3, []queue.Standing{running("r", time.Minute), waiting("w1", 1)}, map[string]time.Duration{"w1": 0}},
+		"more than the limit": {
+			1,
+			[]queue.Standing{running("r1", time.Minute), running("r2", 3*time.Minute), waiting("w1", 1)},
+			map[string]time.Duration{"w1": 3 * time.Minute},
+		},
+		"not before its back-off is over": {1, []queue.Standing{later}, map[string]time.Duration{"w1": time.Hour}},
+		"passed by meanwhile": {
+			1,
+			[]queue.Standing{running("r", time.Minute), later, waiting("w2", 2), waiting("w3", 3)},
+			map[string]time.Duration{"w1": time.Hour, "w2": 3 * time.Minute, "w3": 7 * time.Minute},
+		},
+		"its back-off over before a unit is free": {
+			1,
+			[]queue.Standing{running("r", time.Minute), soon, waiting("w2", 2)},
+			map[string]time.Duration{"w1": 3 * time.Minute, "w2": 7 * time.Minute},
+		},
+		"about to be started counts as started": {
+			1,
+			[]queue.Standing{{Run: queue.Run{UID: "next"}, Why: queue.Starting, Slot: queue.NoSlot}, waiting("w1", 1)},
+			map[string]time.Duration{"w1": typical},
+		},
+		"no limit": {queue.Unlimited, []queue.Standing{waiting("w1", 1)}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got map[string]time.Duration
+			for uid, turn := range report.Turns(queue.Standings{Limit: c.limit, Runs: c.runs}, typical, noon) {
+				if got == nil {
+					got = map[string]time.Duration{}
+				}
+				got[uid] = turn.Sub(noon)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestRecent(t *testing.T) {
+	var r report.Recent
+	over := func(uid string, took time.Duration) queue.Run {
+		return queue.Run{UID: uid, Phase: queue.Done, Began: noon, Ended: noon.Add(took)}
+	}
+	if _, of := r.Typical(app); of != 0 {
+		t.Errorf("of nothing it knows %d runs", of)
+	}
+	r.Note(app, []queue.Run{over("a", time.Minute), over("b", 3*time.Minute), over("c", time.Hour), {UID: "never ran", Phase: queue.Done}, {UID: "runs", Began: noon}})
+	r.Note(app, []queue.Run{over("a", time.Minute)}) // seen again
+	if typical, of := r.Typical(app); typical != 3*time.Minute || of != 3 {
+		t.Errorf("typical are %s of %d, want 3m of 3", typical, of)
+	}
+	r.Forget(app)
+	if _, of := r.Typical(app); of != 0 {
+		t.Errorf("after it forgot it knows %d runs", of)
+	}
+}

@@ -1,0 +1,65 @@
+package apiserver_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/liveness"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/wire"
+)
+
+// A request that is never answered, nor given up by the connection, is what only a
+// restart ends.
+func TestStuckReplicaIsNotAlive(t *testing.T) {
+	c := newCluster(t)
+	key := c.newQueue(1)
+	gate := wire.NewGate()
+	defer gate.Open()
+	watchdog := startReplica(t, usualConfig, wire.When(asks("patch pipelineruns"), gate.Tap))
+	c.push(key, "push", 1)
+	c.reach(gate)
+	if err := becomes(watchdog, false); err == nil || !strings.Contains(err.Error(), "queue "+key.String()) {
+		t.Errorf("the replica says %v, want that %s is stuck", err, key)
+	}
+	gate.Open()
+	c.waitFor(key, "started run", stepDeadline, viewStarted(1))
+	if err := becomes(watchdog, true); err != nil {
+		t.Errorf("after the answer: %v", err)
+	}
+}
+
+// becomes waits until the replica is alive, or is not, and returns what it says.
+func becomes(watchdog *liveness.Watchdog, alive bool) error {
+	deadline := time.Now().Add(stepDeadline)
+	for {
+		err := watchdog.Check()
+		if (err == nil) == alive || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// One look at this queue takes longer than the patience is, in which many requests
+// are answered slowly.
+func TestBusyReplicaIsAlive(t *testing.T) {
+	c := newCluster(t)
+	const runs = 20
+	key := c.newQueue(runs)
+	c.push(key, "push", runs)
+	begun := time.Now()
+	watchdog := startReplica(t, usualConfig, wire.When(wire.Request.Writes, wire.Delay(500*time.Millisecond)))
+	for len(c.View(key).Slots) < runs || !viewStarted(runs)(c.View(key)) {
+		if err := watchdog.Check(); err != nil {
+			t.Fatal(err)
+		}
+		if time.Since(begun) > queueDeadline {
+			t.Fatalf("not within %s: %s", queueDeadline, describe(c.View(key)))
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if busy := time.Since(begun); busy < 2*patience {
+		t.Fatalf("busy for %s only, which shows nothing", busy)
+	}
+}

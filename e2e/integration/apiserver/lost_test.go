@@ -1,0 +1,47 @@
+package apiserver_test
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/wire"
+)
+
+// One write gets lost, or its reply does. The next look finds out which: nothing
+// is done twice, nothing left undone, nobody overtaken.
+func TestLostWrites(t *testing.T) {
+	for what, tap := range map[string]wire.Tap{"request": wire.LoseRequest, "reply": wire.LoseReply} {
+		for _, write := range []string{"create leases", "update leases", "patch pipelineruns"} {
+			t.Run(what+" of "+write, func(t *testing.T) {
+				const limit, runs = 2, 6
+				c := newCluster(t)
+				key := c.newQueue(limit)
+				order := c.push(key, "push", runs)
+				var lost atomic.Bool
+				first := func(r wire.Request) bool {
+					return r.Verb+" "+r.Resource == write && lost.CompareAndSwap(false, true)
+				}
+				startReplica(t, usualConfig, wire.When(first, tap))
+				c.waitFor(key, "full house", stepDeadline, viewStarted(limit))
+				c.play(50*time.Millisecond, handedOver)
+				c.waitOver(key)
+				if !lost.Load() {
+					t.Fatal("nothing was lost")
+				}
+				c.wantSound(runs, key)
+				c.wantNoWarnings(key)
+				var started []string
+				for _, s := range c.audit(key).Starts {
+					started = append(started, s.Run)
+				}
+				// A start that fails holds up nobody else's; claims are made in order.
+				if diff := cmp.Diff(order, started); diff != "" && write != "patch pipelineruns" {
+					t.Errorf("starts (-queue order +order of starts):\n%s", diff)
+				}
+			})
+		}
+	}
+}

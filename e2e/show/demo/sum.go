@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
+)
+
+// sum waits for what comes after the last run and draws the sum of everything.
+func (d *demo) sum(ctx context.Context) (summary, error) {
+	s := summary{Config: d.config, Kill: d.killed, Stuck: d.standstill}
+	var err error
+	if s.Statuses, err = d.statuses(ctx); err != nil {
+		return s, err
+	}
+	settling, cancel := context.WithTimeout(ctx, settleDeadline)
+	defer cancel()
+	// A slot that is not given back is the audit's to report.
+	if err := d.recorder.Wait(settling, key, slotsFree); err != nil && ctx.Err() != nil {
+		return s, err
+	}
+	audit, err := d.recorder.Audit(key)
+	if err != nil {
+		return s, err
+	}
+	s.Report = audit.Finish(time.Now())
+	if s.Requests, err = d.requests(); err != nil {
+		return s, err
+	}
+	return s, nil
+}
+
+func slotsFree(v history.View) bool {
+	for _, s := range v.Slots {
+		if s.Holder != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// statuses waits until Gitea shows that every run succeeded, unless the queue is
+// stuck: then some never will.
+func (d *demo) statuses(ctx context.Context) (statuses, error) {
+	names := runNames(stack.RunFiles(d.config.Runs, runTime))
+	deadline := time.Now().Add(d.config.statusDeadline())
+	for {
+		shown, err := d.repository.Git.Statuses(ctx, d.commit)
+		if err != nil {
+			return statuses{}, fmt.Errorf("reading commit statuses: %w", err)
+		}
+		s := compare(names, shown)
+		switch {
+		case len(s.Missing) == 0, d.standstill != "":
+			return s, nil
+		case time.Now().After(deadline):
+			s.After = fmt.Sprintf(" %s after the last run", d.config.statusDeadline())
+			return s, nil
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+			return s, context.Cause(ctx)
+		}
+	}
+}
+
+// runNames are the names of the runs in the push.
+func runNames(files map[string]string) []string {
+	var names []string
+	for file := range files {
+		if base, ok := strings.CutSuffix(path.Base(file), ".yaml"); ok {
+			names = append(names, base)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// compare looks for the status of each run, whose context PAC makes of the
+// application's name and the run's.
+func compare(runs []string, shown []provider.Status) statuses {
+	s := statuses{Want: len(runs)}
+	for _, run := range runs {
+		state := "none"
+		for _, status := range shown {
+			if status.Context == run || strings.HasSuffix(status.Context, " / "+run) {
+				state = string(status.State)
+			}
+		}
+		if state == string(provider.Success) {
+			s.Success++
+		} else {
+			s.Missing = append(s.Missing, run+" ("+state+")")
+		}
+	}
+	return s
+}
+
+// requests counts the API requests of whoever runs the queue.
+func (d *demo) requests() (*requests, error) {
+	log, err := os.Open(d.stack.AuditLog())
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	who, user := "PAC's watchers", stack.PACWatcherUser.Name()
+	if d.addon != nil {
+		who, user = "the add-on", "system:serviceaccount:"+d.addon.Namespace()+":pac-lease-queue"
+	}
+	r, err := countRequests(log, user, key.Namespace, d.pushed)
+	if err != nil {
+		return nil, err
+	}
+	r.Who = who
+	return r, nil
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"slices"
+	"time"
+
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/board"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
+)
+
+// tracker makes boards from looks at a queue. It remembers when it first saw each
+// run in its state: what the cluster writes down is rounded to seconds.
+type tracker struct {
+	board   board.Board
+	seen    map[string]board.Run // by UID
+	numbers *numbers             // nil where slots are Leases
+	moved   time.Time            // when a run last appeared, started or finished
+}
+
+func newTracker(title string, expected int, leases bool, now time.Time) *tracker {
+	t := &tracker{
+		board: board.Board{Title: title, Expected: expected, Began: now, Now: now},
+		seen:  map[string]board.Run{},
+		moved: now,
+	}
+	if !leases {
+		t.numbers = &numbers{of: map[string]int{}}
+	}
+	return t
+}
+
+// note adds an event.
+func (t *tracker) note(at time.Time, alarm bool, text string) {
+	t.board.Events = append(t.board.Events, board.Event{At: at, Text: text, Alarm: alarm})
+}
+
+// look brings the board up to date.
+func (t *tracker) look(v history.View, now time.Time) board.Board {
+	t.board.Now, t.board.Limit = now, v.Limit
+	t.board.Runs = make([]board.Run, 0, len(v.Runs))
+	if t.numbers != nil {
+		t.numbers.update(v.Runs)
+	}
+	for _, r := range v.Runs {
+		t.board.Runs = append(t.board.Runs, t.run(r, v, now))
+	}
+	b := t.board
+	b.Events = slices.Clone(b.Events)
+	return b
+}
+
+func (t *tracker) run(r queue.Run, v history.View, now time.Time) board.Run {
+	old, known := t.seen[r.UID]
+	shown := board.Run{Name: r.Name, Slot: t.slot(r, v.Slots), Since: now, Placed: r.Order != nil || r.Unordered}
+	switch {
+	case r.Phase == queue.Done:
+		shown.State, shown.Slot, shown.Wrong = board.Finished, board.NoSlot, inspect.Wrong(v.PipelineRuns[r.Name])
+	case r.Phase == queue.Started:
+		shown.State = board.Running
+	case shown.Slot != board.NoSlot:
+		shown.State = board.Claimed
+	}
+	switch {
+	case known && shown.State == old.State:
+		shown.Since, shown.Took = old.Since, old.Took
+	case shown.State == board.Running && old.State == board.Claimed:
+		shown.Took = old.Took + now.Sub(old.Since) // it waited until now
+	case shown.State == board.Finished && old.State != board.Running:
+		shown.Took = ran(v.PipelineRuns[r.Name])
+	case known:
+		shown.Took = now.Sub(old.Since)
+	}
+	if !known || shown.State != old.State {
+		t.moved = now
+	}
+	t.seen[r.UID] = shown
+	return shown
+}
+
+func (t *tracker) slot(r queue.Run, slots []queue.Slot) int {
+	if t.numbers != nil {
+		if n, ok := t.numbers.of[r.UID]; ok {
+			return n
+		}
+		return board.NoSlot
+	}
+	for _, s := range slots {
+		if s.Holder != nil && s.Holder.UID == r.UID {
+			return s.Index
+		}
+	}
+	return board.NoSlot
+}
+
+// numbers stand in for slots where there are none: PAC only counts. A run that
+// starts is given the lowest number that is free.
+type numbers struct{ of map[string]int }
+
+func (n *numbers) update(runs []queue.Run) {
+	taken := map[int]bool{}
+	for _, r := range runs {
+		if r.Phase != queue.Started {
+			delete(n.of, r.UID)
+		} else if i, ok := n.of[r.UID]; ok {
+			taken[i] = true
+		}
+	}
+	free := 0
+	for _, r := range runs {
+		if _, ok := n.of[r.UID]; ok || r.Phase != queue.Started {
+			continue
+		}
+		for taken[free] {
+			free++
+		}
+		n.of[r.UID], taken[free] = free, true
+	}
+}
+
+// ran is how long a finished run ran, as far as the cluster knows.
+func ran(pr *tektonv1.PipelineRun) time.Duration {
+	if pr.Status.StartTime == nil || pr.Status.CompletionTime == nil {
+		return 0
+	}
+	return pr.Status.CompletionTime.Sub(pr.Status.StartTime.Time)
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
+)
+
+// stillness is how long nothing may happen to a queue with work and room before it
+// counts as stuck. PAC alone has been seen to pause for 12 seconds.
+const stillness = 20 * time.Second
+
+// way is a way for a queue to fail: what is seen of it, or nothing (yet).
+type way func(*scene, history.View) (string, error)
+
+// shows waits until the queue fails in one of the ways, or has worked everything
+// off.
+func shows(ways ...way) func(*scene) (string, error) {
+	return func(s *scene) (string, error) {
+		deadline := time.After(drainDeadline)
+		for {
+			changed := s.recorder.Changed()
+			busy := false
+			for _, one := range s.all() {
+				v := one.view()
+				for _, fails := range ways {
+					if seen, err := fails(one, v); err != nil || seen != "" {
+						return seen, errors.Join(err, s.recorder.Err())
+					}
+				}
+				busy = busy || len(v.In(queue.Done)) < one.runs
+			}
+			if !busy {
+				return "", s.recorder.Err()
+			}
+			select {
+			case <-changed:
+			case <-time.After(time.Second): // standing still is no change
+			case <-deadline:
+				return "", fmt.Errorf("after %s it has neither failed nor worked everything off", drainDeadline)
+			case <-s.ctx.Done():
+				return "", context.Cause(s.ctx)
+			}
+		}
+	}
+}
+
+// overLimit is more runs at once than the limit allows, at any instant.
+func overLimit(s *scene, _ history.View) (string, error) {
+	audit, err := s.recorder.Audit(s.key)
+	if err != nil {
+		return "", err
+	}
+	report := audit.Report()
+	if !slices.ContainsFunc(report.Violations, func(v queue.Violation) bool { return v.Invariant == "I1" }) {
+		return "", nil
+	}
+	return fmt.Sprintf("limit broken: %d runs at once, the limit is %d", report.MostStarted, limit), nil
+}
+
+// standstill is runs that wait while there is room, the watchers live and nothing
+// happens.
+func standstill(s *scene, v history.View) (string, error) {
+	waiting, running := v.In(queue.Pending), len(v.In(queue.Started))
+	if len(v.Runs) < s.runs || len(waiting) == 0 || running >= limit || time.Since(v.Changed) < stillness {
+		return "", nil
+	}
+	memory, err := s.memory()
+	if err != nil {
+		return "", err
+	}
+	names := make([]string, 0, len(waiting))
+	for _, r := range waiting {
+		names = append(names, definition(r.Name))
+	}
+	return fmt.Sprintf("stuck: %s Pending, and for %s nothing has run or happened; %s", list(names), stillness, memory), nil
+}
+
+// worksOff is what the add-on has to show: everything is done and no invariant
+// was broken.
+func (s *scene) worksOff() (string, error) {
+	runs, most := 0, 0
+	for _, one := range s.all() {
+		report, err := one.workedOff()
+		if err != nil {
+			return "", err
+		}
+		runs += report.Done
+		most = max(most, report.MostStarted)
+	}
+	return fmt.Sprintf("all %d runs done, in order, at most %d at once", runs, most), nil
+}
+
+func (s *scene) workedOff() (queue.Report, error) {
+	_, err := s.wait(fmt.Sprintf("all %d runs are done and every slot is free", s.runs), drainDeadline, func(v history.View) bool {
+		return len(v.In(queue.Done)) == s.runs && !slices.ContainsFunc(v.Slots, func(slot queue.Slot) bool { return slot.Holder != nil })
+	})
+	if err != nil {
+		v := s.view()
+		return queue.Report{}, fmt.Errorf("%w: %d are done, %d started, %d waiting", err, len(v.In(queue.Done)), len(v.In(queue.Started)), len(v.In(queue.Pending)))
+	}
+	audit, err := s.recorder.Audit(s.key)
+	if err != nil {
+		return queue.Report{}, err
+	}
+	report := audit.Finish(time.Now())
+	var broken []error
+	for _, v := range report.Violations {
+		broken = append(broken, errors.New(v.String()))
+	}
+	return report, errors.Join(broken...)
+}

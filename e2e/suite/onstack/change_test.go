@@ -1,0 +1,110 @@
+package onstack_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite"
+)
+
+const (
+	// The chart refuses memory with more than one replica.
+	inMemory = "concurrency.backend=memory,replicaCount=1"
+	inLeases = "concurrency.backend=lease,replicaCount=2"
+)
+
+func TestMemoryBackendRestarted(t *testing.T) {
+	s := newScene(t, 2, 1)
+	s.upgrade(inMemory, inLeases)
+	s.push(8, 3*time.Second)
+	s.done(1)
+	s.started(2)
+	only := cluster.Addon().Replicas()[0]
+	s.must(only.Kill())
+	s.must(only.Restart(s.ctx))
+	s.finished(8)
+	if v := s.View(); len(v.Slots) > 0 {
+		t.Errorf("there are Leases: %+v", v.Slots)
+	}
+}
+
+func TestDurationsChangedWhileQueued(t *testing.T) {
+	s := newScene(t, 1, 2)
+	s.MayWarn = suite.Anybody // PAC tells that it could not write the order
+	s.upgrade("concurrency.orderGrace=10m", "concurrency.orderGrace="+orderGrace.String())
+	s.policy("no-order", `has(object.metadata.annotations) && 'pac-lease-queue.dev/execution-order' in object.metadata.annotations`, "false")
+	s.push(2, time.Second)
+	s.wait("2 runs", suite.QueuedDeadline, func(v history.View) bool { return len(v.Runs) == 2 })
+	// What would be waited for another ten minutes is over in a second.
+	s.must(cluster.Addon().Upgrade(s.ctx, "concurrency.orderGrace=1s"))
+	s.done(2)
+	s.audited()
+}
+
+func TestHandBack(t *testing.T) {
+	s := newScene(t, 2, 2)
+	s.MayWarn = suite.Others
+	s.push(6, 4*time.Second)
+	s.started(2)
+	s.queued(6)
+	s.upgrade("handBack=true", "handBack=false")
+	v := s.wait("PAC starts the next", suite.QueuedDeadline, func(v history.View) bool {
+		return len(v.Slots) == 0 && slices.ContainsFunc(v.In(queue.Started), func(r queue.Run) bool { return r.Claim == nil })
+	})
+	if len(v.In(queue.Pending)) == 0 {
+		t.Error("nothing was left to hand back")
+	}
+	s.finished(6)
+	s.must(cluster.Addon().Upgrade(s.ctx, "handBack=false"))
+	s.push(3, time.Second)
+	s.finished(9)
+}
+
+func TestStartRefusedByPolicy(t *testing.T) {
+	s := newScene(t, 1, 2)
+	s.MayWarn = suite.Anybody
+	s.policy("frozen", `object.metadata.name.startsWith('run-01-') && oldObject.?spec.?status.orValue('') == 'PipelineRunPending'`,
+		`object.?spec.?status.orValue('') == 'PipelineRunPending'`)
+	s.push(3, time.Second)
+	s.done(2) // the others, once the claim of the first has expired
+	e := s.event("ClaimExpired")
+	if want := "refused by the scenario"; !strings.Contains(e.Message, want) {
+		t.Errorf("the event says %q, want in it %q: what refuses the start", e.Message, want)
+	}
+	waiting := s.View().In(queue.Pending)
+	if len(waiting) != 1 || waiting[0].Attempt == 0 || waiting[0].NotBefore.IsZero() {
+		t.Errorf("waiting: %+v, want the first run, in its back-off", waiting)
+	}
+	s.lift(s.Key.Namespace + "-frozen")
+	s.finished(3)
+}
+
+func TestNewerRunSupersedesOlder(t *testing.T) {
+	s := newScene(t, 1, 2)
+	s.MayWarn = suite.Others // PAC says that it does not cancel under a limit
+	files := func(first time.Duration) map[string]string {
+		files := s.Files(4, time.Second)
+		files[".tekton/run-01.yaml"] = stack.RunFile("run-01", first, keys.CancelInProgress+`: "true"`)
+		files[".tekton/run-03.yaml"] = stack.RunFile("run-03", time.Second, keys.CancelInProgress+`: "true"`)
+		return files
+	}
+	s.pushFiles(files(time.Hour))
+	s.started(1)
+	s.queued(4)
+	s.pushFiles(files(time.Second))
+	s.done(8)
+	report := s.audited()
+	// run-01 was running, run-03 still queued; the other two are not cancelled.
+	if want, got := []string{"run-01", "run-02", "run-04", "run-01", "run-02", "run-03", "run-04"}, suite.Definitions(report); !slices.Equal(got, want) {
+		t.Errorf("started were %v, want %v", got, want)
+	}
+	s.event("Superseded")
+	s.reported(4, "run-01", "run-03") // PAC may call a cancelled run a success, too
+}

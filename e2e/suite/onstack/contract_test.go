@@ -1,0 +1,144 @@
+package onstack_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite"
+)
+
+// some returns one of the PipelineRuns that PAC made, to make others like it.
+func some(v history.View) *tektonv1.PipelineRun {
+	return v.PipelineRuns[v.Runs[0].Name]
+}
+
+func TestMalformedExecutionOrder(t *testing.T) {
+	s := newScene(t, 1, 2)
+	s.MayWarn = suite.Anybody
+	s.push(2, time.Second)
+	like := some(s.queued(2))
+	for i, order := range []string{"no-slash", "", ",,", "elsewhere/run", s.Key.Namespace + "/somebody-else"} {
+		s.create(like, fmt.Sprintf("malformed-%d-x", i), map[string]string{keys.ExecutionOrder: order})
+	}
+	s.done(7)
+	s.audited()
+	if e := s.event("BadAnnotation"); e.Type != corev1.EventTypeWarning || !strings.Contains(e.Message, "queued by its creation time") {
+		t.Errorf("the event is %s %q, want a Warning that says what became of the run", e.Type, e.Message)
+	}
+}
+
+func TestExecutionOrderNeverArrives(t *testing.T) {
+	s := newScene(t, 1, 2)
+	s.MayWarn = suite.Anybody // PAC tells that it could not write the order
+	s.policy("no-order", `has(object.metadata.annotations) && '`+pac.HeldOrder+`' in object.metadata.annotations`, "false")
+	s.push(3, time.Second)
+	s.done(3)
+	s.audited()
+	if e := s.event("OrderTimedOut"); e.Type != corev1.EventTypeNormal {
+		t.Errorf("the event is %s, want Normal", e.Type)
+	}
+}
+
+func TestUnknownRepository(t *testing.T) {
+	s := newScene(t, 1, 2)
+	s.MayWarn = suite.Anybody
+	s.push(3, time.Second)
+	like := some(s.queued(3))
+	s.create(like, "stray-x", map[string]string{keys.Repository: "nowhere", keys.ExecutionOrder: s.Key.Namespace + "/stray-x"})
+	s.event("RepositoryNotFound")
+	s.finished(3)
+	stray := env.Recorder.View(queue.Key{Namespace: s.Key.Namespace, Repository: "nowhere"})
+	if len(stray.In(queue.Pending)) != 1 {
+		t.Errorf("the stray run is %+v, want it pending", stray.Runs)
+	}
+	s.patch("stray-x", cancelled) // or it waits for ever
+}
+
+func TestAbsurdLimit(t *testing.T) {
+	s := newScene(t, 1<<40, 2)
+	s.push(4, time.Second)
+	s.finished(4)
+}
+
+func TestGuardKeepsRunsHeld(t *testing.T) {
+	s := newScene(t, 1, 2)
+	s.MayWarn = suite.Others
+	s.push(4, 5*time.Second)
+	s.started(1)
+	v := s.queued(4)
+	last := v.In(queue.Pending)[2].Name
+	for name, c := range map[string]struct{ user, body, says string }{
+		"start as developer":     {string(stack.Developer), `{"spec":{"status":null}}`, "starts by itself when a slot is free"},
+		"start as PAC's watcher": {string(stack.PACWatcherUser), `{"spec":{"status":""}}`, "starts by itself when a slot is free"},
+		"start as administrator": {string(stack.Admin), `{"spec":{"status":""}}`, "starts by itself when a slot is free"},
+		"jump the queue":         {string(stack.Developer), `{"metadata":{"annotations":{"` + pac.HeldOrder + `":"` + s.Key.Namespace + `/` + last + `"}}}`, "keeps its place"},
+		"raise the attempt":      {string(stack.Developer), `{"metadata":{"annotations":{"` + pac.Attempt + `":"7"}}}`, "only pac-lease-queue writes"},
+		"forge a claim":          {string(stack.Developer), `{"metadata":{"annotations":{"` + pac.Claim + `":"0/1/0"}}}`, "only pac-lease-queue writes"},
+	} {
+		err := s.patchAs(stack.User(c.user), last, c.body)
+		if err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v, want a refusal that says %q", name, err, c.says)
+		}
+	}
+	if err := s.patchAs(stack.Developer, last, cancelled); err != nil {
+		t.Errorf("a developer cannot cancel a queued run: %v", err)
+	}
+	s.done(4)
+	s.audited()
+}
+
+func TestConfigurationRefused(t *testing.T) {
+	s := newScene(t, 1, 2)
+	configMaps := s.Kube.CoreV1().ConfigMaps(cluster.Addon().Namespace())
+	const name = "pac-lease-queue-config"
+	patch := func(body string) {
+		t.Helper()
+		_, err := configMaps.Patch(s.ctx, name, types.MergePatchType, []byte(body), metav1.PatchOptions{})
+		s.must(err)
+	}
+	patch(`{"data":{"no-such-setting":"1","claim-ttl":"soon"}}`)
+	defer patch(fmt.Sprintf(`{"data":{"no-such-setting":null,"claim-ttl":%q}}`, claimTTL))
+	s.eventually("a Warning about the ConfigMap", suite.StepDeadline, func() error {
+		events, err := s.Kube.CoreV1().Events(cluster.Addon().Namespace()).List(s.ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		for _, e := range events.Items {
+			if e.Reason == "ConfigurationRefused" && strings.Contains(e.Message, "no-such-setting") && strings.Contains(e.Message, "claim-ttl") {
+				return nil
+			}
+		}
+		return fmt.Errorf("%d events, none of that kind", len(events.Items))
+	})
+	s.push(3, time.Second)
+	s.finished(3)
+}
+
+func TestRunsStartedBeforeTheAddonAreAdopted(t *testing.T) {
+	s := newScene(t, 2, 2)
+	s.MayWarn = suite.Others // PAC's watcher may complain of the guard
+	s.must(cluster.Uninstall(s.ctx))
+	files := s.Files(6, time.Second)
+	files[".tekton/run-01.yaml"] = stack.RunFile("run-01", 30*time.Second)
+	files[".tekton/run-02.yaml"] = stack.RunFile("run-02", 30*time.Second)
+	s.pushFiles(files)
+	s.started(2) // by PAC's own queue, which has the other four in its memory
+	s.must(cluster.Upgrade(s.ctx))
+	s.wait("both have a slot", suite.StepDeadline, func(v history.View) bool {
+		return len(v.Slots) == 2 && v.Slots[0].Holder != nil && v.Slots[1].Holder != nil
+	})
+	s.event("Adopted")
+	s.finished(6)
+}

@@ -1,0 +1,68 @@
+package onstack_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite"
+)
+
+// With the webhook, what the dead replica was asked last fails: an order that PAC
+// cannot write. That run is brought in all the same, without one.
+func TestReplicaKilledWhileAPushComesIn(t *testing.T) {
+	s := newScene(t, 2, 2)
+	s.MayWarn = suite.Others // PAC tells if it could not write an order
+	for i, doomed := range cluster.Addon().Replicas() {
+		before := len(s.View().Runs)
+		s.push(5, time.Second)
+		s.wait("the first run of the push", suite.QueuedDeadline, func(v history.View) bool { return len(v.Runs) > before })
+		s.must(doomed.Kill())
+		s.done(5 * (i + 1))
+		s.must(doomed.Restart(s.ctx))
+	}
+	s.finished(10)
+	unordered := 0
+	for _, r := range s.View().Runs {
+		if r.Order == nil {
+			unordered++
+		}
+	}
+	t.Logf("%d of 10 runs without an order", unordered)
+}
+
+func TestWebhookSecretDeletedWhileRunning(t *testing.T) {
+	if *hold != webhook {
+		t.Skip("there is none")
+	}
+	s := newScene(t, 1, 2)
+	s.push(3, 2*time.Second)
+	s.started(1)
+	secrets := s.Kube.CoreV1().Secrets(cluster.Addon().Namespace())
+	const name = "pac-lease-queue-webhook-certs"
+	deleted, err := secrets.Get(s.ctx, name, metav1.GetOptions{})
+	s.must(err)
+	s.must(secrets.Delete(s.ctx, name, metav1.DeleteOptions{}))
+	s.push(3, time.Second)
+	s.wait("the second push, in order", suite.QueuedDeadline, func(v history.View) bool {
+		ordered := 0
+		for _, r := range v.Runs {
+			if r.Order != nil && r.Hidden || r.Phase == queue.Done {
+				ordered++
+			}
+		}
+		return ordered == 6
+	})
+	s.eventually("there is another Secret", suite.StepDeadline, func() error {
+		now, err := secrets.Get(s.ctx, name, metav1.GetOptions{})
+		if err == nil && now.UID == deleted.UID {
+			return errors.New("it is still the old one")
+		}
+		return err
+	})
+	s.finished(6)
+}

@@ -1,0 +1,211 @@
+package onstack_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/cli"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/live"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite"
+)
+
+// With fifty runs queued the plugin says what is in the cluster, and what the add-on
+// wrote on the runs.
+func TestPluginShowsTheTruth(t *testing.T) {
+	const runs, limit = 50, 2
+	s := newScene(t, limit, 2)
+	s.MayWarn = suite.Others // Tekton, of what is cancelled in the end
+	s.push(4, time.Second)   // for estimates
+	s.done(4)
+	s.push(runs, 10*time.Minute)
+	s.queued(4 + runs)
+	view := s.wait("two runs run, and the others are ready to", suite.QueuedDeadline, func(v history.View) bool {
+		unready := func(r queue.Run) bool { return r.Owed != "" }
+		return len(v.In(queue.Started)) == limit && !slices.ContainsFunc(v.In(queue.Pending), unready)
+	})
+
+	// Nothing moves now: what the cluster says and what the plugin says is of the same state.
+	started := map[string]int{}
+	for _, slot := range view.Slots {
+		started[slot.Holder.Name] = slot.Index
+	}
+	var waiting []string
+	for _, name := range view.In(queue.Pending)[0].Order.Names() {
+		if _, runs := started[name]; !runs {
+			waiting = append(waiting, name)
+		}
+	}
+	if len(waiting) != runs-limit {
+		t.Fatalf("%d runs wait", len(waiting))
+	}
+
+	var list cli.QueueList
+	s.pluginJSON(&list, "list", "-A")
+	i := slices.IndexFunc(list.Items, func(q cli.Queue) bool { return q.Namespace == s.Key.Namespace })
+	if i < 0 {
+		t.Fatalf("list has %+v", list.Items)
+	}
+	var described cli.Queue
+	s.pluginJSON(&described, "describe", s.Key.Repository)
+	began := time.Now()
+	watched := s.pluginWatch()
+	t.Logf("the first picture of watch takes %s", time.Since(began).Round(time.Millisecond))
+	for what, q := range map[string]cli.Queue{"list": list.Items[i], "describe": described, "watch": watched} {
+		if *q.Limit != limit || q.Running != limit || q.Starting != 0 || q.Waiting != len(waiting) {
+			t.Errorf("%s: limit %d, %d running, %d starting, %d waiting", what, *q.Limit, q.Running, q.Starting, q.Waiting)
+		}
+		running, line := map[string]int{}, []string{}
+		for _, r := range q.Runs {
+			switch r.State {
+			case cli.Running:
+				running[r.Name] = *r.Slot
+			case cli.Waiting:
+				if line = append(line, r.Name); r.Position != len(line) {
+					t.Errorf("%s: %s has position %d", what, r.Name, r.Position)
+				}
+			}
+		}
+		if diff := cmp.Diff(started, running); diff != "" {
+			t.Errorf("%s: runs that run (-cluster +plugin):\n%s", what, diff)
+		}
+		if diff := cmp.Diff(waiting, line); diff != "" {
+			t.Errorf("%s: the line (-cluster +plugin):\n%s", what, diff)
+		}
+	}
+	for _, replica := range cluster.Addon().Replicas() {
+		if diff := cmp.Diff(waiting, waitingIn(t, replica, s.Key)); diff != "" {
+			t.Errorf("the line as %s sees it (-cluster +replica):\n%s", replica.Name(), diff)
+		}
+	}
+	if described.TypicalRun == "" {
+		t.Error("describe does not know how long runs take")
+	}
+
+	// What the add-on wrote on a run is written for people and a little later.
+	for position, name := range waiting[:3] {
+		var run cli.Run
+		s.pluginJSON(&run, "run", name)
+		if run.State != cli.Waiting || run.Position != position+1 || run.EstimatedStart == nil {
+			t.Errorf("run %s: %+v", name, run)
+		}
+		s.eventually("the annotations of "+name, suite.StepDeadline, func() error {
+			pr, err := s.Tekton.TektonV1().PipelineRuns(s.Key.Namespace).Get(s.ctx, name, metav1.GetOptions{})
+			if err != nil {
+				return err
+			}
+			if is, reason := pr.Annotations[pac.Position], pr.Annotations[pac.Reason]; is != fmt.Sprint(run.Position) || reason != run.Reason {
+				return fmt.Errorf("the add-on says position %s, %s; the plugin %d, %s", is, reason, run.Position, run.Reason)
+			}
+			return nil
+		})
+	}
+	for name, slot := range started {
+		var run cli.Run
+		s.pluginJSON(&run, "run", name)
+		if run.State != cli.Running || *run.Slot != slot {
+			t.Errorf("run %s: %+v", name, run)
+		}
+	}
+
+	for _, args := range [][]string{{"list", "-A"}, {"list", "-o", "wide"}, {"describe", s.Key.Repository}, {"run", waiting[4]}, {"run", slices.Sorted(maps.Keys(started))[0]}, {"doctor"}} {
+		began := time.Now()
+		text := s.plugin(args...)
+		t.Logf("%s (%s):\n%s", strings.Join(args, " "), time.Since(began).Round(time.Millisecond), text)
+	}
+	for _, name := range append(waiting, slices.Collect(maps.Keys(started))...) {
+		s.patch(name, cancelled)
+	}
+	s.done(4 + runs)
+	s.audited()
+}
+
+// pluginCommand is the plugin, as somebody on the team who looks at the scene's namespace.
+func (s *scene) pluginCommand(ctx context.Context, out io.Writer, args ...string) error {
+	c := cli.Command("kubectl pac-queue")
+	c.SetArgs(append(args, "--kubeconfig", cluster.Kubeconfig(stack.Admin), "--namespace", s.Key.Namespace))
+	c.SetOut(out)
+	c.SetErr(io.Discard)
+	return c.ExecuteContext(ctx)
+}
+
+func (s *scene) plugin(args ...string) string {
+	s.Helper()
+	var out bytes.Buffer
+	if err := s.pluginCommand(s.ctx, &out, args...); err != nil {
+		s.Errorf("%v: %v\n%s", args, err, &out)
+	}
+	return out.String()
+}
+
+func (s *scene) pluginJSON(into any, args ...string) {
+	s.Helper()
+	out := s.plugin(append(args, "-o", "json")...)
+	if err := json.Unmarshal([]byte(out), into); err != nil {
+		s.Fatalf("%v: %v\n%s", args, err, out)
+	}
+}
+
+// pluginWatch is the first document of watch, which goes on until it is stopped.
+func (s *scene) pluginWatch() (q cli.Queue) {
+	s.Helper()
+	ctx, stop := context.WithTimeout(s.ctx, suite.StepDeadline)
+	defer stop()
+	in, out := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		err := s.pluginCommand(ctx, out, "watch", s.Key.Repository, "-o", "json")
+		ended <- err
+		out.CloseWithError(err)
+	}()
+	if err := json.NewDecoder(in).Decode(&q); err != nil {
+		s.Fatalf("watch: %v", err)
+	}
+	stop()
+	in.Close()
+	if err := <-ended; err != nil {
+		s.Errorf("watch: %v", err)
+	}
+	return q
+}
+
+// waitingIn are the runs that wait in a queue as a replica says that it sees it.
+func waitingIn(t *testing.T, replica *stack.Replica, key queue.Key) []string {
+	t.Helper()
+	answer, err := http.Get(replica.ProbesURL + "/debug/queues")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var said struct{ Queues []live.Queue }
+	if err := json.NewDecoder(answer.Body).Decode(&said); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, q := range said.Queues {
+		if q.Namespace != key.Namespace || q.Repository != key.Repository {
+			continue
+		}
+		for _, run := range q.Runs {
+			if run.Position > 0 {
+				names = append(names, run.Name)
+			}
+		}
+	}
+	return names
+}

@@ -1,0 +1,224 @@
+package onstack_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite"
+)
+
+// Durations of the add-on that scenarios wait out, short where that changes
+// nothing but the waiting.
+const (
+	orderGrace = 6 * time.Second
+	claimTTL   = 8 * time.Second
+)
+
+// scene is one of the suite's whose errors end the test.
+type scene struct {
+	*testing.T
+	*suite.Scene
+	ctx context.Context
+}
+
+// newScene makes a Repository with the given limit, zero for none, and sees to
+// it that the add-on runs with n replicas.
+func newScene(t *testing.T, limit, n int) *scene {
+	t.Helper()
+	replicas(t, n)
+	opened, err := environment(t).Open(t.Context(), strings.ToLower(strings.TrimPrefix(t.Name(), "Test")), limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &scene{T: t, Scene: opened, ctx: t.Context()}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("%s\nlogs in %s", s.Explain(), cluster.LogsDir())
+		}
+	})
+	return s
+}
+
+func (s *scene) must(err error) {
+	s.Helper()
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+// replicas has the add-on run with n healthy replicas.
+func replicas(t *testing.T, n int) {
+	t.Helper()
+	if cluster.Healthy(t.Context(), n) {
+		return
+	}
+	if err := cluster.Upgrade(t.Context(), fmt.Sprintf("replicaCount=%d", n)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// background is a context for what comes after the test.
+func (s *scene) background() context.Context { return context.WithoutCancel(s.ctx) }
+
+// upgrade changes values of the chart for the rest of the scenario.
+func (s *scene) upgrade(value, afterwards string) {
+	s.Helper()
+	s.must(cluster.Upgrade(s.ctx, value))
+	s.Cleanup(func() {
+		if err := cluster.Upgrade(s.background(), afterwards); err != nil {
+			s.Errorf("helm upgrade --set %s: %v", afterwards, err)
+		}
+	})
+}
+
+// leads waits until the replica leads: it is the only one, but the lease of the
+// last leader may have to run out first.
+func (s *scene) leads(r *stack.Replica) {
+	s.Helper()
+	s.eventually(r.Name()+" leads", suite.StepDeadline, func() error {
+		log, err := os.ReadFile(r.LogFile())
+		if err != nil {
+			return err
+		}
+		// The log goes on over restarts of the process: the last word counts.
+		said := string(log)
+		if strings.LastIndex(said, "has started leading") <= strings.LastIndex(said, "will run in leader-elected mode") {
+			return errors.New("it has not said so yet")
+		}
+		return nil
+	})
+}
+
+func isDead(r *stack.Replica) error {
+	if r.Running() {
+		return fmt.Errorf("%s is alive", r.Name())
+	}
+	return nil
+}
+
+func (s *scene) push(n int, each time.Duration) {
+	s.Helper()
+	s.must(s.Push(s.ctx, n, each))
+}
+
+func (s *scene) pushFiles(files map[string]string) {
+	s.Helper()
+	s.must(s.PushFiles(s.ctx, files))
+}
+
+func (s *scene) wait(what string, within time.Duration, condition func(history.View) bool) history.View {
+	s.Helper()
+	v, err := s.Wait(s.ctx, what, within, condition)
+	s.must(err)
+	return v
+}
+
+func (s *scene) queued(n int) history.View {
+	s.Helper()
+	v, err := s.Queued(s.ctx, n)
+	s.must(err)
+	return v
+}
+
+func (s *scene) started(n int) history.View {
+	s.Helper()
+	v, err := s.Started(s.ctx, n)
+	s.must(err)
+	return v
+}
+
+func (s *scene) done(n int) history.View {
+	s.Helper()
+	v, err := s.Done(s.ctx, n)
+	s.must(err)
+	return v
+}
+
+func (s *scene) audited() queue.Report {
+	s.Helper()
+	report, err := s.Audited(s.ctx)
+	s.must(err)
+	return report
+}
+
+func (s *scene) finished(n int) queue.Report {
+	s.Helper()
+	report, err := s.Finished(s.ctx, n)
+	s.must(err)
+	return report
+}
+
+func (s *scene) reported(n int, except ...string) {
+	s.Helper()
+	s.must(s.Reported(s.ctx, n, except...))
+}
+
+func (s *scene) event(reason string) *corev1.Event {
+	s.Helper()
+	e, err := s.Event(s.ctx, reason)
+	s.must(err)
+	return e
+}
+
+func (s *scene) eventually(what string, within time.Duration, check func() error) {
+	s.Helper()
+	s.must(suite.Eventually(s.ctx, what, within, check))
+}
+
+// patch changes a run as the administrator.
+func (s *scene) patch(run, body string) {
+	s.Helper()
+	s.must(s.patchAs(stack.Admin, run, body))
+}
+
+func (s *scene) patchAs(user stack.User, run, body string) error {
+	tekton, err := tektonclient.NewForConfig(cluster.Stack.Config(user))
+	if err != nil {
+		return err
+	}
+	_, err = tekton.TektonV1().PipelineRuns(s.Key.Namespace).Patch(s.ctx, run, types.MergePatchType, []byte(body), metav1.PatchOptions{})
+	return err
+}
+
+const cancelled = `{"spec":{"status":"Cancelled"}}`
+
+// remove deletes a run. PAC's finalizer goes as soon as its watcher has seen it.
+func (s *scene) remove(run string) {
+	s.Helper()
+	s.must(s.Tekton.TektonV1().PipelineRuns(s.Key.Namespace).Delete(s.ctx, run, metav1.DeleteOptions{}))
+}
+
+// create makes a PipelineRun the way PAC does, for runs that PAC itself would
+// not make so: name and annotations as given, everything else of a real one.
+func (s *scene) create(like *tektonv1.PipelineRun, name string, annotations map[string]string) {
+	s.Helper()
+	pr := &tektonv1.PipelineRun{ObjectMeta: metav1.ObjectMeta{
+		Name: name, Namespace: s.Key.Namespace, Labels: maps.Clone(like.Labels), Annotations: maps.Clone(like.Annotations),
+	}}
+	pr.Spec = *like.Spec.DeepCopy()
+	pr.Spec.Status = tektonv1.PipelineRunSpecStatusPending
+	for _, key := range []string{pac.HeldOrder, pac.Claim, keys.ExecutionOrder, keys.SCMReportingPLRStarted} {
+		delete(pr.Annotations, key)
+	}
+	pr.Labels[keys.State], pr.Annotations[keys.State] = "queued", "queued"
+	maps.Copy(pr.Annotations, annotations)
+	_, err := s.Tekton.TektonV1().PipelineRuns(s.Key.Namespace).Create(s.ctx, pr, metav1.CreateOptions{})
+	s.must(err)
+}
