@@ -3,6 +3,8 @@ SHELL := /usr/bin/env bash
 .DEFAULT_GOAL := help
 
 TOOL := go tool -modfile=go.tools.mod
+# Imports are in three groups: the standard library, other modules, this module.
+IMPORTS := -s standard -s default -s localmodule
 CHART := charts/pac-lease-queue
 # Where end-to-end tests on kind leave what a failure shows, junit.xml and summary.md.
 export E2E_ARTIFACTS ?= bin/kind/artifacts
@@ -110,7 +112,7 @@ endef
 
 .PHONY: lint
 lint: verify ## Check the code, the scripts and the chart
-	test -z "$$($(TOOL) gofumpt -l addon e2e scripts | tee /dev/stderr)"
+	test -z "$$({ $(TOOL) gofumpt -l addon e2e scripts; $(TOOL) gci list $(IMPORTS) addon e2e scripts; } | tee /dev/stderr)"
 	go vet ./...
 	go vet -tags failpoints ./addon/...
 	$(TOOL) staticcheck ./...
@@ -122,6 +124,7 @@ lint: verify ## Check the code, the scripts and the chart
 .PHONY: fmt
 fmt: ## Format the code
 	$(TOOL) gofumpt -w addon e2e scripts
+	$(TOOL) gci write $(IMPORTS) addon e2e scripts
 
 .PHONY: clean
 clean: ## Remove what was built here (the cache of stack components stays)

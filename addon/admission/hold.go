@@ -4,10 +4,11 @@ import (
 	"context"
 	"encoding/json"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	admissionv1 "k8s.io/api/admission/v1"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"knative.dev/pkg/webhook"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 )
 
 // Path is where the hold is served.

@@ -14,14 +14,15 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/screen"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect/doctor"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/yaml"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/screen"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect/doctor"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
 // Names by which the program is the plugin: kubectl and tkn find plugins by name.

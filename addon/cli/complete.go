@@ -3,8 +3,9 @@ package cli
 import (
 	"strings"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
 	"github.com/spf13/cobra"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
 )
 
 // completeRepositories completes the name of a Repository with a queue.

@@ -11,10 +11,11 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/utils/clock"
+
 	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/board"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"k8s.io/utils/clock"
 )
 
 // watcher follows one queue by looking again and again.

@@ -8,12 +8,6 @@ import (
 	"time"
 
 	pacclient "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/clientset/versioned"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/liveness"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/report/live"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/report/metrics"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/store/memory"
 	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
 	"go.opentelemetry.io/otel"
 	"go.uber.org/zap"
@@ -32,6 +26,13 @@ import (
 	"knative.dev/pkg/logging"
 	"knative.dev/pkg/reconciler"
 	"knative.dev/pkg/system"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/liveness"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/live"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/metrics"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store/memory"
 )
 
 const (

@@ -7,6 +7,10 @@ import (
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
+	"knative.dev/pkg/system"
+
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine/recovery"
@@ -17,9 +21,6 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/metrics"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/memory"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/clock"
-	"knative.dev/pkg/system"
 )
 
 // shard is all that works on the queues of one namespace, or of all namespaces: a

@@ -7,10 +7,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 )
 
 // ErrStale is returned by a conditional write whose observation is no longer

@@ -8,11 +8,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 )
 
 const (

@@ -2,9 +2,10 @@ package pac
 
 import (
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
 // Annotations of this product on a PipelineRun. The guard lets nobody else

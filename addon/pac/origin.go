@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
+
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 

@@ -6,10 +6,11 @@ import (
 	"time"
 
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/lru"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
 // ReadRun reads a PipelineRun as a run of its queue. Annotations that cannot be

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/charmbracelet/lipgloss"
+
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 

@@ -6,11 +6,12 @@ import (
 	"errors"
 	"os"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect/check"
 	"github.com/spf13/cobra"
 	"k8s.io/utils/clock"
 	"knative.dev/pkg/signals"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect/check"
 )
 
 func checkCommand() *cobra.Command {

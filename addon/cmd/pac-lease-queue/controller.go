@@ -8,10 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/admission"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/liveness"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/report/live"
 	"github.com/spf13/cobra"
 	"k8s.io/utils/clock"
 	"knative.dev/pkg/configmap"
@@ -20,6 +16,11 @@ import (
 	"knative.dev/pkg/injection/sharedmain"
 	"knative.dev/pkg/logging"
 	"knative.dev/pkg/signals"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/admission"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/liveness"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/live"
 )
 
 // patience is how long work may show no sign of life. A dead connection is given

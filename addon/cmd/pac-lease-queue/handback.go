@@ -5,10 +5,11 @@ import (
 	"os"
 	"time"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/pac/handback"
 	"github.com/spf13/cobra"
 	"knative.dev/pkg/signals"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac/handback"
 )
 
 func handBackCommand() *cobra.Command {

@@ -7,9 +7,10 @@ import (
 	"os"
 	"strconv"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/admission"
 	kubeclient "knative.dev/pkg/client/injection/kube/client"
 	"knative.dev/pkg/logging"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/admission"
 )
 
 // Environment variables of the hold as a webhook.

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/cli"
 	"github.com/spf13/cobra"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/cli"
 )
 
 func main() {

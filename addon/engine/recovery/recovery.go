@@ -16,9 +16,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
 // Config holds what a Loop works with; all of it is required but Late and TookOver.

@@ -15,10 +15,11 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/utils/clock"
+
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
-	"k8s.io/utils/clock"
 )
 
 // Queues are all queues that a replica has seen. It observes an engine, is served as
