@@ -27,7 +27,7 @@ import (
 	"knative.dev/pkg/reconciler"
 	"knative.dev/pkg/system"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/liveness"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/watchdog"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/live"
@@ -53,7 +53,7 @@ const (
 // Outside is what the process around a controller has to do with it.
 type Outside struct {
 	// Watchdog watches over its work.
-	Watchdog *liveness.Watchdog
+	Watchdog *watchdog.Watchdog
 	// Live is told what it sees.
 	Live *live.Queues
 	// Ready is called once every cache is filled.

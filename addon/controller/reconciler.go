@@ -13,7 +13,7 @@ import (
 	"knative.dev/pkg/reconciler"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/liveness"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/watchdog"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/live"
@@ -24,7 +24,7 @@ type queues struct {
 	reconciler.LeaderAwareFuncs
 	live     *configuration
 	clock    clock.PassiveClock
-	watchdog *liveness.Watchdog
+	watchdog *watchdog.Watchdog
 	after    func(queue.Key, time.Duration)
 	leads    buckets
 	// shards are by namespace, or one of all namespaces; complete before anything

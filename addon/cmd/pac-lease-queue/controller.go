@@ -19,7 +19,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/admission"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/liveness"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/watchdog"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/live"
 )
 
@@ -69,8 +69,8 @@ func runController(ctx context.Context) error {
 	// The API server's own priority and fairness is the limit; a client-side one
 	// would add its waits to every start.
 	config.QPS = -1
-	watchdog := liveness.New(clock.RealClock{}, patience)
-	config.Wrap(watchdog.Through)
+	dog := watchdog.New(clock.RealClock{}, patience)
+	config.Wrap(dog.Through)
 
 	// Probes answer from the beginning: alive until work is stuck, ready when the
 	// caches are filled and the API server can be served.
@@ -98,7 +98,7 @@ func runController(ctx context.Context) error {
 		}
 	})
 	mux.HandleFunc("/health", func(w http.ResponseWriter, _ *http.Request) {
-		if err := watchdog.Check(); err != nil {
+		if err := dog.Check(); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 		}
 	})
@@ -110,7 +110,7 @@ func runController(ctx context.Context) error {
 	if err := awaitConfiguration(ctx, config, namespace, controller.ConfigMapName()); err != nil {
 		return err
 	}
-	queues := controller.New(controller.Outside{Watchdog: watchdog, Live: seen, Ready: func() { filled.Store(true) }})
+	queues := controller.New(controller.Outside{Watchdog: dog, Live: seen, Ready: func() { filled.Store(true) }})
 	sharedmain.MainWithConfig(sharedmain.WithHealthProbesDisabled(ctx), controller.Component, config,
 		func(ctx context.Context, cmw configmap.Watcher) *knative.Impl {
 			if webhook != nil {

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/liveness"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/watchdog"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/wire"
 )
 
@@ -16,24 +16,24 @@ func TestStuckReplicaIsNotAlive(t *testing.T) {
 	key := c.newQueue(1)
 	gate := wire.NewGate()
 	defer gate.Open()
-	watchdog := startReplica(t, usualConfig, wire.When(asks("patch pipelineruns"), gate.Tap))
+	dog := startReplica(t, usualConfig, wire.When(asks("patch pipelineruns"), gate.Tap))
 	c.push(key, "push", 1)
 	c.reach(gate)
-	if err := becomes(watchdog, false); err == nil || !strings.Contains(err.Error(), "queue "+key.String()) {
+	if err := becomes(dog, false); err == nil || !strings.Contains(err.Error(), "queue "+key.String()) {
 		t.Errorf("the replica says %v, want that %s is stuck", err, key)
 	}
 	gate.Open()
 	c.waitFor(key, "started run", stepDeadline, viewStarted(1))
-	if err := becomes(watchdog, true); err != nil {
+	if err := becomes(dog, true); err != nil {
 		t.Errorf("after the answer: %v", err)
 	}
 }
 
 // becomes waits until the replica is alive, or is not, and returns what it says.
-func becomes(watchdog *liveness.Watchdog, alive bool) error {
+func becomes(dog *watchdog.Watchdog, alive bool) error {
 	deadline := time.Now().Add(stepDeadline)
 	for {
-		err := watchdog.Check()
+		err := dog.Check()
 		if (err == nil) == alive || time.Now().After(deadline) {
 			return err
 		}
@@ -49,9 +49,9 @@ func TestBusyReplicaIsAlive(t *testing.T) {
 	key := c.newQueue(runs)
 	c.push(key, "push", runs)
 	begun := time.Now()
-	watchdog := startReplica(t, usualConfig, wire.When(wire.Request.Writes, wire.Delay(500*time.Millisecond)))
+	dog := startReplica(t, usualConfig, wire.When(wire.Request.Writes, wire.Delay(500*time.Millisecond)))
 	for len(c.View(key).Slots) < runs || !viewStarted(runs)(c.View(key)) {
-		if err := watchdog.Check(); err != nil {
+		if err := dog.Check(); err != nil {
 			t.Fatal(err)
 		}
 		if time.Since(begun) > queueDeadline {

@@ -18,7 +18,7 @@ import (
 	"knative.dev/pkg/logging"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/liveness"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/watchdog"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/live"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/wire"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
@@ -36,7 +36,7 @@ const logConfig = `{"level": "info", "encoding": "json", "outputPaths": [%q], "e
 // requests pass the taps.
 //
 // It returns what watches over its work.
-func startReplica(t *testing.T, config string, taps ...wire.Tap) *liveness.Watchdog {
+func startReplica(t *testing.T, config string, taps ...wire.Tap) *watchdog.Watchdog {
 	t.Helper()
 	t.Setenv("CONFIG_NAME", config)
 	var there atomic.Bool
@@ -45,8 +45,8 @@ func startReplica(t *testing.T, config string, taps ...wire.Tap) *liveness.Watch
 		guarded[i] = wire.When(func(wire.Request) bool { return there.Load() }, tap)
 	}
 	rest := wire.Through(server.Config(stack.Admin), guarded...)
-	watchdog := liveness.New(clock.RealClock{}, patience)
-	rest.Wrap(watchdog.Through)
+	dog := watchdog.New(clock.RealClock{}, patience)
+	rest.Wrap(dog.Through)
 	kube, err := kubernetes.NewForConfig(rest)
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +61,7 @@ func startReplica(t *testing.T, config string, taps ...wire.Tap) *liveness.Watch
 	ctx = logging.WithLogger(ctx, logger)
 	ctx = injection.WithConfig(ctx, rest)
 	ctx = context.WithValue(ctx, kubeclient.Key{}, kubernetes.Interface(kube))
-	impl := controller.New(controller.Outside{Watchdog: watchdog, Live: live.New(clock.RealClock{}), Ready: func() { there.Store(true) }})(ctx, configmap.NewStaticWatcher(cm))
+	impl := controller.New(controller.Outside{Watchdog: dog, Live: live.New(clock.RealClock{}), Ready: func() { there.Store(true) }})(ctx, configmap.NewStaticWatcher(cm))
 	var running sync.WaitGroup
 	running.Go(func() {
 		if err := impl.RunContext(ctx, impl.Concurrency); err != nil {
@@ -72,5 +72,5 @@ func startReplica(t *testing.T, config string, taps ...wire.Tap) *liveness.Watch
 		stop()
 		running.Wait()
 	})
-	return watchdog
+	return dog
 }
