@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue/audit"
 )
 
 // history is what a watch delivers of one kind of object, in order.
@@ -74,7 +75,7 @@ type cluster struct {
 	rejected map[string]bool // run names that admission does not let start
 	network  []fate          // one of these for every request, some more often than others
 	inFlight []write
-	audit    *queue.Audit
+	audit    *audit.Auditor
 	broken   []string // starts above the limit, counted without the audit
 	trace    func(format string, args ...any)
 }
@@ -89,7 +90,7 @@ func newCluster(rnd *rand.Rand, limit queue.Limit, lag time.Duration) *cluster {
 	return &cluster{
 		rnd: rnd, now: noon, limit: limit,
 		runs: map[string]queue.Run{}, slots: map[int]queue.Slot{}, rejected: map[string]bool{},
-		audit: queue.NewAudit(lag), trace: func(string, ...any) {},
+		audit: audit.New(lag), trace: func(string, ...any) {},
 	}
 }
 

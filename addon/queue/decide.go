@@ -139,7 +139,7 @@ func (d Decision) NeedsFresh(s Snapshot) bool {
 func Decide(s Snapshot, now time.Time, p Policy) Decision { return decide(s, now, p).decision }
 
 func decide(s Snapshot, now time.Time, p Policy) *decider {
-	d := &decider{now: now, policy: p, line: line(s.Runs, s.Slots)}
+	d := &decider{now: now, policy: p, line: Line(s.Runs, s.Slots)}
 	switch {
 	case s.HandBack:
 		d.handBack(s.Slots)
@@ -149,7 +149,7 @@ func decide(s Snapshot, now time.Time, p Policy) *decider {
 		return d
 	}
 	d.limit = int(s.Limit)
-	d.superseded = superseded(s.Runs, s.CancelInProgress)
+	d.superseded = SupersededBy(s.Runs, s.CancelInProgress)
 	d.sort(s.Slots)
 	d.cancel()
 	d.startClaimed()
@@ -164,7 +164,7 @@ type decider struct {
 	now     time.Time
 	policy  Policy
 	limit   int
-	line    []place
+	line    []Place
 	slots   map[int]Slot
 	spare   []Slot // may be given away: free, or the holder is done, gone or fenced
 	absent  int    // every slot below exists, or has just been given away
@@ -198,8 +198,8 @@ func (d *decider) sort(slots []Slot) {
 	d.holding = map[string]bool{}
 	ranks := make(map[string]int, len(d.line))
 	for rank, p := range d.line {
-		ranks[p.run.UID] = rank
-		if p.run.Phase == Started {
+		ranks[p.Run.UID] = rank
+		if p.Run.Phase == Started {
 			d.started++
 		}
 	}
@@ -221,7 +221,7 @@ func (d *decider) sort(slots []Slot) {
 			d.spare = append(d.spare, s)
 			continue
 		}
-		switch run := d.line[rank].run; {
+		switch run := d.line[rank].Run; {
 		case run.Phase == Done,
 			// Two slots name one run if somebody claimed it who did not see the
 			// first claim. All observers keep the same one, however far along
@@ -288,14 +288,14 @@ func (d *decider) expire(c claimed) {
 // its slot tells of it.
 func (d *decider) adopt() {
 	for _, p := range d.line {
-		if p.run.Phase != Started || d.holding[p.run.UID] {
+		if p.Run.Phase != Started || d.holding[p.Run.UID] {
 			continue
 		}
 		s, ok := d.takeSlot()
 		if !ok {
 			s = d.takeExtraSlot()
 		}
-		d.do(Claim{Run: p.run, Event: p.event, Slot: s})
+		d.do(Claim{Run: p.Run, Event: p.Event, Slot: s})
 	}
 }
 
@@ -305,17 +305,17 @@ func (d *decider) claim() {
 	preparing := map[string]bool{} // events
 	for _, p := range d.line {
 		switch {
-		case p.run.Phase == Started:
+		case p.Run.Phase == Started:
 			d.decision.Summary.Started++
 			continue
-		case p.run.Phase == Done, d.holding[p.run.UID], d.isSuperseded(p.run):
+		case p.Run.Phase == Done, d.holding[p.Run.UID], d.isSuperseded(p.Run):
 			continue
 		}
 		late, ok := d.eligible(p)
 		if !ok && d.inPreparation(p) {
-			preparing[p.event.ID] = true
+			preparing[p.Event.ID] = true
 		}
-		if !ok || room <= 0 || preparing[p.event.ID] {
+		if !ok || room <= 0 || preparing[p.Event.ID] {
 			d.decision.Summary.Waiting++
 			continue
 		}
@@ -327,7 +327,7 @@ func (d *decider) claim() {
 		}
 		room--
 		d.decision.Summary.Claimed++
-		d.do(Claim{Run: p.run, Event: p.event, Slot: s, Late: late})
+		d.do(Claim{Run: p.Run, Event: p.Event, Slot: s, Late: late})
 	}
 }
 
@@ -335,8 +335,8 @@ func (d *decider) claim() {
 // order. That is a matter of moments and bounded by a grace period, so those
 // behind it of the same event wait: PAC prepares the runs of an event in any
 // order. Other events do not: they are not to suffer when PAC fails for one.
-func (d *decider) inPreparation(p place) bool {
-	return p.ordered && p.run.Owed != "" && !d.now.Before(p.run.NotBefore)
+func (d *decider) inPreparation(p Place) bool {
+	return p.Ordered && p.Run.Owed != "" && !d.now.Before(p.Run.NotBefore)
 }
 
 // tidy returns what nobody took.
@@ -353,7 +353,7 @@ func (d *decider) tidy() {
 
 // eligible says whether a waiting run may have a slot now, and if not, wakes
 // the queue when time changes that.
-func (d *decider) eligible(p place) (Lateness, bool) {
+func (d *decider) eligible(p Place) (Lateness, bool) {
 	late := InTime
 	for _, wait := range d.waits(p) {
 		if !wait.open {
@@ -377,13 +377,13 @@ type wait struct {
 	late  Lateness
 }
 
-func (d *decider) waits(p place) [3]wait {
+func (d *decider) waits(p Place) [3]wait {
 	return [...]wait{
 		// A back-off far longer than any that Expire sets is somebody's invention;
 		// the clocks of replicas differ by less than that.
-		{BackOff, p.run.NotBefore.Sub(d.now) <= 2*d.policy.BackoffMax, p.run.NotBefore, InTime},
-		{WithoutOrder, !p.ordered && !p.run.Unordered, p.run.Created.Add(d.policy.OrderGrace), NoOrder},
-		{Preparing, p.run.Owed != "", p.run.Created.Add(d.policy.ReadyGrace), NotReady},
+		{BackOff, p.Run.NotBefore.Sub(d.now) <= 2*d.policy.BackoffMax, p.Run.NotBefore, InTime},
+		{WithoutOrder, !p.Ordered && !p.Run.Unordered, p.Run.Created.Add(d.policy.OrderGrace), NoOrder},
+		{Preparing, p.Run.Owed != "", p.Run.Created.Add(d.policy.ReadyGrace), NotReady},
 	}
 }
 

@@ -8,19 +8,19 @@ func (d *decider) handBack(slots []Slot) {
 	running := map[string]bool{}
 	ours := false
 	for _, p := range d.line {
-		if p.run.Phase == Started {
+		if p.Run.Phase == Started {
 			d.decision.Summary.Started++
-			running[p.run.UID] = true
-			ours = ours || p.run.Claim != nil
+			running[p.Run.UID] = true
+			ours = ours || p.Run.Claim != nil
 		}
 	}
 	for _, p := range d.line {
-		if p.run.Phase != Pending || !p.run.Hidden {
+		if p.Run.Phase != Pending || !p.Run.Hidden {
 			continue
 		}
 		d.decision.Summary.Waiting++
-		if !ours && p.run.Order != nil {
-			d.do(Return{Run: p.run})
+		if !ours && p.Run.Order != nil {
+			d.do(Return{Run: p.Run})
 		}
 	}
 	for _, s := range byIndex(slots) {

@@ -13,17 +13,17 @@ func (d *decider) lift(slots []Slot) {
 	}
 	claimed := map[string]bool{}
 	for _, p := range d.line {
-		switch p.run.Phase {
+		switch p.Run.Phase {
 		case Started:
 			d.decision.Summary.Started++
 		case Pending:
-			attempt, named := attempts[p.run.UID]
-			claimed[p.run.UID] = named && p.run.Attempt <= attempt
-			if !p.run.Held && !claimed[p.run.UID] {
+			attempt, named := attempts[p.Run.UID]
+			claimed[p.Run.UID] = named && p.Run.Attempt <= attempt
+			if !p.Run.Held && !claimed[p.Run.UID] {
 				continue
 			}
 			if late, ok := d.eligible(p); ok {
-				d.do(Start{Run: p.run, Token: Token{Slot: NoSlot, Attempt: p.run.Attempt}, Late: late})
+				d.do(Start{Run: p.Run, Token: Token{Slot: NoSlot, Attempt: p.Run.Attempt}, Late: late})
 			} else {
 				d.decision.Summary.Waiting++
 			}

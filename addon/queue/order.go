@@ -89,18 +89,19 @@ type Event struct {
 	Created time.Time
 }
 
-// place is a run and where it stands.
-type place struct {
-	run   Run
-	event Event
-	index int
-	// ordered says that an order names the run, be it on another run of its
+// Place is a run and where it stands.
+type Place struct {
+	Run   Run
+	Event Event
+	// Index is the run's position in its event's order.
+	Index int
+	// Ordered says that an order names the run, be it on another run of its
 	// event: PAC patches the runs of one event one by one with the same list.
-	ordered bool
+	Ordered bool
 }
 
-// line is the whole queue, whatever the phase of its runs, first first.
-func line(runs []Run, slots []Slot) []place {
+// Line is the whole queue, whatever the phase of its runs, first first.
+func Line(runs []Run, slots []Slot) []Place {
 	orders := map[string]*Order{} // by ID
 	ofRun := map[string]*Order{}  // by run name, from anybody's list
 	created := map[string]time.Time{}
@@ -134,40 +135,40 @@ func line(runs []Run, slots []Slot) []place {
 			note(s.Holder.Event.ID, s.Holder.Event.Created)
 		}
 	}
-	places := make([]place, len(runs))
+	places := make([]Place, len(runs))
 	for i, r := range runs {
-		p := place{run: r, event: Event{ID: r.Name, Created: r.Created}}
+		p := Place{Run: r, Event: Event{ID: r.Name, Created: r.Created}}
 		if o := ofRun[r.Name]; o != nil && !r.Unordered {
 			note(o.ID, r.Created)
-			p.event.ID, p.ordered = o.ID, true
-			p.index, _ = o.Position(r.Name)
+			p.Event.ID, p.Ordered = o.ID, true
+			p.Index, _ = o.Position(r.Name)
 		}
 		places[i] = p
 	}
 	for i := range places {
-		if p := &places[i]; p.ordered {
-			p.event.Created = created[p.event.ID]
+		if p := &places[i]; p.Ordered {
+			p.Event.Created = created[p.Event.ID]
 		}
 	}
-	slices.SortFunc(places, place.compare)
+	slices.SortFunc(places, Place.Compare)
 	return places
 }
 
-// compare is invariant I3.
-func (p place) compare(o place) int {
+// Compare is invariant I3.
+func (p Place) Compare(o Place) int {
 	return cmp.Or(
-		p.event.Created.Compare(o.event.Created),
-		cmp.Compare(p.event.ID, o.event.ID),
-		cmp.Compare(p.index, o.index),
-		cmp.Compare(p.run.Name, o.run.Name),
+		p.Event.Created.Compare(o.Event.Created),
+		cmp.Compare(p.Event.ID, o.Event.ID),
+		cmp.Compare(p.Index, o.Index),
+		cmp.Compare(p.Run.Name, o.Run.Name),
 	)
 }
 
 // InOrder returns the runs, whatever their phase, in queue order.
 func InOrder(runs []Run, slots []Slot) []Run {
 	sorted := make([]Run, 0, len(runs))
-	for _, p := range line(runs, slots) {
-		sorted = append(sorted, p.run)
+	for _, p := range Line(runs, slots) {
+		sorted = append(sorted, p.Run)
 	}
 	return sorted
 }

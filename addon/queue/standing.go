@@ -87,7 +87,7 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 	stands := Standings{Limit: s.Limit}
 	preparing := map[string]*Run{} // by event
 	for _, p := range d.line {
-		run := p.run
+		run := p.Run
 		slot, has := slots[run.UID]
 		if !has {
 			slot = NoSlot
@@ -113,10 +113,10 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 		case waits:
 			is.Why, is.Until = wait.why, wait.until
 			if d.inPreparation(p) {
-				preparing[p.event.ID] = &run
+				preparing[p.Event.ID] = &run
 			}
-		case preparing[p.event.ID] != nil:
-			is.Why, is.By = BehindPreparing, preparing[p.event.ID]
+		case preparing[p.Event.ID] != nil:
+			is.Why, is.By = BehindPreparing, preparing[p.Event.ID]
 		default:
 			is.Why = SlotsTaken
 		}
@@ -130,7 +130,7 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 }
 
 // firstWait is what the run is waited for now, if anything.
-func (d *decider) firstWait(p place) (wait, bool) {
+func (d *decider) firstWait(p Place) (wait, bool) {
 	for _, w := range d.waits(p) {
 		if w.open && d.now.Before(w.until) {
 			return w, true

@@ -64,10 +64,10 @@ func (r Run) supersedes(o Run) bool {
 		o.Created.Before(r.Created)
 }
 
-// superseded finds for each run that is superseded, by UID, the newest by which it
-// is. Being over does not undo what a run superseded when it came: a cancellation
-// that failed until then is still made.
-func superseded(runs []Run, settings CancelInProgress) map[string]Run {
+// SupersededBy finds for each superseded run, by UID, the newest run that supersedes it. A run that
+// is over still supersedes what it superseded when it came: a cancellation that has failed so far is
+// still made.
+func SupersededBy(runs []Run, settings CancelInProgress) map[string]Run {
 	var by map[string]Run
 	for _, r := range runs {
 		if !settings.cancels(r.Origin) {
@@ -92,8 +92,8 @@ func superseded(runs []Run, settings CancelInProgress) map[string]Run {
 // cancel ends what is superseded. Until that is seen, it keeps what it holds.
 func (d *decider) cancel() {
 	for _, p := range d.line {
-		if by, ok := d.superseded[p.run.UID]; ok && !p.run.Ending {
-			d.do(Cancel{Run: p.run, By: by})
+		if by, ok := d.superseded[p.Run.UID]; ok && !p.Run.Ending {
+			d.do(Cancel{Run: p.Run, By: by})
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue/audit"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 )
 
@@ -26,7 +27,7 @@ import (
 type judge struct {
 	cluster *Cluster
 	key     queue.Key
-	audit   *queue.Audit
+	audit   *audit.Auditor
 	limit   queue.Limit // that of the Repository, or its last
 	judged  int         // violations of the audit so far
 
@@ -45,7 +46,7 @@ type started struct {
 
 func newJudge(c *Cluster, key queue.Key) *judge {
 	return &judge{
-		cluster: c, key: key, audit: queue.NewAudit(c.lag),
+		cluster: c, key: key, audit: audit.New(c.lag),
 		begun: map[types.UID]bool{}, foreign: map[types.UID]int{}, claimed: map[types.UID]queue.Limit{}, starts: map[types.UID]started{},
 	}
 }

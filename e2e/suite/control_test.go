@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue/audit"
 )
 
 func TestBrokenBy(t *testing.T) {
-	overLimit := &Broken{Violations: []queue.Violation{{Invariant: "I3"}, {Invariant: "I1"}}}
+	overLimit := &Broken{Violations: []audit.Violation{{Invariant: "I3"}, {Invariant: "I1"}}}
 	stuck := &Broken{Stuck: true}
 	for name, c := range map[string]struct {
 		failure error
@@ -19,7 +19,7 @@ func TestBrokenBy(t *testing.T) {
 		"over the limit":                {failure: fmt.Errorf("limit: %w", overLimit), want: overLimit},
 		"stuck":                         {failure: errors.Join(errors.New("more"), stuck), want: stuck},
 		"nothing broke":                 {err: errHeld},
-		"only the order broke":          {failure: &Broken{Violations: []queue.Violation{{Invariant: "I3"}}}, err: errOther},
+		"only the order broke":          {failure: &Broken{Violations: []audit.Violation{{Invariant: "I3"}}}, err: errOther},
 		"the provider did not get hold": {failure: errors.New("503"), err: errOther},
 	} {
 		t.Run(name, func(t *testing.T) {

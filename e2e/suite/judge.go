@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue/audit"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider"
 )
@@ -24,7 +25,7 @@ const stuckAfter = 30 * time.Second
 type Broken struct {
 	Queue      queue.Key
 	Stuck      bool // nothing has happened for long, though there is work and room
-	Violations []queue.Violation
+	Violations []audit.Violation
 }
 
 func (b *Broken) Error() string {
@@ -40,7 +41,7 @@ func (b *Broken) Error() string {
 
 // OverLimit says whether more runs were started than the limit allows.
 func (b *Broken) OverLimit() bool {
-	return slices.ContainsFunc(b.Violations, func(v queue.Violation) bool { return v.Invariant == "I1" })
+	return slices.ContainsFunc(b.Violations, func(v audit.Violation) bool { return v.Invariant == "I1" })
 }
 
 // couldStart says whether there are runs that could start, and room for one.
@@ -64,19 +65,19 @@ func (s *Scene) broken(stuck bool) error {
 }
 
 // report audits the whole history of the queue, all of which should be over.
-func (s *Scene) report() (queue.Report, error) {
-	audit, err := s.env.Recorder.Audit(s.Key)
+func (s *Scene) report() (audit.Report, error) {
+	auditor, err := s.env.Recorder.Audit(s.Key)
 	if err != nil {
-		return queue.Report{}, err
+		return audit.Report{}, err
 	}
-	return audit.Finish(time.Now()), nil
+	return auditor.Finish(time.Now()), nil
 }
 
 // Finished is the usual end: n runs are done, no invariant broke, and PAC has
 // reported every run of every push as a success.
-func (s *Scene) Finished(ctx context.Context, n int) (queue.Report, error) {
+func (s *Scene) Finished(ctx context.Context, n int) (audit.Report, error) {
 	if _, err := s.Done(ctx, n); err != nil {
-		return queue.Report{}, err
+		return audit.Report{}, err
 	}
 	report, err := s.Audited(ctx)
 	if err != nil {
@@ -87,13 +88,13 @@ func (s *Scene) Finished(ctx context.Context, n int) (queue.Report, error) {
 
 // Audited waits until every slot is free, audits the whole history and returns the
 // report, which names every run that started.
-func (s *Scene) Audited(ctx context.Context) (queue.Report, error) {
+func (s *Scene) Audited(ctx context.Context) (audit.Report, error) {
 	if _, err := s.Wait(ctx, "no slot is held by a finished run", StepDeadline, func(v history.View) bool {
 		return !slices.ContainsFunc(v.Slots, func(slot queue.Slot) bool {
 			return slot.Holder != nil && !slices.ContainsFunc(v.In(queue.Started), func(r queue.Run) bool { return r.UID == slot.Holder.UID })
 		})
 	}); err != nil {
-		return queue.Report{}, errors.Join(err, s.broken(false))
+		return audit.Report{}, errors.Join(err, s.broken(false))
 	}
 	report, err := s.report()
 	if err != nil {
@@ -165,7 +166,7 @@ func (s *Scene) Reported(ctx context.Context, n int, except ...string) error {
 }
 
 // Definitions are the .tekton names of the runs that started, in order.
-func Definitions(r queue.Report) []string {
+func Definitions(r audit.Report) []string {
 	var names []string
 	for _, start := range r.Starts {
 		names = append(names, Definition(start.Run))
@@ -176,7 +177,7 @@ func Definitions(r queue.Report) []string {
 // Definition is a run's name without PAC's random suffix.
 func Definition(run string) string { return run[:max(strings.LastIndex(run, "-"), 0)] }
 
-func pauses(r queue.Report) string {
+func pauses(r audit.Report) string {
 	var all []time.Duration
 	for _, s := range r.Starts {
 		all = append(all, s.Pause)

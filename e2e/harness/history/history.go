@@ -31,6 +31,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue/audit"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 )
 
@@ -367,7 +368,7 @@ func (r *Recorder) Wait(ctx context.Context, key queue.Key, condition func(View)
 
 // Audit replays the history of one queue, from the beginning until now. It fails
 // if the record has a hole.
-func (r *Recorder) Audit(key queue.Key) (*queue.Audit, error) {
+func (r *Recorder) Audit(key queue.Key) (*audit.Auditor, error) {
 	r.mu.Lock()
 	changes := slices.Clone(r.changes)
 	r.mu.Unlock()
@@ -375,7 +376,7 @@ func (r *Recorder) Audit(key queue.Key) (*queue.Audit, error) {
 		return nil, fmt.Errorf("no audit of %s: %w", key, err)
 	}
 	slices.SortStableFunc(changes, func(a, b change) int { return cmp.Compare(a.version, b.version) })
-	audit := queue.NewAudit(r.Lag)
+	auditor := audit.New(r.Lag)
 	var local, global *pacv1alpha1.Repository
 	for _, c := range changes {
 		switch o := c.object.(type) {
@@ -384,18 +385,18 @@ func (r *Recorder) Audit(key queue.Key) (*queue.Audit, error) {
 			switch {
 			case !ok || k != key:
 			case c.gone:
-				audit.Gone(string(o.UID), c.at)
+				auditor.Gone(string(o.UID), c.at)
 			default:
-				audit.Run(pac.ReadRun(o), c.at)
+				auditor.Run(pac.ReadRun(o), c.at)
 			}
 		case *coordinationv1.Lease:
 			k, slot, ok := lease.Decode(o)
 			switch {
 			case !ok || k != key:
 			case c.gone:
-				audit.SlotGone(slot.Index)
+				auditor.SlotGone(slot.Index)
 			default:
-				audit.Slot(slot, c.at)
+				auditor.Slot(slot, c.at)
 			}
 		case *pacv1alpha1.Repository:
 			switch keyOf(o) {
@@ -411,11 +412,11 @@ func (r *Recorder) Audit(key queue.Key) (*queue.Audit, error) {
 			}
 			if local != nil && !c.gone {
 				limit, _ := pac.ReadLimit(local, global)
-				audit.SetLimit(limit, c.at)
+				auditor.SetLimit(limit, c.at)
 			}
 		}
 	}
-	return audit, nil
+	return auditor, nil
 }
 
 // Text is the record of one queue for people, a line per change.

@@ -30,6 +30,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue/audit"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
@@ -224,13 +225,13 @@ func (c *cluster) waitOver(keys ...queue.Key) {
 }
 
 // audit returns what the audit of a queue has to say at the end.
-func (c *cluster) audit(key queue.Key) queue.Report {
+func (c *cluster) audit(key queue.Key) audit.Report {
 	c.Helper()
-	audit, err := c.Audit(key)
+	auditor, err := c.Audit(key)
 	if err != nil {
 		c.Fatal(err)
 	}
-	return audit.Finish(time.Now())
+	return auditor.Finish(time.Now())
 }
 
 // wantSound wants that queues kept every invariant and finished so many runs.

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue/audit"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
@@ -106,7 +107,7 @@ func unconditional(r wire.Request, send func(*http.Request) (*http.Response, err
 func (c *cluster) wantLimitBroken(key queue.Key) {
 	c.Helper()
 	violations := c.audit(key).Violations
-	if !slices.ContainsFunc(violations, func(v queue.Violation) bool { return v.Invariant == "I1" }) {
+	if !slices.ContainsFunc(violations, func(v audit.Violation) bool { return v.Invariant == "I1" }) {
 		c.Errorf("%s: the audit found %v, want a violation of I1", key, violations)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue/audit"
 )
 
 // aftermath is how long after a fault a pause is still put down to it: another
@@ -38,20 +39,20 @@ type report struct {
 type verdict struct {
 	Key    queue.Key
 	Limit  int
-	Report queue.Report
+	Report audit.Report
 	// Lost are runs that never started, Doubled such as did more than once,
 	// Unfinished those that were started and are not done.
 	Lost, Doubled, Unfinished []string
 }
 
 // pauses are the times from a free slot to a start.
-type pauses []queue.RunStart
+type pauses []audit.Start
 
 func (p pauses) String() string {
 	if len(p) == 0 {
 		return "no starts"
 	}
-	sorted := slices.SortedFunc(slices.Values(p), func(a, b queue.RunStart) int { return cmp.Compare(a.Pause, b.Pause) })
+	sorted := slices.SortedFunc(slices.Values(p), func(a, b audit.Start) int { return cmp.Compare(a.Pause, b.Pause) })
 	worst := sorted[len(sorted)-1]
 	return fmt.Sprintf("median %s, worst %s (before %s, %s) of %d", brief(sorted[len(sorted)/2].Pause), brief(worst.Pause),
 		worst.Run, worst.At.Format("15:04:05"), len(sorted))
@@ -61,12 +62,12 @@ func (p pauses) String() string {
 func (c *chaos) judge() (report, error) {
 	r := report{Config: c.config, Took: time.Since(c.began), Faults: c.faults.count(), Ended: tally(c.faults.ended)}
 	for _, l := range c.lines {
-		audit, err := c.recorder.Audit(l.key)
+		auditor, err := c.recorder.Audit(l.key)
 		if err != nil {
 			return r, err
 		}
 		view := c.recorder.View(l.key)
-		v := verdict{Key: l.key, Limit: l.limit, Report: audit.Finish(time.Now())}
+		v := verdict{Key: l.key, Limit: l.limit, Report: auditor.Finish(time.Now())}
 		v.Lost, v.Unfinished = names(view.In(queue.Pending)), names(view.In(queue.Started))
 		starts := map[string]int{}
 		for _, start := range v.Report.Starts {
@@ -90,7 +91,7 @@ func (c *chaos) judge() (report, error) {
 
 // disturbed says whether a fault, or what comes of one, fell into the pause before
 // a start.
-func (f *faults) disturbed(start queue.RunStart) bool {
+func (f *faults) disturbed(start audit.Start) bool {
 	return slices.ContainsFunc(f.happened, func(h happening) bool {
 		return h.began.Before(start.At) && start.At.Add(-start.Pause).Before(h.ended.Add(aftermath))
 	})

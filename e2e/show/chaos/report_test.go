@@ -7,16 +7,17 @@ import (
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue/audit"
 )
 
 func TestReportNamesWhatIsBroken(t *testing.T) {
-	fine := verdict{Key: queue.Key{Namespace: "a", Repository: "a"}, Limit: 2, Report: queue.Report{Runs: 3, Done: 3, MostStarted: 2}}
+	fine := verdict{Key: queue.Key{Namespace: "a", Repository: "a"}, Limit: 2, Report: audit.Report{Runs: 3, Done: 3, MostStarted: 2}}
 	if broken := (report{Queues: []verdict{fine}}).broken(); len(broken) > 0 {
 		t.Errorf("nothing is wrong, but it says %q", broken)
 	}
 	bad := fine
 	bad.Key.Repository = "b"
-	bad.Report.Violations = []queue.Violation{{Invariant: "I1", At: time.Unix(0, 0).UTC(), What: "x makes 3 started runs, the limit is 2"}}
+	bad.Report.Violations = []audit.Violation{{Invariant: "I1", At: time.Unix(0, 0).UTC(), What: "x makes 3 started runs, the limit is 2"}}
 	bad.Lost, bad.Doubled, bad.Unfinished = []string{"lost-x"}, []string{"twice-x"}, []string{"hangs-x"}
 	r := report{Queues: []verdict{fine, bad}, Crashes: []string{"panic: x"}}
 	want := []string{
@@ -40,13 +41,13 @@ func TestPausesAreToldApart(t *testing.T) {
 	noon := time.Unix(0, 0)
 	f := faults{happened: []happening{{began: noon, ended: noon.Add(time.Minute)}}}
 	for name, c := range map[string]struct {
-		start queue.RunStart
+		start audit.Start
 		want  bool
 	}{
-		"before": {queue.RunStart{At: noon.Add(-time.Second), Pause: time.Second}, false},
-		"during": {queue.RunStart{At: noon.Add(time.Second)}, true},
-		"over":   {queue.RunStart{At: noon.Add(time.Hour), Pause: time.Hour}, true},
-		"after":  {queue.RunStart{At: noon.Add(time.Hour), Pause: time.Second}, false},
+		"before": {audit.Start{At: noon.Add(-time.Second), Pause: time.Second}, false},
+		"during": {audit.Start{At: noon.Add(time.Second)}, true},
+		"over":   {audit.Start{At: noon.Add(time.Hour), Pause: time.Hour}, true},
+		"after":  {audit.Start{At: noon.Add(time.Hour), Pause: time.Second}, false},
 	} {
 		if got := f.disturbed(c.start); got != c.want {
 			t.Errorf("%s the fault: disturbed is %t, want %t", name, got, c.want)

@@ -27,11 +27,11 @@ func (d *demo) sum(ctx context.Context) (summary, error) {
 	if err := d.recorder.Wait(settling, key, slotsFree); err != nil && ctx.Err() != nil {
 		return s, err
 	}
-	audit, err := d.recorder.Audit(key)
+	auditor, err := d.recorder.Audit(key)
 	if err != nil {
 		return s, err
 	}
-	s.Report = audit.Finish(time.Now())
+	s.Report = auditor.Finish(time.Now())
 	if s.Requests, err = d.requests(); err != nil {
 		return s, err
 	}

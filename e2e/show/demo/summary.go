@@ -7,13 +7,13 @@ import (
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/board"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue/audit"
 )
 
 // summary is what came out of a demo.
 type summary struct {
 	Config   config
-	Report   queue.Report
+	Report   audit.Report
 	Statuses statuses
 	Kill     *kill
 	Requests *requests
@@ -154,20 +154,20 @@ func (s summary) pause(line func(label, format string, args ...any)) {
 }
 
 // next is the first start after the kill.
-func (s summary) next() (queue.RunStart, bool) {
+func (s summary) next() (audit.Start, bool) {
 	if s.Kill == nil {
-		return queue.RunStart{}, false
+		return audit.Start{}, false
 	}
-	i := slices.IndexFunc(s.Report.Starts, func(start queue.RunStart) bool { return start.At.After(s.Kill.At) })
+	i := slices.IndexFunc(s.Report.Starts, func(start audit.Start) bool { return start.At.After(s.Kill.At) })
 	if i < 0 {
-		return queue.RunStart{}, false
+		return audit.Start{}, false
 	}
 	return s.Report.Starts[i], true
 }
 
 // delayed says whether a slot was free while no replica did what the killed one
 // had done before.
-func (s summary) delayed(start queue.RunStart) bool {
+func (s summary) delayed(start audit.Start) bool {
 	next, ok := s.next()
 	return ok && start.At.After(s.Kill.At) && start.At.Add(-start.Pause).Before(next.At)
 }

@@ -10,20 +10,20 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue/audit"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-func started(run string, second int, pause time.Duration) queue.RunStart {
-	return queue.RunStart{Run: run, At: at(second), Pause: pause}
+func started(run string, second int, pause time.Duration) audit.Start {
+	return audit.Start{Run: run, At: at(second), Pause: pause}
 }
 
 func kept() summary {
 	return summary{
 		Config: config{Queue: leaseQueue, Runs: 6, Limit: 2, Replicas: 2, Watchers: 1, Kill: true},
-		Report: queue.Report{Runs: 6, Done: 6, MostStarted: 2, Starts: []queue.RunStart{
+		Report: audit.Report{Runs: 6, Done: 6, MostStarted: 2, Starts: []audit.Start{
 			started("run-01", 1, 80*time.Millisecond), started("run-02", 1, 40*time.Millisecond),
 			started("run-03", 3, 50*time.Millisecond), started("run-04", 4, 60*time.Millisecond),
 			started("run-05", 9, 3500*time.Millisecond), started("run-06", 9, 1500*time.Millisecond),
@@ -38,7 +38,7 @@ func wedged() summary {
 	s := kept()
 	s.Config = config{Queue: pacQueue, Runs: 6, Limit: 1, Watchers: 2}
 	s.Kill, s.Requests = nil, &requests{Who: "PAC's watchers", Runs: 21, Events: 8, Others: 16, Reads: 154}
-	s.Report = queue.Report{Runs: 5, Done: 2, MostStarted: 2, Starts: s.Report.Starts[:3], Violations: []queue.Violation{
+	s.Report = audit.Report{Runs: 5, Done: 2, MostStarted: 2, Starts: s.Report.Starts[:3], Violations: []audit.Violation{
 		{Invariant: "I1", At: at(1), What: "run-02 makes 2 started runs, the limit is 1"},
 		{Invariant: "I3", At: at(1), What: "run-02 overtook run-01"},
 		{Invariant: "I4", At: at(40), What: "left pending with 0 of 1 started: run-04, run-05"},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue/audit"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
 )
 
@@ -52,12 +53,12 @@ func shows(ways ...way) func(*scene) (string, error) {
 
 // overLimit is more runs at once than the limit allows, at any instant.
 func overLimit(s *scene, _ history.View) (string, error) {
-	audit, err := s.recorder.Audit(s.key)
+	auditor, err := s.recorder.Audit(s.key)
 	if err != nil {
 		return "", err
 	}
-	report := audit.Report()
-	if !slices.ContainsFunc(report.Violations, func(v queue.Violation) bool { return v.Invariant == "I1" }) {
+	report := auditor.Report()
+	if !slices.ContainsFunc(report.Violations, func(v audit.Violation) bool { return v.Invariant == "I1" }) {
 		return "", nil
 	}
 	return fmt.Sprintf("limit broken: %d runs at once, the limit is %d", report.MostStarted, limit), nil
@@ -96,19 +97,19 @@ func (s *scene) worksOff() (string, error) {
 	return fmt.Sprintf("all %d runs done, in order, at most %d at once", runs, most), nil
 }
 
-func (s *scene) workedOff() (queue.Report, error) {
+func (s *scene) workedOff() (audit.Report, error) {
 	_, err := s.wait(fmt.Sprintf("all %d runs are done and every slot is free", s.runs), drainDeadline, func(v history.View) bool {
 		return len(v.In(queue.Done)) == s.runs && !slices.ContainsFunc(v.Slots, func(slot queue.Slot) bool { return slot.Holder != nil })
 	})
 	if err != nil {
 		v := s.view()
-		return queue.Report{}, fmt.Errorf("%w: %d are done, %d started, %d waiting", err, len(v.In(queue.Done)), len(v.In(queue.Started)), len(v.In(queue.Pending)))
+		return audit.Report{}, fmt.Errorf("%w: %d are done, %d started, %d waiting", err, len(v.In(queue.Done)), len(v.In(queue.Started)), len(v.In(queue.Pending)))
 	}
-	audit, err := s.recorder.Audit(s.key)
+	auditor, err := s.recorder.Audit(s.key)
 	if err != nil {
-		return queue.Report{}, err
+		return audit.Report{}, err
 	}
-	report := audit.Finish(time.Now())
+	report := auditor.Finish(time.Now())
 	var broken []error
 	for _, v := range report.Violations {
 		broken = append(broken, errors.New(v.String()))

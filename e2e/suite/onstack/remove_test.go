@@ -35,9 +35,9 @@ func whileQueued(t *testing.T, how string) {
 	victim := v.In(queue.Pending)[1]
 	removals[how](s, victim.Name)
 	s.othersFinish(victim, 3)
-	audit, err := env.Recorder.Audit(s.Key)
+	auditor, err := env.Recorder.Audit(s.Key)
 	s.must(err)
-	for _, start := range audit.Report().Starts {
+	for _, start := range auditor.Report().Starts {
 		if start.Run == victim.Name {
 			t.Errorf("%s was started though it was taken out of the queue before", victim.Name)
 		}

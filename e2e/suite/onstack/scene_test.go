@@ -18,7 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue/audit"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite"
@@ -151,14 +151,14 @@ func (s *scene) done(n int) history.View {
 	return v
 }
 
-func (s *scene) audited() queue.Report {
+func (s *scene) audited() audit.Report {
 	s.Helper()
 	report, err := s.Audited(s.ctx)
 	s.must(err)
 	return report
 }
 
-func (s *scene) finished(n int) queue.Report {
+func (s *scene) finished(n int) audit.Report {
 	s.Helper()
 	report, err := s.Finished(s.ctx, n)
 	s.must(err)

@@ -1,4 +1,4 @@
-package queue_test
+package audit_test
 
 import (
 	"testing"
@@ -7,9 +7,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestAuditPause: the pause of a start is how long a free slot and the run,
+// TestPause: the pause of a start is how long a free slot and the run,
 // eligible, had both been there. One event a second.
-func TestAuditPause(t *testing.T) {
+func TestPause(t *testing.T) {
 	a, b, c := run("a"), run("b"), run("c")
 	cases := map[string]struct {
 		history func(*tape)

@@ -1,4 +1,4 @@
-package queue_test
+package audit_test
 
 import (
 	"fmt"
@@ -8,32 +8,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue/audit"
 )
 
-// tape feeds an audit; every method happens one second after the last.
-type tape struct {
-	*queue.Audit
-	now time.Time
-}
-
-func (t *tape) tick() time.Time {
-	t.now = t.now.Add(time.Second)
-	return t.now
-}
-
-func (t *tape) limit(n queue.Limit)  { t.SetLimit(n, t.tick()) }
-func (t *tape) run(b runBuilder)     { t.Run(b.Run, t.tick()) }
-func (t *tape) gone(b runBuilder)    { t.Gone(b.UID, t.tick()) }
-func (t *tape) slot(b slotBuilder)   { t.Slot(b.Slot, t.tick()) }
-func (t *tape) wait(d time.Duration) { t.now = t.now.Add(d) }
-
-func play(history func(*tape)) (queue.Report, queue.Report) {
-	t := &tape{queue.NewAudit(5 * time.Second), noon}
-	history(t)
-	return t.Report(), t.Finish(t.tick())
-}
-
-func violations(r queue.Report) []string {
+func violations(r audit.Report) []string {
 	var vs []string
 	for _, v := range r.Violations {
 		vs = append(vs, v.Invariant+" "+v.What)
@@ -41,7 +19,7 @@ func violations(r queue.Report) []string {
 	return vs
 }
 
-func TestAuditViolations(t *testing.T) {
+func TestViolations(t *testing.T) {
 	a, b, c := run("a").created(-12*time.Second), run("b").created(-11*time.Second), run("c")
 	cases := map[string]struct {
 		history func(*tape)
@@ -52,13 +30,13 @@ func TestAuditViolations(t *testing.T) {
 			t.limit(1)
 			t.run(a)
 			t.run(b)
-			t.slot(slot(0).of("a"))
+			t.slot(held(0, "a"))
 			t.run(a.started())
 			t.run(a.done())
-			t.slot(slot(0).of("b"))
+			t.slot(held(0, "b"))
 			t.run(b.started())
 			t.run(b.done())
-			t.slot(slot(0))
+			t.slot(free(0))
 			t.gone(b)
 		}},
 		"too many started": {
@@ -97,7 +75,7 @@ func TestAuditViolations(t *testing.T) {
 		"a claim under the higher limit may be started": {history: func(t *tape) {
 			t.limit(2)
 			t.run(a)
-			t.slot(slot(1).of("a"))
+			t.slot(held(1, "a"))
 			t.run(b.started())
 			t.limit(1)
 			t.run(a.started())
@@ -106,11 +84,11 @@ func TestAuditViolations(t *testing.T) {
 			history: func(t *tape) {
 				t.limit(2)
 				t.run(a)
-				t.slot(slot(1).of("a"))
+				t.slot(held(1, "a"))
 				t.run(b.started())
-				t.slot(slot(1))
+				t.slot(free(1))
 				t.limit(1)
-				t.slot(slot(0).of("a"))
+				t.slot(held(0, "a"))
 				t.run(a.started())
 			},
 			want: []string{"I1 a makes 2 started runs, the limit is 1"},
@@ -128,7 +106,7 @@ func TestAuditViolations(t *testing.T) {
 				t.run(a)
 				t.run(b)
 				t.wait(5 * time.Second)
-				t.slot(slot(0).of("b"))
+				t.slot(held(0, "b"))
 				t.run(b.started())
 			},
 			want: []string{"I3 b overtook a"},
@@ -156,7 +134,7 @@ func TestAuditViolations(t *testing.T) {
 			t.run(b.noOrder())
 			t.run(c)
 			t.wait(time.Minute)
-			t.slot(slot(0).of("c"))
+			t.slot(held(0, "c"))
 			t.run(c.started())
 		}, wantEnd: []string{"I4 left pending with 1 of 2 started: a, b"}},
 		"who backs off or was cancelled is not overtaken": {history: func(t *tape) {
@@ -171,10 +149,10 @@ func TestAuditViolations(t *testing.T) {
 		"who has a claim is not overtaken": {history: func(t *tape) {
 			t.limit(2)
 			t.run(a)
-			t.slot(slot(0).of("a"))
+			t.slot(held(0, "a"))
 			t.wait(time.Minute)
 			t.run(b)
-			t.slot(slot(1).of("b"))
+			t.slot(held(1, "b"))
 			t.run(b.started())
 			t.run(a.started())
 		}},
@@ -218,7 +196,7 @@ func TestAuditViolations(t *testing.T) {
 			t.run(c.noOrder())
 			t.wait(time.Minute)
 			t.run(c.order("c", behind("d")))
-			t.slot(slot(0).of("c"))
+			t.slot(held(0, "c"))
 			t.run(c.order("c", behind("d")).started())
 		}},
 		"an order that has long been there": {
@@ -230,7 +208,7 @@ func TestAuditViolations(t *testing.T) {
 				t.wait(time.Minute)
 				t.run(c.order("c", behind("d")))
 				t.wait(time.Minute)
-				t.slot(slot(0).of("c"))
+				t.slot(held(0, "c"))
 				t.run(c.order("c", behind("d")).started())
 			},
 			want: []string{"I3 c overtook d"},
@@ -294,18 +272,18 @@ func TestAuditViolations(t *testing.T) {
 			history: func(t *tape) {
 				t.limit(3)
 				t.run(a.started())
-				t.slot(slot(0).of("a"))
+				t.slot(held(0, "a"))
 				t.run(a.done())
 				t.run(b.done())
-				t.slot(slot(1).of("b"))
-				t.slot(slot(2).of("c"))
+				t.slot(held(1, "b"))
+				t.slot(held(2, "c"))
 			},
 			wantEnd: []string{"I4 slot 0 still names a, which is over", "I4 slot 1 still names b, which is over", "I4 slot 2 still names c, which is over"},
 		},
 		"a removed slot names nobody": {history: func(t *tape) {
 			t.limit(1)
 			t.run(a.started())
-			t.slot(slot(0).of("a"))
+			t.slot(held(0, "a"))
 			t.run(a.done())
 			t.SlotGone(0)
 		}},
@@ -313,17 +291,17 @@ func TestAuditViolations(t *testing.T) {
 		"two slots for one run, for a while": {history: func(t *tape) {
 			t.limit(2)
 			t.run(a)
-			t.slot(slot(0).of("a"))
-			t.slot(slot(1).of("a"))
+			t.slot(held(0, "a"))
+			t.slot(held(1, "a"))
 			t.run(a.started())
-			t.slot(slot(1))
+			t.slot(free(1))
 		}},
 		"two slots for one run, for ever": {
 			history: func(t *tape) {
 				t.limit(2)
 				t.run(a)
-				t.slot(slot(0).of("a"))
-				t.slot(slot(1).of("a"))
+				t.slot(held(0, "a"))
+				t.slot(held(1, "a"))
 				t.run(a.started())
 			},
 			wantEnd: []string{"I4 a holds slot 0 and slot 1"},
@@ -342,7 +320,7 @@ func TestAuditViolations(t *testing.T) {
 	}
 }
 
-func TestAuditReport(t *testing.T) {
+func TestReport(t *testing.T) {
 	a, b, c := run("a").created(-12*time.Second), run("b").created(-11*time.Second), run("c")
 	_, got := play(func(t *tape) {
 		t.limit(2)
@@ -355,7 +333,7 @@ func TestAuditReport(t *testing.T) {
 	if got.Runs != 3 || got.Done != 2 || got.MostStarted != 2 || len(got.Starts) != 3 {
 		t.Errorf("got %+v, want 3 runs of which 2 are done, 2 started at most, 3 starts", got)
 	}
-	v := queue.Violation{Invariant: "I1", At: noon, What: "too many"}
+	v := audit.Violation{Invariant: "I1", At: noon, What: "too many"}
 	if got, want := v.String(), "12:00:00.000 I1: too many"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
