@@ -21,6 +21,7 @@ const (
 	giteaDeadline             = 90 * time.Second
 	kwokDeadline              = 60 * time.Second
 	addonDeadline             = 60 * time.Second
+	electionDeadline          = 60 * time.Second
 
 	stopGrace = 3 * time.Second
 )

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -49,6 +48,7 @@ type Process struct {
 // run is one life of a process.
 type run struct {
 	pid      int
+	logStart int64         // where this life begins in the log
 	done     chan struct{} // closed when the leader is reaped
 	err      error         // set before done is closed
 	expected bool          // someone asked it to end; guarded by Process.mu
@@ -70,9 +70,6 @@ func New(spec Spec) *Process {
 
 // Name returns the name of the process in its stack.
 func (p *Process) Name() string { return p.spec.Name }
-
-// LogFile returns the file with everything that the process printed, in all its lives.
-func (p *Process) LogFile() string { return filepath.Join(p.spec.Logs, p.spec.Name+".log") }
 
 // SetEnv gives the following lives of the process more environment variables, e.g. failpoints, in place of those that an earlier
 // call gave.
@@ -102,6 +99,10 @@ func (p *Process) Launch() error {
 		return err
 	}
 	defer log.Close()
+	logStart, err := log.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
 	fmt.Fprintf(log, "# %s %s %s\n", time.Now().Format(time.RFC3339Nano), p.spec.Path, strings.Join(p.spec.Args, " "))
 	cmd := exec.Command(p.spec.Path, p.spec.Args...)
 	cmd.Dir = p.spec.Dir
@@ -110,7 +111,7 @@ func (p *Process) Launch() error {
 	if err := start(cmd); err != nil {
 		return fmt.Errorf("starting %s: %w", p.spec.Name, err)
 	}
-	r := &run{pid: cmd.Process.Pid, done: make(chan struct{})}
+	r := &run{pid: cmd.Process.Pid, logStart: logStart, done: make(chan struct{})}
 	p.current = r
 	go p.reap(cmd, r)
 	return nil
@@ -297,23 +298,6 @@ func (r *run) exit() error {
 		return r.err
 	}
 	return errors.New("exit status 0")
-}
-
-// excerpt returns the end of the log, to go with an error.
-func (p *Process) excerpt() string {
-	const size = 2000
-	f, err := os.Open(p.LogFile())
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	if end, err := f.Seek(0, io.SeekEnd); err == nil && end > size {
-		_, _ = f.Seek(end-size, io.SeekStart)
-	} else {
-		_, _ = f.Seek(0, io.SeekStart)
-	}
-	tail, _ := io.ReadAll(f)
-	return fmt.Sprintf("\nend of %s:\n%s", p.LogFile(), tail)
 }
 
 // Env is what every program needs to find its helpers; KUBECONFIG, proxies and the like stay outside.

@@ -179,6 +179,13 @@ func TestRestartKeepsTheLog(t *testing.T) {
 			t.Errorf("no %q in the log:\n%s", want, log)
 		}
 	}
+	current, err := p.LogLines(p.LogStart())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := strings.Join(current, ""); strings.Contains(text, "life 1") || !strings.Contains(text, "life 2") {
+		t.Errorf("the log of the second life is:\n%s", text)
+	}
 }
 
 func TestPortsAreNotShared(t *testing.T) {

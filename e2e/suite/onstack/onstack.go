@@ -4,28 +4,23 @@ package onstack
 
 import (
 	"context"
-	"errors"
-	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"time"
 
 	sdk "code.gitea.io/sdk/gitea"
 	"golang.org/x/sync/errgroup"
-	coordinationv1 "k8s.io/api/coordination/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider/gitea"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite"
 )
 
-// electionDeadline is for the add-on to have a leader, when the last one left
-// without a word.
-const electionDeadline = 60 * time.Second
+// anyQueue is one of those that the leader leads: all of them, since the chart has one bucket.
+var anyQueue queue.Key
 
 // Cluster is a stack with an installation of the add-on, or none.
 type Cluster struct {
@@ -100,7 +95,7 @@ func (c *Cluster) Uninstall(ctx context.Context) error {
 
 // Kill kills the replica that leads and starts another in its place.
 func (c *Cluster) Kill(ctx context.Context) (string, error) {
-	leader, err := c.leader(ctx)
+	leader, err := c.addon.Leader(ctx, anyQueue)
 	if err != nil {
 		return "", err
 	}
@@ -118,7 +113,7 @@ func (c *Cluster) Restart(ctx context.Context) error {
 // Drain ends the replica that leads as politely as an eviction does. It stays away
 // until it is restored.
 func (c *Cluster) Drain(ctx context.Context) (restore func(context.Context) error, err error) {
-	leader, err := c.leader(ctx)
+	leader, err := c.addon.Leader(ctx, anyQueue)
 	if err != nil {
 		return nil, err
 	}
@@ -136,44 +131,4 @@ func (c *Cluster) Watchers(ctx context.Context, n int) error { return c.StartWat
 // RunFile is the file of one PipelineRun, whose pod takes so long.
 func (c *Cluster) RunFile(name string, each time.Duration, annotations ...string) string {
 	return stack.RunFile(name, each, annotations...)
-}
-
-// leader waits for a replica to lead.
-func (c *Cluster) leader(ctx context.Context) (leader *stack.Replica, err error) {
-	err = suite.Eventually(ctx, "a replica leads", electionDeadline, func() error {
-		leases, err := c.Kubernetes().CoordinationV1().Leases(c.addon.Namespace()).List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return err
-		}
-		for _, r := range c.addon.Replicas() {
-			id, err := identity(r)
-			if err != nil {
-				return err
-			}
-			if r.Running() && slices.ContainsFunc(leases.Items, func(l coordinationv1.Lease) bool {
-				return l.Spec.HolderIdentity != nil && *l.Spec.HolderIdentity == id
-			}) {
-				leader = r
-				return nil
-			}
-		}
-		return errors.New("no Lease of leader election is held by a replica that runs")
-	})
-	return leader, err
-}
-
-var electing = regexp.MustCompile(`will run in leader-elected mode with id \\?"([^"\\]+)`)
-
-// identity is the name by which a replica takes part in leader election in this
-// life; knative makes it up and tells nobody but the log.
-func identity(r *stack.Replica) (string, error) {
-	log, err := os.ReadFile(r.LogFile())
-	if err != nil {
-		return "", err
-	}
-	said := electing.FindAllSubmatch(log, -1)
-	if len(said) == 0 {
-		return "", nil // it has just begun
-	}
-	return string(said[len(said)-1][1]), nil
 }

@@ -2,10 +2,8 @@ package onstack_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -88,22 +86,15 @@ func (s *scene) upgrade(value, afterwards string) {
 	})
 }
 
-// leads waits until the replica leads: it is the only one, but the lease of the
-// last leader may have to run out first.
+// leads waits until the replica leads: it is the only one, but the lease of the last leader may
+// have to run out first.
 func (s *scene) leads(r *stack.Replica) {
 	s.Helper()
-	s.eventually(r.Name()+" leads", suite.StepDeadline, func() error {
-		log, err := os.ReadFile(r.LogFile())
-		if err != nil {
-			return err
-		}
-		// The log goes on over restarts of the process: the last word counts.
-		said := string(log)
-		if strings.LastIndex(said, "has started leading") <= strings.LastIndex(said, "will run in leader-elected mode") {
-			return errors.New("it has not said so yet")
-		}
-		return nil
-	})
+	leader, err := cluster.Addon().Leader(s.ctx, s.Key)
+	s.must(err)
+	if leader != r {
+		s.Fatalf("%s leads, want %s", leader.Name(), r.Name())
+	}
 }
 
 func isDead(r *stack.Replica) error {
