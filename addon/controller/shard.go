@@ -97,7 +97,7 @@ func newShard(c shared, namespace string) (*shard, error) {
 		Late:   c.metrics.Late,
 		TookOver: func(key queue.Key, step queue.Action, after time.Duration) {
 			// As the cache has it: no request, and nothing to wait for.
-			if q, exists, err := repositories.Get(context.Background(), key, false); err == nil && exists {
+			if q, exists, err := repositories.Get(context.Background(), key, queue.Cached); err == nil && exists {
 				c.recorder.Record(report.Recovered(key, q.UID, step, after))
 			}
 		},

@@ -81,7 +81,7 @@ func (p *pass) retire(ctx context.Context, former []Store) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	for _, store := range former {
-		slots, err := store.List(ctx, p.queue.Key, false)
+		slots, err := store.List(ctx, p.queue.Key, queue.Cached)
 		if err != nil {
 			return fmt.Errorf("list former slots of %s: %w", p.queue.Key, err)
 		}

@@ -271,11 +271,11 @@ func (r *replica) wantEvents(want ...string) {
 
 type repositories struct{ *cluster }
 
-func (r repositories) Get(_ context.Context, key queue.Key, fresh bool) (q engine.Queue, exists bool, err error) {
+func (r repositories) Get(_ context.Context, key queue.Key, freshness queue.Freshness) (q engine.Queue, exists bool, err error) {
 	if key != app {
 		r.t.Errorf("asked for Repository %s", key)
 	}
-	if fresh {
+	if freshness == queue.Fresh {
 		err = r.call("get Repository", func() error { q, exists, err = r.queue, !r.missing, r.unreadable; return err })
 		return q, exists, err
 	}
@@ -297,11 +297,11 @@ func (c *cluster) listRuns() []queue.Run {
 	return list
 }
 
-func (r runs) List(_ context.Context, key queue.Key, fresh bool) (list []queue.Run, err error) {
+func (r runs) List(_ context.Context, key queue.Key, freshness queue.Freshness) (list []queue.Run, err error) {
 	if key != app {
 		r.t.Errorf("asked for the runs of %s", key)
 	}
-	if fresh {
+	if freshness == queue.Fresh {
 		err = r.call("list runs", func() error { list = r.listRuns(); return nil })
 		return list, err
 	}
@@ -373,11 +373,11 @@ type store struct{ *replica }
 
 var _ engine.Store = store{}
 
-func (s store) List(_ context.Context, key queue.Key, fresh bool) (list []queue.Slot, err error) {
+func (s store) List(_ context.Context, key queue.Key, freshness queue.Freshness) (list []queue.Slot, err error) {
 	if key != app {
 		s.t.Errorf("asked for the slots of %s", key)
 	}
-	if fresh {
+	if freshness == queue.Fresh {
 		err = s.call("list slots", func() error { list = slices.Collect(maps.Values(s.slots)); return nil })
 		return list, err
 	}

@@ -41,18 +41,19 @@ type Queue struct {
 }
 
 // Repositories tells the limits. Get reports false for a Repository that does
-// not exist or is being deleted. A fresh answer is past every cache.
+// not exist or is being deleted. Only a [queue.Fresh] answer has to go past the
+// caches.
 type Repositories interface {
-	Get(ctx context.Context, key queue.Key, fresh bool) (Queue, bool, error)
+	Get(ctx context.Context, key queue.Key, freshness queue.Freshness) (Queue, bool, error)
 }
 
 // Runs reads and writes the runs of a queue. Its writes carry the run's UID and
 // version as preconditions, return ErrStale if either differs, and may have
 // been carried out whenever they return another error.
 type Runs interface {
-	// List returns the runs that PAC has not finished with, fresh ones past
-	// every cache.
-	List(ctx context.Context, key queue.Key, fresh bool) ([]queue.Run, error)
+	// List returns the runs that PAC has not finished with. Only a [queue.Fresh]
+	// list has to go past the caches.
+	List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]queue.Run, error)
 	// Get reads one run of the queue past every cache, whatever PAC thinks of it.
 	Get(ctx context.Context, key queue.Key, name string) (run queue.Run, exists bool, err error)
 	Start(ctx context.Context, key queue.Key, a queue.Start) error
@@ -67,8 +68,9 @@ type Runs interface {
 // precondition, return ErrStale if it differs, and may have been carried out
 // whenever they return another error.
 type Store interface {
-	// List returns the slots that exist, fresh ones past every cache.
-	List(ctx context.Context, key queue.Key, fresh bool) ([]queue.Slot, error)
+	// List returns the slots that exist. Only a [queue.Fresh] list has to go past
+	// the caches.
+	List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]queue.Slot, error)
 	// Claim makes the slot name the holder, creating it if its version is empty,
 	// and returns it as written, with the transition that goes into the token.
 	Claim(ctx context.Context, q Queue, slot queue.Slot, holder queue.Holder) (queue.Slot, error)
@@ -86,9 +88,8 @@ type Recorder interface {
 // Observer is told what an engine sees and does, for metrics. It must not wait for
 // anything.
 type Observer interface {
-	// Decided: a look at the queue led to a decision, which took so long. One that
-	// is not confirmed was at the caches alone.
-	Decided(s queue.Snapshot, confirmed bool, took time.Duration)
+	// Decided: a look at the queue led to a decision, which took so long.
+	Decided(s queue.Snapshot, took time.Duration)
 	// Applied: one write was made, refused as stale, or who knows.
 	Applied(key queue.Key, a queue.Action, err error)
 	// Gone: there is no such Repository any more.
@@ -151,7 +152,7 @@ type pass struct {
 // Reconcile takes one look at the queue and does what follows from it. It
 // returns when to look again if nothing changes before; zero means never.
 func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error) {
-	q, exists, err := e.Repositories.Get(ctx, key, false)
+	q, exists, err := e.Repositories.Get(ctx, key, queue.Cached)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read Repository %s: %w", key, err)
 	}
@@ -165,24 +166,24 @@ func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error
 	}
 
 	// Observe.
-	snapshot, err := p.observe(ctx, confirmed)
+	snapshot, err := p.observe(ctx, queue.Confirmed)
 	if err != nil {
 		return time.Time{}, err
 	}
 
 	// Decide.
-	decision := p.decide(snapshot, true)
+	decision := p.decide(snapshot)
 	if decision.NeedsFresh(snapshot) {
-		if p.queue, exists, err = e.Repositories.Get(ctx, key, true); err != nil {
+		if p.queue, exists, err = e.Repositories.Get(ctx, key, queue.Fresh); err != nil {
 			return time.Time{}, fmt.Errorf("read Repository %s: %w", key, err)
 		}
 		if !exists {
 			return e.orphaned(ctx, key)
 		}
-		if snapshot, err = p.observe(ctx, fresh); err != nil {
+		if snapshot, err = p.observe(ctx, queue.Fresh); err != nil {
 			return time.Time{}, err
 		}
-		decision = p.decide(snapshot, true)
+		decision = p.decide(snapshot)
 	}
 
 	e.park(key, decision.Parked, p.now)
@@ -201,10 +202,10 @@ func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error
 }
 
 // decide decides, observed.
-func (p *pass) decide(s queue.Snapshot, confirmed bool) queue.Decision {
+func (p *pass) decide(s queue.Snapshot) queue.Decision {
 	began := p.Clock.Now()
 	decision := queue.Decide(s, p.now, p.Policy())
-	p.Observer.Decided(s, confirmed, p.Clock.Since(began))
+	p.Observer.Decided(s, p.Clock.Since(began))
 	return decision
 }
 
@@ -234,7 +235,7 @@ func earliest(a, b time.Time) time.Time {
 // Overdue returns the actions that the queue is waiting for, judged from the
 // caches alone. An empty answer means that nothing is to be done.
 func (e *Engine) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, error) {
-	q, exists, err := e.Repositories.Get(ctx, key, false)
+	q, exists, err := e.Repositories.Get(ctx, key, queue.Cached)
 	if err != nil {
 		return nil, err
 	}
@@ -243,11 +244,11 @@ func (e *Engine) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, er
 		return nil, nil
 	}
 	p := &pass{Engine: e, queue: q, store: e.Stores()[0], now: e.Clock.Now()}
-	s, err := p.observe(ctx, cached)
+	s, err := p.observe(ctx, queue.Cached)
 	if err != nil {
 		return nil, err
 	}
-	decision := p.decide(s, false)
+	decision := p.decide(s)
 	e.park(key, decision.Parked, p.now)
 	return decision.Actions, nil
 }
@@ -259,7 +260,7 @@ func (e *Engine) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, er
 // may just not be seen yet.
 func (e *Engine) orphaned(ctx context.Context, key queue.Key) (next time.Time, err error) {
 	e.Observer.Gone(key)
-	runs, err := e.Runs.List(ctx, key, false)
+	runs, err := e.Runs.List(ctx, key, queue.Cached)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("list runs of %s: %w", key, err)
 	}
@@ -317,9 +318,9 @@ func (e *Engine) report(q Queue, s queue.Snapshot) {
 type Observers []Observer
 
 // Decided implements Observer.
-func (all Observers) Decided(s queue.Snapshot, confirmed bool, took time.Duration) {
+func (all Observers) Decided(s queue.Snapshot, took time.Duration) {
 	for _, o := range all {
-		o.Decided(s, confirmed, took)
+		o.Decided(s, took)
 	}
 }
 
@@ -339,6 +340,6 @@ func (all Observers) Gone(key queue.Key) {
 
 type unobserved struct{}
 
-func (unobserved) Decided(queue.Snapshot, bool, time.Duration) {}
-func (unobserved) Applied(queue.Key, queue.Action, error)      {}
-func (unobserved) Gone(queue.Key)                              {}
+func (unobserved) Decided(queue.Snapshot, time.Duration)  {}
+func (unobserved) Applied(queue.Key, queue.Action, error) {}
+func (unobserved) Gone(queue.Key)                         {}

@@ -217,7 +217,7 @@ func TestRetire(t *testing.T) {
 	r.mustPass("remove 0", "get Repository", "list runs", "start a with 0/1/0")
 	r.Stores = func() []engine.Store { return []engine.Store{store{r}, other} }
 	r.mustPass("get Repository", "list slots", "list runs", "claim 0 for a")
-	if left, _ := other.List(t.Context(), app, false); len(left) > 0 {
+	if left, _ := other.List(t.Context(), app, queue.Cached); len(left) > 0 {
 		t.Errorf("in memory there is still %+v", left)
 	}
 	c.wantStarted("a")

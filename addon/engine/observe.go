@@ -13,38 +13,25 @@ import (
 // the next look.
 const requestTimeout = 15 * time.Second
 
-// trust is how far an observation goes past the caches.
-type trust int
-
-const (
-	// cached: caches only.
-	cached trust = iota
-	// confirmed: caches, and a live read of every holder they do not have. They
-	// are filtered by PAC's state label, so absence there proves nothing.
-	confirmed
-	// fresh: everything past the caches; the limit has been read anew.
-	fresh
-)
-
 // observe gathers all that a decision needs.
 //
 // Slots are read before runs: a claimed run may then be seen further along than
 // its slot says, never behind it, so a started run is never taken for a waiting
 // one because the look was not of one instant.
-func (p *pass) observe(ctx context.Context, how trust) (queue.Snapshot, error) {
+func (p *pass) observe(ctx context.Context, freshness queue.Freshness) (queue.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	q := p.queue
-	s := queue.Snapshot{Key: q.Key, Limit: q.Limit, CancelInProgress: q.CancelInProgress, HandBack: p.HandBack(), Fresh: how == fresh}
+	s := queue.Snapshot{Key: q.Key, Limit: q.Limit, CancelInProgress: q.CancelInProgress, HandBack: p.HandBack(), Freshness: freshness}
 	var err error
-	if s.Slots, err = p.store.List(ctx, q.Key, how == fresh); err != nil {
+	if s.Slots, err = p.store.List(ctx, q.Key, freshness); err != nil {
 		return s, fmt.Errorf("list slots of %s: %w", q.Key, err)
 	}
-	if s.Runs, err = p.Runs.List(ctx, q.Key, how == fresh); err != nil {
+	if s.Runs, err = p.Runs.List(ctx, q.Key, freshness); err != nil {
 		return s, fmt.Errorf("list runs of %s: %w", q.Key, err)
 	}
 	p.date(s)
-	if how == cached {
+	if freshness == queue.Cached {
 		return s, nil
 	}
 	known := make(map[string]bool, len(s.Runs))

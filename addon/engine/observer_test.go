@@ -24,12 +24,8 @@ func (c *cluster) observed() (*replica, *observed) {
 	return r, o
 }
 
-func (o *observed) Decided(s queue.Snapshot, confirmed bool, _ time.Duration) {
-	how := "cached"
-	if confirmed {
-		how = "confirmed"
-	}
-	o.told = append(o.told, fmt.Sprintf("%s look at %d runs", how, len(s.Runs)))
+func (o *observed) Decided(s queue.Snapshot, _ time.Duration) {
+	o.told = append(o.told, fmt.Sprintf("%s look at %d runs", s.Freshness, len(s.Runs)))
 }
 
 func (o *observed) Applied(key queue.Key, a queue.Action, err error) {
@@ -87,7 +83,7 @@ func TestObserver(t *testing.T) {
 		c := newCluster(t, 1, pending("a"))
 		r, o := c.observed()
 		r.mustPass("get Repository", "list slots", "list runs", "claim 0 for a", "start a with 0/1/0")
-		o.want("confirmed look at 1 runs", "confirmed look at 1 runs", "queue.Claim: done", "start a with 0/1/0: done")
+		o.want("confirmed look at 1 runs", "fresh look at 1 runs", "queue.Claim: done", "start a with 0/1/0: done")
 	})
 	t.Run("conflicts", func(t *testing.T) {
 		c := newCluster(t, 1, pending("a"), slot(0, ""))

@@ -114,7 +114,7 @@ func (r *Reading) Queues(now time.Time) []Queue {
 		set := r.config(key.Namespace)
 		q := Queue{Now: now, Config: set, Acquired: acquired[key]}
 		q.Snapshot = queue.Snapshot{
-			Key: key, Slots: slots[key], HandBack: set.HandBack, CancelInProgress: r.CancelInProgress[set.PACNamespace], Fresh: true,
+			Key: key, Slots: slots[key], HandBack: set.HandBack, CancelInProgress: r.CancelInProgress[set.PACNamespace], Freshness: queue.Fresh,
 		}
 		var recent report.Recent
 		for i, pr := range slices.Concat(runs[key], over[key]) {

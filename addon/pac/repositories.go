@@ -49,13 +49,13 @@ func NewRepositories(client pacclient.RepositoriesGetter, repositories paclister
 
 // Get implements engine.Repositories: the Repository merged with PAC's global
 // one, as PAC does it (pkg/reconciler/queue_pipelineruns.go).
-func (r *Repositories) Get(ctx context.Context, key queue.Key, fresh bool) (engine.Queue, bool, error) {
-	repository, err := r.get(ctx, key.Namespace, key.Repository, fresh)
+func (r *Repositories) Get(ctx context.Context, key queue.Key, freshness queue.Freshness) (engine.Queue, bool, error) {
+	repository, err := r.get(ctx, key.Namespace, key.Repository, freshness)
 	if err != nil || repository == nil || repository.DeletionTimestamp != nil {
 		return engine.Queue{}, false, err
 	}
 	settings := r.settings()
-	global, err := r.get(ctx, settings.Namespace, cmp.Or(r.globalName(key), settings.GlobalRepository), fresh)
+	global, err := r.get(ctx, settings.Namespace, cmp.Or(r.globalName(key), settings.GlobalRepository), freshness)
 	if err != nil {
 		return engine.Queue{}, false, err
 	}
@@ -65,8 +65,8 @@ func (r *Repositories) Get(ctx context.Context, key queue.Key, fresh bool) (engi
 }
 
 // get returns nil for a Repository that does not exist.
-func (r *Repositories) get(ctx context.Context, namespace, name string, fresh bool) (repository *v1alpha1.Repository, err error) {
-	if fresh {
+func (r *Repositories) get(ctx context.Context, namespace, name string, freshness queue.Freshness) (repository *v1alpha1.Repository, err error) {
+	if freshness == queue.Fresh {
 		repository, err = r.client.Repositories(namespace).Get(ctx, name, metav1.GetOptions{})
 	} else {
 		repository, err = r.repositories.Repositories(namespace).Get(name)

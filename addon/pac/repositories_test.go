@@ -156,7 +156,7 @@ func TestRepositoriesGet(t *testing.T) {
 				return pac.Settings{Namespace: "pac", GlobalRepository: "pipelines-as-code", CancelInProgress: queue.CancelInProgress{OnPush: true}}
 			})
 
-			got, exists, err := r.Get(t.Context(), shopApp, false)
+			got, exists, err := r.Get(t.Context(), shopApp, queue.Cached)
 			if err != nil {
 				t.Fatal(err)
 			}

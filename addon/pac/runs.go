@@ -63,8 +63,8 @@ func (r *Runs) Keys() []queue.Key {
 }
 
 // List implements engine.Runs.
-func (r *Runs) List(ctx context.Context, key queue.Key, fresh bool) ([]queue.Run, error) {
-	if fresh {
+func (r *Runs) List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]queue.Run, error) {
+	if freshness == queue.Fresh {
 		return r.listFresh(ctx, key)
 	}
 	objects, err := r.written.ByIndex(indexQueue, key.String())

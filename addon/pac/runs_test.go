@@ -333,7 +333,7 @@ func TestOwnWrites(t *testing.T) {
 
 func checkList(t *testing.T, runs *pac.Runs, want ...queue.Run) {
 	t.Helper()
-	got, err := runs.List(t.Context(), shopApp, false)
+	got, err := runs.List(t.Context(), shopApp, queue.Cached)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -366,7 +366,7 @@ func TestList(t *testing.T) {
 	})
 	t.Run("fresh", func(t *testing.T) {
 		runs, api, _ := newRuns(t, answer(http.StatusOK, list), pipelineRun("cached"))
-		got, err := runs.List(t.Context(), shopApp, true)
+		got, err := runs.List(t.Context(), shopApp, queue.Fresh)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -382,7 +382,7 @@ func TestList(t *testing.T) {
 	})
 	t.Run("fresh, and the server fails", func(t *testing.T) {
 		runs, _, _ := newRuns(t, refusal(apierrors.NewInternalError(errors.New("no"))), mine)
-		if got, err := runs.List(t.Context(), shopApp, true); err == nil {
+		if got, err := runs.List(t.Context(), shopApp, queue.Fresh); err == nil {
 			t.Errorf("no error, but %+v", got)
 		}
 	})

@@ -122,7 +122,7 @@ type Summary struct {
 // prove, that a slot or a limit does not exist, or what a damaged slot named: it
 // has to be made again on a fresh snapshot.
 func (d Decision) NeedsFresh(s Snapshot) bool {
-	return !s.Fresh && slices.ContainsFunc(d.Actions, func(a Action) bool {
+	return s.Freshness < Fresh && slices.ContainsFunc(d.Actions, func(a Action) bool {
 		switch a := a.(type) {
 		case Claim:
 			return a.Slot.Version == "" || a.Slot.Damaged != ""

@@ -338,14 +338,14 @@ func TestNeedsFresh(t *testing.T) {
 		want     bool
 	}{
 		"a new slot":                  {queue.Snapshot{Limit: 1, Runs: runs(a)}, true},
-		"a new slot, seen fresh":      {queue.Snapshot{Limit: 1, Runs: runs(a), Fresh: true}, false},
+		"a new slot, seen fresh":      {queue.Snapshot{Limit: 1, Runs: runs(a), Freshness: queue.Fresh}, false},
 		"an adoption into a new slot": {queue.Snapshot{Limit: 1, Runs: runs(a.started())}, true},
 		"an empty slot":               {queue.Snapshot{Limit: 1, Runs: runs(a), Slots: slots(slot(0))}, false},
 		"a hand-over":                 {queue.Snapshot{Limit: 1, Runs: runs(a), Slots: slots(slot(0).of("b"))}, false},
 		"a start":                     {queue.Snapshot{Limit: 1, Runs: runs(a), Slots: slots(slot(0).of("a"))}, false},
 		"nothing":                     {queue.Snapshot{Limit: 2, Runs: runs(a.started()), Slots: slots(slot(0).of("a"))}, false},
 		"without a limit":             {queue.Snapshot{Runs: runs(a)}, true},
-		"without a limit, seen fresh": {queue.Snapshot{Runs: runs(a), Fresh: true}, false},
+		"without a limit, seen fresh": {queue.Snapshot{Runs: runs(a), Freshness: queue.Fresh}, false},
 		"without a limit, all starts": {queue.Snapshot{Runs: runs(a.started()), Slots: slots(slot(0).of("a"))}, false},
 		// What a damaged slot names is visible as a started run, but not to
 		// whoever looks at the runs of yesterday.
@@ -356,7 +356,7 @@ func TestNeedsFresh(t *testing.T) {
 			queue.Snapshot{Limit: 1, Slots: slots(slot(0).damaged().since(-time.Hour))}, true,
 		},
 		"a damaged slot given away, seen fresh": {
-			queue.Snapshot{Limit: 1, Runs: runs(a, b), Slots: slots(slot(0).damaged().since(-time.Hour)), Fresh: true}, false,
+			queue.Snapshot{Limit: 1, Runs: runs(a, b), Slots: slots(slot(0).damaged().since(-time.Hour)), Freshness: queue.Fresh}, false,
 		},
 		"a damaged slot left alone": {queue.Snapshot{Limit: 1, Runs: runs(a), Slots: slots(slot(0).damaged())}, false},
 	}

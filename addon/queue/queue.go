@@ -159,8 +159,8 @@ type Snapshot struct {
 	CancelInProgress CancelInProgress
 	// HandBack says that the queue is to be PAC's again.
 	HandBack bool
-	// Fresh says that limit, runs and slots were read past every cache.
-	Fresh bool
+	// Freshness is how far the look went past the caches.
+	Freshness Freshness
 }
 
 // Policy holds the durations that decisions depend on.

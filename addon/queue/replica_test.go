@@ -129,7 +129,7 @@ func (r *replica) refresh() {
 // startListing begins a fresh look. It takes two requests, and the world goes
 // on in between.
 func (r *replica) startListing() {
-	r.listing, r.runsLast = &queue.Snapshot{Fresh: true}, r.c.rnd.Intn(2) == 0
+	r.listing, r.runsLast = &queue.Snapshot{Freshness: queue.Fresh}, r.c.rnd.Intn(2) == 0
 	r.list(!r.runsLast)
 	r.listedAt, r.giveUp = r.c.now, r.c.now.Add(r.patience)
 	r.c.trace("%s lists anew", r.name)

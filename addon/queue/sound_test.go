@@ -15,7 +15,7 @@ import (
 
 // anySnapshot is a queue in any state, most of which no history leads to.
 func anySnapshot(rnd *rand.Rand) queue.Snapshot {
-	s := queue.Snapshot{Limit: queue.Limit(rnd.Intn(5)), Fresh: true}
+	s := queue.Snapshot{Limit: queue.Limit(rnd.Intn(5)), Freshness: queue.Fresh}
 	names := []string{"a", "b", "c", "d", "e", "f"}[:rnd.Intn(7)]
 	for _, n := range names {
 		r := run(n).created(-time.Duration(rnd.Intn(90)) * time.Second).attempt(rnd.Intn(3))

@@ -52,7 +52,7 @@ var mutants = []*mutant{
 		// Half of the replicas: if all did, no fenced claim would ever be freed.
 		wrapRuns: func(r *replica, x engine.Runs, s engine.Store) engine.Runs {
 			return hooked{Runs: x, seen: func(ctx context.Context, key queue.Key, runs []queue.Run) []queue.Run {
-				slots, _ := s.List(ctx, key, false)
+				slots, _ := s.List(ctx, key, queue.Cached)
 				for i, run := range runs {
 					for _, slot := range slots {
 						if slot.Holder != nil && slot.Holder.UID == run.UID && r.odd() {
@@ -137,7 +137,7 @@ var mutants = []*mutant{
 		name: "forgets started runs without a slot", caught: 1,
 		wrapRuns: func(_ *replica, x engine.Runs, s engine.Store) engine.Runs {
 			return hooked{Runs: x, seen: func(ctx context.Context, key queue.Key, runs []queue.Run) []queue.Run {
-				slots, _ := s.List(ctx, key, false)
+				slots, _ := s.List(ctx, key, queue.Cached)
 				return slices.DeleteFunc(runs, func(run queue.Run) bool {
 					return run.Phase == queue.Started && !slices.ContainsFunc(slots, func(s queue.Slot) bool { return s.Holder != nil && s.Holder.UID == run.UID })
 				})
@@ -216,7 +216,7 @@ func (r *replica) freeSlotOf(ctx context.Context, s engine.Store, key queue.Key,
 	if repository == nil {
 		return
 	}
-	slots, _ := s.List(ctx, key, true)
+	slots, _ := s.List(ctx, key, queue.Fresh)
 	for _, slot := range slots {
 		if slot.Holder != nil && slot.Holder.UID == run.UID {
 			_ = s.Release(ctx, engine.Queue{Key: key, UID: string(repository.UID)}, slot)
@@ -234,8 +234,11 @@ type hooked struct {
 	fence      func(ctx context.Context, key queue.Key, run queue.Run, fence func() error) error
 }
 
-func (h hooked) List(ctx context.Context, key queue.Key, fresh bool) ([]queue.Run, error) {
-	runs, err := h.Runs.List(ctx, key, fresh && !h.neverFresh)
+func (h hooked) List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]queue.Run, error) {
+	if h.neverFresh {
+		freshness = queue.Cached
+	}
+	runs, err := h.Runs.List(ctx, key, freshness)
 	if h.seen != nil && err == nil {
 		runs = h.seen(ctx, key, runs)
 	}
@@ -268,8 +271,8 @@ func (h hooked) Fence(ctx context.Context, key queue.Key, run queue.Run, attempt
 
 type neverFresh struct{ engine.Store }
 
-func (s neverFresh) List(ctx context.Context, key queue.Key, _ bool) ([]queue.Slot, error) {
-	return s.Store.List(ctx, key, false)
+func (s neverFresh) List(ctx context.Context, key queue.Key, _ queue.Freshness) ([]queue.Slot, error) {
+	return s.Store.List(ctx, key, queue.Cached)
 }
 
 type hookedStore struct {

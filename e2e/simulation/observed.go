@@ -25,8 +25,8 @@ type limits struct {
 	*replica
 }
 
-func (l limits) Get(ctx context.Context, key queue.Key, fresh bool) (engine.Queue, bool, error) {
-	q, exists, err := l.Repositories.Get(ctx, key, fresh)
+func (l limits) Get(ctx context.Context, key queue.Key, freshness queue.Freshness) (engine.Queue, bool, error) {
+	q, exists, err := l.Repositories.Get(ctx, key, freshness)
 	if p := l.cluster.running; p != nil && exists {
 		p.limit = q.Limit
 	}
@@ -39,18 +39,18 @@ type sightings struct {
 	*replica
 }
 
-func (s sightings) List(ctx context.Context, key queue.Key, fresh bool) ([]queue.Run, error) {
-	if p := s.cluster.running; p != nil && !fresh {
+func (s sightings) List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]queue.Run, error) {
+	if p := s.cluster.running; p != nil && freshness < queue.Fresh {
 		p.sawRuns = s.informers[runs].seen
 	}
-	return s.Runs.List(ctx, key, fresh)
+	return s.Runs.List(ctx, key, freshness)
 }
 
 // byIndex lists slots in one order, which no store promises.
 type byIndex struct{ engine.Store }
 
-func (s byIndex) List(ctx context.Context, key queue.Key, fresh bool) ([]queue.Slot, error) {
-	slots, err := s.Store.List(ctx, key, fresh)
+func (s byIndex) List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]queue.Slot, error) {
+	slots, err := s.Store.List(ctx, key, freshness)
 	slices.SortFunc(slots, func(a, b queue.Slot) int { return cmp.Compare(a.Index, b.Index) })
 	return slots, err
 }

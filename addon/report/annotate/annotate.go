@@ -80,8 +80,8 @@ var _ engine.Observer = (*Annotator)(nil)
 func New(c Config) *Annotator { return &Annotator{Config: c, queues: map[queue.Key]*sheet{}} }
 
 // Decided implements engine.Observer. What the caches alone show is not told.
-func (a *Annotator) Decided(s queue.Snapshot, confirmed bool, _ time.Duration) {
-	if !confirmed {
+func (a *Annotator) Decided(s queue.Snapshot, _ time.Duration) {
+	if s.Freshness == queue.Cached {
 		return
 	}
 	a.recent.Note(s.Key, s.Runs)

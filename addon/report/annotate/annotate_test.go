@@ -81,7 +81,7 @@ func (r *rig) round(t *testing.T, pause time.Duration) int {
 
 // look is a queue with limit 1 in which the first of so many runs is started.
 func look(runs int) queue.Snapshot {
-	s := queue.Snapshot{Key: app, Limit: 1}
+	s := queue.Snapshot{Key: app, Limit: 1, Freshness: queue.Confirmed}
 	for i := range runs {
 		name := fmt.Sprintf("run-%03d", i)
 		s.Runs = append(s.Runs, queue.Run{
@@ -97,7 +97,7 @@ func TestTexts(t *testing.T) {
 	r := newRig(2)
 	s := look(4)
 	s.Runs = append(s.Runs, queue.Run{Name: "past", UID: "past", Phase: queue.Done, Began: noon.Add(-10 * time.Minute), Ended: noon.Add(-6 * time.Minute)})
-	r.Decided(s, true, 0)
+	r.Decided(s, 0)
 	if n := r.round(t, 0); n != 3 {
 		t.Errorf("%d writes, want one for each run that waits", n)
 	}
@@ -130,12 +130,12 @@ func TestBound(t *testing.T) {
 	const runs, positions = 200, 20
 	r := newRig(positions)
 	s := look(runs)
-	r.Decided(s, true, 0)
+	r.Decided(s, 0)
 	if n := r.round(t, 0); n != runs-1 {
 		t.Errorf("%d writes at first, want %d: each waiting run is told once", n, runs-1)
 	}
 	for range 9 {
-		r.Decided(s, true, 0)
+		r.Decided(s, 0)
 		if n := r.round(t, time.Second); n != 0 {
 			t.Fatalf("%d writes within the interval", n)
 		}
@@ -147,7 +147,7 @@ func TestBound(t *testing.T) {
 	s.Runs = s.Runs[1:]
 	s.Runs[0].Phase, s.Runs[0].Began = queue.Started, noon
 	s.Slots = []queue.Slot{{Version: "2", Holder: &queue.Holder{Name: s.Runs[0].Name, UID: s.Runs[0].UID}, HeldSince: noon}}
-	r.Decided(s, true, 0)
+	r.Decided(s, 0)
 	if n := r.round(t, 10*time.Second); n != positions {
 		t.Errorf("%d writes after one start, want %d", n, positions)
 	}
@@ -158,7 +158,7 @@ func TestRefusalIsTold(t *testing.T) {
 	s := look(2)
 	s.Limit = 2
 	s.Slots = append(s.Slots, queue.Slot{Index: 1, Version: "1", Holder: &queue.Holder{Name: "run-001", UID: "run-001"}, HeldSince: noon})
-	r.Decided(s, true, 0)
+	r.Decided(s, 0)
 	if n := r.round(t, 0); n != 0 {
 		t.Errorf("%d writes to a run that is about to be started", n)
 	}
@@ -172,9 +172,9 @@ func TestRefusalIsTold(t *testing.T) {
 
 func TestWhoWritesNothing(t *testing.T) {
 	for name, prepare := range map[string]func(*rig){
-		"not its queue":  func(r *rig) { r.Decided(look(3), true, 0); r.acts = false },
-		"no such queue":  func(r *rig) { r.Decided(look(3), true, 0); r.Gone(app) },
-		"from the cache": func(r *rig) { r.Decided(look(3), false, 0) },
+		"not its queue":  func(r *rig) { r.Decided(look(3), 0); r.acts = false },
+		"no such queue":  func(r *rig) { r.Decided(look(3), 0); r.Gone(app) },
+		"from the cache": func(r *rig) { s := look(3); s.Freshness = queue.Cached; r.Decided(s, 0) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(20)
@@ -189,7 +189,7 @@ func TestWhoWritesNothing(t *testing.T) {
 // A run that has changed since is left to the next round, with those after it told.
 func TestStaleRun(t *testing.T) {
 	r := newRig(20)
-	r.Decided(look(3), true, 0)
+	r.Decided(look(3), 0)
 	r.refuse["run-001"] = fmt.Errorf("%w: conflict", engine.ErrStale)
 	if n := r.round(t, 0); n != 2 || r.texts["run-002"] == nil {
 		t.Errorf("%d writes, texts %v", n, r.texts)
@@ -213,7 +213,7 @@ func TestErrors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(20)
-			r.Decided(look(3), true, 0)
+			r.Decided(look(3), 0)
 			r.refuse["run-001"] = fmt.Errorf("patch: %w", c.err)
 			if n := r.round(t, 0); n != c.writes {
 				t.Errorf("%d writes, want %d", n, c.writes)
@@ -232,7 +232,7 @@ func TestErrors(t *testing.T) {
 
 func TestRefusalsAreBounded(t *testing.T) {
 	r := newRig(3)
-	r.Decided(look(20), true, 0)
+	r.Decided(look(20), 0)
 	for i := range 20 {
 		r.refuse[fmt.Sprintf("run-%03d", i)] = apierrors.NewForbidden(schema.GroupResource{}, "", nil)
 	}
@@ -255,12 +255,12 @@ func TestTurnPutOff(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(20)
-			r.Decided(look(2), true, 0)
+			r.Decided(look(2), 0)
 			r.round(t, 0)
 			s := look(2)
 			s.Runs[0].Claim = &queue.Token{}
 			c.change(&s)
-			r.Decided(s, true, 0)
+			r.Decided(s, 0)
 			r.round(t, 10*time.Second)
 			want := map[string]string{pac.Status: c.status, pac.Reason: c.reason, pac.QueuedAt: "2026-07-01T12:00:00Z"}
 			if diff := cmp.Diff(want, r.texts["run-001"]); diff != "" {
@@ -271,7 +271,7 @@ func TestTurnPutOff(t *testing.T) {
 	r := newRig(20)
 	s := look(2)
 	s.HandBack, s.Runs[1].Hidden = true, false
-	r.Decided(s, true, 0)
+	r.Decided(s, 0)
 	if n := r.round(t, 0); n != 0 {
 		t.Errorf("%d writes to a run that PAC has back", n)
 	}
@@ -279,7 +279,7 @@ func TestTurnPutOff(t *testing.T) {
 
 func TestSwitchedOff(t *testing.T) {
 	r := newRig(0)
-	r.Decided(look(3), true, 0)
+	r.Decided(look(3), 0)
 	if n := r.round(t, time.Hour); n != 0 {
 		t.Errorf("%d writes", n)
 	}

@@ -45,9 +45,8 @@ type Replica struct {
 
 // look is one look at a queue. Snapshots are not changed once they were observed.
 type look struct {
-	snapshot  queue.Snapshot
-	confirmed bool
-	at        time.Time
+	snapshot queue.Snapshot
+	at       time.Time
 }
 
 var (
@@ -69,13 +68,13 @@ func (q *Queues) Of(r Replica) {
 
 // Decided implements engine.Observer. Recovery looks at the caches alone, also at the
 // queues that this replica works on: there that is no news.
-func (q *Queues) Decided(s queue.Snapshot, confirmed bool, _ time.Duration) {
+func (q *Queues) Decided(s queue.Snapshot, _ time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !confirmed && q.seen[s.Key].confirmed && q.replica.Acts(s.Key) {
+	if s.Freshness == queue.Cached && q.seen[s.Key].snapshot.Freshness >= queue.Confirmed && q.replica.Acts(s.Key) {
 		return
 	}
-	q.seen[s.Key] = look{s, confirmed, q.clock.Now()}
+	q.seen[s.Key] = look{s, q.clock.Now()}
 }
 
 // Applied implements engine.Observer.
@@ -141,7 +140,7 @@ func (q *Queues) All() []Queue {
 		stands := queue.Stand(l.snapshot, now, replica.Policy())
 		is := Queue{
 			Namespace: l.snapshot.Key.Namespace, Repository: l.snapshot.Key.Repository, Limit: int(stands.Limit), Waiting: stands.Waiting,
-			SeenAt: l.at.UTC(), Confirmed: l.confirmed, Runs: []Run{},
+			SeenAt: l.at.UTC(), Confirmed: l.snapshot.Freshness >= queue.Confirmed, Runs: []Run{},
 		}
 		for _, r := range stands.Runs {
 			run := Run{Name: r.Run.Name, Why: string(r.Why), Reason: report.Why(r, stands, "", report.At(now)), Position: r.Position, Attempt: r.Run.Attempt}

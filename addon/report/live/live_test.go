@@ -46,10 +46,10 @@ func TestQueues(t *testing.T) {
 		return queue.Run{Name: name, UID: name, Phase: phase, Held: true, Created: noon.Add(-time.Minute), Order: queue.NewOrder([]string{"a", "b"})}
 	}
 	q.Decided(queue.Snapshot{
-		Key: shop, Limit: 1, Runs: []queue.Run{run("a", queue.Started), run("b", queue.Pending)},
+		Key: shop, Limit: 1, Freshness: queue.Confirmed, Runs: []queue.Run{run("a", queue.Started), run("b", queue.Pending)},
 		Slots: []queue.Slot{{Version: "1", Holder: &queue.Holder{Name: "a", UID: "a"}, HeldSince: noon}},
-	}, true, 0)
-	q.Decided(queue.Snapshot{Key: bank, Limit: 2}, false, 0)
+	}, 0)
+	q.Decided(queue.Snapshot{Key: bank, Limit: 2}, 0)
 	clock.SetTime(noon.Add(time.Second))
 	slot := 0
 	want := []live.Queue{
@@ -63,12 +63,12 @@ func TestQueues(t *testing.T) {
 		t.Error(cmp.Diff(want, got))
 	}
 	recovery := queue.Snapshot{Key: shop, Limit: 1}
-	q.Decided(recovery, false, 0)
+	q.Decided(recovery, 0)
 	if _, got := ask(t, q, http.MethodGet); !cmp.Equal(want, got) {
 		t.Errorf("recovery's look replaces that of the engine: %s", cmp.Diff(want, got))
 	}
 	acts = false
-	q.Decided(recovery, false, 0)
+	q.Decided(recovery, 0)
 	if _, got := ask(t, q, http.MethodGet); got[1].Confirmed || len(got[1].Runs) > 0 {
 		t.Errorf("a replica that does not work on the queue any more says %+v", got[1])
 	}

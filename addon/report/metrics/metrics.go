@@ -88,7 +88,7 @@ func (m *Metrics) Report(queues func() []queue.Key, buckets func() int) error {
 }
 
 // Decided implements engine.Observer.
-func (m *Metrics) Decided(s queue.Snapshot, confirmed bool, took time.Duration) {
+func (m *Metrics) Decided(s queue.Snapshot, took time.Duration) {
 	m.decision.Record(context.Background(), took.Seconds())
 	if s.Limit == queue.Unlimited {
 		m.Gone(s.Key)
@@ -101,7 +101,7 @@ func (m *Metrics) Decided(s queue.Snapshot, confirmed bool, took time.Duration) 
 	if was == nil {
 		was = &state{}
 	}
-	is := was.look(s, confirmed, now)
+	is := was.look(s, now)
 	m.queues[s.Key] = &is
 }
 

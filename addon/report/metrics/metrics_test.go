@@ -109,7 +109,7 @@ func (r *replica) want(name string, want ...string) {
 // look is what a snapshot of app shows: a limit and runs, of which "x" waits, "+x"
 // runs, "-x" is done, "?x" is not ready; "x@" has a slot besides.
 func look(limit queue.Limit, runs ...string) queue.Snapshot {
-	s := queue.Snapshot{Key: app, Limit: limit}
+	s := queue.Snapshot{Key: app, Limit: limit, Freshness: queue.Confirmed}
 	for _, what := range runs {
 		name, held := strings.CutSuffix(strings.TrimLeft(what, "+-?"), "@")
 		run := queue.Run{Name: name, UID: name, Created: noon.Add(-time.Minute), Order: order}
@@ -136,7 +136,7 @@ func look(limit queue.Limit, runs ...string) queue.Snapshot {
 // TestTable: what is exported is what the table says, no more and no less.
 func TestTable(t *testing.T) {
 	r := newReplica(t, app)
-	r.Decided(look(1, "a"), true, time.Millisecond)
+	r.Decided(look(1, "a"), time.Millisecond)
 	r.Applied(app, queue.Start{Run: queue.Run{UID: "a"}}, nil)
 	scraped := map[string]*dto.MetricFamily{}
 	for _, f := range r.families() {
@@ -201,7 +201,7 @@ func TestGauges(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newReplica(t, app)
-			r.Decided(tc.s, true, 0)
+			r.Decided(tc.s, 0)
 			r.want("pac_lease_queue_runs_waiting", fmt.Sprintf("shop/app %d", tc.waiting))
 			r.want("pac_lease_queue_slots_used", fmt.Sprintf("shop/app %d", tc.used))
 			r.want("pac_lease_queue_slots_limit", fmt.Sprintf("shop/app %d", tc.limit))
@@ -216,8 +216,9 @@ func TestSeriesEnd(t *testing.T) {
 	r := newReplica(t, app, web)
 	other := look(1, "a")
 	other.Key = web
-	r.Decided(look(1, "a"), true, 0)
-	r.Decided(other, false, 0)
+	r.Decided(look(1, "a"), 0)
+	other.Freshness = queue.Cached
+	r.Decided(other, 0)
 	r.want("pac_lease_queue_runs_waiting", "shop/app 1", "shop/web 1")
 	r.want("pac_lease_queue_queues", "2")
 
@@ -227,9 +228,9 @@ func TestSeriesEnd(t *testing.T) {
 	r.want("pac_lease_queue_runs_waiting")
 	r.want("pac_lease_queue_queues", "0")
 
-	r.Decided(look(1, "a"), true, 0)
+	r.Decided(look(1, "a"), 0)
 	r.want("pac_lease_queue_slots_limit", "shop/app 1")
-	r.Decided(look(queue.Unlimited, "a"), true, 0)
+	r.Decided(look(queue.Unlimited, "a"), 0)
 	r.want("pac_lease_queue_slots_limit")
 	r.want("pac_lease_queue_stalled_seconds")
 }
@@ -240,8 +241,8 @@ func TestMaxQueues(t *testing.T) {
 	r.most = 1
 	other := look(3, "+a@", "+b", "+c", "+d", "e")
 	other.Key = web
-	r.Decided(look(2, "a", "b"), true, 0)
-	r.Decided(other, true, 0)
+	r.Decided(look(2, "a", "b"), 0)
+	r.Decided(other, 0)
 	r.wait(5 * time.Second)
 	r.want("pac_lease_queue_queues", "2")
 	r.want("pac_lease_queue_runs_waiting", "*/* 3")
@@ -282,7 +283,10 @@ func TestStalled(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newReplica(t, app)
 			for i, s := range tc.looks {
-				r.Decided(s, !slices.Contains(tc.cached, i), 0)
+				if slices.Contains(tc.cached, i) {
+					s.Freshness = queue.Cached
+				}
+				r.Decided(s, 0)
 				r.wait(time.Second)
 			}
 			r.want("pac_lease_queue_stalled_seconds", "shop/app "+tc.want)
@@ -296,16 +300,16 @@ func TestStart(t *testing.T) {
 		return queue.Start{Run: queue.Run{UID: name, Created: noon.Add(-time.Minute)}}
 	}
 	r := newReplica(t, app)
-	r.Decided(look(2, "+x@", "+y@", "a", "b", "c"), true, 0)
+	r.Decided(look(2, "+x@", "+y@", "a", "b", "c"), 0)
 	r.wait(10 * time.Second)
-	r.Decided(look(2, "-x@", "+y@", "a", "b", "c"), true, 0) // from here on a could start
+	r.Decided(look(2, "-x@", "+y@", "a", "b", "c"), 0) // from here on a could start
 	r.wait(time.Second)
-	r.Decided(look(2, "-x@", "-y@", "a", "b", "c"), true, 0) // and from here on b
+	r.Decided(look(2, "-x@", "-y@", "a", "b", "c"), 0) // and from here on b
 	r.wait(time.Second)
 	r.Applied(app, start("a"), nil)
 	r.want("pac_lease_queue_free_slot_to_start_seconds", "1 in 2s")
 	r.want("pac_lease_queue_wait_duration_seconds", "1 in 72s")
-	r.Decided(look(2, "-x@", "-y@", "a", "b", "c"), true, 0) // the cache has not seen the start yet
+	r.Decided(look(2, "-x@", "-y@", "a", "b", "c"), 0) // the cache has not seen the start yet
 	r.wait(time.Second)
 	r.Applied(app, start("b"), nil)
 	r.want("pac_lease_queue_free_slot_to_start_seconds", "2 in 4s")
@@ -313,11 +317,11 @@ func TestStart(t *testing.T) {
 
 	// Another replica starts c, this one the next: its chance is not c's.
 	r.wait(time.Minute)
-	r.Decided(look(2, "+a@", "c", "d"), true, 0)
+	r.Decided(look(2, "+a@", "c", "d"), 0)
 	r.wait(time.Second)
-	r.Decided(look(2, "+a@", "+c@", "d"), true, 0)
+	r.Decided(look(2, "+a@", "+c@", "d"), 0)
 	r.wait(time.Minute)
-	r.Decided(look(2, "-a@", "+c@", "d"), true, 0)
+	r.Decided(look(2, "-a@", "+c@", "d"), 0)
 	r.wait(time.Second)
 	r.Applied(app, start("d"), nil)
 	r.want("pac_lease_queue_free_slot_to_start_seconds", "3 in 5s")
@@ -375,8 +379,10 @@ func TestCounters(t *testing.T) {
 		r.Late(a)
 	}
 	r.want("pac_lease_queue_recoveries_total", "cancel 1", "claim 1", "expire 1", "release 1", "remove 1", "return 2", "start 1")
-	r.Decided(look(1), true, 2*time.Millisecond)
-	r.Decided(look(1), false, time.Millisecond)
+	r.Decided(look(1), 2*time.Millisecond)
+	other := look(1)
+	other.Freshness = queue.Cached
+	r.Decided(other, time.Millisecond)
 	r.want("pac_lease_queue_decision_duration_seconds", "2 in 0.003s")
 }
 
@@ -387,7 +393,7 @@ func TestConcurrently(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for range 50 {
-				r.Decided(look(2, "+a@", "b"), true, 0)
+				r.Decided(look(2, "+a@", "b"), 0)
 				r.Applied(app, queue.Start{Run: queue.Run{UID: "b"}}, nil)
 				if _, err := r.registry.Gather(); err != nil {
 					t.Error(err)

@@ -23,7 +23,7 @@ type state struct {
 }
 
 // look is the state that follows from a look at the queue.
-func (was state) look(s queue.Snapshot, confirmed bool, now time.Time) state {
+func (was state) look(s queue.Snapshot, now time.Time) state {
 	is := state{limit: int(s.Limit), started: map[string]bool{}, over: map[string]bool{}}
 	runs := make(map[string]*queue.Run, len(s.Runs))
 	for i := range s.Runs {
@@ -45,7 +45,7 @@ func (was state) look(s queue.Snapshot, confirmed bool, now time.Time) state {
 		held[uid] = true
 		run, known := runs[uid]
 		switch {
-		case known && run.Phase == queue.Done, !known && (confirmed || was.over[uid]):
+		case known && run.Phase == queue.Done, !known && (s.Freshness >= queue.Confirmed || was.over[uid]):
 			is.over[uid] = true
 		case !known:
 			occupied++ // PAC is done with it, Tekton perhaps not

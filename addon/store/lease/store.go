@@ -67,9 +67,9 @@ func (s *Store) Keys() []queue.Key {
 }
 
 // List implements engine.Store.
-func (s *Store) List(ctx context.Context, key queue.Key, fresh bool) ([]queue.Slot, error) {
+func (s *Store) List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]queue.Slot, error) {
 	var slots []queue.Slot
-	if fresh {
+	if freshness == queue.Fresh {
 		list, err := s.leases.Leases(key.Namespace).List(ctx, metav1.ListOptions{LabelSelector: Selector})
 		if err != nil {
 			return nil, err

@@ -143,7 +143,7 @@ func (f *fixture) claim(slot queue.Slot, h queue.Holder) queue.Slot {
 
 func (f *fixture) fresh() []queue.Slot {
 	f.Helper()
-	slots, err := f.store.List(f.Context(), f.queue.Key, true)
+	slots, err := f.store.List(f.Context(), f.queue.Key, queue.Fresh)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func (f *fixture) wantSlots(want ...queue.Slot) {
 	}
 	var diff string
 	for deadline := time.Now().Add(cacheDeadline); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		got, err := f.store.List(f.Context(), f.queue.Key, false)
+		got, err := f.store.List(f.Context(), f.queue.Key, queue.Cached)
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -34,7 +34,7 @@ func (s *Store) Forget(of func(queue.Key) bool) {
 }
 
 // List implements engine.Store; there is no cache to look past.
-func (s *Store) List(_ context.Context, key queue.Key, _ bool) ([]queue.Slot, error) {
+func (s *Store) List(_ context.Context, key queue.Key, _ queue.Freshness) ([]queue.Slot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	slots := slices.Collect(maps.Values(s.queues[key]))

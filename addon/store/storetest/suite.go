@@ -113,15 +113,15 @@ func (s *suite) remove(q engine.Queue, slot queue.Slot) {
 }
 
 // list lists by index.
-func list(ctx context.Context, store engine.Store, key queue.Key, fresh bool) ([]queue.Slot, error) {
-	slots, err := store.List(ctx, key, fresh)
+func list(ctx context.Context, store engine.Store, key queue.Key, freshness queue.Freshness) ([]queue.Slot, error) {
+	slots, err := store.List(ctx, key, freshness)
 	slices.SortFunc(slots, func(a, b queue.Slot) int { return cmp.Compare(a.Index, b.Index) })
 	return slots, err
 }
 
 func (s *suite) fresh(q engine.Queue) []queue.Slot {
 	s.Helper()
-	slots, err := list(s.Context(), s.store(0), q.Key, true)
+	slots, err := list(s.Context(), s.store(0), q.Key, queue.Fresh)
 	if err != nil {
 		s.Fatalf("list slots of %s: %v", q.Key, err)
 	}
@@ -143,7 +143,7 @@ func (s *suite) wantCached(q engine.Queue, want []queue.Slot) {
 	deadline := time.Now().Add(caughtUpWithin)
 	for i, store := range s.Stores {
 		for {
-			got, err := list(s.Context(), store, q.Key, false)
+			got, err := list(s.Context(), store, q.Key, queue.Cached)
 			if err != nil {
 				s.Fatalf("list cached slots of %s: %v", q.Key, err)
 			}
@@ -341,7 +341,7 @@ func freshListShowsOthersWrites(s *suite) {
 	for i := range 20 {
 		slot = s.claim(q, slot, holder(fmt.Sprintf("run-%d", i)))
 		for j, store := range s.Stores {
-			got, err := list(s.Context(), store, q.Key, true)
+			got, err := list(s.Context(), store, q.Key, queue.Fresh)
 			if err != nil {
 				s.Fatal(err)
 			}
