@@ -3,8 +3,10 @@ package driver
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -12,16 +14,19 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider"
 )
 
-// CleanupDeadline is how long a driver may take to remove what it made for nothing.
-const CleanupDeadline = time.Minute
+const (
+	// cleanupDeadline bounds the removal of a repository whose creation failed half-way.
+	cleanupDeadline = time.Minute
+	// branchDeadline bounds the time until a provider shows the branch of a new repository.
+	branchDeadline = 30 * time.Second
+)
 
-// ErrNoFiles says that a push has nothing to push: some providers have no word for
-// an empty tree.
+// ErrNoFiles means that a push has no files. Some providers cannot express an empty tree.
 var ErrNoFiles = errors.New("a push needs at least one file")
 
-// Create has something made once. When it is not known what became of a request,
-// it looks for the thing before it asks again, and also when the provider refuses
-// to make it again.
+// Create makes something exactly once. If the outcome of a request is unknown, it looks for the thing
+// before it asks again; it also looks when a later request is refused, because an earlier one may have
+// succeeded. find reports whether the thing exists and is the one that create makes.
 func Create[T any](ctx context.Context, t *Transport,
 	find func(context.Context) (T, bool, error), create func(context.Context) (T, error),
 ) (T, error) {
@@ -33,11 +38,11 @@ func Create[T any](ctx context.Context, t *Transport,
 		if waited := t.Sleep(ctx, pause); waited != nil {
 			return made, errors.Join(err, waited)
 		}
-		found, there, looked := find(ctx)
-		if looked != nil {
-			return made, errors.Join(err, fmt.Errorf("looking what became of it: %w", looked))
+		found, exists, failed := find(ctx)
+		if failed != nil {
+			return made, errors.Join(err, fmt.Errorf("finding out whether it was created: %w", failed))
 		}
-		if there {
+		if exists {
 			return found, nil
 		}
 		if !errors.Is(err, ErrUnanswered) {
@@ -48,16 +53,37 @@ func Create[T any](ctx context.Context, t *Transport,
 	return made, nil
 }
 
-// Until asks again and again until something that the provider is still making is
-// there.
-func Until(ctx context.Context, t *Transport, within time.Duration, there func(context.Context) (bool, error)) error {
+// CreateOnly is Create for the only thing of its kind in a repository, such as its webhook: it exists
+// as soon as list returns anything.
+func CreateOnly[T any](ctx context.Context, t *Transport,
+	list func(context.Context) ([]T, error), create func(context.Context) (T, error),
+) (T, error) {
+	return Create(ctx, t, func(ctx context.Context) (T, bool, error) {
+		var none T
+		found, err := list(ctx)
+		if err != nil || len(found) == 0 {
+			return none, false, err
+		}
+		return found[0], true, nil
+	}, create)
+}
+
+// AwaitBranch polls until the provider shows a branch of a new repository.
+func AwaitBranch(ctx context.Context, t *Transport, branch string, exists func(context.Context) (bool, error)) error {
+	if err := until(ctx, t, branchDeadline, exists); err != nil {
+		return fmt.Errorf("its branch %s: %w", branch, err)
+	}
+	return nil
+}
+
+func until(ctx context.Context, t *Transport, within time.Duration, exists func(context.Context) (bool, error)) error {
 	began := t.options.Clock.Now()
 	for pause := firstPause / 4; ; pause = min(2*pause, 4*firstPause) {
-		if done, err := there(ctx); done || err != nil {
+		if done, err := exists(ctx); done || err != nil {
 			return err
 		}
 		if t.options.Clock.Now().Sub(began) > within {
-			return fmt.Errorf("not there after %s", within)
+			return fmt.Errorf("it did not appear within %s", within)
 		}
 		if err := t.Sleep(ctx, pause); err != nil {
 			return err
@@ -65,31 +91,63 @@ func Until(ctx context.Context, t *Transport, within time.Duration, there func(c
 	}
 }
 
-// Discard calls a function that removes what was made for nothing, even if the
-// context has ended, and adds its error to that of the failure.
-func Discard(ctx context.Context, failure error, remove func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), CleanupDeadline)
+// Discard removes a repository whose creation failed, if find says that it is the one to be created
+// and not an older one of that name. It does so even if the context has ended, and joins its own error
+// to the failure.
+func Discard[T any](ctx context.Context, failure error,
+	find func(context.Context) (T, bool, error), remove func(context.Context) error,
+) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupDeadline)
 	defer cancel()
-	if err := remove(ctx); err != nil {
-		return errors.Join(failure, fmt.Errorf("and what was made so far is still there: %w", err))
+	_, ours, err := find(ctx)
+	if err == nil && ours {
+		err = remove(ctx)
+	}
+	if err != nil {
+		return errors.Join(failure, fmt.Errorf("what was created so far still exists: %w", err))
 	}
 	return failure
 }
 
-// UniqueName returns a name that nobody else has.
+// UniqueName extends a name to one that is not taken.
 func UniqueName(name string) string {
-	const longest = 80 // GitHub's is 100
+	const longest = 80 // GitHub allows 100 characters
 	return name[:min(len(name), longest)] + "-" + strings.ToLower(rand.Text()[:8])
 }
 
-// NewDescription returns a description for a repository, which tells people why it
-// exists and the driver that it is the one it asked for.
+// NewDescription returns a description for a repository. It tells readers why the repository exists,
+// and it is unique, so that a driver recognises the repository it asked for.
 func NewDescription() string {
-	return "Made by a test of pac-lease-queue, which deletes it; left over if older than a day. " + rand.Text()
+	return "Made by a test of pac-lease-queue, which deletes it; a leftover if older than a day. " + rand.Text()
 }
 
-// Report is one report about a commit. Of two with the same context, the later one
-// holds; providers that report in whole seconds give the later one a higher ID.
+// Change is what a commit does to one file.
+type Change struct {
+	Operation string // create, update or delete, the words of both Gitea and GitLab
+	Path      string
+	Content   string // in Base64; empty for a deletion
+}
+
+// Changes lists what turns the old files, by path, into the new ones, which map paths to contents.
+func Changes[V any](old map[string]V, files map[string]string) []Change {
+	var changes []Change
+	for _, path := range slices.Sorted(maps.Keys(old)) {
+		if _, stays := files[path]; !stays {
+			changes = append(changes, Change{Operation: "delete", Path: path})
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		change := Change{Operation: "create", Path: path, Content: base64.StdEncoding.EncodeToString([]byte(files[path]))}
+		if _, exists := old[path]; exists {
+			change.Operation = "update"
+		}
+		changes = append(changes, change)
+	}
+	return changes
+}
+
+// Report is one status that was reported for a commit. Of two with the same context the later one
+// counts. Where a provider records whole seconds, the later one has the higher ID.
 type Report struct {
 	provider.Status
 	At time.Time

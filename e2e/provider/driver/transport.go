@@ -1,6 +1,6 @@
-// Package driver is what the drivers of Git providers share: a transport that
-// waits when a provider asks for it, repeats what can be repeated and says what a
-// refusal means; and a way to create things once although replies get lost.
+// Package driver is the common part of the drivers of Git providers: a transport that waits when a
+// provider asks for it, repeats what may be repeated and explains a refusal; and functions that create
+// things exactly once although replies get lost.
 package driver
 
 import (
@@ -18,37 +18,35 @@ import (
 	"time"
 )
 
-// What an error of the Transport means.
+// The errors of the Transport.
 var (
-	// ErrToken says that the provider does not know the token.
+	// ErrToken means that the provider does not know the token.
 	ErrToken = errors.New("the token was refused")
-	// ErrLimited says that the provider has been asked too often, and that there
-	// is no time to wait until it may be asked again.
-	ErrLimited = errors.New("asked too often")
-	// ErrUnanswered says that it is unknown whether a request was carried out.
+	// ErrLimited means that the rate limit is used up, and that it is restored too late to wait for it.
+	ErrLimited = errors.New("rate limit exceeded")
+	// ErrUnanswered means that it is unknown whether a request was carried out.
 	ErrUnanswered = errors.New("no usable answer")
 )
 
 const (
-	// attempts is how often a request is made at most.
+	// attempts bounds how often a request is made.
 	attempts = 5
-	// firstPause is that after the first attempt which got no usable answer; each
-	// further one is twice as long.
+	// firstPause follows the first attempt without a usable answer; each further pause is twice as long.
 	firstPause = time.Second
-	// unsaidPause is that after a request too many if the provider does not say
-	// how long to wait: GitHub's documentation asks for a minute at least.
-	unsaidPause = time.Minute
-	// patience is how long a call may wait in all if its context has no deadline.
+	// limitPause follows a request beyond the rate limit if the provider does not say how long to
+	// wait: GitHub's documentation asks for at least a minute.
+	limitPause = time.Minute
+	// patience bounds the waiting of one call whose context has no deadline.
 	patience = 5 * time.Minute
-	// attemptTimeout is how long one attempt may take.
+	// attemptTimeout bounds one attempt.
 	attemptTimeout = 30 * time.Second
-	// maxReply is more than any reply that a driver asks for.
+	// maxReply is larger than any reply a driver asks for.
 	maxReply = 64 << 20
 )
 
-// Options are for tests; the zero value is right for everybody else.
+// Options are for tests. Production code leaves them zero.
 type Options struct {
-	Next    http.RoundTripper // what carries requests; nil means http.DefaultTransport
+	Next    http.RoundTripper // carries the requests; nil means http.DefaultTransport
 	Clock   Clock             // nil means the real one
 	Timeout time.Duration     // of one attempt; zero means half a minute
 }
@@ -59,16 +57,16 @@ type Clock interface {
 	Sleep(ctx context.Context, d time.Duration) error
 }
 
-// Transport carries requests to a provider. A reply is read in full before it is
-// returned, so that one which breaks off counts as none.
+// Transport carries requests to a provider. It reads a reply in full before it returns it, so a reply
+// that breaks off counts as none.
 type Transport struct {
 	provider string
 	check    string
 	options  Options
 }
 
-// NewTransport returns a Transport to a provider, whose errors begin with its
-// name; check is what to look at when the provider refuses the token.
+// NewTransport returns a Transport. Its errors begin with the name of the provider; check tells the
+// user what to check when the provider refuses the token.
 func NewTransport(provider, check string, o Options) *Transport {
 	if o.Next == nil {
 		o.Next = http.DefaultTransport
@@ -82,21 +80,20 @@ func NewTransport(provider, check string, o Options) *Transport {
 	return &Transport{provider: provider, check: check, options: o}
 }
 
-// Sleep waits.
+// Sleep waits on the Transport's clock.
 func (t *Transport) Sleep(ctx context.Context, d time.Duration) error {
 	return t.options.Clock.Sleep(ctx, d)
 }
 
 type repeatable struct{}
 
-// Repeatable marks requests that do nothing more when they are made again, though
-// their method (POST, PATCH) does not say so.
+// Repeatable marks requests as idempotent although their method (POST, PATCH) is not.
 func Repeatable(ctx context.Context) context.Context {
 	return context.WithValue(ctx, repeatable{}, true)
 }
 
-// RoundTrip implements http.RoundTripper. Replies that say no are returned like
-// others, apart from those that the package's errors stand for.
+// RoundTrip implements http.RoundTripper. It returns refusals like other replies, except those that
+// one of the package's errors stands for.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	body, err := drain(r.Body)
 	if err != nil {
@@ -121,11 +118,11 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		case !v.again:
 			return nil, fmt.Errorf("%s: %w", t.provider, v.err)
 		case attempt == attempts:
-			return nil, fmt.Errorf("%s: %w, %d times", t.provider, v.err, attempts)
+			return nil, fmt.Errorf("%s: %w after %d attempts", t.provider, v.err, attempts)
 		}
 		wait := max(v.wait, pause)
 		if left := deadline.Sub(clock.Now()); wait > left {
-			return nil, fmt.Errorf("%s: %w: the next attempt is due in %s, and only %s are left",
+			return nil, fmt.Errorf("%s: %w: the next attempt is due in %s, but only %s is left",
 				t.provider, v.err, wait.Round(time.Second), max(left, 0).Round(time.Second))
 		}
 		if err := clock.Sleep(r.Context(), wait); err != nil {
@@ -156,7 +153,7 @@ func (t *Transport) once(r *http.Request, body []byte) (*http.Response, error) {
 	return reply, nil
 }
 
-// cause prefers the reason why a context has ended to the fact that it has.
+// cause returns why the context has ended, or, if it has not, the error.
 func cause(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -171,63 +168,64 @@ func drain(body io.ReadCloser) ([]byte, error) {
 	defer body.Close()
 	content, err := io.ReadAll(io.LimitReader(body, maxReply+1))
 	if err == nil && len(content) > maxReply {
-		err = fmt.Errorf("more than %d MiB", maxReply>>20)
+		err = fmt.Errorf("larger than %d MiB", maxReply>>20)
 	}
 	return content, err
 }
 
-// verdict is what an attempt means: nothing is wrong, or err, and then whether and
-// after how long to try again.
+// verdict is the outcome of an attempt.
 type verdict struct {
-	err   error
-	again bool
-	wait  time.Duration
+	err   error         // nil means that the reply is usable
+	again bool          // whether to try again
+	wait  time.Duration // at least this long before that
 }
 
-// judge says what came of an attempt.
+// judge decides what an attempt amounts to.
 func judge(r *http.Request, reply *http.Response, err error, now time.Time) verdict {
 	if err != nil {
-		return verdict{err: fmt.Errorf("%w: %w", ErrUnanswered, err), again: harmless(r) || neverArrived(err)}
+		return verdict{err: fmt.Errorf("%w: %w", ErrUnanswered, err), again: idempotent(r) || neverArrived(err)}
 	}
 	switch status := reply.StatusCode; {
 	case status == http.StatusUnauthorized:
-		return verdict{err: fmt.Errorf("%w (%s)", ErrToken, said(reply))}
+		return verdict{err: fmt.Errorf("%w (%s)", ErrToken, summary(reply))}
 	case limited(reply):
-		// Whoever asks too often is turned away before anything is done.
-		return verdict{err: fmt.Errorf("%w (%s)", ErrLimited, said(reply)), again: true, wait: limitedFor(reply.Header, now)}
+		// A provider refuses a request beyond the limit before it does anything.
+		return verdict{err: fmt.Errorf("%w (%s)", ErrLimited, summary(reply)), again: true, wait: limitedFor(reply.Header, now)}
 	case status >= 500 && status != http.StatusNotImplemented:
 		wait, _ := retryAfter(reply.Header, now)
-		return verdict{err: fmt.Errorf("%w (%s)", ErrUnanswered, said(reply)), again: harmless(r), wait: wait}
+		return verdict{err: fmt.Errorf("%w (%s)", ErrUnanswered, summary(reply)), again: idempotent(r), wait: wait}
 	}
 	return verdict{}
 }
 
-// harmless says that making the request twice does no more than making it once.
-func harmless(r *http.Request) bool {
-	return slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodDelete}, r.Method) || r.Context().Value(repeatable{}) != nil
+// idempotent reports whether making the request twice has the same effect as making it once.
+func idempotent(r *http.Request) bool {
+	return slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodDelete}, r.Method) ||
+		r.Context().Value(repeatable{}) != nil
 }
 
+// neverArrived reports whether the connection failed before the request was sent.
 func neverArrived(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
-// limited recognises GitHub's primary and secondary limits, some of which come as
-// 403, and those of everybody else.
+// limited recognises a rate limit: the usual 429, and GitHub's primary and secondary limits, some of
+// which come as 403.
 func limited(reply *http.Response) bool {
 	switch reply.StatusCode {
 	case http.StatusTooManyRequests:
 		return true
 	case http.StatusForbidden:
 		return reply.Header.Get("Retry-After") != "" || reply.Header.Get("X-Ratelimit-Remaining") == "0" ||
-			strings.Contains(strings.ToLower(said(reply)), "secondary rate limit")
+			strings.Contains(strings.ToLower(summary(reply)), "secondary rate limit")
 	}
 	return false
 }
 
-// limitedFor is how long to wait: a Retry-After, or until the time, in seconds since
-// 1970, at which a limit is reset that is used up. GitHub tells the reset of its
-// primary limit with every reply: of any other limit it says nothing.
+// limitedFor returns how long to wait: as Retry-After says, or, if the limit of the headers is used
+// up, until it is reset, which is in seconds since 1970. GitHub sends the reset of its primary limit
+// with every reply, and nothing about any other limit.
 func limitedFor(h http.Header, now time.Time) time.Duration {
 	if wait, set := retryAfter(h, now); set {
 		return wait
@@ -237,7 +235,7 @@ func limitedFor(h http.Header, now time.Time) time.Duration {
 			return max(0, time.Unix(seconds, 0).Sub(now)) + time.Second
 		}
 	}
-	return unsaidPause
+	return limitPause
 }
 
 func retryAfter(h http.Header, now time.Time) (time.Duration, bool) {
@@ -251,9 +249,8 @@ func retryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 	return 0, false
 }
 
-// said is what a reply says of itself: its status, and the message in it, which
-// stays there.
-func said(reply *http.Response) string {
+// summary returns the status of a reply and the message in its body, which stays readable.
+func summary(reply *http.Response) string {
 	content, err := drain(reply.Body)
 	reply.Body = io.NopCloser(bytes.NewReader(content))
 	status := fmt.Sprintf("%d %s", reply.StatusCode, http.StatusText(reply.StatusCode))

@@ -1,5 +1,5 @@
-// Package fromenv finds the Git providers that the environment gives access to.
-// Gitea is not among them: it comes with the cluster.
+// Package fromenv finds the Git providers to which the environment gives access. Gitea is not among
+// them, because it comes with the cluster.
 package fromenv
 
 import (
@@ -12,14 +12,14 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider/gitlab"
 )
 
-// The variables.
+// The variables of the environment.
 const (
 	GitHubToken = "E2E_GITHUB_TOKEN"
-	GitHubOwner = "E2E_GITHUB_OWNER" // the token's user, or an organisation
-	GitHubAPI   = "E2E_GITHUB_API"   // if it is not github.com's
+	GitHubOwner = "E2E_GITHUB_OWNER" // the user of the token, or an organisation
+	GitHubAPI   = "E2E_GITHUB_API"   // unset for github.com
 	GitLabToken = "E2E_GITLAB_TOKEN"
-	GitLabGroup = "E2E_GITLAB_GROUP" // its full path
-	GitLabAPI   = "E2E_GITLAB_API"   // if it is not gitlab.com's
+	GitLabGroup = "E2E_GITLAB_GROUP" // the full path
+	GitLabAPI   = "E2E_GITLAB_API"   // unset for gitlab.com
 	Relay       = "E2E_WEBHOOK_RELAY"
 )
 
@@ -29,16 +29,16 @@ type Env func(name string) string
 // OS is the environment of this process.
 func OS(name string) string { return strings.TrimSpace(os.Getenv(name)) }
 
-// Found is what an environment gives.
+// Found is the result of Providers.
 type Found struct {
 	Providers []provider.Provider
-	// Relay is the channel that the webhooks of all of them go to.
+	// Relay is the channel to which all of them post their webhooks.
 	Relay string
-	// Skipped has a line for each provider that it does not give, which says why.
+	// Skipped has one line for each other provider, which says why it is skipped.
 	Skipped []string
 }
 
-// Providers returns the providers that an environment gives.
+// Providers returns the providers to which an environment gives access.
 func Providers(env Env) (Found, error) {
 	found := Found{Relay: env(Relay)}
 	hub, why, err := GitHub(env)
@@ -68,32 +68,34 @@ func (f *Found) add(skipped string, err error, make func() (provider.Provider, e
 	return nil
 }
 
-// GitHub returns what an environment says of GitHub, or why there is no access.
+// GitHub returns the options for GitHub in an environment, or why GitHub is skipped.
 func GitHub(env Env) (o github.Options, skipped string, err error) {
 	o = github.Options{Token: env(GitHubToken), Owner: env(GitHubOwner), API: env(GitHubAPI), Hook: env(Relay)}
 	if strings.TrimSuffix(o.API, "/") == "https://api.github.com" {
-		o.API = "" // PAC takes any address for that of an Enterprise Server
+		o.API = "" // PAC takes every other address for an Enterprise Server
 	}
 	skipped, err = check("GitHub", env, GitHubToken, GitHubOwner, Relay)
 	return o, skipped, err
 }
 
-// GitLab returns what an environment says of GitLab, or why there is no access.
+// GitLab returns the options for GitLab in an environment, or why GitLab is skipped.
 func GitLab(env Env) (o gitlab.Options, skipped string, err error) {
-	o = gitlab.Options{Token: env(GitLabToken), Group: strings.Trim(env(GitLabGroup), "/"), API: env(GitLabAPI), Hook: env(Relay)}
+	o = gitlab.Options{
+		Token: env(GitLabToken), Group: strings.Trim(env(GitLabGroup), "/"), API: env(GitLabAPI), Hook: env(Relay),
+	}
 	skipped, err = check("GitLab", env, GitLabToken, GitLabGroup, Relay)
 	return o, skipped, err
 }
 
-// meaning says what belongs into a variable.
+// meaning describes the value of a variable.
 var meaning = map[string]string{
-	GitHubOwner: "the token's user or an organisation, where repositories are made",
-	GitLabGroup: "the full path of the group where projects are made",
-	Relay:       "a channel for webhooks that is yours, e.g. the address that https://smee.io/new leads to",
+	GitHubOwner: "the user of the token or an organisation, which will own the repositories",
+	GitLabGroup: "the full path of the group in which to create projects",
+	Relay:       "a channel of your own for webhooks, e.g. the address to which https://smee.io/new redirects",
 }
 
-// check says why a provider is skipped without a token, and which variables are
-// missing with one.
+// check returns why a provider is skipped if its token is not set. If it is set, check fails if another
+// variable is missing.
 func check(name string, env Env, token string, needed ...string) (skipped string, err error) {
 	if env(token) == "" {
 		return fmt.Sprintf("%s is skipped: %s is not set (it needs %s, %s)", name, token, token, strings.Join(needed, ", ")), nil
@@ -105,7 +107,7 @@ func check(name string, env Env, token string, needed ...string) (skipped string
 		}
 	}
 	if len(missing) > 0 {
-		return "", fmt.Errorf("%s is set, and so tests run on %s, but something is missing: %s", token, name, strings.Join(missing, "; "))
+		return "", fmt.Errorf("%s is set, so tests run on %s, but they need more: %s", token, name, strings.Join(missing, "; "))
 	}
 	return "", nil
 }

@@ -12,16 +12,20 @@ func TestProviders(t *testing.T) {
 	const relay = "https://relay.example/channel"
 	for name, tc := range map[string]struct {
 		env       map[string]string
-		providers string   // names
-		skipped   []string // words of each line
-		err       []string // words of the error
+		providers string   // their names
+		skipped   []string // words in each line
+		err       []string // words in the error
 	}{
 		"nothing": {
-			skipped: []string{"GitHub E2E_GITHUB_TOKEN E2E_GITHUB_OWNER E2E_WEBHOOK_RELAY", "GitLab E2E_GITLAB_TOKEN E2E_GITLAB_GROUP E2E_WEBHOOK_RELAY"},
+			skipped: []string{
+				"GitHub E2E_GITHUB_TOKEN E2E_GITHUB_OWNER E2E_WEBHOOK_RELAY",
+				"GitLab E2E_GITLAB_TOKEN E2E_GITLAB_GROUP E2E_WEBHOOK_RELAY",
+			},
 		},
 		"both": {
 			env: map[string]string{
-				"E2E_GITHUB_TOKEN": "t", "E2E_GITHUB_OWNER": "o", "E2E_GITLAB_TOKEN": "t", "E2E_GITLAB_GROUP": "/g/", "E2E_WEBHOOK_RELAY": relay,
+				"E2E_GITHUB_TOKEN": "t", "E2E_GITHUB_OWNER": "o",
+				"E2E_GITLAB_TOKEN": "t", "E2E_GITLAB_GROUP": "/g/", "E2E_WEBHOOK_RELAY": relay,
 			},
 			providers: "github gitlab",
 		},
@@ -37,8 +41,10 @@ func TestProviders(t *testing.T) {
 			env: map[string]string{"E2E_GITLAB_TOKEN": "t"},
 			err: []string{"E2E_GITLAB_TOKEN is set", "set E2E_GITLAB_GROUP", "set E2E_WEBHOOK_RELAY", "smee.io"},
 		},
-		"an address that is none": {
-			env: map[string]string{"E2E_GITHUB_TOKEN": "t", "E2E_GITHUB_OWNER": "o", "E2E_GITHUB_API": "http://%zz", "E2E_WEBHOOK_RELAY": relay},
+		"invalid address": {
+			env: map[string]string{
+				"E2E_GITHUB_TOKEN": "t", "E2E_GITHUB_OWNER": "o", "E2E_GITHUB_API": "http://%zz", "E2E_WEBHOOK_RELAY": relay,
+			},
 			err: []string{"GitHub", "%zz"},
 		},
 	} {
@@ -64,7 +70,7 @@ func TestProviders(t *testing.T) {
 			for i, words := range tc.skipped {
 				wantWords(t, found.Skipped[i], strings.Fields(words)...)
 				if strings.Contains(found.Skipped[i], "\n") {
-					t.Errorf("more than a line: %q", found.Skipped[i])
+					t.Errorf("%q is more than one line", found.Skipped[i])
 				}
 			}
 			if found.Relay != tc.env["E2E_WEBHOOK_RELAY"] {
@@ -74,7 +80,8 @@ func TestProviders(t *testing.T) {
 	}
 }
 
-// PAC takes every address for that of an Enterprise Server.
+// github.com's own address becomes an empty one, because PAC takes every address for an Enterprise
+// Server.
 func TestPublicGitHub(t *testing.T) {
 	for api, want := range map[string]string{
 		"": "", "https://api.github.com": "", "https://api.github.com/": "", "https://ghe.example": "https://ghe.example",
@@ -90,7 +97,7 @@ func wantWords(t *testing.T, text string, words ...string) {
 	t.Helper()
 	for _, word := range words {
 		if !strings.Contains(text, word) {
-			t.Errorf("%q does not say %q", text, word)
+			t.Errorf("%q is missing in %q", word, text)
 		}
 	}
 }

@@ -4,7 +4,6 @@ package gitea
 import (
 	"context"
 	"crypto/rand"
-	"encoding/base64"
 	"fmt"
 	"net/http"
 	"sync"
@@ -18,15 +17,15 @@ import (
 // Type is what PAC calls Gitea.
 const Type = "gitea"
 
-// pageSize is the most that Gitea returns at once unless told otherwise.
+// pageSize is the longest page of a Gitea with default settings.
 const pageSize = 50
 
-// Options say which Gitea, and who asks.
+// Options name a Gitea and an account on it.
 type Options struct {
 	URL   string // as the tests reach it, e.g. through a port forward
-	API   string // as PAC reaches it; empty if that is the same
-	Token string // with the rights to make and delete repositories of Owner
-	Owner string // a user or an organisation; empty means the token's user
+	API   string // as PAC reaches it; empty if it is the same
+	Token string // allowed to create and delete repositories of Owner
+	Owner string // a user or an organisation; empty means the user of the token
 	Hook  string // where webhooks go; empty means that repositories have none
 
 	Driver driver.Options // for tests
@@ -39,11 +38,11 @@ type Provider struct {
 	http      *http.Client
 
 	mu    sync.Mutex
-	user  string // the token's, once known
+	user  string // the user of the token, once known
 	owner string
 }
 
-// New returns a Provider. Nothing is asked of Gitea yet.
+// New returns a Provider. It sends no request yet.
 func New(o Options) *Provider {
 	if o.API == "" {
 		o.API = o.URL
@@ -56,14 +55,13 @@ func New(o Options) *Provider {
 // Name implements provider.Provider.
 func (p *Provider) Name() string { return Type }
 
-// client returns a client for one call: the SDK's have one context for all of
-// theirs.
+// client returns a client for one call, because a client of the SDK is bound to one context.
 func (p *Provider) client(ctx context.Context) (*sdk.Client, error) {
 	return sdk.NewClient(p.options.URL, sdk.SetToken(p.options.Token), sdk.SetHTTPClient(p.http), sdk.SetContext(ctx),
-		sdk.SetGiteaVersion("")) // or every client would ask for it
+		sdk.SetGiteaVersion("")) // keeps every client from asking for the version
 }
 
-// whoami returns the token's user and who owns the repositories.
+// whoami returns the user of the token and the owner of the repositories.
 func (p *Provider) whoami(ctx context.Context) (user, owner string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -74,7 +72,7 @@ func (p *Provider) whoami(ctx context.Context) (user, owner string, err error) {
 		}
 		me, _, err := c.GetMyUserInfo()
 		if err != nil {
-			return "", "", fmt.Errorf("asking whose the token is: %w", err)
+			return "", "", fmt.Errorf("looking up the user of the token: %w", err)
 		}
 		p.user = me.UserName
 		if p.owner == "" {
@@ -84,7 +82,7 @@ func (p *Provider) whoami(ctx context.Context) (user, owner string, err error) {
 	return p.user, p.owner, nil
 }
 
-// NewRepository implements provider.Provider. The name is not changed.
+// NewRepository implements provider.Provider. It keeps the name as it is.
 func (p *Provider) NewRepository(ctx context.Context, name string) (provider.Repository, error) {
 	user, owner, err := p.whoami(ctx)
 	if err != nil {
@@ -92,7 +90,7 @@ func (p *Provider) NewRepository(ctx context.Context, name string) (provider.Rep
 	}
 	r := &repository{provider: p, owner: owner, name: name, description: driver.NewDescription(), secret: rand.Text()}
 	if err := r.create(ctx, user); err != nil {
-		return nil, driver.Discard(ctx, fmt.Errorf("creating the Gitea repository %s/%s: %w", owner, name, err), r.discard)
+		return nil, driver.Discard(ctx, fmt.Errorf("creating the Gitea repository %s/%s: %w", owner, name, err), r.find, r.Delete)
 	}
 	return r, nil
 }
@@ -108,7 +106,7 @@ type repository struct {
 	pushing sync.Mutex
 }
 
-// create makes the repository and its webhook.
+// create creates the repository and its webhook.
 func (r *repository) create(ctx context.Context, user string) error {
 	c, err := r.provider.client(ctx)
 	if err != nil {
@@ -130,21 +128,31 @@ func (r *repository) create(ctx context.Context, user string) error {
 	if r.provider.options.Hook == "" {
 		return nil
 	}
-	if _, err := driver.Create(ctx, r.provider.transport, r.findHook, func(context.Context) (*sdk.Hook, error) {
-		hook, _, err := c.CreateRepoHook(r.owner, r.name, sdk.CreateHookOption{
-			Type:   sdk.HookTypeGitea,
-			Config: map[string]string{"url": r.provider.options.Hook, "content_type": "json", "secret": r.secret},
-			Events: []string{"push", "pull_request", "issue_comment"},
-			Active: true,
+	_, err = driver.CreateOnly(ctx, r.provider.transport,
+		func(ctx context.Context) ([]*sdk.Hook, error) {
+			c, err := r.provider.client(ctx)
+			if err != nil {
+				return nil, err
+			}
+			hooks, _, err := c.ListRepoHooks(r.owner, r.name, sdk.ListHooksOptions{})
+			return hooks, err
+		},
+		func(context.Context) (*sdk.Hook, error) {
+			hook, _, err := c.CreateRepoHook(r.owner, r.name, sdk.CreateHookOption{
+				Type:   sdk.HookTypeGitea,
+				Config: map[string]string{"url": r.provider.options.Hook, "content_type": "json", "secret": r.secret},
+				Events: []string{"push", "pull_request", "issue_comment"},
+				Active: true,
+			})
+			return hook, err
 		})
-		return hook, err
-	}); err != nil {
+	if err != nil {
 		return fmt.Errorf("creating its webhook: %w", err)
 	}
 	return nil
 }
 
-// find looks for the repository that create asked for.
+// find looks for the repository that create asks for.
 func (r *repository) find(ctx context.Context) (*sdk.Repository, bool, error) {
 	c, err := r.provider.client(ctx)
 	if err != nil {
@@ -155,28 +163,6 @@ func (r *repository) find(ctx context.Context) (*sdk.Repository, bool, error) {
 		return nil, false, unlessMissing(reply, err)
 	}
 	return repo, repo.Description == r.description, nil
-}
-
-// findHook looks for the only webhook that the repository can have.
-func (r *repository) findHook(ctx context.Context) (*sdk.Hook, bool, error) {
-	c, err := r.provider.client(ctx)
-	if err != nil {
-		return nil, false, err
-	}
-	hooks, _, err := c.ListRepoHooks(r.owner, r.name, sdk.ListHooksOptions{})
-	if err != nil || len(hooks) == 0 {
-		return nil, false, err
-	}
-	return hooks[0], true, nil
-}
-
-// discard deletes the repository if it is the one that create asked for, and not
-// one that had the name before.
-func (r *repository) discard(ctx context.Context) error {
-	if _, ours, err := r.find(ctx); err != nil || !ours {
-		return err
-	}
-	return r.Delete(ctx)
 }
 
 // Access implements provider.Repository.
@@ -210,7 +196,8 @@ func (r *repository) OpenPullRequest(ctx context.Context, branch string, files m
 			if err != nil {
 				return nil, err
 			}
-			pull, _, err := c.CreatePullRequest(r.owner, r.name, sdk.CreatePullRequestOption{Head: branch, Base: provider.Branch, Title: title})
+			pull, _, err := c.CreatePullRequest(r.owner, r.name,
+				sdk.CreatePullRequestOption{Head: branch, Base: provider.Branch, Title: title})
 			return pull, err
 		})
 	if err != nil {
@@ -219,8 +206,8 @@ func (r *repository) OpenPullRequest(ctx context.Context, branch string, files m
 	return sha, nil
 }
 
-// commit makes a commit with exactly these files on top of provider.Branch, which
-// goes to a branch, made if it is another one.
+// commit adds a commit that holds exactly these files, on top of provider.Branch, to that branch or to
+// a new one.
 func (r *repository) commit(ctx context.Context, branch string, files map[string]string, message string) (sha string, err error) {
 	r.pushing.Lock()
 	defer r.pushing.Unlock()
@@ -245,7 +232,7 @@ func (r *repository) commit(ctx context.Context, branch string, files map[string
 	if err != nil {
 		return "", err
 	}
-	commit := sdk.ChangeFilesOptions{Files: changes(old, files), Message: message, Branch: provider.Branch}
+	commit := sdk.ChangeFilesOptions{Files: operations(old, files), Message: message, Branch: provider.Branch}
 	if branch != provider.Branch {
 		commit.NewBranch = branch
 	}
@@ -260,8 +247,8 @@ func (r *repository) commit(ctx context.Context, branch string, files map[string
 		})
 }
 
-// findCommit looks for a commit on top of parent: who asks holds the lock, and
-// nobody else pushes to a repository made for one test.
+// findCommit looks for a commit on top of parent. Only the caller can have made it: it holds the lock,
+// and its test is the only one that pushes to the repository.
 func (r *repository) findCommit(ctx context.Context, branch, parent string) (string, bool, error) {
 	c, err := r.provider.client(ctx)
 	if err != nil {
@@ -278,11 +265,12 @@ func (r *repository) findCommit(ctx context.Context, branch, parent string) (str
 	return commit.SHA, len(commit.Parents) == 1 && commit.Parents[0].SHA == parent, nil
 }
 
-// tree returns the hashes of a commit's files by their paths.
+// tree returns the hashes of the files in a commit, by path.
 func (r *repository) tree(c *sdk.Client, sha string) (map[string]string, error) {
 	files := map[string]string{}
 	for page := 1; ; page++ {
-		tree, _, err := c.GetTrees(r.owner, r.name, sdk.ListTreeOptions{ListOptions: sdk.ListOptions{Page: page}, Ref: sha, Recursive: true})
+		tree, _, err := c.GetTrees(r.owner, r.name,
+			sdk.ListTreeOptions{ListOptions: sdk.ListOptions{Page: page}, Ref: sha, Recursive: true})
 		if err != nil {
 			return nil, err
 		}
@@ -297,22 +285,15 @@ func (r *repository) tree(c *sdk.Client, sha string) (map[string]string, error) 
 	}
 }
 
-// changes turns files with these hashes into those with these contents.
-func changes(old, files map[string]string) []*sdk.ChangeFileOperation {
-	var changes []*sdk.ChangeFileOperation
-	for path, sha := range old {
-		if _, stays := files[path]; !stays {
-			changes = append(changes, &sdk.ChangeFileOperation{Operation: "delete", Path: path, SHA: sha})
-		}
+// operations turns files with these hashes into those with these contents.
+func operations(old, files map[string]string) []*sdk.ChangeFileOperation {
+	var operations []*sdk.ChangeFileOperation
+	for _, c := range driver.Changes(old, files) {
+		operations = append(operations, &sdk.ChangeFileOperation{
+			Operation: c.Operation, Path: c.Path, Content: c.Content, SHA: old[c.Path],
+		})
 	}
-	for path, content := range files {
-		change := &sdk.ChangeFileOperation{Operation: "create", Path: path, Content: base64.StdEncoding.EncodeToString([]byte(content))}
-		if sha, exists := old[path]; exists {
-			change.Operation, change.SHA = "update", sha
-		}
-		changes = append(changes, change)
-	}
-	return changes
+	return operations
 }
 
 // Statuses implements provider.Repository.
@@ -323,15 +304,18 @@ func (r *repository) Statuses(ctx context.Context, sha string) ([]provider.Statu
 	}
 	var reports []driver.Report
 	for page := 1; ; page++ {
-		statuses, _, err := c.ListStatuses(r.owner, r.name, sha, sdk.ListStatusesOption{ListOptions: sdk.ListOptions{Page: page, PageSize: pageSize}})
+		statuses, _, err := c.ListStatuses(r.owner, r.name, sha,
+			sdk.ListStatusesOption{ListOptions: sdk.ListOptions{Page: page, PageSize: pageSize}})
 		if err != nil {
 			return nil, fmt.Errorf("reading the statuses of %s in %s/%s on Gitea: %w", sha, r.owner, r.name, err)
 		}
-		if len(statuses) == 0 { // a page may be shorter than asked for and not the last
+		if len(statuses) == 0 { // a page shorter than requested need not be the last one
 			return driver.Newest(reports), nil
 		}
 		for _, s := range statuses {
-			reports = append(reports, driver.Report{Status: provider.Status{Context: s.Context, State: state(s.State)}, At: s.Created, ID: s.ID})
+			reports = append(reports, driver.Report{
+				Status: provider.Status{Context: s.Context, State: state(s.State)}, At: s.Created, ID: s.ID,
+			})
 		}
 	}
 }
@@ -358,7 +342,7 @@ func (r *repository) Delete(ctx context.Context) error {
 	return nil
 }
 
-// unlessMissing is the error, unless it says that something is not there.
+// unlessMissing returns the error, or nil if the reply is that the object does not exist.
 func unlessMissing(reply *sdk.Response, err error) error {
 	if err != nil && reply != nil && reply.Response != nil && reply.StatusCode == http.StatusNotFound {
 		return nil

@@ -23,7 +23,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/stacktest"
 )
 
-// server is a real Gitea; nil with -short.
+// server is a real Gitea, or nil with -short.
 var server *stack.Gitea
 
 func TestMain(m *testing.M) {
@@ -39,10 +39,9 @@ func TestContract(t *testing.T) {
 	}
 	providertest.Run(t, providertest.Subject{
 		New: func(t *testing.T, o providertest.Options) provider.Provider {
-			if o.Token == "" {
-				o.Token = server.Token()
-			}
-			return gitea.New(gitea.Options{URL: server.URL(), Token: o.Token, Hook: o.Hook, Driver: o.Driver})
+			return gitea.New(gitea.Options{
+				URL: server.URL(), Token: o.TokenOr(server.Token()), Hook: o.Hook, Driver: o.Driver,
+			})
 		},
 		DisplayName: "Gitea",
 		Page:        51,
@@ -51,7 +50,7 @@ func TestContract(t *testing.T) {
 				return http.StatusTooManyRequests, map[string]string{"Retry-After": fmt.Sprint(int(wait.Seconds()))}, ""
 			}},
 			{Name: "RetryAfterDate", Reply: func(now time.Time, wait time.Duration) (int, map[string]string, string) {
-				at := now.Add(wait + time.Second).UTC().Format(http.TimeFormat) // it has whole seconds
+				at := now.Add(wait + time.Second).UTC().Format(http.TimeFormat) // drops fractions of a second
 				return http.StatusTooManyRequests, map[string]string{"Retry-After": at}, "too many"
 			}},
 		},
@@ -59,7 +58,7 @@ func TestContract(t *testing.T) {
 	})
 }
 
-// An organisation owns repositories just as a user does.
+// An organisation can own repositories, as a user can.
 func TestOrganisation(t *testing.T) {
 	if server == nil {
 		t.Skip("needs a real Gitea")
@@ -78,20 +77,20 @@ func TestOrganisation(t *testing.T) {
 		t.Errorf("access is %+v", a)
 	}
 	if hooks, _, err := server.Client().ListRepoHooks(organisation, "owned", sdk.ListHooksOptions{}); err != nil || len(hooks) != 0 {
-		t.Errorf("%d webhooks, %v, though none was asked for", len(hooks), err)
+		t.Errorf("%d webhooks, %v; want none without Options.Hook", len(hooks), err)
 	}
 	if _, err := p.NewRepository(t.Context(), "owned"); err == nil {
-		t.Error("a name that is taken was given again")
+		t.Error("a second repository of the same name was created")
 	}
 	if _, _, err := server.Client().GetRepo(organisation, "owned"); err != nil {
-		t.Errorf("after a second of that name was refused, the first is gone: %v", err)
+		t.Errorf("after a second repository of its name was refused, the first is gone: %v", err)
 	}
 	if err := r.Delete(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
 
-// backdoor looks at Gitea with an administrator's client.
+// backdoor reads Gitea with the client of an administrator.
 func backdoor(c *sdk.Client) providertest.Backdoor {
 	split := func(url string) (owner, name string) { return path.Base(path.Dir(url)), path.Base(url) }
 	return providertest.Backdoor{
@@ -162,7 +161,7 @@ func backdoor(c *sdk.Client) providertest.Backdoor {
 	}
 }
 
-// event reads a delivery of Gitea.
+// event parses a delivery of Gitea.
 func event(header http.Header, body []byte, secret string) (providertest.Event, error) {
 	var payload struct {
 		Ref         string
@@ -189,7 +188,7 @@ func event(header http.Header, body []byte, secret string) (providertest.Event, 
 	}
 	valid, err := sdk.VerifyWebhookSignature(secret, header.Get("X-Gitea-Signature"), body)
 	if err == nil && !valid {
-		err = fmt.Errorf("the signature %q is not of this secret", header.Get("X-Gitea-Signature"))
+		err = fmt.Errorf("the signature %q does not match the secret", header.Get("X-Gitea-Signature"))
 	}
 	return e, err
 }

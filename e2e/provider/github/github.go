@@ -26,19 +26,17 @@ const Type = "github"
 
 const (
 	pageSize = 100
-	// branchDeadline is how long GitHub may take to show a new repository's branch.
-	branchDeadline = 30 * time.Second
-	// pushes is how often a push is tried that GitHub says is not on top of the
-	// branch: what it tells of a branch may be a moment old.
+	// pushes bounds the attempts of a push that GitHub refuses because its commit is not on top of the
+	// branch: GitHub may show a branch as it was a moment ago.
 	pushes = 5
 )
 
-// Options say which account, and who asks.
+// Options name an account on GitHub.
 type Options struct {
-	API   string // empty means that of github.com; else e.g. https://github.example.com
-	Token string // with the rights to make and delete repositories of Owner
-	Owner string // the token's user, or an organisation
-	Hook  string // where webhooks go
+	API   string // e.g. https://github.example.com; empty means github.com
+	Token string // allowed to create and delete repositories of Owner
+	Owner string // the user of the token, or an organisation
+	Hook  string // where webhooks go; empty means that repositories have none
 
 	Driver driver.Options // for tests
 }
@@ -50,7 +48,7 @@ type Provider struct {
 	client    *sdk.Client
 }
 
-// New returns a Provider. Nothing is asked of GitHub yet.
+// New returns a Provider. It sends no request yet.
 func New(o Options) (*Provider, error) {
 	where := o.API
 	if where == "" {
@@ -65,22 +63,29 @@ func New(o Options) (*Provider, error) {
 			return nil, fmt.Errorf("the address of GitHub's API: %w", err)
 		}
 	}
-	client.DisableRateLimitCheck = true // the transport waits instead
+	client.DisableRateLimitCheck = true // the transport waits
 	return &Provider{options: o, transport: transport, client: client}, nil
 }
 
 // Name implements provider.Provider.
 func (p *Provider) Name() string { return Type }
 
-// NewRepository implements provider.Provider. It is private, and its name ends in
-// something unique.
+// NewRepository implements provider.Provider. The repository is private, and a unique suffix is added
+// to its name.
 func (p *Provider) NewRepository(ctx context.Context, name string) (provider.Repository, error) {
 	r := &repository{
 		provider: p, owner: p.options.Owner, name: driver.UniqueName(name),
 		description: driver.NewDescription(), secret: rand.Text(),
 	}
-	if err := r.create(ctx); err != nil {
-		return nil, driver.Discard(ctx, fmt.Errorf("creating the GitHub repository %s/%s: %w", r.owner, r.name, err), r.discard)
+	creating := func(err error) error {
+		return fmt.Errorf("creating the GitHub repository %s/%s: %w", r.owner, r.name, err)
+	}
+	user, _, err := p.client.Users.Get(ctx, "")
+	if err != nil {
+		return nil, creating(fmt.Errorf("looking up the user of the token: %w", err))
+	}
+	if err := r.create(ctx, user.GetLogin()); err != nil {
+		return nil, driver.Discard(ctx, creating(err), r.find, r.Delete)
 	}
 	return r, nil
 }
@@ -92,24 +97,18 @@ type repository struct {
 	description string
 	url         string
 	secret      string
-	asked       bool // for it to be made
 
 	pushing sync.Mutex
 }
 
 func (r *repository) client() *sdk.Client { return r.provider.client }
 
-// create makes the repository, its branch and its webhook.
-func (r *repository) create(ctx context.Context) error {
-	user, _, err := r.client().Users.Get(ctx, "")
-	if err != nil {
-		return fmt.Errorf("asking whose the token is: %w", err)
-	}
+// create creates the repository, its branch and its webhook.
+func (r *repository) create(ctx context.Context, user string) error {
 	organisation := ""
-	if !strings.EqualFold(user.GetLogin(), r.owner) {
+	if !strings.EqualFold(user, r.owner) {
 		organisation = r.owner
 	}
-	r.asked = true
 	made, err := driver.Create(ctx, r.provider.transport, r.find, func(ctx context.Context) (*sdk.Repository, error) {
 		repo, _, err := r.client().Repositories.Create(ctx, organisation, &sdk.Repository{
 			Name: &r.name, Description: &r.description, Private: sdk.Ptr(true), AutoInit: sdk.Ptr(true),
@@ -117,7 +116,7 @@ func (r *repository) create(ctx context.Context) error {
 		return repo, err
 	})
 	if err != nil {
-		return r.notAllowed(err, user.GetLogin())
+		return r.explain(err, user)
 	}
 	r.url = made.GetHTMLURL()
 	if err := r.nameBranch(ctx, made.GetDefaultBranch()); err != nil {
@@ -126,90 +125,71 @@ func (r *repository) create(ctx context.Context) error {
 	if r.provider.options.Hook == "" {
 		return nil
 	}
-	if _, err := driver.Create(ctx, r.provider.transport, r.findHook, func(ctx context.Context) (*sdk.Hook, error) {
-		hook, _, err := r.client().Repositories.CreateHook(ctx, r.owner, r.name, &sdk.Hook{
-			Config: &sdk.HookConfig{
-				URL: &r.provider.options.Hook, ContentType: sdk.Ptr("json"), Secret: &r.secret, InsecureSSL: sdk.Ptr("0"),
-			},
-			Events: []string{"push", "pull_request", "issue_comment"},
-			Active: sdk.Ptr(true),
+	_, err = driver.CreateOnly(ctx, r.provider.transport,
+		func(ctx context.Context) ([]*sdk.Hook, error) {
+			hooks, _, err := r.client().Repositories.ListHooks(ctx, r.owner, r.name, nil)
+			return hooks, err
+		},
+		func(ctx context.Context) (*sdk.Hook, error) {
+			hook, _, err := r.client().Repositories.CreateHook(ctx, r.owner, r.name, &sdk.Hook{
+				Config: &sdk.HookConfig{
+					URL: &r.provider.options.Hook, ContentType: sdk.Ptr("json"), Secret: &r.secret, InsecureSSL: sdk.Ptr("0"),
+				},
+				Events: []string{"push", "pull_request", "issue_comment"},
+				Active: sdk.Ptr(true),
+			})
+			return hook, err
 		})
-		return hook, err
-	}); err != nil {
+	if err != nil {
 		return fmt.Errorf("creating its webhook: %w", err)
 	}
 	return nil
 }
 
-// notAllowed explains why a repository could not be created, if that was for want
-// of rights.
-func (r *repository) notAllowed(err error, user string) error {
+// explain adds to an error for want of rights which rights the creation of a repository needs.
+func (r *repository) explain(err error, user string) error {
 	switch status(err) {
 	case http.StatusForbidden, http.StatusNotFound:
-		return fmt.Errorf("the token of %s may not create repositories of %s: the owner has to be %s or an organisation where %s may create them, "+
-			"and the token needs the scopes repo, admin:repo_hook and delete_repo, or, if fine-grained, the permissions "+
-			"Administration, Contents, Pull requests, Webhooks and Commit statuses (read and write) on all repositories of %s: %w",
+		return fmt.Errorf("the token of %s may not create repositories of %s: the owner must be %s or an organisation "+
+			"in which %s may create repositories, and the token needs the scopes repo, admin:repo_hook and delete_repo, "+
+			"or, if it is fine-grained, the permissions Administration, Contents, Pull requests, Webhooks and "+
+			"Commit statuses (read and write) on all repositories of %s: %w",
 			user, r.owner, user, user, r.owner, err)
 	}
 	return err
 }
 
-// nameBranch waits for the first commit and sees to it that the branch with it is
-// called provider.Branch, whatever the account's default is.
+// nameBranch waits for the first commit and renames its branch to provider.Branch if the account has
+// another default.
 func (r *repository) nameBranch(ctx context.Context, branch string) error {
 	if err := r.awaitBranch(ctx, branch); err != nil || branch == provider.Branch {
 		return err
 	}
 	_, _, err := r.client().Repositories.RenameBranch(driver.Repeatable(ctx), r.owner, r.name, branch, provider.Branch)
-	if err != nil && status(err) != http.StatusNotFound { // not found: an earlier attempt has renamed it
+	if err != nil && status(err) != http.StatusNotFound { // it is not found if an earlier attempt renamed it
 		return fmt.Errorf("renaming its branch %s: %w", branch, err)
 	}
 	return r.awaitBranch(ctx, provider.Branch)
 }
 
 func (r *repository) awaitBranch(ctx context.Context, branch string) error {
-	err := driver.Until(ctx, r.provider.transport, branchDeadline, func(ctx context.Context) (bool, error) {
+	return driver.AwaitBranch(ctx, r.provider.transport, branch, func(ctx context.Context) (bool, error) {
 		_, err := r.head(ctx, branch)
 		switch status(err) {
-		case http.StatusNotFound, http.StatusConflict: // Conflict: "Git Repository is empty."
+		case http.StatusNotFound, http.StatusConflict: // a conflict says "Git Repository is empty."
 			return false, nil
 		}
 		return err == nil, err
 	})
-	if err != nil {
-		return fmt.Errorf("its branch %s: %w", branch, err)
-	}
-	return nil
 }
 
-// find looks for the repository that create asked for.
+// find looks for the repository that create asks for.
 func (r *repository) find(ctx context.Context) (*sdk.Repository, bool, error) {
 	repo, _, err := r.client().Repositories.Get(ctx, r.owner, r.name)
 	if err != nil {
 		return nil, false, unlessMissing(err)
 	}
 	return repo, repo.GetDescription() == r.description, nil
-}
-
-// findHook looks for the only webhook that the repository can have.
-func (r *repository) findHook(ctx context.Context) (*sdk.Hook, bool, error) {
-	hooks, _, err := r.client().Repositories.ListHooks(ctx, r.owner, r.name, nil)
-	if err != nil || len(hooks) == 0 {
-		return nil, false, err
-	}
-	return hooks[0], true, nil
-}
-
-// discard deletes the repository if it is the one that create asked for, if it
-// did.
-func (r *repository) discard(ctx context.Context) error {
-	if !r.asked {
-		return nil
-	}
-	if _, ours, err := r.find(ctx); err != nil || !ours {
-		return err
-	}
-	return r.Delete(ctx)
 }
 
 // Access implements provider.Repository.
@@ -239,8 +219,9 @@ func (r *repository) push(ctx context.Context, files map[string]string, message 
 		if err != nil {
 			return "", err
 		}
-		// Setting a branch to where it is already is nothing: no event, no error.
-		_, _, err = r.client().Git.UpdateRef(driver.Repeatable(ctx), r.owner, r.name, "heads/"+provider.Branch, sdk.UpdateRef{SHA: sha, Force: sdk.Ptr(false)})
+		// Setting a branch to the commit it is at already causes neither an event nor an error.
+		_, _, err = r.client().Git.UpdateRef(driver.Repeatable(ctx), r.owner, r.name, "heads/"+provider.Branch,
+			sdk.UpdateRef{SHA: sha, Force: sdk.Ptr(false)})
 		switch {
 		case err == nil:
 			return sha, nil
@@ -282,22 +263,21 @@ func (r *repository) openPullRequest(ctx context.Context, branch string, files m
 		}); err != nil {
 		return "", err
 	}
-	_, err = driver.Create(ctx, r.provider.transport,
-		func(ctx context.Context) (*sdk.PullRequest, bool, error) {
-			pulls, _, err := r.client().PullRequests.List(ctx, r.owner, r.name, &sdk.PullRequestListOptions{State: "all", Head: r.owner + ":" + branch})
-			if err != nil || len(pulls) == 0 {
-				return nil, false, err
-			}
-			return pulls[0], true, nil
+	_, err = driver.CreateOnly(ctx, r.provider.transport,
+		func(ctx context.Context) ([]*sdk.PullRequest, error) {
+			pulls, _, err := r.client().PullRequests.List(ctx, r.owner, r.name,
+				&sdk.PullRequestListOptions{State: "all", Head: r.owner + ":" + branch})
+			return pulls, err
 		},
 		func(ctx context.Context) (*sdk.PullRequest, error) {
-			pull, _, err := r.client().PullRequests.Create(ctx, r.owner, r.name, &sdk.NewPullRequest{Title: &title, Head: &branch, Base: sdk.Ptr(provider.Branch)})
+			pull, _, err := r.client().PullRequests.Create(ctx, r.owner, r.name,
+				&sdk.NewPullRequest{Title: &title, Head: &branch, Base: sdk.Ptr(provider.Branch)})
 			return pull, err
 		})
 	return sha, err
 }
 
-// head returns the hash of a branch's commit.
+// head returns the hash of the newest commit of a branch.
 func (r *repository) head(ctx context.Context, branch string) (string, error) {
 	ref, _, err := r.client().Git.GetRef(ctx, r.owner, r.name, "heads/"+branch)
 	if err != nil {
@@ -306,13 +286,13 @@ func (r *repository) head(ctx context.Context, branch string) (string, error) {
 	return ref.GetObject().GetSHA(), nil
 }
 
-// tree makes a tree of files and returns its hash. Text goes along with the tree:
-// GitHub allows few requests a minute that make something.
+// tree creates a tree of files and returns its hash. Text goes into the same request as the tree,
+// because GitHub allows few requests per minute that create something.
 func (r *repository) tree(ctx context.Context, files map[string]string) (string, error) {
 	if len(files) == 0 {
 		return "", driver.ErrNoFiles
 	}
-	ctx = driver.Repeatable(ctx) // blobs and trees are named by their contents
+	ctx = driver.Repeatable(ctx) // the name of a blob or a tree is the hash of its content
 	var entries []*sdk.TreeEntry
 	for _, path := range slices.Sorted(maps.Keys(files)) {
 		content := files[path]
@@ -335,8 +315,7 @@ func (r *repository) tree(ctx context.Context, files map[string]string) (string,
 	return tree.GetSHA(), nil
 }
 
-// commit makes a commit on top of provider.Branch, which no branch has yet, and
-// returns its hash.
+// commit creates a commit on top of provider.Branch, which is on no branch yet, and returns its hash.
 func (r *repository) commit(ctx context.Context, tree, message string) (string, error) {
 	parent, err := r.head(ctx, provider.Branch)
 	if err != nil {
@@ -360,7 +339,7 @@ func (r *repository) Delete(ctx context.Context) error {
 	return nil
 }
 
-// status is that of the reply which an error stands for, or zero.
+// status returns the HTTP status that an error stands for, or zero.
 func status(err error) int {
 	var reply *sdk.ErrorResponse
 	if errors.As(err, &reply) && reply.Response != nil {
@@ -369,7 +348,7 @@ func status(err error) int {
 	return 0
 }
 
-// unlessMissing is the error, unless it says that something is not there.
+// unlessMissing returns the error, or nil if it is that the object does not exist.
 func unlessMissing(err error) error {
 	if status(err) == http.StatusNotFound {
 		return nil

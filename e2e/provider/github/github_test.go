@@ -33,7 +33,7 @@ func TestContract(t *testing.T) {
 		server githubtest.Options
 	}{
 		"User": {user, githubtest.Options{}},
-		// Of an account whose branches have another name, with a token that may do less.
+		// An account with another default branch, and a token that may not read check runs.
 		"Organisation": {guild, githubtest.Options{DefaultBranch: "trunk", FineGrained: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -44,32 +44,15 @@ func TestContract(t *testing.T) {
 	}
 }
 
-// The same contract on GitHub itself, where the environment has a token.
-func TestContractForReal(t *testing.T) {
-	if testing.Short() {
-		t.Skip("talks to GitHub")
-	}
-	o, why, err := fromenv.GitHub(fromenv.OS)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if why != "" {
-		t.Skip(why)
-	}
-	s := subject(t, o)
-	s.Hook = providertest.Relayed(o.Hook)
-	providertest.Run(t, s)
-}
+// The contract holds on GitHub itself. Runs where the environment has a token.
+func TestContractForReal(t *testing.T) { providertest.RunForReal(t, fromenv.GitHub, subject) }
 
 func subject(t *testing.T, o github.Options) providertest.Subject {
 	return providertest.Subject{
 		New: func(t *testing.T, with providertest.Options) provider.Provider {
-			o := o
-			o.Hook, o.Driver = with.Hook, with.Driver
-			if with.Token != "" {
-				o.Token = with.Token
-			}
-			p, err := github.New(o)
+			p, err := github.New(github.Options{
+				API: o.API, Token: with.TokenOr(o.Token), Owner: o.Owner, Hook: with.Hook, Driver: with.Driver,
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -84,7 +67,9 @@ func subject(t *testing.T, o github.Options) providertest.Subject {
 				}, `{"message":"API rate limit exceeded for user ID 1."}`
 			}},
 			{Name: "Secondary", Reply: func(_ time.Time, wait time.Duration) (int, map[string]string, string) {
-				return http.StatusForbidden, map[string]string{"Retry-After": fmt.Sprint(int(wait.Seconds())), "X-Ratelimit-Remaining": "4711"},
+				return http.StatusForbidden, map[string]string{
+						"Retry-After": fmt.Sprint(int(wait.Seconds())), "X-Ratelimit-Remaining": "4711",
+					},
 					`{"message":"You have exceeded a secondary rate limit. Please wait a few minutes before you try again."}`
 			}},
 			{Name: "Secondary429", Reply: func(_ time.Time, wait time.Duration) (int, map[string]string, string) {
@@ -96,7 +81,7 @@ func subject(t *testing.T, o github.Options) providertest.Subject {
 	}
 }
 
-// Status contexts are PAC's, whether it reports statuses or, as an App, check runs.
+// Statuses returns PAC's reports, whether PAC reports statuses or, as an App, check runs.
 func TestCheckRuns(t *testing.T) {
 	server := githubtest.New(t, githubtest.Options{Token: token, User: user})
 	o := github.Options{API: server.URL, Token: token, Owner: user}
@@ -148,19 +133,19 @@ func TestCheckRuns(t *testing.T) {
 
 func TestNotAllowedToCreate(t *testing.T) {
 	server := githubtest.New(t, githubtest.Options{Token: token, User: user, Organisation: guild})
-	p, err := github.New(github.Options{API: server.URL, Token: token, Owner: "somebody"})
+	p, err := github.New(github.Options{API: server.URL, Token: token, Owner: "hubot"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = p.NewRepository(t.Context(), "mine")
-	for _, want := range []string{"GitHub", "somebody", user, "delete_repo", "Administration"} {
+	for _, want := range []string{"GitHub", "hubot", user, "delete_repo", "Administration"} {
 		if !strings.Contains(fmt.Sprint(err), want) {
-			t.Errorf("the error does not say %q: %v", want, err)
+			t.Errorf("%q is missing in the error: %v", want, err)
 		}
 	}
 }
 
-// backdoor looks at GitHub with the same account.
+// backdoor reads GitHub with the same account.
 func backdoor(t *testing.T, o github.Options) providertest.Backdoor {
 	c := sdk.NewClient(&http.Client{Transport: driver.NewTransport("GitHub", "", driver.Options{})}).WithAuthToken(o.Token)
 	if o.API != "" {
@@ -235,14 +220,15 @@ func backdoor(t *testing.T, o github.Options) providertest.Backdoor {
 		},
 		Report: func(ctx context.Context, url, sha, status string, state provider.State) error {
 			owner, name := split(url)
-			_, _, err := c.Repositories.CreateStatus(ctx, owner, name, sha, sdk.RepoStatus{State: sdk.Ptr(string(state)), Context: &status})
+			_, _, err := c.Repositories.CreateStatus(ctx, owner, name, sha,
+				sdk.RepoStatus{State: sdk.Ptr(string(state)), Context: &status})
 			return err
 		},
 		Event: event,
 	}
 }
 
-// event reads a delivery of GitHub.
+// event parses a delivery of GitHub.
 func event(header http.Header, body []byte, secret string) (providertest.Event, error) {
 	e := providertest.Event{Kind: providertest.Other}
 	payload, err := sdk.ParseWebHook(header.Get("X-Github-Event"), body)

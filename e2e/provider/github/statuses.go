@@ -11,8 +11,8 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider/driver"
 )
 
-// Statuses implements provider.Repository. PAC reports commit statuses with a token
-// and check runs as a GitHub App.
+// Statuses implements provider.Repository. PAC reports commit statuses if it uses a token, and check
+// runs if it is a GitHub App.
 func (r *repository) Statuses(ctx context.Context, sha string) ([]provider.Status, error) {
 	reports, err := r.commitStatuses(ctx, sha)
 	if err != nil {
@@ -28,7 +28,8 @@ func (r *repository) Statuses(ctx context.Context, sha string) ([]provider.Statu
 func (r *repository) commitStatuses(ctx context.Context, sha string) ([]driver.Report, error) {
 	var reports []driver.Report
 	for page := 1; page != 0; {
-		statuses, reply, err := r.client().Repositories.ListStatuses(ctx, r.owner, r.name, sha, &sdk.ListOptions{Page: page, PerPage: pageSize})
+		statuses, reply, err := r.client().Repositories.ListStatuses(ctx, r.owner, r.name, sha,
+			&sdk.ListOptions{Page: page, PerPage: pageSize})
 		if err != nil {
 			return nil, err
 		}
@@ -49,7 +50,7 @@ func (r *repository) checkRuns(ctx context.Context, sha string) ([]driver.Report
 		runs, reply, err := r.client().Checks.ListCheckRunsForRef(ctx, r.owner, r.name, sha,
 			&sdk.ListCheckRunsOptions{ListOptions: sdk.ListOptions{Page: page, PerPage: pageSize}})
 		if status(err) == http.StatusForbidden {
-			return nil, nil // fine-grained tokens may not read them; PAC, which has the same token, makes none
+			return nil, nil // a fine-grained token may not read them, and PAC, which uses it too, creates none
 		}
 		if err != nil {
 			return nil, err
@@ -79,7 +80,7 @@ func checkState(status, conclusion string) provider.State {
 	switch {
 	case status != "completed":
 		return provider.Pending
-	case conclusion == "success", conclusion == "neutral": // as commit statuses have it, which lack the word
+	case conclusion == "success", conclusion == "neutral": // PAC's commit status for a neutral run is success
 		return provider.Success
 	}
 	return provider.Failure

@@ -5,14 +5,13 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/base64"
+
 	"errors"
 	"fmt"
-	"maps"
+
 	"net/http"
 	"slices"
 	"sync"
-	"time"
 
 	sdk "gitlab.com/gitlab-org/api/client-go"
 	"golang.org/x/time/rate"
@@ -24,23 +23,19 @@ import (
 // Type is what PAC calls GitLab.
 const Type = "gitlab"
 
-const (
-	pageSize = 100
-	// branchDeadline is how long GitLab may take to show a new project's branch.
-	branchDeadline = 30 * time.Second
-)
+const pageSize = 100
 
-// Options say which group, and who asks.
+// Options name a group on GitLab and an account.
 type Options struct {
-	API   string // empty means gitlab.com; else e.g. https://gitlab.example.com
-	Token string // with the rights to make and delete projects in Group
-	Group string // the full path of a group, or a user's name
-	Hook  string // where webhooks go
+	API   string // e.g. https://gitlab.example.com; empty means gitlab.com
+	Token string // allowed to create and delete projects in Group
+	Group string // the full path of a group, or the name of a user
+	Hook  string // where webhooks go; empty means that projects have none
 
 	Driver driver.Options // for tests
 }
 
-// Server is the address of the API.
+// Server returns the address of the API.
 func (o Options) Server() string { return cmp.Or(o.API, "https://gitlab.com") }
 
 // Provider is a group on GitLab.
@@ -50,12 +45,12 @@ type Provider struct {
 	client    *sdk.Client
 }
 
-// New returns a Provider. Nothing is asked of GitLab yet.
+// New returns a Provider. It sends no request yet.
 func New(o Options) (*Provider, error) {
 	check := "check that it was copied whole, has not expired or been revoked and belongs to " + o.Server()
 	transport := driver.NewTransport("GitLab", check, o.Driver)
 	client, err := sdk.NewClient(o.Token, sdk.WithBaseURL(o.Server()), sdk.WithHTTPClient(&http.Client{Transport: transport}),
-		// The transport repeats and waits instead.
+		// The transport retries and waits.
 		sdk.WithoutRetries(), sdk.WithCustomLimiter(rate.NewLimiter(rate.Inf, 0)))
 	if err != nil {
 		return nil, fmt.Errorf("the address of GitLab's API: %w", err)
@@ -66,16 +61,24 @@ func New(o Options) (*Provider, error) {
 // Name implements provider.Provider.
 func (p *Provider) Name() string { return Type }
 
-// NewRepository implements provider.Provider. It is private, and its name ends in
-// something unique.
+// NewRepository implements provider.Provider. The project is private, and a unique suffix is added to
+// its name.
 func (p *Provider) NewRepository(ctx context.Context, name string) (provider.Repository, error) {
 	name = driver.UniqueName(name)
 	r := &repository{
 		provider: p, name: name, path: p.options.Group + "/" + name,
 		description: driver.NewDescription(), secret: rand.Text(),
 	}
-	if err := r.create(ctx); err != nil {
-		return nil, driver.Discard(ctx, fmt.Errorf("creating the GitLab project %s: %w", r.path, err), r.discard)
+	creating := func(err error) error { return fmt.Errorf("creating the GitLab project %s: %w", r.path, err) }
+	group, _, err := p.client.Namespaces.GetNamespace(p.options.Group, sdk.WithContext(ctx))
+	if errors.Is(err, sdk.ErrNotFound) {
+		return nil, creating(fmt.Errorf("the user of the token sees no group %s", p.options.Group))
+	}
+	if err != nil {
+		return nil, creating(fmt.Errorf("looking up the group %s: %w", p.options.Group, err))
+	}
+	if err := r.create(ctx, group.ID); err != nil {
+		return nil, driver.Discard(ctx, creating(err), r.find, r.Delete)
 	}
 	return r, nil
 }
@@ -88,33 +91,25 @@ type repository struct {
 	id          int64
 	url         string
 	secret      string
-	asked       bool // for it to be made
 
 	pushing sync.Mutex
 }
 
 func (r *repository) client() *sdk.Client { return r.provider.client }
 
-// create makes the project and its webhook.
-func (r *repository) create(ctx context.Context) error {
-	group, _, err := r.client().Namespaces.GetNamespace(r.provider.options.Group, sdk.WithContext(ctx))
-	if errors.Is(err, sdk.ErrNotFound) {
-		return fmt.Errorf("there is no group %s that the token's user can see", r.provider.options.Group)
-	}
-	if err != nil {
-		return fmt.Errorf("looking for the group %s: %w", r.provider.options.Group, err)
-	}
-	r.asked = true
+// create creates the project and its webhook.
+func (r *repository) create(ctx context.Context, group int64) error {
 	made, err := driver.Create(ctx, r.provider.transport, r.find, func(ctx context.Context) (*sdk.Project, error) {
 		project, _, err := r.client().Projects.CreateProject(&sdk.CreateProjectOptions{
-			Name: &r.name, Path: &r.name, NamespaceID: &group.ID, Description: &r.description,
-			Visibility: sdk.Ptr(sdk.PrivateVisibility), DefaultBranch: sdk.Ptr(provider.Branch), InitializeWithReadme: sdk.Ptr(true),
-			AutoDevopsEnabled: sdk.Ptr(false), // or GitLab adds pipelines of its own
+			Name: &r.name, Path: &r.name, NamespaceID: &group, Description: &r.description,
+			Visibility: sdk.Ptr(sdk.PrivateVisibility), DefaultBranch: sdk.Ptr(provider.Branch),
+			InitializeWithReadme: sdk.Ptr(true),
+			AutoDevopsEnabled:    sdk.Ptr(false), // keeps GitLab from adding pipelines of its own
 		}, sdk.WithContext(ctx))
 		return project, err
 	})
 	if err != nil {
-		return r.notAllowed(err)
+		return r.explain(err)
 	}
 	r.id, r.url = made.ID, made.WebURL
 	if err := r.awaitBranch(ctx); err != nil {
@@ -123,70 +118,52 @@ func (r *repository) create(ctx context.Context) error {
 	if r.provider.options.Hook == "" {
 		return nil
 	}
-	if _, err := driver.Create(ctx, r.provider.transport, r.findHook, func(ctx context.Context) (*sdk.ProjectHook, error) {
-		hook, _, err := r.client().Projects.AddProjectHook(r.id, &sdk.AddProjectHookOptions{
-			URL: &r.provider.options.Hook, Token: &r.secret, EnableSSLVerification: sdk.Ptr(true),
-			PushEvents: sdk.Ptr(true), MergeRequestsEvents: sdk.Ptr(true), NoteEvents: sdk.Ptr(true),
-		}, sdk.WithContext(ctx))
-		return hook, err
-	}); err != nil {
+	_, err = driver.CreateOnly(ctx, r.provider.transport,
+		func(ctx context.Context) ([]*sdk.ProjectHook, error) {
+			hooks, _, err := r.client().Projects.ListProjectHooks(r.id, nil, sdk.WithContext(ctx))
+			return hooks, err
+		},
+		func(ctx context.Context) (*sdk.ProjectHook, error) {
+			hook, _, err := r.client().Projects.AddProjectHook(r.id, &sdk.AddProjectHookOptions{
+				URL: &r.provider.options.Hook, Token: &r.secret, EnableSSLVerification: sdk.Ptr(true),
+				PushEvents: sdk.Ptr(true), MergeRequestsEvents: sdk.Ptr(true), NoteEvents: sdk.Ptr(true),
+			}, sdk.WithContext(ctx))
+			return hook, err
+		})
+	if err != nil {
 		return fmt.Errorf("creating its webhook: %w", err)
 	}
 	return nil
 }
 
-// notAllowed explains why a project could not be created, if that was for want of
-// rights.
-func (r *repository) notAllowed(err error) error {
+// explain adds to an error for want of rights which rights the creation of a project needs.
+func (r *repository) explain(err error) error {
 	if status(err) == http.StatusForbidden {
-		return fmt.Errorf("the token may not create projects in %s: it needs the scope api, and its user the role Maintainer or Owner there: %w",
-			r.provider.options.Group, err)
+		return fmt.Errorf("the token may not create projects in %s: it needs the scope api, "+
+			"and its user needs the role Maintainer or Owner there: %w", r.provider.options.Group, err)
 	}
 	return err
 }
 
 // awaitBranch waits for the first commit.
 func (r *repository) awaitBranch(ctx context.Context) error {
-	err := driver.Until(ctx, r.provider.transport, branchDeadline, func(ctx context.Context) (bool, error) {
+	return driver.AwaitBranch(ctx, r.provider.transport, provider.Branch, func(ctx context.Context) (bool, error) {
 		_, err := r.head(ctx, provider.Branch)
 		return err == nil, unlessMissing(err)
 	})
-	if err != nil {
-		return fmt.Errorf("its branch %s: %w", provider.Branch, err)
-	}
-	return nil
 }
 
-// find looks for the project that create asked for.
+// find looks for the project that create asks for, and keeps its ID, which Delete needs.
 func (r *repository) find(ctx context.Context) (*sdk.Project, bool, error) {
 	project, _, err := r.client().Projects.GetProject(r.path, nil, sdk.WithContext(ctx))
 	if err != nil {
 		return nil, false, unlessMissing(err)
 	}
-	return project, project.Description == r.description, nil
-}
-
-// findHook looks for the only webhook that the project can have.
-func (r *repository) findHook(ctx context.Context) (*sdk.ProjectHook, bool, error) {
-	hooks, _, err := r.client().Projects.ListProjectHooks(r.id, nil, sdk.WithContext(ctx))
-	if err != nil || len(hooks) == 0 {
-		return nil, false, err
+	ours := project.Description == r.description
+	if ours {
+		r.id = project.ID
 	}
-	return hooks[0], true, nil
-}
-
-// discard deletes the project if it is the one that create asked for, if it
-// did.
-func (r *repository) discard(ctx context.Context) error {
-	if !r.asked {
-		return nil
-	}
-	project, ours, err := r.find(ctx)
-	if err != nil || !ours {
-		return err
-	}
-	r.id = project.ID
-	return r.Delete(ctx)
+	return project, ours, nil
 }
 
 // Access implements provider.Repository.
@@ -217,22 +194,26 @@ func (r *repository) OpenPullRequest(ctx context.Context, branch string, files m
 }
 
 func (r *repository) openMergeRequest(ctx context.Context, branch, title string) error {
-	_, err := driver.Create(ctx, r.provider.transport,
-		func(ctx context.Context) (bool, bool, error) {
+	_, err := driver.CreateOnly(ctx, r.provider.transport,
+		func(ctx context.Context) ([]*sdk.BasicMergeRequest, error) {
 			requests, _, err := r.client().MergeRequests.ListProjectMergeRequests(r.id,
 				&sdk.ListProjectMergeRequestsOptions{SourceBranch: &branch}, sdk.WithContext(ctx))
-			return true, len(requests) > 0, err
+			return requests, err
 		},
-		func(ctx context.Context) (bool, error) {
-			_, _, err := r.client().MergeRequests.CreateMergeRequest(r.id,
-				&sdk.CreateMergeRequestOptions{Title: &title, SourceBranch: &branch, TargetBranch: sdk.Ptr(provider.Branch)}, sdk.WithContext(ctx))
-			return true, err
+		func(ctx context.Context) (*sdk.BasicMergeRequest, error) {
+			request, _, err := r.client().MergeRequests.CreateMergeRequest(r.id, &sdk.CreateMergeRequestOptions{
+				Title: &title, SourceBranch: &branch, TargetBranch: sdk.Ptr(provider.Branch),
+			}, sdk.WithContext(ctx))
+			if err != nil {
+				return nil, err
+			}
+			return &request.BasicMergeRequest, nil
 		})
 	return err
 }
 
-// commit makes a commit with exactly these files on top of provider.Branch, which
-// goes to a branch, made if it is another one.
+// commit adds a commit that holds exactly these files, on top of provider.Branch, to that branch or to
+// a new one.
 func (r *repository) commit(ctx context.Context, branch string, files map[string]string, message string) (string, error) {
 	r.pushing.Lock()
 	defer r.pushing.Unlock()
@@ -252,7 +233,8 @@ func (r *repository) commit(ctx context.Context, branch string, files map[string
 		options.StartSHA = &head.ID
 	}
 	return driver.Create(ctx, r.provider.transport,
-		// Who asks holds the lock, and nobody else pushes to a project made for one test.
+		// A commit on top of head is the caller's: it holds the lock, and its test is the only one that
+		// pushes to the project.
 		func(ctx context.Context) (string, bool, error) {
 			now, err := r.head(ctx, branch)
 			if err != nil {
@@ -269,7 +251,7 @@ func (r *repository) commit(ctx context.Context, branch string, files map[string
 		})
 }
 
-// head returns a branch's commit.
+// head returns the newest commit of a branch.
 func (r *repository) head(ctx context.Context, branch string) (*sdk.Commit, error) {
 	b, _, err := r.client().Branches.GetBranch(r.id, branch, sdk.WithContext(ctx))
 	if err != nil {
@@ -278,7 +260,7 @@ func (r *repository) head(ctx context.Context, branch string) (*sdk.Commit, erro
 	return b.Commit, nil
 }
 
-// tree returns the paths of a commit's files.
+// tree returns the paths of the files in a commit.
 func (r *repository) tree(ctx context.Context, sha string) (map[string]bool, error) {
 	nodes, err := sdk.ScanAndCollect(func(p sdk.PaginationOptionFunc) ([]*sdk.TreeNode, *sdk.Response, error) {
 		return r.client().Repositories.ListTree(r.id, &sdk.ListTreeOptions{
@@ -297,26 +279,18 @@ func (r *repository) tree(ctx context.Context, sha string) (map[string]bool, err
 // actions turns the old files into the new ones.
 func actions(old map[string]bool, files map[string]string) []*sdk.CommitActionOptions {
 	var actions []*sdk.CommitActionOptions
-	for path := range old {
-		if _, stays := files[path]; !stays {
-			actions = append(actions, &sdk.CommitActionOptions{Action: sdk.Ptr(sdk.FileDelete), FilePath: &path})
+	for _, c := range driver.Changes(old, files) {
+		action := &sdk.CommitActionOptions{Action: sdk.Ptr(sdk.FileActionValue(c.Operation)), FilePath: &c.Path}
+		if *action.Action != sdk.FileDelete {
+			action.Content, action.Encoding = &c.Content, sdk.Ptr("base64")
 		}
-	}
-	for _, path := range slices.Sorted(maps.Keys(files)) {
-		action := sdk.FileCreate
-		if old[path] {
-			action = sdk.FileUpdate
-		}
-		actions = append(actions, &sdk.CommitActionOptions{
-			Action: &action, FilePath: &path,
-			Content: sdk.Ptr(base64.StdEncoding.EncodeToString([]byte(files[path]))), Encoding: sdk.Ptr("base64"),
-		})
+		actions = append(actions, action)
 	}
 	return actions
 }
 
-// Statuses implements provider.Repository. PAC reports them as those of an external
-// pipeline; GitLab changes one in place.
+// Statuses implements provider.Repository. PAC reports statuses as those of an external pipeline, and
+// GitLab updates a status in place.
 func (r *repository) Statuses(ctx context.Context, sha string) ([]provider.Status, error) {
 	statuses, err := sdk.ScanAndCollect(func(p sdk.PaginationOptionFunc) ([]*sdk.CommitStatus, *sdk.Response, error) {
 		return r.client().Commits.GetCommitStatuses(r.id, sha, &sdk.GetCommitStatusesOptions{
@@ -343,9 +317,8 @@ func state(s string) provider.State {
 	return provider.Failure
 }
 
-// Delete implements provider.Repository. GitLab first marks a project and deletes
-// it days later; where it may be deleted at once, as by default on servers other
-// than gitlab.com, it is.
+// Delete implements provider.Repository. GitLab marks a project and deletes it days later, unless a
+// second request asks for its immediate deletion, which servers other than gitlab.com allow by default.
 func (r *repository) Delete(ctx context.Context) error {
 	_, refused := r.client().Projects.DeleteProject(r.id, nil, sdk.WithContext(ctx))
 	project, _, err := r.client().Projects.GetProject(r.id, nil, sdk.WithContext(ctx))
@@ -361,13 +334,13 @@ func (r *repository) Delete(ctx context.Context) error {
 	_, err = r.client().Projects.DeleteProject(r.id,
 		&sdk.DeleteProjectOptions{PermanentlyRemove: sdk.Ptr(true), FullPath: &project.PathWithNamespace}, sdk.WithContext(ctx))
 	switch status(err) {
-	case http.StatusBadRequest, http.StatusForbidden: // not at once here: it stays marked
+	case http.StatusBadRequest, http.StatusForbidden: // not allowed here: the project stays marked
 		return nil
 	}
 	return unlessMissing(err)
 }
 
-// status is that of the reply which an error stands for, or zero.
+// status returns the HTTP status that an error stands for, or zero.
 func status(err error) int {
 	var reply *sdk.ErrorResponse
 	if errors.As(err, &reply) && reply.Response != nil {
@@ -376,7 +349,7 @@ func status(err error) int {
 	return 0
 }
 
-// unlessMissing is the error, unless it says that something is not there.
+// unlessMissing returns the error, or nil if it is that the object does not exist.
 func unlessMissing(err error) error {
 	if errors.Is(err, sdk.ErrNotFound) {
 		return nil

@@ -35,9 +35,9 @@ func TestContract(t *testing.T) {
 		group  string
 		server gitlabtest.Options
 	}{
-		"DeletesAtOnce":   {group, gitlabtest.Options{}},
-		"DeletesIfAsked":  {group, gitlabtest.Options{Delayed: true, Permanent: true}},
-		"DeletesLaterOwn": {user, gitlabtest.Options{Delayed: true}}, // as gitlab.com does
+		"DeletesAtOnce":          {group, gitlabtest.Options{}},
+		"DeletesOnSecondRequest": {group, gitlabtest.Options{Delayed: true, Permanent: true}},
+		"DeletesLaterInOwnGroup": {user, gitlabtest.Options{Delayed: true}}, // like gitlab.com
 	} {
 		t.Run(name, func(t *testing.T) {
 			o.server.Token, o.server.User, o.server.Group = token, user, group
@@ -47,27 +47,13 @@ func TestContract(t *testing.T) {
 	}
 }
 
-// The same contract on GitLab itself, where the environment has a token.
-func TestContractForReal(t *testing.T) {
-	if testing.Short() {
-		t.Skip("talks to GitLab")
-	}
-	o, why, err := fromenv.GitLab(fromenv.OS)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if why != "" {
-		t.Skip(why)
-	}
-	s := subject(t, o)
-	s.Hook = providertest.Relayed(o.Hook)
-	providertest.Run(t, s)
-}
+// The contract holds on GitLab itself. Runs where the environment has a token.
+func TestContractForReal(t *testing.T) { providertest.RunForReal(t, fromenv.GitLab, subject) }
 
 func TestServer(t *testing.T) {
 	for api, want := range map[string]string{"": "https://gitlab.com", "https://gitlab.example": "https://gitlab.example"} {
 		if got := (gitlab.Options{API: api}).Server(); got != want {
-			t.Errorf("%q leads to %q, want %q", api, got, want)
+			t.Errorf("the server for API %q is %q, want %q", api, got, want)
 		}
 	}
 }
@@ -76,7 +62,7 @@ func TestNotAllowedToCreate(t *testing.T) {
 	server := gitlabtest.New(t, gitlabtest.Options{Token: token, User: user, Group: group, Alien: alien})
 	for where, words := range map[string][]string{
 		alien:     {"GitLab", "may not create projects in " + alien, "scope api", "Maintainer"},
-		"nowhere": {"GitLab", "no group nowhere"},
+		"missing": {"GitLab", "no group missing"},
 	} {
 		p, err := gitlab.New(gitlab.Options{API: server.URL, Token: token, Group: where})
 		if err != nil {
@@ -85,7 +71,7 @@ func TestNotAllowedToCreate(t *testing.T) {
 		_, err = p.NewRepository(t.Context(), "mine")
 		for _, word := range words {
 			if !strings.Contains(fmt.Sprint(err), word) {
-				t.Errorf("the error does not say %q: %v", word, err)
+				t.Errorf("%q is missing in the error: %v", word, err)
 			}
 		}
 	}
@@ -94,12 +80,9 @@ func TestNotAllowedToCreate(t *testing.T) {
 func subject(t *testing.T, o gitlab.Options) providertest.Subject {
 	return providertest.Subject{
 		New: func(t *testing.T, with providertest.Options) provider.Provider {
-			o := o
-			o.Hook, o.Driver = with.Hook, with.Driver
-			if with.Token != "" {
-				o.Token = with.Token
-			}
-			p, err := gitlab.New(o)
+			p, err := gitlab.New(gitlab.Options{
+				API: o.API, Token: with.TokenOr(o.Token), Group: o.Group, Hook: with.Hook, Driver: with.Driver,
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -110,21 +93,24 @@ func subject(t *testing.T, o gitlab.Options) providertest.Subject {
 		Limits: []providertest.Limit{
 			{Name: "RetryAfter", Reply: func(now time.Time, wait time.Duration) (int, map[string]string, string) {
 				return http.StatusTooManyRequests, map[string]string{
-					"Retry-After": fmt.Sprint(int(wait.Seconds())), "Ratelimit-Limit": "60", "Ratelimit-Reset": fmt.Sprint(now.Add(wait).Unix()),
+					"Retry-After":     fmt.Sprint(int(wait.Seconds())),
+					"Ratelimit-Limit": "60", "Ratelimit-Reset": fmt.Sprint(now.Add(wait).Unix()),
 				}, "Retry later\n"
 			}},
 			{Name: "Reset", Reply: func(now time.Time, wait time.Duration) (int, map[string]string, string) {
-				return http.StatusTooManyRequests, map[string]string{"Ratelimit-Remaining": "0", "Ratelimit-Reset": fmt.Sprint(now.Add(wait).Unix())},
-					`{"message":{"error":"This endpoint has been requested too many times. Try again later."}}`
+				return http.StatusTooManyRequests, map[string]string{
+					"Ratelimit-Remaining": "0", "Ratelimit-Reset": fmt.Sprint(now.Add(wait).Unix()),
+				}, `{"message":{"error":"This endpoint has been requested too many times. Try again later."}}`
 			}},
 		},
 		Backdoor: backdoor(t, o),
 	}
 }
 
-// backdoor looks at GitLab with the same account.
+// backdoor reads GitLab with the same account.
 func backdoor(t *testing.T, o gitlab.Options) providertest.Backdoor {
-	c, err := sdk.NewClient(o.Token, sdk.WithBaseURL(o.Server()), sdk.WithoutRetries(), sdk.WithCustomLimiter(rate.NewLimiter(rate.Inf, 0)),
+	c, err := sdk.NewClient(o.Token, sdk.WithBaseURL(o.Server()),
+		sdk.WithoutRetries(), sdk.WithCustomLimiter(rate.NewLimiter(rate.Inf, 0)),
 		sdk.WithHTTPClient(&http.Client{Transport: driver.NewTransport("GitLab", "", driver.Options{})}))
 	if err != nil {
 		t.Fatal(err)
@@ -152,7 +138,8 @@ func backdoor(t *testing.T, o gitlab.Options) providertest.Backdoor {
 		},
 		Files: func(ctx context.Context, url, branch string) (map[string]string, error) {
 			nodes, err := sdk.ScanAndCollect(func(p sdk.PaginationOptionFunc) ([]*sdk.TreeNode, *sdk.Response, error) {
-				return c.Repositories.ListTree(id(url), &sdk.ListTreeOptions{ListOptions: pages, Ref: &branch, Recursive: sdk.Ptr(true)}, sdk.WithContext(ctx), p)
+				return c.Repositories.ListTree(id(url),
+					&sdk.ListTreeOptions{ListOptions: pages, Ref: &branch, Recursive: sdk.Ptr(true)}, sdk.WithContext(ctx), p)
 			})
 			if err != nil {
 				return nil, err
@@ -195,17 +182,19 @@ func backdoor(t *testing.T, o gitlab.Options) providertest.Backdoor {
 			return len(hooks), err
 		},
 		Report: func(ctx context.Context, url, sha, status string, state provider.State) error {
-			// What PAC makes of a run that waits or runs, and of its end.
-			reported := map[provider.State]sdk.BuildStateValue{provider.Pending: sdk.Running, provider.Success: sdk.Success, provider.Failure: sdk.Failed}[state]
+			// PAC reports a run that waits or runs as running.
+			states := map[provider.State]sdk.BuildStateValue{
+				provider.Pending: sdk.Running, provider.Success: sdk.Success, provider.Failure: sdk.Failed,
+			}
 			_, _, err := c.Commits.SetCommitStatus(id(url), sha,
-				&sdk.SetCommitStatusOptions{State: reported, Name: &status, Context: &status}, sdk.WithContext(ctx))
+				&sdk.SetCommitStatusOptions{State: states[state], Name: &status, Context: &status}, sdk.WithContext(ctx))
 			return err
 		},
 		Event: event,
 	}
 }
 
-// event reads a delivery of GitLab.
+// event parses a delivery of GitLab.
 func event(header http.Header, body []byte, secret string) (providertest.Event, error) {
 	e := providertest.Event{Kind: providertest.Other}
 	payload, err := sdk.ParseWebhook(sdk.EventType(header.Get("X-Gitlab-Event")), body)

@@ -14,18 +14,18 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider/driver"
 )
 
-// newRepository: a new repository has a branch with a first commit, and PAC is told
-// all it needs to know.
+// newRepository: a new repository has a branch with a first commit, and Access is complete.
 func (s *suite) newRepository(t *testing.T) {
 	ctx := contextFor(t)
 	p := s.driver(t, nil)
 	r := s.repository(ctx, t, p)
 	a := r.Access()
-	if a.Type != p.Name() || a.Token == "" || !strings.HasPrefix(a.URL, "http") || !strings.Contains(a.URL, nameOf(t)) || len(a.Webhook) < 16 {
+	if a.Type != p.Name() || a.Token == "" || len(a.Webhook) < 16 ||
+		!strings.HasPrefix(a.URL, "http") || !strings.Contains(a.URL, nameOf(t)) {
 		t.Errorf("access is %+v", a)
 	}
 	if ours := s.ours(ctx, t); !slices.Equal(ours, []string{a.URL}) {
-		t.Errorf("there are %v, want %s", ours, a.URL)
+		t.Errorf("the repositories are %v, want %s", ours, a.URL)
 	}
 	commits, err := s.Commits(ctx, a.URL, provider.Branch)
 	must(t, err)
@@ -35,7 +35,7 @@ func (s *suite) newRepository(t *testing.T) {
 	hooks, err := s.Hooks(ctx, a.URL)
 	must(t, err)
 	if hooks != 1 {
-		t.Errorf("there are %d webhooks, want 1", hooks)
+		t.Errorf("the repository has %d webhooks, want 1", hooks)
 	}
 	other, err := p.NewRepository(ctx, nameOf(t)+"-2")
 	must(t, err)
@@ -49,12 +49,14 @@ func (s *suite) newRepository(t *testing.T) {
 	}
 }
 
-// push: the branch holds exactly the files, in one commit and after one event.
+// push: each push leaves exactly its files on the branch, in one commit, and causes one event.
 func (s *suite) push(t *testing.T) {
 	ctx := contextFor(t)
 	r := s.repository(ctx, t, s.driver(t, nil))
 	a := r.Access()
-	many := map[string]string{"README.md": "changed\n", "deep/er/text": "äöü € 🙂\n", "a name with spaces": "x", "empty": "", "binary": "\x00\xff\xfe"}
+	many := map[string]string{
+		"README.md": "changed\n", "deep/er/text": "äöü € 🙂\n", "a name with spaces": "x", "empty": "", "binary": "\x00\xff\xfe",
+	}
 	for i := range s.Page {
 		many[fmt.Sprintf(".tekton/run-%03d.yaml", i)] = fmt.Sprintf("run: %d\n", i)
 	}
@@ -83,19 +85,19 @@ func (s *suite) push(t *testing.T) {
 		before = commits
 		s.await(ctx, t, a.URL, a.Webhook, Event{Kind: Push, Branch: provider.Branch, SHA: sha})
 	}
-	// Events come in order: an earlier one that is there twice is there by now.
+	// Events arrive in order, so a duplicate of an earlier one has arrived by now.
 	if n := s.count(t, a.URL, a.Webhook, Event{Kind: Push, Branch: provider.Branch, SHA: before[1]}); n != 1 {
 		t.Errorf("%d push events for one push", n)
 	}
 	events, _ := s.events(t, a.URL, a.Webhook)
 	for _, e := range events {
 		if e.Kind == Push && !slices.Contains(before[:2], e.SHA) {
-			t.Errorf("an event that nobody pushed: %+v", e)
+			t.Errorf("an event without a push: %+v", e)
 		}
 	}
 }
 
-// pushesAtTheSameTime: each lands, one on top of the other.
+// pushesAtTheSameTime: concurrent pushes all land, one on top of the other.
 func (s *suite) pushesAtTheSameTime(t *testing.T) {
 	ctx := contextFor(t)
 	r := s.repository(ctx, t, s.driver(t, nil))
@@ -112,7 +114,7 @@ func (s *suite) pushesAtTheSameTime(t *testing.T) {
 	commits, err := s.Commits(ctx, r.Access().URL, provider.Branch)
 	must(t, err)
 	if len(commits) != n+1 {
-		t.Errorf("there are %d commits, want %d", len(commits), n+1)
+		t.Errorf("%s has %d commits, want %d", provider.Branch, len(commits), n+1)
 	}
 	for _, sha := range shas {
 		if !slices.Contains(commits, sha) {
@@ -121,7 +123,7 @@ func (s *suite) pushesAtTheSameTime(t *testing.T) {
 	}
 }
 
-// noFiles: no provider makes a commit without files, so that tests cannot rely on one.
+// noFiles: every driver refuses a commit without files, so that no test relies on one.
 func (s *suite) noFiles(t *testing.T) {
 	ctx := contextFor(t)
 	r := s.repository(ctx, t, s.driver(t, nil))
@@ -130,8 +132,8 @@ func (s *suite) noFiles(t *testing.T) {
 	}
 }
 
-// pullRequest: a branch with exactly the files on top of provider.Branch, which
-// stays as it is, and an event.
+// pullRequest: a pull request has exactly its files on top of provider.Branch, which stays as it is,
+// and causes an event.
 func (s *suite) pullRequest(t *testing.T) {
 	ctx := contextFor(t)
 	r := s.repository(ctx, t, s.driver(t, nil))
@@ -146,7 +148,7 @@ func (s *suite) pullRequest(t *testing.T) {
 	got, err := s.Files(ctx, a.URL, "change")
 	must(t, err)
 	if diff := cmp.Diff(files, got); diff != "" {
-		t.Errorf("the branch (-want +got):\n%s", diff)
+		t.Errorf("files of the branch (-want +got):\n%s", diff)
 	}
 	commits, err := s.Commits(ctx, a.URL, "change")
 	must(t, err)
@@ -161,12 +163,12 @@ func (s *suite) pullRequest(t *testing.T) {
 	after, err := s.Files(ctx, a.URL, provider.Branch)
 	must(t, err)
 	if diff := cmp.Diff(baseFiles, after); diff != "" {
-		t.Errorf("%s has changed (-before +after):\n%s", provider.Branch, diff)
+		t.Errorf("%s changed (-before +after):\n%s", provider.Branch, diff)
 	}
 	s.await(ctx, t, a.URL, a.Webhook, Event{Kind: PullRequest, Branch: "change", SHA: sha})
 }
 
-// statuses: the newest of each context, of all pages.
+// statuses: a driver reads all pages and returns the newest status of each context.
 func (s *suite) statuses(t *testing.T) {
 	ctx := contextFor(t)
 	r := s.repository(ctx, t, s.driver(t, nil))
@@ -174,7 +176,7 @@ func (s *suite) statuses(t *testing.T) {
 	sha, err := r.Push(ctx, map[string]string{"file": "1"}, "with statuses")
 	must(t, err)
 	if got, err := r.Statuses(ctx, sha); err != nil || len(got) != 0 {
-		t.Fatalf("statuses %v, %v before there are any", got, err)
+		t.Fatalf("statuses are %v, %v before any was reported", got, err)
 	}
 	want := map[string]provider.State{}
 	report := func(run int, state provider.State) {
@@ -193,7 +195,7 @@ func (s *suite) statuses(t *testing.T) {
 	got := map[string]provider.State{}
 	for _, status := range statuses {
 		if _, twice := got[status.Context]; twice {
-			t.Errorf("%s is there twice", status.Context)
+			t.Errorf("%s is returned twice", status.Context)
 		}
 		got[status.Context] = status.State
 	}
@@ -203,11 +205,11 @@ func (s *suite) statuses(t *testing.T) {
 	other, err := r.Push(ctx, map[string]string{"file": "2"}, "without statuses")
 	must(t, err)
 	if got, err := r.Statuses(ctx, other); err != nil || len(got) != 0 {
-		t.Errorf("statuses %v, %v of a commit that has none", got, err)
+		t.Errorf("statuses of a commit without any are %v, %v", got, err)
 	}
 }
 
-// delete: nothing is left, other repositories are, and once more is no error.
+// delete: a deleted repository is gone, other repositories stay, and deleting it again is no error.
 func (s *suite) delete(t *testing.T) {
 	ctx := contextFor(t)
 	p := s.driver(t, nil)
@@ -224,7 +226,7 @@ func (s *suite) delete(t *testing.T) {
 	}
 	must(t, r.Delete(ctx))
 	if ours := s.ours(ctx, t); !slices.Equal(ours, []string{stays}) {
-		t.Errorf("there are %v, want %s", ours, stays)
+		t.Errorf("the repositories are %v, want %s", ours, stays)
 	}
 	must(t, r.Delete(ctx))
 }

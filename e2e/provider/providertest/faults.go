@@ -15,17 +15,18 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider/driver"
 )
 
-// attempts is more than a driver may make for one request.
+// attempts is more often than a driver may send one request.
 const attempts = 10
 
-// nothingStaysBehind: if a later step of NewRepository fails, or its context ends,
-// there is no repository.
+// nothingStaysBehind: if a later step of NewRepository fails, or its context ends, no repository is
+// left.
 func (s *suite) nothingStaysBehind(t *testing.T) {
 	hook := func(r *http.Request) bool {
 		return r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/hooks")
 	}
 	creation := func(r *http.Request) bool {
-		return r.Method == http.MethodPost && (strings.HasSuffix(r.URL.Path, "/repos") || strings.HasSuffix(r.URL.Path, "/projects"))
+		return r.Method == http.MethodPost &&
+			(strings.HasSuffix(r.URL.Path, "/repos") || strings.HasSuffix(r.URL.Path, "/projects"))
 	}
 	for name, tc := range map[string]struct {
 		at   func(*http.Request) bool
@@ -43,7 +44,7 @@ func (s *suite) nothingStaysBehind(t *testing.T) {
 				return hang(r, nil)
 			}
 		}},
-		"context ends as the repository is made": {creation, func(cancel context.CancelFunc) fault {
+		"context ends as the repository is created": {creation, func(cancel context.CancelFunc) fault {
 			return func(r *http.Request, next func() (*http.Response, error)) (*http.Response, error) {
 				_, _ = lose(r, next)
 				cancel()
@@ -63,10 +64,10 @@ func (s *suite) nothingStaysBehind(t *testing.T) {
 				return nil
 			})
 			if r, err := s.driver(t, w).NewRepository(ctx, nameOf(t)); err == nil {
-				t.Errorf("it succeeded: %+v", r.Access())
+				t.Errorf("NewRepository succeeded: %+v", r.Access())
 			}
 			if !happened {
-				t.Fatal("there was no such request")
+				t.Fatal("the request to spoil was never made")
 			}
 			if ours := s.ours(context.WithoutCancel(ctx), t); len(ours) > 0 {
 				t.Errorf("left behind: %v", ours)
@@ -75,7 +76,7 @@ func (s *suite) nothingStaysBehind(t *testing.T) {
 	}
 }
 
-// wrongToken: the error says whose token was refused and what to check.
+// wrongToken: the error says which provider refused the token and what to check.
 func (s *suite) wrongToken(t *testing.T) {
 	ctx := contextFor(t)
 	_, err := s.New(t, Options{Token: "wrong", Hook: s.hook}).NewRepository(ctx, nameOf(t))
@@ -84,12 +85,12 @@ func (s *suite) wrongToken(t *testing.T) {
 	}
 	for _, want := range []string{s.DisplayName, driver.ErrToken.Error(), "check that", nameOf(t)} {
 		if !strings.Contains(err.Error(), want) {
-			t.Errorf("the error does not say %q: %v", want, err)
+			t.Errorf("%q is missing in the error: %v", want, err)
 		}
 	}
 }
 
-// everything does all that a driver can do, once, and checks that it was done once.
+// everything calls every function of a driver once and checks that each took effect exactly once.
 func (s *suite) everything(ctx context.Context, t *testing.T, w *wire) {
 	t.Helper()
 	r, err := s.driver(t, w).NewRepository(ctx, nameOf(t))
@@ -103,10 +104,10 @@ func (s *suite) everything(ctx context.Context, t *testing.T, w *wire) {
 	must(t, err)
 
 	if ours := s.ours(ctx, t); !slices.Equal(ours, []string{a.URL}) {
-		t.Errorf("repositories %v, want %s", ours, a.URL)
+		t.Errorf("the repositories are %v, want %s", ours, a.URL)
 	}
 	if hooks, err := s.Hooks(ctx, a.URL); err != nil || hooks != 1 {
-		t.Errorf("%d webhooks, %v", hooks, err)
+		t.Errorf("%d webhooks, %v; want 1", hooks, err)
 	}
 	if commits, err := s.Commits(ctx, a.URL, "change"); err != nil || len(commits) != 3 || commits[0] != change || commits[1] != sha {
 		t.Errorf("commits %v, %v; want %s on %s on the first", commits, err, change, sha)
@@ -118,7 +119,7 @@ func (s *suite) everything(ctx context.Context, t *testing.T, w *wire) {
 		t.Errorf("pull requests for %v, %v; want %s", pulls, err, change)
 	}
 	s.await(ctx, t, a.URL, a.Webhook, Event{Kind: PullRequest, Branch: "change", SHA: change})
-	// Pushes come in order: an earlier event that is there twice is there by now.
+	// Push events arrive in order, so a duplicate of an earlier event has arrived by now.
 	last, err := r.Push(ctx, map[string]string{"file": "last"}, "the last push")
 	must(t, err)
 	s.await(ctx, t, a.URL, a.Webhook, Event{Kind: Push, Branch: provider.Branch, SHA: last})
@@ -128,7 +129,7 @@ func (s *suite) everything(ctx context.Context, t *testing.T, w *wire) {
 		{Kind: PullRequest, Branch: "change", SHA: change},
 	} {
 		if n := s.count(t, a.URL, a.Webhook, e); n != 1 {
-			t.Errorf("%d events %+v, want 1", n, e)
+			t.Errorf("event %+v arrived %d times, want once", e, n)
 		}
 	}
 
@@ -138,8 +139,8 @@ func (s *suite) everything(ctx context.Context, t *testing.T, w *wire) {
 	}
 }
 
-// once: whichever request gets no usable answer, whether it was carried out or not,
-// everything is done and nothing twice.
+// once: whichever request gets no usable answer, and whether or not it was carried out, everything is
+// done exactly once.
 func (s *suite) once(t *testing.T) {
 	for name, tc := range map[string]struct {
 		fault fault
@@ -160,13 +161,13 @@ func (s *suite) once(t *testing.T) {
 			hit := w.firstTime(tc.hits, tc.fault)
 			s.everything(contextFor(t), t, w)
 			if len(hit) < 5 || t.Failed() {
-				t.Errorf("the fault happened to %d requests: %v", len(hit), slices.Sorted(maps.Keys(hit)))
+				t.Errorf("the fault hit %d requests: %v", len(hit), slices.Sorted(maps.Keys(hit)))
 			}
 		})
 	}
 }
 
-// unavailable: a bounded number of attempts, and then an error that says so.
+// unavailable: after a bounded number of attempts the driver gives up with an error that says so.
 func (s *suite) unavailable(t *testing.T) {
 	ctx := contextFor(t)
 	w := newWire(none)
@@ -178,7 +179,7 @@ func (s *suite) unavailable(t *testing.T) {
 	down := answer(http.StatusServiceUnavailable, nil, `{"message":"down for maintenance"}`)
 	w.set(first(2, down))
 	if _, err := r.Statuses(ctx, sha); err != nil {
-		t.Errorf("after two bad answers: %v", err)
+		t.Errorf("after two unusable answers: %v", err)
 	}
 	for name, f := range map[string]fault{"503": down, "no connection": lose, "half a reply": breakOff} {
 		w.set(always(f))
@@ -187,7 +188,7 @@ func (s *suite) unavailable(t *testing.T) {
 			t.Errorf("%s: the error is %v", name, err)
 		}
 		if n := w.count(); n < 2 || n > attempts {
-			t.Errorf("%s: it was asked %d times", name, n)
+			t.Errorf("%s: the driver made %d requests", name, n)
 		}
 	}
 	w.set(always(down))
@@ -198,11 +199,11 @@ func (s *suite) unavailable(t *testing.T) {
 		t.Errorf("with little time left: %v", err)
 	}
 	if waited := w.clock.total() - slept; waited > 2*time.Second {
-		t.Errorf("it waited %s of 2s", waited)
+		t.Errorf("the driver waited %s, want at most 2s", waited)
 	}
 }
 
-// silent: a provider that does not answer is asked again, and given up.
+// silent: the driver asks a provider that does not answer again, and gives up when the context ends.
 func (s *suite) silent(t *testing.T) {
 	ctx := contextFor(t)
 	w := newWire(none)
@@ -225,21 +226,21 @@ func (s *suite) silent(t *testing.T) {
 	}
 }
 
-// limited: the driver waits for as long as it is told, makes nothing twice, and does
-// not wait in vain if there is too little time.
+// limited: the driver waits as long as a rate limit says, does nothing twice, and does not wait at all
+// if too little time is left.
 func (s *suite) limited(t *testing.T, limit Limit) {
-	ctx := t.Context() // without a deadline: time is made up
+	ctx := t.Context() // has no deadline, because the wire's clock is not real
 	const wait = 90 * time.Second
 	w := newWire(none)
-	tooOften := func(wait time.Duration) fault {
+	exceeded := func(wait time.Duration) fault {
 		return func(r *http.Request, _ func() (*http.Response, error)) (*http.Response, error) {
 			return answer(limit.Reply(w.clock.Now(), wait))(r, nil)
 		}
 	}
-	seen := w.firstTime(writes, tooOften(wait))
+	refused := w.firstTime(writes, exceeded(wait))
 	s.everything(ctx, t, w)
-	if least := time.Duration(len(seen)) * (wait - time.Second); len(seen) < 5 || w.clock.total() < least {
-		t.Errorf("it waited %s after %d refusals, want %s at least", w.clock.total(), len(seen), least)
+	if least := time.Duration(len(refused)) * (wait - time.Second); len(refused) < 5 || w.clock.total() < least {
+		t.Errorf("the driver waited %s after %d refusals, want at least %s", w.clock.total(), len(refused), least)
 	}
 
 	w = newWire(none)
@@ -249,20 +250,20 @@ func (s *suite) limited(t *testing.T, limit Limit) {
 		ctx  context.Context
 		wait time.Duration
 	}{{short, 30 * time.Second}, {ctx, time.Hour}} {
-		w.set(always(tooOften(tc.wait)))
+		w.set(always(exceeded(tc.wait)))
 		_, err := s.driver(t, w).NewRepository(tc.ctx, nameOf(t)+"-late")
 		if !errors.Is(err, driver.ErrLimited) || !strings.Contains(err.Error(), s.DisplayName) {
-			t.Errorf("%s to wait: %v", tc.wait, err)
+			t.Errorf("with a wait of %s: %v", tc.wait, err)
 		}
 		if waited := w.clock.total(); waited > 0 {
-			t.Errorf("it waited %s of %s in vain", waited, tc.wait)
+			t.Errorf("the driver waited %s of %s in vain", waited, tc.wait)
 		}
 	}
-	w.set(always(tooOften(time.Second)))
+	w.set(always(exceeded(time.Second)))
 	if _, err := s.driver(t, w).NewRepository(ctx, nameOf(t)+"-never"); !errors.Is(err, driver.ErrLimited) {
-		t.Errorf("when it is always too often: %v", err)
+		t.Errorf("with every request refused: %v", err)
 	}
 	if n := w.count(); n > 3*attempts {
-		t.Errorf("it was asked %d times", n)
+		t.Errorf("the driver made %d requests", n)
 	}
 }

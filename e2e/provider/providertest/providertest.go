@@ -2,6 +2,7 @@
 package providertest
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -11,79 +12,83 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider/driver"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider/fromenv"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider/smee"
 )
 
-// deadline is how long a test may take with a provider on the internet, and how
-// long an event may.
 const (
-	deadline      = 5 * time.Minute
+	// deadline bounds a test with a provider on the internet.
+	deadline = 5 * time.Minute
+	// eventDeadline bounds the wait for one event.
 	eventDeadline = time.Minute
 )
 
-// Subject is a driver, its provider, and how to see what it did there without it.
+// Subject is a driver under test, and a way around it to see what it did at the provider.
 type Subject struct {
-	// New returns the driver, as its users make it apart from the options.
+	// New returns the driver as its users create it, with these options changed.
 	New func(t *testing.T, o Options) provider.Provider
-	// DisplayName is how the driver's errors name the provider.
+	// DisplayName is the name of the provider in the errors of the driver.
 	DisplayName string
-	// Limits are the ways in which the provider says that it is asked too often.
+	// Limits are the forms of the provider's rate limit.
 	Limits []Limit
-	// Page is more of anything than the provider lists at once.
+	// Page is a number of items that exceeds the provider's longest page.
 	Page int
-	// Hook makes webhooks reach an address on this machine and returns where to
-	// send them. Nil means that they reach it as it is.
+	// Hook makes webhooks reach an address on this machine, and returns where the provider posts
+	// them. Nil means that the provider can post them to that address.
 	Hook func(t *testing.T, receiver string) string
 
 	Backdoor
 }
 
-// Options are how a test wants a driver to be different.
+// Options are what a test changes in a driver.
 type Options struct {
-	Token  string // instead of the right one, unless it is empty
+	Token  string // replaces the right one, unless empty
 	Hook   string
 	Driver driver.Options
 }
 
-// Limit is one way to say that one is asked too often and should wait so long.
+// TokenOr returns the token to use, given the right one.
+func (o Options) TokenOr(right string) string { return cmp.Or(o.Token, right) }
+
+// Limit is one form of a rate limit: the reply to a request that must wait so long.
 type Limit struct {
 	Name  string
 	Reply func(now time.Time, wait time.Duration) (status int, header map[string]string, body string)
 }
 
-// Backdoor shows what is at the provider, and does there what PAC does.
+// Backdoor reads the provider without the driver, and reports statuses there in place of PAC.
 type Backdoor struct {
 	// Repositories returns the URLs of all repositories of the account.
 	Repositories func(ctx context.Context) ([]string, error)
-	// Files returns what is in a branch.
+	// Files returns the contents of a branch by path.
 	Files func(ctx context.Context, url, branch string) (map[string]string, error)
-	// Commits returns the hashes of a branch's commits, the newest first.
+	// Commits returns the hashes of the commits of a branch, newest first.
 	Commits func(ctx context.Context, url, branch string) ([]string, error)
-	// PullRequests returns the hashes of the commits that are to be merged.
+	// PullRequests returns the hash of the head commit of each pull request.
 	PullRequests func(ctx context.Context, url string) ([]string, error)
-	// Hooks counts webhooks.
+	// Hooks counts the webhooks.
 	Hooks func(ctx context.Context, url string) (int, error)
 	// Report reports a status as PAC does.
 	Report func(ctx context.Context, url, sha, name string, state provider.State) error
-	// Event reads a delivery and checks that it is signed with the secret.
+	// Event parses a delivery and verifies its signature with the secret.
 	Event func(header http.Header, body []byte, secret string) (Event, error)
 }
 
-// Kind of an event.
+// Kind is the kind of an event.
 type Kind string
 
-// The kinds that matter.
+// The kinds that the contract tells apart.
 const (
 	Push        Kind = "push"
 	PullRequest Kind = "pull request"
 	Other       Kind = "other"
 )
 
-// Event is what a delivery tells.
+// Event is the content of a delivery.
 type Event struct {
 	Kind       Kind
 	Repository string // its URL
-	Branch     string // that was pushed to, or is to be merged
+	Branch     string // the one pushed to, or the head of the pull request
 	SHA        string
 }
 
@@ -118,6 +123,35 @@ func Run(t *testing.T, subject Subject) {
 	}
 }
 
+// RunForReal runs the contract on a provider on the internet. It skips the test if the environment
+// gives no access to the provider.
+func RunForReal[O any](t *testing.T, fromEnv func(fromenv.Env) (O, string, error), subject func(*testing.T, O) Subject) {
+	if testing.Short() {
+		t.Skip("uses a provider on the internet")
+	}
+	o, skipped, err := fromEnv(fromenv.OS)
+	must(t, err)
+	if skipped != "" {
+		t.Skip(skipped)
+	}
+	s := subject(t, o)
+	s.Hook = relayed(fromenv.OS(fromenv.Relay))
+	Run(t, s)
+}
+
+// relayed returns a Subject.Hook for a provider on the internet: webhooks reach this machine through
+// a channel.
+func relayed(channel string) func(*testing.T, string) string {
+	return func(t *testing.T, receiver string) string {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		relay, err := smee.Start(ctx, smee.Options{Channel: channel, Target: receiver, Log: t.Logf})
+		must(t, err)
+		t.Cleanup(relay.Close)
+		return channel
+	}
+}
+
 // contextFor returns a context for one test.
 func contextFor(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
@@ -125,7 +159,7 @@ func contextFor(t *testing.T) context.Context {
 	return ctx
 }
 
-// driver returns a driver whose requests go through the wire, if there is one.
+// driver returns a driver whose requests go through the wire, unless it is nil.
 func (s *suite) driver(t *testing.T, w *wire) provider.Provider {
 	t.Helper()
 	o := Options{Hook: s.hook}
@@ -135,7 +169,7 @@ func (s *suite) driver(t *testing.T, w *wire) provider.Provider {
 	return s.New(t, o)
 }
 
-// repository makes a repository for a test.
+// repository creates a repository for a test, which deletes it at the end.
 func (s *suite) repository(ctx context.Context, t *testing.T, p provider.Provider) provider.Repository {
 	t.Helper()
 	r, err := p.NewRepository(ctx, nameOf(t))
@@ -148,8 +182,8 @@ func (s *suite) repository(ctx context.Context, t *testing.T, p provider.Provide
 	return r
 }
 
-// nameOf names the repository of a test: a test name without what providers do not
-// allow.
+// nameOf returns a name for the repository of a test: the name of the test without the characters that
+// providers forbid.
 func nameOf(t *testing.T) string {
 	name := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
@@ -167,23 +201,10 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// ours are the repositories that a test has made: their names contain its name.
+// ours returns the URLs of the repositories that a test has created: they contain the name of the test.
 func (s *suite) ours(ctx context.Context, t *testing.T) []string {
 	t.Helper()
 	urls, err := s.Repositories(ctx)
 	must(t, err)
 	return slices.DeleteFunc(urls, func(url string) bool { return !strings.Contains(url, nameOf(t)) })
-}
-
-// Relayed returns a Subject.Hook for a provider on the internet: webhooks reach this
-// machine through a channel.
-func Relayed(channel string) func(*testing.T, string) string {
-	return func(t *testing.T, receiver string) string {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		relay, err := smee.Start(ctx, smee.Options{Channel: channel, Target: receiver, Log: t.Logf})
-		must(t, err)
-		t.Cleanup(relay.Close)
-		return channel
-	}
 }

@@ -11,19 +11,19 @@ import (
 	"testing"
 )
 
-// delivery is what a webhook brought.
+// delivery is one webhook as it arrived.
 type delivery struct {
 	header http.Header
 	body   []byte
 }
 
-// receiver stands where PAC's controller would.
+// receiver takes the place of PAC's controller.
 type receiver struct {
 	url string
 
 	mu         sync.Mutex
 	deliveries []delivery
-	more       chan struct{} // closed and replaced when there is one more
+	more       chan struct{} // closed and replaced at every delivery
 }
 
 func newReceiver(t *testing.T) *receiver {
@@ -48,8 +48,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	w.WriteHeader(http.StatusAccepted)
 }
 
-// all returns the deliveries so far, and a channel that is closed when there are
-// more.
+// all returns the deliveries so far, and a channel that the next one closes.
 func (r *receiver) all() ([]delivery, <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -70,13 +69,12 @@ func (s *suite) await(ctx context.Context, t *testing.T, url, secret string, wan
 		select {
 		case <-more:
 		case <-waiting.Done():
-			t.Fatalf("no event %+v: %v; there are %+v", want, context.Cause(waiting), events)
+			t.Fatalf("no event %+v: %v; the events are %+v", want, context.Cause(waiting), events)
 		}
 	}
 }
 
-// events returns the events of a repository, all of which must be signed with its
-// secret and with no other.
+// events returns the events of a repository. Each must be signed with its secret and with no other.
 func (s *suite) events(t *testing.T, url, secret string) ([]Event, <-chan struct{}) {
 	t.Helper()
 	deliveries, more := s.receiver.all()
@@ -90,14 +88,14 @@ func (s *suite) events(t *testing.T, url, secret string) ([]Event, <-chan struct
 			t.Fatalf("event %+v: %v", event, err)
 		}
 		if _, err := s.Event(d.header, d.body, secret+"x"); err == nil {
-			t.Fatalf("event %+v is signed with any secret", event)
+			t.Fatalf("event %+v passes for signed with another secret", event)
 		}
 		events = append(events, event)
 	}
 	return events, more
 }
 
-// count says how often an event came.
+// count returns how often an event arrived.
 func (s *suite) count(t *testing.T, url, secret string, want Event) int {
 	t.Helper()
 	want.Repository = url

@@ -14,16 +14,15 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider/driver"
 )
 
-// fault is what happens to a request. next carries it to the provider.
+// fault handles a request in place of the network. next sends it to the provider.
 type fault func(r *http.Request, next func() (*http.Response, error)) (*http.Response, error)
 
-// wire lies between a driver and its provider, where faults happen and time is
-// made up.
+// wire lies between a driver and its provider. It injects faults, and its clock makes waiting quick.
 type wire struct {
 	clock *clock
 
 	mu sync.Mutex
-	// choose returns the fault of a request, or nil. It may be replaced.
+	// choose returns the fault for a request, or nil. It may be replaced.
 	choose   func(r *http.Request) fault
 	requests int
 }
@@ -45,7 +44,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	return chosen(r, next)
 }
 
-// set replaces how faults are chosen, and begins to count requests anew.
+// set replaces the choice of faults and resets the count of requests.
 func (w *wire) set(choose func(*http.Request) fault) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -64,12 +63,12 @@ func all(*http.Request) bool { return true }
 
 func writes(r *http.Request) bool { return r.Method != http.MethodGet && r.Method != http.MethodHead }
 
-// always has one fault happen to every request.
+// always chooses a fault for every request.
 func always(f fault) func(*http.Request) fault {
 	return func(*http.Request) fault { return f }
 }
 
-// first has a fault happen to the first n requests.
+// first chooses a fault for the first n requests.
 func first(n int, f fault) func(*http.Request) fault {
 	seen := 0
 	return func(*http.Request) fault {
@@ -80,8 +79,8 @@ func first(n int, f fault) func(*http.Request) fault {
 	}
 }
 
-// firstTime has a fault happen to each request of a kind, the first time that it is
-// made. It returns those that it has happened to.
+// firstTime chooses a fault for each request of a kind the first time it is made. It returns the set of
+// requests hit, which grows.
 func (w *wire) firstTime(kind func(*http.Request) bool, f fault) map[string]bool {
 	hit := map[string]bool{}
 	w.set(func(r *http.Request) fault {
@@ -101,7 +100,7 @@ func (w *wire) firstTime(kind func(*http.Request) bool, f fault) map[string]bool
 	return hit
 }
 
-// answer replies in the provider's place; the request does not reach it.
+// answer replies in place of the provider, which the request does not reach.
 func answer(status int, header map[string]string, body string) fault {
 	return func(r *http.Request, _ func() (*http.Response, error)) (*http.Response, error) {
 		h := http.Header{"Content-Type": {"application/json"}}
@@ -117,7 +116,7 @@ func answer(status int, header map[string]string, body string) fault {
 
 var errLost = errors.New("connection reset by the test")
 
-// lose has the provider carry a request out, and loses its reply.
+// lose lets the provider carry out a request and loses the reply.
 func lose(_ *http.Request, next func() (*http.Response, error)) (*http.Response, error) {
 	reply, err := next()
 	if err == nil {
@@ -127,7 +126,7 @@ func lose(_ *http.Request, next func() (*http.Response, error)) (*http.Response,
 	return nil, err
 }
 
-// breakOff has the provider carry a request out, and loses half of its reply.
+// breakOff lets the provider carry out a request and loses half of the reply.
 func breakOff(_ *http.Request, next func() (*http.Response, error)) (*http.Response, error) {
 	reply, err := next()
 	if err != nil {
@@ -146,13 +145,13 @@ type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-// hang does not answer until nobody waits any more.
+// hang does not answer until the request's context has ended.
 func hang(r *http.Request, _ func() (*http.Response, error)) (*http.Response, error) {
 	<-r.Context().Done()
 	return nil, r.Context().Err()
 }
 
-// clock is a clock on which waiting takes next to no time.
+// clock is a clock on which waiting takes hardly any real time.
 type clock struct {
 	mu    sync.Mutex
 	slept time.Duration
@@ -160,8 +159,8 @@ type clock struct {
 
 var _ driver.Clock = (*clock)(nil)
 
-// politeness is how long a wait takes on a clock: providers that are real need a
-// moment for what they are asked about again and again.
+// politeness bounds the real time of a wait on a clock: a real provider needs a moment before it can
+// answer a repeated question differently.
 const politeness = 10 * time.Millisecond
 
 func (c *clock) Now() time.Time { return time.Now().Add(c.total()) }
@@ -180,7 +179,7 @@ func (c *clock) Sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// total is how much time the clock has made up.
+// total returns how long callers have slept on the clock.
 func (c *clock) total() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -10,14 +10,22 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider/providertest/forge"
 )
 
+// events are those a hook may subscribe to here.
+var events = []string{"push", "pull_request", "issue_comment", "commit_comment", "check_run", "check_suite"}
+
 func (h hook) json() object {
-	return object{"id": h.id, "name": "web", "active": true, "events": h.events, "config": object{"url": h.url, "content_type": "json", "secret": "********"}}
+	return object{
+		"id": h.id, "name": "web", "active": true, "events": h.events,
+		"config": object{"url": h.url, "content_type": "json", "secret": "********"},
+	}
 }
 
-func (s *Server) createHook(repo *repository, r *request) reply {
-	config, _ := r.body["config"].(object)
+func (s *Server) createHook(repo *repository, r *forge.Request) forge.Reply {
+	config, _ := r.JSON["config"].(object)
 	text := func(key string) string { value, _ := config[key].(string); return value }
 	address, err := url.Parse(text("url"))
 	switch {
@@ -28,23 +36,23 @@ func (s *Server) createHook(repo *repository, r *request) reply {
 	case slices.ContainsFunc(repo.hooks, func(h hook) bool { return h.url == text("url") }):
 		return invalid("Validation Failed: Hook already exists on this repository")
 	}
-	h := hook{id: s.id(), url: text("url"), secret: text("secret")}
-	list, _ := r.body["events"].([]any)
+	h := hook{id: s.NextID(), url: text("url"), secret: text("secret")}
+	list, _ := r.JSON["events"].([]any)
 	for _, e := range list {
 		event, _ := e.(string)
-		if !slices.Contains([]string{"push", "pull_request", "issue_comment", "commit_comment", "check_run", "check_suite"}, event) {
+		if !slices.Contains(events, event) {
 			return invalid("Validation Failed: event " + event + " is unknown")
 		}
 		h.events = append(h.events, event)
 	}
-	if active, set := r.body["active"].(bool); set && active {
+	if r.Flag("active") {
 		repo.hooks = append(repo.hooks, h)
 	}
 	s.deliver(repo, "ping", object{"zen": "Keep it logically awesome.", "hook_id": h.id})
-	return created(h.json())
+	return forge.Created(h.json())
 }
 
-// deliver sends an event to the hooks that want it.
+// deliver queues an event for each hook that subscribes to it.
 func (s *Server) deliver(repo *repository, event string, payload object) {
 	payload["repository"] = s.repository(repo)
 	payload["sender"] = object{"login": s.o.User, "type": "User"}
@@ -65,7 +73,7 @@ func (s *Server) deliver(repo *repository, event string, payload object) {
 			mac.Write(body)
 			header.Set("X-Hub-Signature-256", fmt.Sprintf("sha256=%x", mac.Sum(nil)))
 		}
-		if err := s.deliveries.Add(h.url, header, body); err != nil {
+		if err := s.Deliveries.Add(h.url, header, body); err != nil {
 			panic(err)
 		}
 	}

@@ -6,13 +6,15 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider/providertest/forge"
 )
 
 func ref(branch, sha string) object {
 	return object{"ref": "refs/heads/" + branch, "object": object{"type": "commit", "sha": sha}}
 }
 
-func (s *Server) getRef(repo *repository, r *request) reply {
+func (s *Server) getRef(repo *repository, r *forge.Request) forge.Reply {
 	branch := r.PathValue("branch")
 	if repo.hidden > 0 {
 		repo.hidden--
@@ -21,30 +23,30 @@ func (s *Server) getRef(repo *repository, r *request) reply {
 	if repo.git.Branches[branch] == "" {
 		return notFound()
 	}
-	return ok(ref(branch, repo.git.Branches[branch]))
+	return forge.OK(ref(branch, repo.git.Branches[branch]))
 }
 
-func (s *Server) updateRef(repo *repository, r *request) reply {
-	branch, sha := r.PathValue("branch"), r.text("sha")
-	force, _ := r.body["force"].(bool)
+func (s *Server) updateRef(repo *repository, r *forge.Request) forge.Reply {
+	branch, sha := r.PathValue("branch"), r.Text("sha")
+
 	before := repo.git.Branches[branch]
 	switch {
 	case before == "":
 		return invalid("Reference does not exist")
 	case repo.git.Commits[sha] == nil:
 		return invalid("Object does not exist")
-	case !force && !repo.git.Contains(sha, before):
+	case !r.Flag("force") && !repo.git.Contains(sha, before):
 		return invalid("Update is not a fast forward")
 	case before != sha:
 		repo.git.Branches[branch] = sha
 		s.pushed(repo, branch, before, sha)
 	}
-	return ok(ref(branch, sha))
+	return forge.OK(ref(branch, sha))
 }
 
-func (s *Server) createRef(repo *repository, r *request) reply {
-	branch, isBranch := strings.CutPrefix(r.text("ref"), "refs/heads/")
-	sha := r.text("sha")
+func (s *Server) createRef(repo *repository, r *forge.Request) forge.Reply {
+	branch, isBranch := strings.CutPrefix(r.Text("ref"), "refs/heads/")
+	sha := r.Text("sha")
 	switch {
 	case !isBranch || branch == "":
 		return invalid("Reference name must start with 'refs/'")
@@ -55,36 +57,37 @@ func (s *Server) createRef(repo *repository, r *request) reply {
 	}
 	repo.git.Branches[branch] = sha
 	s.pushed(repo, branch, strings.Repeat("0", 40), sha)
-	return created(ref(branch, sha))
+	return forge.Created(ref(branch, sha))
 }
 
-func (s *Server) createBlob(repo *repository, r *request) reply {
-	content, isText := r.body["content"].(string)
+func (s *Server) createBlob(repo *repository, r *forge.Request) forge.Reply {
+	content, isText := r.JSON["content"].(string)
 	if !isText {
 		return invalid("Invalid request.\n\n\"content\" wasn't supplied.")
 	}
-	if r.text("encoding") == "base64" {
+	if r.Text("encoding") == "base64" {
 		decoded, err := base64.StdEncoding.DecodeString(content)
 		if err != nil {
 			return invalid("content is not valid Base64")
 		}
 		content = string(decoded)
 	}
-	return created(object{"sha": repo.git.Blob(content)})
+	return forge.Created(object{"sha": repo.git.Blob(content)})
 }
 
-func (s *Server) getBlob(repo *repository, r *request) reply {
+func (s *Server) getBlob(repo *repository, r *forge.Request) forge.Reply {
 	content, exists := repo.git.Blobs[r.PathValue("sha")]
 	if !exists {
 		return notFound()
 	}
-	return ok(object{"sha": r.PathValue("sha"), "encoding": "base64", "content": base64.StdEncoding.EncodeToString([]byte(content))})
+	encoded := base64.StdEncoding.EncodeToString([]byte(content))
+	return forge.OK(object{"sha": r.PathValue("sha"), "encoding": "base64", "content": encoded})
 }
 
-func (s *Server) createTree(repo *repository, r *request) reply {
-	entries, _ := r.body["tree"].([]any)
+func (s *Server) createTree(repo *repository, r *forge.Request) forge.Reply {
+	entries, _ := r.JSON["tree"].([]any)
 	blobs := map[string]string{}
-	if base := r.text("base_tree"); base != "" {
+	if base := r.Text("base_tree"); base != "" {
 		if repo.git.Trees[base] == nil {
 			return invalid("base_tree is not a valid tree oid")
 		}
@@ -113,10 +116,10 @@ func (s *Server) createTree(repo *repository, r *request) reply {
 	if len(blobs) == 0 {
 		return invalid("Invalid tree info")
 	}
-	return created(object{"sha": repo.git.Tree(blobs)})
+	return forge.Created(object{"sha": repo.git.Tree(blobs)})
 }
 
-func (s *Server) getTree(repo *repository, r *request) reply {
+func (s *Server) getTree(repo *repository, r *forge.Request) forge.Reply {
 	sha := r.PathValue("sha")
 	if head := repo.git.Branches[sha]; head != "" {
 		sha = head
@@ -132,12 +135,12 @@ func (s *Server) getTree(repo *repository, r *request) reply {
 	for _, path := range slices.Sorted(maps.Keys(blobs)) {
 		entries = append(entries, object{"path": path, "mode": "100644", "type": "blob", "sha": blobs[path]})
 	}
-	return ok(object{"sha": sha, "tree": entries, "truncated": false})
+	return forge.OK(object{"sha": sha, "tree": entries, "truncated": false})
 }
 
-func (s *Server) createCommit(repo *repository, r *request) reply {
+func (s *Server) createCommit(repo *repository, r *forge.Request) forge.Reply {
 	var parents []string
-	list, _ := r.body["parents"].([]any)
+	list, _ := r.JSON["parents"].([]any)
 	for _, p := range list {
 		parent, _ := p.(string)
 		if repo.git.Commits[parent] == nil {
@@ -145,7 +148,7 @@ func (s *Server) createCommit(repo *repository, r *request) reply {
 		}
 		parents = append(parents, parent)
 	}
-	tree, message := r.text("tree"), r.text("message")
+	tree, message := r.Text("tree"), r.Text("message")
 	if repo.git.Trees[tree] == nil {
 		return invalid("Tree SHA does not exist")
 	}
@@ -153,14 +156,16 @@ func (s *Server) createCommit(repo *repository, r *request) reply {
 		return invalid("Invalid request.\n\n\"message\" wasn't supplied.")
 	}
 	c := repo.git.Commit(tree, message, parents...)
-	return created(object{"sha": c.SHA, "message": message, "tree": object{"sha": tree}})
+	return forge.Created(object{"sha": c.SHA, "message": message, "tree": object{"sha": tree}})
 }
 
-func (s *Server) listCommits(repo *repository, r *request) reply {
+func (s *Server) listCommits(repo *repository, r *forge.Request) forge.Reply {
 	head := repo.git.Branches[r.URL.Query().Get("sha")]
 	if head == "" {
 		return notFound()
 	}
 	log := repo.git.Log(head)
-	return s.page(r, len(log), func(i int) any { return object{"sha": log[i].SHA, "commit": object{"message": log[i].Message}} })
+	return s.List(r, len(log), func(i int) any {
+		return object{"sha": log[i].SHA, "commit": object{"message": log[i].Message}}
+	})
 }

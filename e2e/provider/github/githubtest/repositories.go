@@ -4,7 +4,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider/providertest/forge"
 )
@@ -18,38 +17,37 @@ func (s *Server) repository(r *repository) object {
 
 func (s *Server) html(r *repository) string { return s.URL + "/" + r.owner + "/" + r.name }
 
-func (s *Server) create(owner string, r *request) reply {
-	name := r.text("name")
-	if name == "" || len(name) > 100 || strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "" {
+func (s *Server) create(owner string, r *forge.Request) forge.Reply {
+	name := r.Text("name")
+	if !forge.ValidName(name) || len(name) > 100 {
 		return invalid("Repository creation failed: name is missing, too long or has characters that are not allowed")
 	}
 	if s.repositories[owner+"/"+name] != nil {
 		return invalid("Repository creation failed: name already exists on this account")
 	}
 	repo := &repository{
-		owner: owner, name: name, description: r.text("description"), defaultBranch: s.o.DefaultBranch,
+		owner: owner, name: name, description: r.Text("description"), defaultBranch: s.o.DefaultBranch,
 		git: forge.NewGit(), hidden: 1, statuses: map[string][]status{}, checks: map[string][]check{},
 	}
-	if initialise, _ := r.body["auto_init"].(bool); initialise {
-		tree := repo.git.Tree(map[string]string{"README.md": repo.git.Blob("# " + name)})
-		repo.git.Branches[repo.defaultBranch] = repo.git.Commit(tree, "Initial commit").SHA
+	if r.Flag("auto_init") {
+		repo.git.Init(repo.defaultBranch, name)
 	}
 	s.repositories[owner+"/"+name] = repo
-	return created(s.repository(repo))
+	return forge.Created(s.repository(repo))
 }
 
-func (s *Server) list(r *request) reply {
+func (s *Server) list(r *forge.Request) forge.Reply {
 	names := slices.Sorted(maps.Keys(s.repositories))
-	return s.page(r, len(names), func(i int) any { return s.repository(s.repositories[names[i]]) })
+	return s.List(r, len(names), func(i int) any { return s.repository(s.repositories[names[i]]) })
 }
 
-func (s *Server) delete(repo *repository, _ *request) reply {
+func (s *Server) delete(repo *repository, _ *forge.Request) forge.Reply {
 	delete(s.repositories, repo.owner+"/"+repo.name)
-	return reply{status: http.StatusNoContent}
+	return forge.Reply{Status: http.StatusNoContent}
 }
 
-func (s *Server) rename(repo *repository, r *request) reply {
-	old, to := r.PathValue("branch"), r.text("new_name")
+func (s *Server) rename(repo *repository, r *forge.Request) forge.Reply {
+	old, to := r.PathValue("branch"), r.Text("new_name")
 	switch sha := repo.git.Branches[old]; {
 	case sha == "":
 		return notFound()
@@ -64,5 +62,5 @@ func (s *Server) rename(repo *repository, r *request) reply {
 	if repo.defaultBranch == old {
 		repo.defaultBranch = to
 	}
-	return created(object{"name": to, "commit": object{"sha": repo.git.Branches[to]}})
+	return forge.Created(object{"name": to, "commit": object{"sha": repo.git.Branches[to]}})
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider/providertest/forge"
 )
 
 func (p pull) json() object {
@@ -15,8 +17,8 @@ func (p pull) json() object {
 	}
 }
 
-func (s *Server) createPull(repo *repository, r *request) reply {
-	p := pull{number: s.id(), title: r.text("title"), head: r.text("head"), base: r.text("base")}
+func (s *Server) createPull(repo *repository, r *forge.Request) forge.Reply {
+	p := pull{number: s.NextID(), title: r.Text("title"), head: r.Text("head"), base: r.Text("base")}
 	p.sha, p.url = repo.git.Branches[p.head], fmt.Sprintf("%s/pull/%d", s.html(repo), p.number)
 	switch {
 	case p.title == "":
@@ -30,19 +32,21 @@ func (s *Server) createPull(repo *repository, r *request) reply {
 	}
 	repo.pulls = append(repo.pulls, p)
 	s.deliver(repo, "pull_request", object{"action": "opened", "number": p.number, "pull_request": p.json()})
-	return created(p.json())
+	return forge.Created(p.json())
 }
 
-func (s *Server) listPulls(repo *repository, r *request) reply {
+func (s *Server) listPulls(repo *repository, r *forge.Request) forge.Reply {
 	owner, branch, given := strings.Cut(r.URL.Query().Get("head"), ":")
-	pulls := slices.DeleteFunc(slices.Clone(repo.pulls), func(p pull) bool { return given && (owner != repo.owner || p.head != branch) })
-	return s.page(r, len(pulls), func(i int) any { return pulls[i].json() })
+	pulls := slices.DeleteFunc(slices.Clone(repo.pulls), func(p pull) bool {
+		return given && (owner != repo.owner || p.head != branch)
+	})
+	return s.List(r, len(pulls), func(i int) any { return pulls[i].json() })
 }
 
 // --- statuses
 
-func (s *Server) createStatus(repo *repository, r *request) reply {
-	sha, state := r.PathValue("sha"), r.text("state")
+func (s *Server) createStatus(repo *repository, r *forge.Request) forge.Reply {
+	sha, state := r.PathValue("sha"), r.Text("state")
 	switch {
 	case repo.git.Commits[sha] == nil:
 		return invalid("No commit found for SHA: " + sha)
@@ -51,36 +55,39 @@ func (s *Server) createStatus(repo *repository, r *request) reply {
 	case len(repo.statuses[sha]) == 1000:
 		return invalid("Validation Failed: This SHA and context has reached the maximum number of statuses.")
 	}
-	st := status{s.id(), r.text("context"), state, sha, time.Now()}
+	st := status{s.NextID(), r.Text("context"), state, sha, time.Now()}
 	if st.context == "" {
 		st.context = "default"
 	}
 	repo.statuses[sha] = append(repo.statuses[sha], st)
-	return created(st.json())
+	return forge.Created(st.json())
 }
 
 func (st status) json() object {
-	// GitHub tells whole seconds.
-	return object{"id": st.id, "context": st.context, "state": st.state, "created_at": st.at.UTC().Format(time.RFC3339)}
+	return object{"id": st.id, "context": st.context, "state": st.state, "created_at": seconds(st.at)}
 }
 
-func (s *Server) listStatuses(repo *repository, r *request) reply {
+func (s *Server) listStatuses(repo *repository, r *forge.Request) forge.Reply {
 	all := repo.statuses[r.PathValue("sha")]
-	return s.page(r, len(all), func(i int) any { return all[len(all)-1-i].json() }) // the newest first
+	return s.List(r, len(all), func(i int) any { return all[len(all)-1-i].json() }) // newest first
 }
 
-func (s *Server) listChecks(repo *repository, r *request) reply {
+func (s *Server) listChecks(repo *repository, r *forge.Request) forge.Reply {
 	if s.o.FineGrained {
 		return refuse(http.StatusForbidden, "Resource not accessible by personal access token")
 	}
 	all := repo.checks[r.PathValue("sha")]
-	items, header := s.cut(r, len(all), func(i int) any {
+	page := s.List(r, len(all), func(i int) any {
 		c := all[len(all)-1-i]
-		run := object{"id": c.id, "name": c.name, "status": c.status, "conclusion": nil, "started_at": c.at.UTC().Format(time.RFC3339)}
+		run := object{"id": c.id, "name": c.name, "status": c.status, "conclusion": nil, "started_at": seconds(c.at)}
 		if c.conclusion != "" {
 			run["conclusion"] = c.conclusion
 		}
 		return run
 	})
-	return reply{status: http.StatusOK, body: object{"total_count": len(all), "check_runs": items}, header: header}
+	page.Body = object{"total_count": len(all), "check_runs": page.Body}
+	return page
 }
+
+// seconds is a time as GitHub writes it: without fractions of a second.
+func seconds(at time.Time) string { return at.UTC().Format(time.RFC3339) }

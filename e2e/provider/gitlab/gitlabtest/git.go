@@ -16,10 +16,12 @@ func (p *project) json(c *forge.Commit) object {
 		parents = []string{}
 	}
 	title, _, _ := strings.Cut(c.Message, "\n")
-	return object{"id": c.SHA, "short_id": c.SHA[:8], "title": title, "message": c.Message, "parent_ids": parents, "created_at": c.At}
+	return object{
+		"id": c.SHA, "short_id": c.SHA[:8], "title": title, "message": c.Message, "parent_ids": parents, "created_at": c.At,
+	}
 }
 
-// resolve returns the commit that a branch or a hash stands for.
+// resolve returns the commit that a branch or a hash names, or nil.
 func (p *project) resolve(ref string) *forge.Commit {
 	if sha := p.git.Branches[ref]; sha != "" {
 		ref = sha
@@ -27,7 +29,7 @@ func (p *project) resolve(ref string) *forge.Commit {
 	return p.git.Commits[ref]
 }
 
-func (s *Server) branch(p *project, r *request) reply {
+func (s *Server) branch(p *project, r *forge.Request) forge.Reply {
 	name := r.PathValue("branch")
 	sha := p.git.Branches[name]
 	if p.hidden > 0 {
@@ -37,10 +39,10 @@ func (s *Server) branch(p *project, r *request) reply {
 	if sha == "" {
 		return missing("Branch")
 	}
-	return ok(object{"name": name, "commit": p.json(p.git.Commits[sha])})
+	return forge.OK(object{"name": name, "commit": p.json(p.git.Commits[sha])})
 }
 
-func (s *Server) tree(p *project, r *request) reply {
+func (s *Server) tree(p *project, r *forge.Request) forge.Reply {
 	c := p.resolve(r.URL.Query().Get("ref"))
 	if c == nil {
 		return missing("Tree")
@@ -59,10 +61,10 @@ func (s *Server) tree(p *project, r *request) reply {
 		}
 		nodes = append(nodes, object{"id": p.git.Trees[c.Tree][path], "type": "blob", "path": path, "mode": "100644"})
 	}
-	return s.page(r, len(nodes), func(i int) any { return nodes[i] })
+	return s.List(r, len(nodes), func(i int) any { return nodes[i] })
 }
 
-func (s *Server) file(p *project, r *request) reply {
+func (s *Server) file(p *project, r *forge.Request) forge.Reply {
 	c := p.resolve(r.URL.Query().Get("ref"))
 	if c == nil {
 		return missing("Commit")
@@ -71,26 +73,27 @@ func (s *Server) file(p *project, r *request) reply {
 	if !exists {
 		return missing("File")
 	}
-	return ok(object{"file_path": r.PathValue("file"), "encoding": "base64", "content": base64.StdEncoding.EncodeToString([]byte(p.git.Blobs[blob]))})
+	content := base64.StdEncoding.EncodeToString([]byte(p.git.Blobs[blob]))
+	return forge.OK(object{"file_path": r.PathValue("file"), "encoding": "base64", "content": content})
 }
 
-func (s *Server) commits(p *project, r *request) reply {
+func (s *Server) commits(p *project, r *forge.Request) forge.Reply {
 	c := p.resolve(r.URL.Query().Get("ref_name"))
 	if c == nil {
-		return ok([]object{})
+		return forge.OK([]object{})
 	}
 	log := p.git.Log(c.SHA)
-	return s.page(r, len(log), func(i int) any { return p.json(log[i]) })
+	return s.List(r, len(log), func(i int) any { return p.json(log[i]) })
 }
 
-func (s *Server) commit(p *project, r *request) reply {
-	branch, message := r.text("branch"), r.text("commit_message")
-	actions, _ := r.body["actions"].([]any)
+func (s *Server) commit(p *project, r *forge.Request) forge.Reply {
+	branch, message := r.Text("branch"), r.Text("commit_message")
+	actions, _ := r.JSON["actions"].([]any)
 	before := p.git.Branches[branch]
 	parent := before
-	switch start := r.text("start_sha"); {
+	switch start := r.Text("start_sha"); {
 	case branch == "" || message == "" || len(actions) == 0:
-		return reply{status: http.StatusBadRequest, body: object{"error": "branch, commit_message or actions are missing"}}
+		return fail(http.StatusBadRequest, "branch, commit_message or actions are missing")
 	case start != "" && before != "":
 		return refuse(http.StatusBadRequest, "A branch called '"+branch+"' already exists. Switch to that branch in order to make changes")
 	case start != "":
@@ -125,7 +128,7 @@ func (s *Server) commit(p *project, r *request) reply {
 		case kind == "delete":
 			delete(blobs, path)
 		default:
-			return reply{status: http.StatusBadRequest, body: object{"error": "actions[action] does not have a valid value"}}
+			return fail(http.StatusBadRequest, "actions[action] does not have a valid value")
 		}
 	}
 	c := p.git.Commit(p.git.Tree(blobs), message, parent)
@@ -138,5 +141,5 @@ func (s *Server) commit(p *project, r *request) reply {
 		"checkout_sha": c.SHA, "user_username": s.o.User, "total_commits_count": 1,
 		"commits": []object{{"id": c.SHA, "message": message, "title": message, "url": s.html(p) + "/-/commit/" + c.SHA}},
 	})
-	return created(p.json(c))
+	return forge.Created(p.json(c))
 }

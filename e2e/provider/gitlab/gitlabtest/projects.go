@@ -1,12 +1,12 @@
 package gitlabtest
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider/providertest/forge"
@@ -33,13 +33,13 @@ func (s *Server) namespaces() map[string]int64 {
 	return ids
 }
 
-func (s *Server) namespace(r *request) reply {
+func (s *Server) namespace(r *forge.Request) forge.Reply {
 	path := r.PathValue("path")
 	id, exists := s.namespaces()[path]
 	if !exists {
 		return missing("Namespace")
 	}
-	return ok(object{"id": id, "full_path": path, "path": path, "kind": "group"})
+	return forge.OK(object{"id": id, "full_path": path, "path": path, "kind": "group"})
 }
 
 func (s *Server) html(p *project) string { return s.URL + "/" + p.path }
@@ -55,46 +55,45 @@ func (s *Server) project(p *project) object {
 	return o
 }
 
-func (s *Server) create(r *request) reply {
-	name := r.text("name")
-	number, _ := r.body["namespace_id"].(float64)
+func (s *Server) create(r *forge.Request) forge.Reply {
+	name := r.Text("name")
+	number, _ := r.JSON["namespace_id"].(float64)
 	group := ""
 	for path, id := range s.namespaces() {
 		if id == int64(number) {
 			group = path
 		}
 	}
-	path := group + "/" + r.text("path")
+	path := group + "/" + r.Text("path")
 	switch {
-	case name == "" || strings.Trim(strings.ToLower(r.text("path")), "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "":
-		return reply{status: http.StatusBadRequest, body: object{"error": "name, path are missing, at least one parameter must be provided"}}
+	case name == "" || !forge.ValidName(r.Text("path")):
+		return fail(http.StatusBadRequest, "name, path are missing, at least one parameter must be provided")
 	case group == "":
 		return refuse(http.StatusBadRequest, object{"namespace": []string{"is not valid"}})
 	case group == s.o.Alien:
 		return refuse(http.StatusForbidden, "403 Forbidden")
 	case s.projects[path] != nil:
-		return refuse(http.StatusBadRequest, object{"name": []string{"has already been taken"}, "path": []string{"has already been taken"}})
+		taken := []string{"has already been taken"}
+		return refuse(http.StatusBadRequest, object{"name": taken, "path": taken})
 	}
-	p := &project{id: s.id(), name: name, path: path, description: r.text("description"), git: forge.NewGit(), hidden: 1, statuses: map[string][]*status{}}
-	if r.flag("initialize_with_readme") {
-		branch := r.text("default_branch")
-		if branch == "" {
-			branch = "master"
-		}
-		tree := p.git.Tree(map[string]string{"README.md": p.git.Blob("# " + name)})
-		p.git.Branches[branch] = p.git.Commit(tree, "Initial commit").SHA
+	p := &project{
+		id: s.NextID(), name: name, path: path, description: r.Text("description"),
+		git: forge.NewGit(), hidden: 1, statuses: map[string][]*status{},
+	}
+	if r.Flag("initialize_with_readme") {
+		p.git.Init(cmp.Or(r.Text("default_branch"), "master"), name)
 	}
 	s.projects[path] = p
-	return created(s.project(p))
+	return forge.Created(s.project(p))
 }
 
-func (s *Server) list(r *request) reply {
+func (s *Server) list(r *forge.Request) forge.Reply {
 	names := slices.Sorted(maps.Keys(s.projects))
-	return s.page(r, len(names), func(i int) any { return s.project(s.projects[names[i]]) })
+	return s.List(r, len(names), func(i int) any { return s.project(s.projects[names[i]]) })
 }
 
-func (s *Server) delete(p *project, r *request) reply {
-	insist := r.URL.Query().Get("permanently_remove") == "true"
+func (s *Server) delete(p *project, r *forge.Request) forge.Reply {
+	permanently := r.URL.Query().Get("permanently_remove") == "true"
 	switch {
 	case !s.o.Delayed:
 		delete(s.projects, p.path)
@@ -103,14 +102,16 @@ func (s *Server) delete(p *project, r *request) reply {
 		p.marked = true
 		p.path += fmt.Sprintf("-deletion_scheduled-%d", p.id)
 		s.projects[p.path] = p
-	case !insist:
+	case !permanently:
 		return refuse(http.StatusBadRequest, "Project has been already marked for deletion")
 	case !s.o.Permanent:
-		return refuse(http.StatusForbidden, "`permanently_remove` option is not available anymore (behind the application setting).")
+		return refuse(http.StatusForbidden,
+			"`permanently_remove` option is not available anymore (behind the application setting).")
 	case r.URL.Query().Get("full_path") != p.path:
-		return refuse(http.StatusBadRequest, "`full_path` is incorrect. You must enter the complete path for the project.")
+		return refuse(http.StatusBadRequest,
+			"`full_path` is incorrect. You must enter the complete path for the project.")
 	default:
 		delete(s.projects, p.path)
 	}
-	return reply{status: http.StatusAccepted, body: object{"message": "202 Accepted"}}
+	return forge.Reply{Status: http.StatusAccepted, Body: object{"message": "202 Accepted"}}
 }

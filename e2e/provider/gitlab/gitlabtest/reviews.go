@@ -1,21 +1,27 @@
 package gitlabtest
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider/providertest/forge"
 )
 
 func (m mergeRequest) json() object {
-	return object{"id": m.iid, "iid": m.iid, "title": m.title, "state": "opened", "source_branch": m.source, "target_branch": m.target, "sha": m.sha}
+	return object{
+		"id": m.iid, "iid": m.iid, "title": m.title, "state": "opened",
+		"source_branch": m.source, "target_branch": m.target, "sha": m.sha,
+	}
 }
 
-func (s *Server) createMergeRequest(p *project, r *request) reply {
-	m := mergeRequest{iid: s.id(), title: r.text("title"), source: r.text("source_branch"), target: r.text("target_branch")}
+func (s *Server) createMergeRequest(p *project, r *forge.Request) forge.Reply {
+	m := mergeRequest{iid: s.NextID(), title: r.Text("title"), source: r.Text("source_branch"), target: r.Text("target_branch")}
 	m.sha = p.git.Branches[m.source]
 	switch {
 	case m.title == "" || m.source == "" || m.target == "":
-		return reply{status: http.StatusBadRequest, body: object{"error": "title, source_branch or target_branch is missing"}}
+		return fail(http.StatusBadRequest, "title, source_branch or target_branch is missing")
 	case m.sha == "":
 		return refuse(http.StatusUnprocessableEntity, []string{"Source branch \"" + m.source + "\" does not exist"})
 	case slices.ContainsFunc(p.requests, func(o mergeRequest) bool { return o.source == m.source && o.target == m.target }):
@@ -29,58 +35,55 @@ func (s *Server) createMergeRequest(p *project, r *request) reply {
 			"source_project_id": p.id, "target_project_id": p.id, "last_commit": object{"id": m.sha, "message": p.git.Commits[m.sha].Message},
 		},
 	})
-	return created(m.json())
+	return forge.Created(m.json())
 }
 
-func (s *Server) mergeRequests(p *project, r *request) reply {
+func (s *Server) mergeRequests(p *project, r *forge.Request) forge.Reply {
 	source := r.URL.Query().Get("source_branch")
-	requests := slices.DeleteFunc(slices.Clone(p.requests), func(m mergeRequest) bool { return source != "" && m.source != source })
-	return s.page(r, len(requests), func(i int) any { return requests[i].json() })
+	requests := slices.DeleteFunc(slices.Clone(p.requests), func(m mergeRequest) bool {
+		return source != "" && m.source != source
+	})
+	return s.List(r, len(requests), func(i int) any { return requests[i].json() })
 }
 
 // --- statuses
 
-// moves are the states that a status may go to from another.
-var moves = map[string][]string{
+// transitions lists the states that a status may change to, by the state it is in.
+var transitions = map[string][]string{
 	"pending": {"running", "success", "failed", "canceled", "skipped"},
 	"running": {"success", "failed", "canceled"},
 }
 
-func (s *Server) setStatus(p *project, r *request) reply {
-	sha, state, name := r.PathValue("sha"), r.text("state"), r.text("name")
-	if name == "" {
-		name = r.text("context")
-	}
-	if name == "" {
-		name = "default"
-	}
+func (s *Server) setStatus(p *project, r *forge.Request) forge.Reply {
+	sha, state := r.PathValue("sha"), r.Text("state")
+	name := cmp.Or(r.Text("name"), r.Text("context"), "default")
 	switch {
 	case p.git.Commits[sha] == nil:
 		return missing("Commit")
 	case !slices.Contains([]string{"pending", "running", "success", "failed", "canceled", "skipped"}, state):
-		return reply{status: http.StatusBadRequest, body: object{"error": "state does not have a valid value"}}
+		return fail(http.StatusBadRequest, "state does not have a valid value")
 	}
 	for _, st := range p.statuses[sha] {
-		if st.name != name || len(moves[st.state]) == 0 { // an ended one stays, and there is a new one
+		if st.name != name || len(transitions[st.state]) == 0 { // a final status stays, and a new one is added
 			continue
 		}
-		if !slices.Contains(moves[st.state], state) {
+		if !slices.Contains(transitions[st.state], state) {
 			return refuse(http.StatusBadRequest, fmt.Sprintf("Cannot transition status via :%s from :%s", state, st.state))
 		}
 		st.state = state
-		return created(st.json())
+		return forge.Created(st.json())
 	}
-	st := &status{s.id(), name, state}
+	st := &status{s.NextID(), name, state}
 	p.statuses[sha] = append(p.statuses[sha], st)
-	return created(st.json())
+	return forge.Created(st.json())
 }
 
 func (st *status) json() object {
 	return object{"id": st.id, "name": st.name, "status": st.state, "pipeline_id": 1}
 }
 
-// statuses lists the newest of each name, unless all are asked for.
-func (s *Server) statuses(p *project, r *request) reply {
+// statuses lists the newest status of each name, or, on request, all of them.
+func (s *Server) statuses(p *project, r *forge.Request) forge.Reply {
 	all := slices.Clone(p.statuses[r.PathValue("sha")])
 	if r.URL.Query().Get("all") != "true" {
 		newest := map[string]int64{}
@@ -89,5 +92,5 @@ func (s *Server) statuses(p *project, r *request) reply {
 		}
 		all = slices.DeleteFunc(all, func(st *status) bool { return st.id != newest[st.name] })
 	}
-	return s.page(r, len(all), func(i int) any { return all[i].json() })
+	return s.List(r, len(all), func(i int) any { return all[i].json() })
 }

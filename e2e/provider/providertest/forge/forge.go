@@ -1,6 +1,5 @@
-// Package forge is what the local servers that speak a provider's API have in
-// common: Git's objects and branches, in memory, and webhooks that are delivered in
-// order.
+// Package forge is the common part of the local servers that speak a provider's API: the HTTP side,
+// Git's objects and branches in memory, and webhooks that are delivered in order.
 package forge
 
 import (
@@ -11,9 +10,15 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
+
+// ValidName reports whether a repository may have a name.
+func ValidName(name string) bool {
+	return name != "" && strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz0123456789-_.") == ""
+}
 
 // Commit is a commit.
 type Commit struct {
@@ -27,7 +32,7 @@ type Commit struct {
 // Git is a Git repository. It is not safe for concurrent use.
 type Git struct {
 	Blobs    map[string]string            // contents by hash
-	Trees    map[string]map[string]string // by hash, paths to blobs
+	Trees    map[string]map[string]string // by hash: paths to blobs
 	Commits  map[string]*Commit
 	Branches map[string]string // names to commits
 }
@@ -40,14 +45,20 @@ func NewGit() *Git {
 	}
 }
 
-// Blob adds a file's content and returns its hash, which is Git's own.
+// Init makes the first commit of a branch: a README that names the repository.
+func (g *Git) Init(branch, name string) {
+	tree := g.Tree(map[string]string{"README.md": g.Blob("# " + name)})
+	g.Branches[branch] = g.Commit(tree, "Initial commit").SHA
+}
+
+// Blob adds the content of a file and returns its hash, which is the one Git computes.
 func (g *Git) Blob(content string) string {
 	sha := hash("blob", content)
 	g.Blobs[sha] = content
 	return sha
 }
 
-// Tree adds a tree of blobs.
+// Tree adds a tree of blobs and returns its hash.
 func (g *Git) Tree(blobs map[string]string) string {
 	var text bytes.Buffer
 	for _, path := range slices.Sorted(maps.Keys(blobs)) {
@@ -58,7 +69,7 @@ func (g *Git) Tree(blobs map[string]string) string {
 	return sha
 }
 
-// Commit adds a commit, which is on no branch yet. The same one made twice is one.
+// Commit adds a commit, on no branch yet. The same commit added twice in one second is one commit.
 func (g *Git) Commit(tree, message string, parents ...string) *Commit {
 	c := &Commit{Parents: parents, Tree: tree, Message: message, At: time.Now().UTC().Truncate(time.Second)}
 	c.SHA = hash("commit", fmt.Sprintf("%s\n%v\n%s\n%s", tree, parents, c.At, message))
@@ -66,7 +77,7 @@ func (g *Git) Commit(tree, message string, parents ...string) *Commit {
 	return c
 }
 
-// Log returns the commits of a branch, the newest first.
+// Log returns a commit and its ancestors along first parents, newest first.
 func (g *Git) Log(sha string) []*Commit {
 	var log []*Commit
 	for c := g.Commits[sha]; c != nil; {
@@ -79,7 +90,7 @@ func (g *Git) Log(sha string) []*Commit {
 	return log
 }
 
-// Contains says whether a commit is another one or follows it.
+// Contains reports whether ancestor is the commit itself or one of its ancestors.
 func (g *Git) Contains(sha, ancestor string) bool {
 	return slices.ContainsFunc(g.Log(sha), func(c *Commit) bool { return c.SHA == ancestor })
 }
@@ -88,7 +99,7 @@ func hash(kind, content string) string {
 	return fmt.Sprintf("%x", sha1.Sum(fmt.Appendf(nil, "%s %d\x00%s", kind, len(content), content)))
 }
 
-// Deliveries carries webhooks out, one after the other.
+// Deliveries posts webhooks, one after the other.
 type Deliveries struct {
 	queue chan *http.Request
 	stop  context.CancelFunc
@@ -96,7 +107,7 @@ type Deliveries struct {
 	done  sync.WaitGroup
 }
 
-// NewDeliveries returns Deliveries, which are to be closed.
+// NewDeliveries returns Deliveries. The caller closes them.
 func NewDeliveries() *Deliveries {
 	d := &Deliveries{queue: make(chan *http.Request, 1000)}
 	d.ctx, d.stop = context.WithCancel(context.Background())
@@ -104,7 +115,8 @@ func NewDeliveries() *Deliveries {
 		for {
 			select {
 			case r := <-d.queue:
-				if reply, err := http.DefaultClient.Do(r); err == nil { // one that fails is lost, as on the real ones
+				// A failed delivery is lost, as it is at the real providers.
+				if reply, err := http.DefaultClient.Do(r); err == nil {
 					reply.Body.Close()
 				}
 			case <-d.ctx.Done():
@@ -115,7 +127,7 @@ func NewDeliveries() *Deliveries {
 	return d
 }
 
-// Add delivers a webhook soon.
+// Add queues a webhook for delivery.
 func (d *Deliveries) Add(url string, header http.Header, body []byte) error {
 	r, err := http.NewRequestWithContext(d.ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
@@ -127,7 +139,7 @@ func (d *Deliveries) Add(url string, header http.Header, body []byte) error {
 	return nil
 }
 
-// Close ends the deliveries, those that wait as well.
+// Close drops the webhooks still queued and waits for the one being delivered.
 func (d *Deliveries) Close() {
 	d.stop()
 	d.done.Wait()
