@@ -1,6 +1,6 @@
 // Package provider defines what the end-to-end suite needs from a Git provider: a repository whose
-// events reach PAC, commits in it, and the statuses PAC reports for them. The packages below it are the
-// drivers, one per provider, and providertest, the contract that all of them keep.
+// events reach PAC, commits in it, and the statuses PAC reports for them. The packages below it are
+// the drivers, one per provider, and providertest, the contract that all of them keep.
 package provider
 
 import (
@@ -18,10 +18,10 @@ const Branch = "main"
 type Provider interface {
 	// Name is PAC's name for the provider in spec.git_provider.type: gitea, github or gitlab.
 	Name() string
-	// NewRepository creates a repository with a first commit on Branch and a webhook to PAC for pushes,
-	// pull requests and their comments. On a provider shared with others the driver extends the name
-	// to make it unique. If a later step fails, NewRepository deletes what it has created before it
-	// returns, even if the context has ended.
+	// NewRepository creates a repository with a first commit on Branch and a webhook to PAC for
+	// pushes, pull requests and their comments. On a provider shared with others the driver extends
+	// the name to make it unique. If a later step fails, NewRepository deletes what it has created
+	// before it returns, even if the context has ended.
 	NewRepository(ctx context.Context, name string) (Repository, error)
 }
 
@@ -30,12 +30,12 @@ type Repository interface {
 	// Access returns how PAC reaches the repository.
 	Access() Access
 	// Push adds one commit to Branch, after which the branch holds exactly these files (path to
-	// content, at least one), and returns the hash of the commit. It causes one push event. Concurrent
-	// pushes take turns.
+	// content, at least one), and returns the hash of the commit. It causes one push event.
+	// Concurrent pushes take turns.
 	Push(ctx context.Context, files map[string]string, message string) (sha string, err error)
-	// OpenPullRequest creates a branch that holds exactly these files, in one commit on top of Branch,
-	// and opens a pull request for it. It returns the hash of the commit. It causes a push event and a
-	// pull request event, in either order.
+	// OpenPullRequest creates a branch that holds exactly these files, in one commit on top of
+	// Branch, and opens a pull request for it. It returns the hash of the commit. It causes a push
+	// event and a pull request event, in either order.
 	OpenPullRequest(ctx context.Context, branch string, files map[string]string, title string) (sha string, err error)
 	// Statuses returns the newest status of each context reported for a commit, ordered by context.
 	// PAC ends a context with "/ " and the name of the run's definition.
@@ -76,9 +76,9 @@ const (
 	webhookKey = "webhook"
 )
 
-// Repository returns the objects that connect a Git repository to PAC: a Repository of that name and
-// the Secret it refers to, which belongs in the same namespace. Without a limit (nil) its runs do not
-// queue.
+// Repository returns the objects that connect a Git repository to PAC: a Repository of that name
+// and the Secret it refers to, which belongs in the same namespace. Without a limit (nil) its runs
+// do not queue.
 func (a Access) Repository(name string, limit *int) (*corev1.Secret, *v1alpha1.Repository) {
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: name + "-git"},

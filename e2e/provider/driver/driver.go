@@ -24,9 +24,9 @@ const (
 // ErrNoFiles means that a push has no files. Some providers cannot express an empty tree.
 var ErrNoFiles = errors.New("a push needs at least one file")
 
-// Create makes something exactly once. If the outcome of a request is unknown, it looks for the thing
-// before it asks again; it also looks when a later request is refused, because an earlier one may have
-// succeeded. find reports whether the thing exists and is the one that create makes.
+// Create makes something exactly once. If the outcome of a request is unknown, it looks for the
+// thing before it asks again; it also looks when a later request is refused, because an earlier one
+// may have succeeded. find reports whether the thing exists and is the one that create makes.
 func Create[T any](ctx context.Context, t *Transport,
 	find func(context.Context) (T, bool, error), create func(context.Context) (T, error),
 ) (T, error) {
@@ -53,8 +53,8 @@ func Create[T any](ctx context.Context, t *Transport,
 	return made, nil
 }
 
-// CreateOnly is Create for the only thing of its kind in a repository, such as its webhook: it exists
-// as soon as list returns anything.
+// CreateOnly is Create for the only thing of its kind in a repository, such as its webhook: it
+// exists as soon as list returns anything.
 func CreateOnly[T any](ctx context.Context, t *Transport,
 	list func(context.Context) ([]T, error), create func(context.Context) (T, error),
 ) (T, error) {
@@ -92,8 +92,8 @@ func until(ctx context.Context, t *Transport, within time.Duration, exists func(
 }
 
 // Discard removes a repository whose creation failed, if find says that it is the one to be created
-// and not an older one of that name. It does so even if the context has ended, and joins its own error
-// to the failure.
+// and not an older one of that name. It does so even if the context has ended, and joins its own
+// error to the failure.
 func Discard[T any](ctx context.Context, failure error,
 	find func(context.Context) (T, bool, error), remove func(context.Context) error,
 ) error {
@@ -115,8 +115,8 @@ func UniqueName(name string) string {
 	return name[:min(len(name), longest)] + "-" + strings.ToLower(rand.Text()[:8])
 }
 
-// NewDescription returns a description for a repository. It tells readers why the repository exists,
-// and it is unique, so that a driver recognises the repository it asked for.
+// NewDescription returns a description for a repository. It tells readers why the repository
+// exists, and it is unique, so that a driver recognises the repository it asked for.
 func NewDescription() string {
 	return "Made by a test of pac-lease-queue, which deletes it; a leftover if older than a day. " + rand.Text()
 }

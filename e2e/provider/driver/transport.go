@@ -1,6 +1,6 @@
 // Package driver is the common part of the drivers of Git providers: a transport that waits when a
-// provider asks for it, repeats what may be repeated and explains a refusal; and functions that create
-// things exactly once although replies get lost.
+// provider asks for it, repeats what may be repeated and explains a refusal; and functions that
+// create things exactly once although replies get lost.
 package driver
 
 import (
@@ -22,7 +22,8 @@ import (
 var (
 	// ErrToken means that the provider does not know the token.
 	ErrToken = errors.New("the token was refused")
-	// ErrLimited means that the rate limit is used up, and that it is restored too late to wait for it.
+	// ErrLimited means that the rate limit is used up, and that it is restored too late to wait for
+	// it.
 	ErrLimited = errors.New("rate limit exceeded")
 	// ErrUnanswered means that it is unknown whether a request was carried out.
 	ErrUnanswered = errors.New("no usable answer")
@@ -31,7 +32,8 @@ var (
 const (
 	// attempts bounds how often a request is made.
 	attempts = 5
-	// firstPause follows the first attempt without a usable answer; each further pause is twice as long.
+	// firstPause follows the first attempt without a usable answer; each further pause is twice as
+	// long.
 	firstPause = time.Second
 	// limitPause follows a request beyond the rate limit if the provider does not say how long to
 	// wait: GitHub's documentation asks for at least a minute.
@@ -57,8 +59,8 @@ type Clock interface {
 	Sleep(ctx context.Context, d time.Duration) error
 }
 
-// Transport carries requests to a provider. It reads a reply in full before it returns it, so a reply
-// that breaks off counts as none.
+// Transport carries requests to a provider. It reads a reply in full before it returns it, so a
+// reply that breaks off counts as none.
 type Transport struct {
 	provider string
 	check    string
@@ -210,8 +212,8 @@ func neverArrived(err error) bool {
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
-// limited recognises a rate limit: the usual 429, and GitHub's primary and secondary limits, some of
-// which come as 403.
+// limited recognises a rate limit: the usual 429, and GitHub's primary and secondary limits, some
+// of which come as 403.
 func limited(reply *http.Response) bool {
 	switch reply.StatusCode {
 	case http.StatusTooManyRequests:
@@ -224,8 +226,8 @@ func limited(reply *http.Response) bool {
 }
 
 // limitedFor returns how long to wait: as Retry-After says, or, if the limit of the headers is used
-// up, until it is reset, which is in seconds since 1970. GitHub sends the reset of its primary limit
-// with every reply, and nothing about any other limit.
+// up, until it is reset, which is in seconds since 1970. GitHub sends the reset of its primary
+// limit with every reply, and nothing about any other limit.
 func limitedFor(h http.Header, now time.Time) time.Duration {
 	if wait, set := retryAfter(h, now); set {
 		return wait

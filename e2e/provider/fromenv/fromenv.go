@@ -94,8 +94,8 @@ var meaning = map[string]string{
 	Relay:       "a channel of your own for webhooks, e.g. the address to which https://smee.io/new redirects",
 }
 
-// check returns why a provider is skipped if its token is not set. If it is set, check fails if another
-// variable is missing.
+// check returns why a provider is skipped if its token is not set. If it is set, check fails if
+// another variable is missing.
 func check(name string, env Env, token string, needed ...string) (skipped string, err error) {
 	if env(token) == "" {
 		return fmt.Sprintf("%s is skipped: %s is not set (it needs %s, %s)", name, token, token, strings.Join(needed, ", ")), nil

@@ -206,8 +206,8 @@ func (r *repository) OpenPullRequest(ctx context.Context, branch string, files m
 	return sha, nil
 }
 
-// commit adds a commit that holds exactly these files, on top of provider.Branch, to that branch or to
-// a new one.
+// commit adds a commit that holds exactly these files, on top of provider.Branch, to that branch or
+// to a new one.
 func (r *repository) commit(ctx context.Context, branch string, files map[string]string, message string) (sha string, err error) {
 	r.pushing.Lock()
 	defer r.pushing.Unlock()
@@ -247,8 +247,8 @@ func (r *repository) commit(ctx context.Context, branch string, files map[string
 		})
 }
 
-// findCommit looks for a commit on top of parent. Only the caller can have made it: it holds the lock,
-// and its test is the only one that pushes to the repository.
+// findCommit looks for a commit on top of parent. Only the caller can have made it: it holds the
+// lock, and its test is the only one that pushes to the repository.
 func (r *repository) findCommit(ctx context.Context, branch, parent string) (string, bool, error) {
 	c, err := r.provider.client(ctx)
 	if err != nil {

@@ -26,8 +26,8 @@ const Type = "github"
 
 const (
 	pageSize = 100
-	// pushes bounds the attempts of a push that GitHub refuses because its commit is not on top of the
-	// branch: GitHub may show a branch as it was a moment ago.
+	// pushes bounds the attempts of a push that GitHub refuses because its commit is not on top of
+	// the branch: GitHub may show a branch as it was a moment ago.
 	pushes = 5
 )
 
@@ -70,8 +70,8 @@ func New(o Options) (*Provider, error) {
 // Name implements provider.Provider.
 func (p *Provider) Name() string { return Type }
 
-// NewRepository implements provider.Provider. The repository is private, and a unique suffix is added
-// to its name.
+// NewRepository implements provider.Provider. The repository is private, and a unique suffix is
+// added to its name.
 func (p *Provider) NewRepository(ctx context.Context, name string) (provider.Repository, error) {
 	r := &repository{
 		provider: p, owner: p.options.Owner, name: driver.UniqueName(name),
@@ -159,8 +159,8 @@ func (r *repository) explain(err error, user string) error {
 	return err
 }
 
-// nameBranch waits for the first commit and renames its branch to provider.Branch if the account has
-// another default.
+// nameBranch waits for the first commit and renames its branch to provider.Branch if the account
+// has another default.
 func (r *repository) nameBranch(ctx context.Context, branch string) error {
 	if err := r.awaitBranch(ctx, branch); err != nil || branch == provider.Branch {
 		return err
@@ -315,7 +315,8 @@ func (r *repository) tree(ctx context.Context, files map[string]string) (string,
 	return tree.GetSHA(), nil
 }
 
-// commit creates a commit on top of provider.Branch, which is on no branch yet, and returns its hash.
+// commit creates a commit on top of provider.Branch, which is on no branch yet, and returns its
+// hash.
 func (r *repository) commit(ctx context.Context, tree, message string) (string, error) {
 	parent, err := r.head(ctx, provider.Branch)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider/driver"
 )
 
-// Statuses implements provider.Repository. PAC reports commit statuses if it uses a token, and check
-// runs if it is a GitHub App.
+// Statuses implements provider.Repository. PAC reports commit statuses if it uses a token, and
+// check runs if it is a GitHub App.
 func (r *repository) Statuses(ctx context.Context, sha string) ([]provider.Status, error) {
 	reports, err := r.commitStatuses(ctx, sha)
 	if err != nil {

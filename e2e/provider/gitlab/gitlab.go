@@ -61,8 +61,8 @@ func New(o Options) (*Provider, error) {
 // Name implements provider.Provider.
 func (p *Provider) Name() string { return Type }
 
-// NewRepository implements provider.Provider. The project is private, and a unique suffix is added to
-// its name.
+// NewRepository implements provider.Provider. The project is private, and a unique suffix is added
+// to its name.
 func (p *Provider) NewRepository(ctx context.Context, name string) (provider.Repository, error) {
 	name = driver.UniqueName(name)
 	r := &repository{
@@ -212,8 +212,8 @@ func (r *repository) openMergeRequest(ctx context.Context, branch, title string)
 	return err
 }
 
-// commit adds a commit that holds exactly these files, on top of provider.Branch, to that branch or to
-// a new one.
+// commit adds a commit that holds exactly these files, on top of provider.Branch, to that branch or
+// to a new one.
 func (r *repository) commit(ctx context.Context, branch string, files map[string]string, message string) (string, error) {
 	r.pushing.Lock()
 	defer r.pushing.Unlock()
@@ -233,8 +233,8 @@ func (r *repository) commit(ctx context.Context, branch string, files map[string
 		options.StartSHA = &head.ID
 	}
 	return driver.Create(ctx, r.provider.transport,
-		// A commit on top of head is the caller's: it holds the lock, and its test is the only one that
-		// pushes to the project.
+		// A commit on top of head is the caller's: it holds the lock, and its test is the only one
+		// that pushes to the project.
 		func(ctx context.Context) (string, bool, error) {
 			now, err := r.head(ctx, branch)
 			if err != nil {
@@ -289,8 +289,8 @@ func actions(old map[string]bool, files map[string]string) []*sdk.CommitActionOp
 	return actions
 }
 
-// Statuses implements provider.Repository. PAC reports statuses as those of an external pipeline, and
-// GitLab updates a status in place.
+// Statuses implements provider.Repository. PAC reports statuses as those of an external pipeline,
+// and GitLab updates a status in place.
 func (r *repository) Statuses(ctx context.Context, sha string) ([]provider.Status, error) {
 	statuses, err := sdk.ScanAndCollect(func(p sdk.PaginationOptionFunc) ([]*sdk.CommitStatus, *sdk.Response, error) {
 		return r.client().Commits.GetCommitStatuses(r.id, sha, &sdk.GetCommitStatusesOptions{
@@ -318,7 +318,8 @@ func state(s string) provider.State {
 }
 
 // Delete implements provider.Repository. GitLab marks a project and deletes it days later, unless a
-// second request asks for its immediate deletion, which servers other than gitlab.com allow by default.
+// second request asks for its immediate deletion, which servers other than gitlab.com allow by
+// default.
 func (r *repository) Delete(ctx context.Context) error {
 	_, refused := r.client().Projects.DeleteProject(r.id, nil, sdk.WithContext(ctx))
 	project, _, err := r.client().Projects.GetProject(r.id, nil, sdk.WithContext(ctx))

@@ -132,8 +132,8 @@ func (s *suite) noFiles(t *testing.T) {
 	}
 }
 
-// pullRequest: a pull request has exactly its files on top of provider.Branch, which stays as it is,
-// and causes an event.
+// pullRequest: a pull request has exactly its files on top of provider.Branch, which stays as it
+// is, and causes an event.
 func (s *suite) pullRequest(t *testing.T) {
 	ctx := contextFor(t)
 	r := s.repository(ctx, t, s.driver(t, nil))

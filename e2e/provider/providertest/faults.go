@@ -139,8 +139,8 @@ func (s *suite) everything(ctx context.Context, t *testing.T, w *wire) {
 	}
 }
 
-// once: whichever request gets no usable answer, and whether or not it was carried out, everything is
-// done exactly once.
+// once: whichever request gets no usable answer, and whether or not it was carried out, everything
+// is done exactly once.
 func (s *suite) once(t *testing.T) {
 	for name, tc := range map[string]struct {
 		fault fault
@@ -203,7 +203,8 @@ func (s *suite) unavailable(t *testing.T) {
 	}
 }
 
-// silent: the driver asks a provider that does not answer again, and gives up when the context ends.
+// silent: the driver asks a provider that does not answer again, and gives up when the context
+// ends.
 func (s *suite) silent(t *testing.T) {
 	ctx := contextFor(t)
 	w := newWire(none)
@@ -226,8 +227,8 @@ func (s *suite) silent(t *testing.T) {
 	}
 }
 
-// limited: the driver waits as long as a rate limit says, does nothing twice, and does not wait at all
-// if too little time is left.
+// limited: the driver waits as long as a rate limit says, does nothing twice, and does not wait at
+// all if too little time is left.
 func (s *suite) limited(t *testing.T, limit Limit) {
 	ctx := t.Context() // has no deadline, because the wire's clock is not real
 	const wait = 90 * time.Second

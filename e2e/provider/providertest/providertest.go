@@ -139,8 +139,8 @@ func RunForReal[O any](t *testing.T, fromEnv func(fromenv.Env) (O, string, error
 	Run(t, s)
 }
 
-// relayed returns a Subject.Hook for a provider on the internet: webhooks reach this machine through
-// a channel.
+// relayed returns a Subject.Hook for a provider on the internet: webhooks reach this machine
+// through a channel.
 func relayed(channel string) func(*testing.T, string) string {
 	return func(t *testing.T, receiver string) string {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -182,8 +182,8 @@ func (s *suite) repository(ctx context.Context, t *testing.T, p provider.Provide
 	return r
 }
 
-// nameOf returns a name for the repository of a test: the name of the test without the characters that
-// providers forbid.
+// nameOf returns a name for the repository of a test: the name of the test without the characters
+// that providers forbid.
 func nameOf(t *testing.T) string {
 	name := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
@@ -201,7 +201,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// ours returns the URLs of the repositories that a test has created: they contain the name of the test.
+// ours returns the URLs of the repositories that a test has created: they contain the name of the
+// test.
 func (s *suite) ours(ctx context.Context, t *testing.T) []string {
 	t.Helper()
 	urls, err := s.Repositories(ctx)

@@ -17,7 +17,8 @@ import (
 // fault handles a request in place of the network. next sends it to the provider.
 type fault func(r *http.Request, next func() (*http.Response, error)) (*http.Response, error)
 
-// wire lies between a driver and its provider. It injects faults, and its clock makes waiting quick.
+// wire lies between a driver and its provider. It injects faults, and its clock makes waiting
+// quick.
 type wire struct {
 	clock *clock
 
@@ -79,8 +80,8 @@ func first(n int, f fault) func(*http.Request) fault {
 	}
 }
 
-// firstTime chooses a fault for each request of a kind the first time it is made. It returns the set of
-// requests hit, which grows.
+// firstTime chooses a fault for each request of a kind the first time it is made. It returns the
+// set of requests hit, which grows.
 func (w *wire) firstTime(kind func(*http.Request) bool, f fault) map[string]bool {
 	hit := map[string]bool{}
 	w.set(func(r *http.Request) fault {
@@ -159,8 +160,8 @@ type clock struct {
 
 var _ driver.Clock = (*clock)(nil)
 
-// politeness bounds the real time of a wait on a clock: a real provider needs a moment before it can
-// answer a repeated question differently.
+// politeness bounds the real time of a wait on a clock: a real provider needs a moment before it
+// can answer a repeated question differently.
 const politeness = 10 * time.Millisecond
 
 func (c *clock) Now() time.Time { return time.Now().Add(c.total()) }

@@ -1,13 +1,11 @@
-// Package smee brings webhooks of providers on the public internet into a cluster
-// that they cannot reach. The provider posts them to a channel of smee.io, or of a
-// gosmee server, which sends them on to whoever listens there; the relay listens,
-// and posts them to PAC's controller.
+// Package smee relays webhooks from providers on the public internet to a cluster they cannot
+// reach. The provider posts them to a channel of smee.io or of a gosmee server, which forwards them
+// to its listeners. The relay listens and posts them to PAC's controller.
 //
-// Events keep their headers and, as far as the channel does, every byte of their
-// bodies, which signatures depend on: gosmee keeps bodies as they are, smee.io the
-// JSON in them, without the space between. GitHub sends JSON without such space.
-// A channel keeps nothing for listeners that are away: what is posted while the
-// relay reconnects is lost.
+// Events keep their headers and, as far as the channel does, every byte of their bodies, on which
+// signatures depend: gosmee keeps a body as it is; smee.io keeps its JSON, without the white space
+// between tokens. GitHub sends JSON without white space. A channel stores nothing for absent
+// listeners: an event posted while the relay reconnects is lost.
 package smee
 
 import (
@@ -33,54 +31,53 @@ import (
 )
 
 const (
-	// idle is how long a channel may be silent: both kinds of server send a sign of
-	// life every 30 seconds.
+	// idle bounds the silence of a channel. Both kinds of server send a heartbeat every 30 seconds.
 	idle = 90 * time.Second
-	// readyGrace is how long to wait for a channel to say that it listens before it
-	// is believed to.
+	// readyGrace bounds the wait for a channel to report that it is ready; after it the relay
+	// assumes so.
 	readyGrace = 5 * time.Second
-	// firstPause and longestPause bound how long to wait before reconnecting.
+	// firstPause and longestPause bound the pause before the relay reconnects.
 	firstPause, longestPause = time.Second, 30 * time.Second
-	// postTimeout is how long the target may take for one event, and unreachable
-	// how long it may be down.
+	// postTimeout bounds how long the target may take for one event, and unreachable, how long it
+	// may be down.
 	postTimeout, unreachable = 30 * time.Second, 30 * time.Second
-	// maxEvent is the size of the largest event.
+	// maxEvent bounds the size of an event.
 	maxEvent = 64 << 20
 )
 
-// userAgent has the word by which old gosmee servers know those who listen.
+// userAgent contains the word by which old gosmee servers recognise a listener.
 const userAgent = "pac-lease-queue-e2e (speaks gosmee)"
 
-// Options say where events come from and where they go.
+// Options configure a Relay.
 type Options struct {
 	Channel string // e.g. https://smee.io/abcdefghijkl
-	Target  string // where events are posted, e.g. PAC's controller
-	// Log is told what goes on, one line at a time; nil means nobody is.
+	Target  string // where to post events, e.g. PAC's controller
+	// Log receives one line at a time; nil discards them.
 	Log func(format string, args ...any)
 
-	// For tests; zero means the package's own.
+	// Pause and Idle are for tests; zero means the defaults.
 	Pause, Idle time.Duration
 }
 
-// Relay is a connection to a channel, made again whenever it breaks.
+// Relay is a connection to a channel. It reconnects whenever the connection breaks.
 type Relay struct {
 	options Options
-	channel *url.URL // a secret but for its host: whoever knows it can listen and post there
+	channel *url.URL // secret except for its host: everyone who knows it can listen and post there
 	stop    context.CancelFunc
 	done    sync.WaitGroup
 	ready   chan struct{}
 	once    sync.Once
 }
 
-// Start connects to a channel and returns when it listens; what is posted from then
-// on is relayed until Close. The context bounds the start only.
+// Start connects to a channel and returns when it listens. It relays events from then on until
+// Close. The context bounds the start only.
 func Start(ctx context.Context, o Options) (*Relay, error) {
 	channel, ok := parseAddress(o.Channel)
 	if !ok {
-		return nil, errors.New("the address of the webhook relay's channel is no http or https URL")
+		return nil, errors.New("the channel of the webhook relay is not an http or https URL")
 	}
 	if _, ok := parseAddress(o.Target); !ok {
-		return nil, fmt.Errorf("the target of the webhook relay, %q, is no http or https URL", o.Target)
+		return nil, fmt.Errorf("the target of the webhook relay, %q, is not an http or https URL", o.Target)
 	}
 	if o.Log == nil {
 		o.Log = func(string, ...any) {}
@@ -93,7 +90,7 @@ func Start(ctx context.Context, o Options) (*Relay, error) {
 	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	r := &Relay{options: o, channel: channel, stop: stop, ready: make(chan struct{})}
-	failed := make(chan error, 1) // the last reason why there is no connection
+	failed := make(chan error, 1) // why the last connection failed
 	r.done.Go(func() { r.run(running, failed) })
 	select {
 	case <-r.ready:
@@ -106,7 +103,7 @@ func Start(ctx context.Context, o Options) (*Relay, error) {
 			err = errors.Join(err, last)
 		default:
 		}
-		return nil, fmt.Errorf("the webhook relay does not reach its channel at %s: %w", channel.Host, err)
+		return nil, fmt.Errorf("the webhook relay cannot reach its channel at %s: %w", channel.Host, err)
 	}
 }
 
@@ -134,7 +131,7 @@ func (r *Relay) run(ctx context.Context, failed chan error) {
 			pauses = r.pauses()
 		}
 		pause := pauses.Step()
-		r.options.Log("webhook relay: lost the channel at %s (%v); events may be lost until it is back, the next attempt is in %s",
+		r.options.Log("webhook relay: lost the channel at %s (%v); reconnecting in %s, and events posted until then are lost",
 			r.channel.Host, err, pause.Round(time.Millisecond))
 		select {
 		case <-failed:
@@ -157,7 +154,7 @@ func (r *Relay) pauses() wait.Backoff {
 func (r *Relay) listen(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	silence := time.AfterFunc(r.options.Idle, func() { cancel(fmt.Errorf("not a word for %s", r.options.Idle)) })
+	silence := time.AfterFunc(r.options.Idle, func() { cancel(fmt.Errorf("no heartbeat for %s", r.options.Idle)) })
 	defer silence.Stop()
 	stream, err := r.connect(ctx)
 	if err != nil {
@@ -171,13 +168,14 @@ func (r *Relay) listen(ctx context.Context) error {
 		if err != nil {
 			return cause(ctx, err)
 		}
-		silence.Stop() // how long the target takes is not silence
+		silence.Stop() // the time the target takes does not count as silence
 		r.relay(ctx, event)
 		silence.Reset(r.options.Idle)
 	}
 	return cause(ctx, errors.New("the channel closed the connection"))
 }
 
+// cause returns why the context has ended, or, if it has not, the error.
 func cause(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -185,7 +183,7 @@ func cause(ctx context.Context, err error) error {
 	return err
 }
 
-// reader tells that there was something to read.
+// reader calls heard whenever it has read something.
 type reader struct {
 	io.Reader
 	heard func()
@@ -200,12 +198,12 @@ func (r reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// connect opens the stream of events: smee.io has it at the channel's own address,
-// newer gosmee servers, where that is a page for people, under /events.
+// connect opens the stream of events. smee.io serves it at the address of the channel; newer gosmee
+// servers serve a web page there, and the stream below /events.
 func (r *Relay) connect(ctx context.Context) (io.ReadCloser, error) {
 	events := *r.channel
 	events.Path = path.Join(path.Dir(events.Path), "events", path.Base(events.Path))
-	var answered string
+	var problem string
 	for _, address := range []string{r.channel.String(), events.String()} {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 		if err != nil {
@@ -222,14 +220,14 @@ func (r *Relay) connect(ctx context.Context) (io.ReadCloser, error) {
 			return reply.Body, nil
 		}
 		reply.Body.Close()
-		if answered == "" {
-			answered = fmt.Sprintf("it answers %s with %q instead of a stream of events", reply.Status, kind)
+		if problem == "" {
+			problem = fmt.Sprintf("it replies %s with %q instead of a stream of events", reply.Status, kind)
 		}
 	}
-	return nil, errors.New(answered)
+	return nil, errors.New(problem)
 }
 
-// withoutAddress takes the address off an error of an HTTP client.
+// withoutAddress removes the address from an error of an HTTP client.
 func withoutAddress(err error) error {
 	if full := (*url.Error)(nil); errors.As(err, &full) {
 		return full.Err
@@ -244,33 +242,34 @@ func (r *Relay) listening() {
 	})
 }
 
-// relay posts an event, if it is one of a provider's.
+// relay posts an event if it comes from a provider.
 func (r *Relay) relay(ctx context.Context, event sse.Event) {
 	header, body, err := parse(event)
 	switch {
 	case errors.Is(err, errConnected):
-	case errors.Is(err, errSign):
+	case errors.Is(err, errHeartbeat):
 		r.listening()
 	case err != nil:
-		r.options.Log("webhook relay: an event that cannot be read: %v", err)
+		r.options.Log("webhook relay: dropped an unreadable event: %v", err)
 	default:
 		r.listening()
 		if err := r.post(ctx, header, body); err != nil && ctx.Err() == nil {
-			r.options.Log("webhook relay: an event is lost: %v", err)
+			r.options.Log("webhook relay: lost an event: %v", err)
 		}
 	}
 }
 
-// What a channel says that is no event of a provider.
+// Messages of the channel itself.
 var (
 	errConnected = errors.New("connected, but not listening yet")
-	errSign      = errors.New("a sign of life")
+	errHeartbeat = errors.New("a heartbeat")
 )
 
-// parse returns the headers and the body of a provider's event.
+// parse returns the headers and the body of a provider's event. It returns an error for a message
+// of the channel itself.
 func parse(event sse.Event) (http.Header, []byte, error) {
 	if event.Type == "ready" || event.Type == "ping" || event.Data == "ready" || event.Data == "{}" || event.Data == "" {
-		return nil, nil, errSign
+		return nil, nil, errHeartbeat
 	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(event.Data), &fields); err != nil {
@@ -288,33 +287,33 @@ func parse(event sse.Event) (http.Header, []byte, error) {
 			return nil, nil, fmt.Errorf("bodyB: %w", err)
 		}
 	case fields["body"] != nil:
-		body = fields["body"] // as it came: encoding it again would change it
+		body = fields["body"] // as it arrived: encoding it anew would change it
 	case string(fields["message"]) == `"connected"`:
 		return nil, nil, errConnected
 	case fields["message"] != nil:
-		return nil, nil, errSign
+		return nil, nil, errHeartbeat
 	default:
 		return nil, nil, errors.New("it has no body")
 	}
 	header := http.Header{}
 	for name, value := range fields {
 		var text string
-		if !slices.Contains(notPassedOn, strings.ToLower(name)) && json.Unmarshal(value, &text) == nil {
+		if !slices.Contains(dropped, strings.ToLower(name)) && json.Unmarshal(value, &text) == nil {
 			header.Set(name, text)
 		}
 	}
 	return header, body, nil
 }
 
-// notPassedOn are what an event has besides headers, and the headers that belong to
-// one connection.
-var notPassedOn = []string{
+// dropped are the fields of an event that are not headers, and the headers of a single connection.
+var dropped = []string{
 	"body", "bodyb", "query", "timestamp",
-	"host", "content-length", "content-encoding", "accept-encoding", "connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade",
+	"host", "content-length", "content-encoding", "accept-encoding", "connection", "keep-alive",
+	"transfer-encoding", "te", "trailer", "upgrade",
 }
 
-// post posts an event once: an answer that is lost or bad is none of the relay's
-// business, as with the provider itself. It waits for a target that is not there.
+// post delivers an event. It waits for a target that cannot be reached, but sends the event only
+// once: like a provider, it does not repeat one whose reply is lost or an error.
 func (r *Relay) post(ctx context.Context, header http.Header, body []byte) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, unreachable+postTimeout, errors.New("timed out"))
 	defer cancel()
@@ -329,7 +328,7 @@ func (r *Relay) post(ctx context.Context, header http.Header, body []byte) error
 		if err == nil {
 			reply.Body.Close()
 			if reply.StatusCode >= 300 {
-				return fmt.Errorf("%s answers %s", r.options.Target, reply.Status)
+				return fmt.Errorf("%s replies %s", r.options.Target, reply.Status)
 			}
 			return nil
 		}

@@ -25,15 +25,15 @@ const (
 	secret   = "the secret of the webhook"
 )
 
-// dialect is how a kind of server speaks.
+// dialect is what one kind of server sends.
 type dialect struct {
-	events string // the path of the stream, after which the channel's name comes
+	events string // the path of the stream, up to the name of the channel
 	ready  string
 	ping   string
 	encode func(header http.Header, body []byte) string
 }
 
-// smeeIO is smee.io: it parses bodies and writes them anew.
+// smeeIO is smee.io, which parses bodies and serialises them anew.
 var smeeIO = dialect{
 	events: "/",
 	ready:  "id: 0\nevent: ready\ndata: {}\n\n",
@@ -41,7 +41,8 @@ var smeeIO = dialect{
 	encode: func(header http.Header, body []byte) string {
 		fields := lowered(header)
 		fields["query"], fields["timestamp"] = map[string]string{}, 1700000000000
-		// Body last, by hand: Go would escape what JavaScript does not.
+		// The body comes last and is added by hand, because Go escapes characters that JavaScript
+		// does not.
 		rest, err := json.Marshal(fields)
 		if err != nil {
 			panic(err)
@@ -50,7 +51,7 @@ var smeeIO = dialect{
 	},
 }
 
-// gosmee is a gosmee server, and gosmeeOld one of the first.
+// gosmee is a current gosmee server, and gosmeeOld one of the first.
 var (
 	gosmee = dialect{
 		events: "/events/",
@@ -84,7 +85,7 @@ type channel struct {
 
 	mu        sync.Mutex
 	listeners map[chan string]bool
-	joined    chan struct{} // one for each listener there ever was
+	joined    chan struct{} // receives once for each listener that joins
 }
 
 func newChannel(t *testing.T, d dialect) *channel {
@@ -100,7 +101,7 @@ func newChannel(t *testing.T, d dialect) *channel {
 func (c *channel) serve(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != c.dialect.events+"channel" || r.Header.Get("Accept") != "text/event-stream" {
 		w.Header().Set("Content-Type", "text/html")
-		fmt.Fprint(w, "<html>a page for people</html>")
+		fmt.Fprint(w, "<html>a web page</html>")
 		return
 	}
 	if !strings.Contains(r.UserAgent(), "gosmee") {
@@ -129,8 +130,8 @@ func (c *channel) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// say sends something to all who listen.
-func (c *channel) say(event string) {
+// send sends an event to all listeners.
+func (c *channel) send(event string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for listener := range c.listeners {
@@ -148,7 +149,7 @@ func (c *channel) hangUp() {
 	c.listeners = map[chan string]bool{}
 }
 
-// target stands where PAC's controller would.
+// target takes the place of PAC's controller.
 type target struct {
 	*httptest.Server
 	got chan received
@@ -183,7 +184,7 @@ func (target *target) next(t *testing.T) received {
 	}
 }
 
-// event is a webhook with a signature.
+// event returns a signed webhook.
 func event(body string) (http.Header, []byte) {
 	header := http.Header{}
 	header.Set("X-Github-Event", "push")
@@ -215,7 +216,7 @@ func start(t *testing.T, o smee.Options) *smee.Relay {
 	return relay
 }
 
-// bodies are what is easily changed by whoever writes it anew.
+// bodies change easily when they are serialised anew.
 var bodies = []string{
 	`{"ref":"refs/heads/main","zeta":1,"alpha":2}`,
 	`{"message":"<b>&amp; ä € 🙂 \" \\ \n \u2028</b>","number":12345678901234567890,"float":1.0}`,
@@ -228,20 +229,21 @@ func TestEventsKeepEveryByte(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c, target := newChannel(t, d), newTarget(t)
 			start(t, smee.Options{Channel: c.URL + "/channel", Target: target.URL})
-			c.say(d.ping)
-			c.say("data: {not JSON\n\n")
-			c.say("data: {\"x-github-event\":\"push\"}\n\n")
+			c.send(d.ping)
+			c.send("data: {not JSON\n\n")
+			c.send("data: {\"x-github-event\":\"push\"}\n\n")
 			for _, body := range bodies {
-				c.say(d.encode(event(body)))
+				c.send(d.encode(event(body)))
 				got := target.next(t)
 				if string(got.body) != body {
-					t.Errorf("%.60s came as %.60s", body, got.body)
+					t.Errorf("%.60s arrived as %.60s", body, got.body)
 				}
 				if want := signature(got.body); got.header.Get("X-Hub-Signature-256") != want {
 					t.Errorf("signature %s, want %s", got.header.Get("X-Hub-Signature-256"), want)
 				}
 				for name, want := range map[string]string{
-					"X-Github-Event": "push", "Content-Type": "application/json", "User-Agent": "GitHub-Hookshot/1", "Connection": "", "Timestamp": "", "Query": "",
+					"X-Github-Event": "push", "Content-Type": "application/json", "User-Agent": "GitHub-Hookshot/1",
+					"Connection": "", "Timestamp": "", "Query": "",
 				} {
 					if got := got.header.Get(name); got != want {
 						t.Errorf("%s is %q, want %q", name, got, want)
@@ -252,14 +254,14 @@ func TestEventsKeepEveryByte(t *testing.T) {
 	}
 }
 
-// gosmee passes bodies on that are no compact JSON, like Gitea's, as they are.
+// gosmee keeps the white space in bodies, which Gitea sends.
 func TestGosmeeKeepsSpace(t *testing.T) {
 	c, target := newChannel(t, gosmee), newTarget(t)
 	start(t, smee.Options{Channel: c.URL + "/channel", Target: target.URL})
 	const body = "{\n  \"ref\": \"refs/heads/main\"\n}\n"
-	c.say(c.dialect.encode(event(body)))
+	c.send(c.dialect.encode(event(body)))
 	if got := target.next(t); string(got.body) != body {
-		t.Errorf("%q came as %q", body, got.body)
+		t.Errorf("%q arrived as %q", body, got.body)
 	}
 }
 
@@ -269,7 +271,7 @@ func TestReconnects(t *testing.T) {
 	for i := range 3 {
 		<-c.joined
 		body := fmt.Sprintf(`{"connection":%d}`, i)
-		c.say(c.dialect.encode(event(body)))
+		c.send(c.dialect.encode(event(body)))
 		if got := target.next(t); string(got.body) != body {
 			t.Errorf("got %s, want %s", got.body, body)
 		}
@@ -277,7 +279,7 @@ func TestReconnects(t *testing.T) {
 	}
 }
 
-// A connection that has died without a word is noticed.
+// The relay notices a connection that died silently.
 func TestSilence(t *testing.T) {
 	c, target := newChannel(t, gosmee), newTarget(t)
 	start(t, smee.Options{Channel: c.URL + "/channel", Target: target.URL, Idle: 50 * time.Millisecond})
@@ -290,24 +292,23 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// Signs of life, even comments, keep a connection.
-func TestSignsOfLife(t *testing.T) {
+// Heartbeats keep a connection, even those that are comments.
+func TestHeartbeats(t *testing.T) {
 	c, target := newChannel(t, gosmee), newTarget(t)
 	const idle = 500 * time.Millisecond
 	start(t, smee.Options{Channel: c.URL + "/channel", Target: target.URL, Idle: idle})
 	<-c.joined
 	for until := time.Now().Add(2 * idle); time.Now().Before(until); time.Sleep(idle / 20) {
-		c.say(c.dialect.ping)
+		c.send(c.dialect.ping)
 	}
 	select {
 	case <-c.joined:
-		t.Error("it connected again")
+		t.Error("the relay reconnected")
 	default:
 	}
 }
 
-// What does not stand at its address yet is waited for; an event is posted once,
-// whatever the answer.
+// The relay waits for a target that is not up yet. It posts an event once, whatever the reply.
 func TestTarget(t *testing.T) {
 	c := newChannel(t, gosmee)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -317,10 +318,10 @@ func TestTarget(t *testing.T) {
 	address := listener.Addr().String()
 	listener.Close()
 	start(t, smee.Options{Channel: c.URL + "/channel", Target: "http://" + address})
-	c.say(c.dialect.encode(event(`{"n":1}`)))
-	c.say(c.dialect.encode(event(`{"n":2}`)))
+	c.send(c.dialect.encode(event(`{"n":1}`)))
+	c.send(c.dialect.encode(event(`{"n":2}`)))
 	if listener, err = net.Listen("tcp", address); err != nil {
-		t.Skipf("somebody took the port: %v", err)
+		t.Skipf("another process took the port: %v", err)
 	}
 	bodies := make(chan string, 100)
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -353,8 +354,8 @@ func TestNoChannel(t *testing.T) {
 		want            []string
 	}{
 		{page.URL + "/channel", "http://127.0.0.1:1", []string{page.Listener.Addr().String(), "410 Gone", "stream of events"}},
-		{"smee.io/channel", "http://127.0.0.1:1", []string{"channel", "no http or https URL"}},
-		{"https://smee.io/channel", "controller", []string{"controller", "no http or https URL"}},
+		{"smee.io/channel", "http://127.0.0.1:1", []string{"channel", "not an http or https URL"}},
+		{"https://smee.io/channel", "controller", []string{"controller", "not an http or https URL"}},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		relay, err := smee.Start(ctx, smee.Options{Channel: tc.channel, Target: tc.target, Pause: time.Millisecond})
@@ -366,21 +367,21 @@ func TestNoChannel(t *testing.T) {
 		}
 		for _, want := range tc.want {
 			if !strings.Contains(err.Error(), want) {
-				t.Errorf("the error does not say %q: %v", want, err)
+				t.Errorf("%q is missing in the error: %v", want, err)
 			}
 		}
 	}
 }
 
-// The channel's address is a secret: neither log nor errors have it.
+// The address of the channel is a secret, so it appears neither in the log nor in errors.
 func TestTheChannelStaysSecret(t *testing.T) {
 	const secret = "c0ffee"
 	var mu sync.Mutex
-	var said strings.Builder
+	var logged strings.Builder
 	log := func(format string, args ...any) {
 		mu.Lock()
 		defer mu.Unlock()
-		fmt.Fprintf(&said, format+"\n", args...)
+		fmt.Fprintf(&logged, format+"\n", args...)
 	}
 	listening := make(chan struct{}, 100)
 	c := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -388,7 +389,9 @@ func TestTheChannelStaysSecret(t *testing.T) {
 		fmt.Fprint(w, smeeIO.ready)
 		listening <- struct{}{}
 	}))
-	relay, err := smee.Start(t.Context(), smee.Options{Channel: c.URL + "/" + secret, Target: "http://127.0.0.1:1", Log: log, Pause: time.Millisecond})
+	relay, err := smee.Start(t.Context(), smee.Options{
+		Channel: c.URL + "/" + secret, Target: "http://127.0.0.1:1", Log: log, Pause: time.Millisecond,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -403,7 +406,7 @@ func TestTheChannelStaysSecret(t *testing.T) {
 		cancel()
 		log("%v", err)
 	}
-	if text := said.String(); strings.Contains(text, secret) {
-		t.Errorf("it says where the channel is:\n%s", text)
+	if text := logged.String(); strings.Contains(text, secret) {
+		t.Errorf("the log contains the address of the channel:\n%s", text)
 	}
 }

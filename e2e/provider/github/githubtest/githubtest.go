@@ -1,6 +1,6 @@
-// Package githubtest is a local server that speaks the part of GitHub's REST API that the driver uses,
-// as documented: it keeps real trees and branches, delivers signed webhooks, and refuses what GitHub
-// refuses.
+// Package githubtest is a local server that speaks the part of GitHub's REST API that the driver
+// uses, as documented: it keeps real trees and branches, delivers signed webhooks, and refuses what
+// GitHub refuses.
 package githubtest
 
 import (

@@ -1,6 +1,6 @@
-// Package gitlabtest is a local server that speaks the part of GitLab's REST API that the driver uses,
-// as documented: it keeps real trees and branches, delivers webhooks with their secret, and refuses
-// what GitLab refuses.
+// Package gitlabtest is a local server that speaks the part of GitLab's REST API that the driver
+// uses, as documented: it keeps real trees and branches, delivers webhooks with their secret, and
+// refuses what GitLab refuses.
 package gitlabtest
 
 import (
@@ -16,8 +16,8 @@ type Options struct {
 	User  string // the owner of the token
 	Group string // the user may create projects in it
 	Alien string // a group in which the user may not
-	// Delayed makes the server keep deleted projects for days, except that, with Permanent, a second
-	// request may delete one for good.
+	// Delayed makes the server keep deleted projects for days, except that, with Permanent, a
+	// second request may delete one for good.
 	Delayed, Permanent bool
 }
 

@@ -16,6 +16,10 @@ func (m mergeRequest) json() object {
 	}
 }
 
+func (m mergeRequest) sameBranches(o mergeRequest) bool {
+	return o.source == m.source && o.target == m.target
+}
+
 func (s *Server) createMergeRequest(p *project, r *forge.Request) forge.Reply {
 	m := mergeRequest{iid: s.NextID(), title: r.Text("title"), source: r.Text("source_branch"), target: r.Text("target_branch")}
 	m.sha = p.git.Branches[m.source]
@@ -24,15 +28,16 @@ func (s *Server) createMergeRequest(p *project, r *forge.Request) forge.Reply {
 		return fail(http.StatusBadRequest, "title, source_branch or target_branch is missing")
 	case m.sha == "":
 		return refuse(http.StatusUnprocessableEntity, []string{"Source branch \"" + m.source + "\" does not exist"})
-	case slices.ContainsFunc(p.requests, func(o mergeRequest) bool { return o.source == m.source && o.target == m.target }):
+	case slices.ContainsFunc(p.requests, m.sameBranches):
 		return refuse(http.StatusConflict, []string{"Another open merge request already exists for this source branch: !1"})
 	}
 	p.requests = append(p.requests, m)
 	s.deliver(p, "Merge Request Hook", "merge_requests_events", object{
 		"object_kind": "merge_request", "event_type": "merge_request", "user": object{"username": s.o.User},
 		"object_attributes": object{
-			"iid": m.iid, "title": m.title, "state": "opened", "action": "open", "source_branch": m.source, "target_branch": m.target,
-			"source_project_id": p.id, "target_project_id": p.id, "last_commit": object{"id": m.sha, "message": p.git.Commits[m.sha].Message},
+			"iid": m.iid, "title": m.title, "state": "opened", "action": "open",
+			"source_branch": m.source, "source_project_id": p.id, "target_branch": m.target, "target_project_id": p.id,
+			"last_commit": object{"id": m.sha, "message": p.git.Commits[m.sha].Message},
 		},
 	})
 	return forge.Created(m.json())

@@ -131,7 +131,8 @@ func (s *Server) reply(r *http.Request, do func(*Request) Reply) Reply {
 	return do(request)
 }
 
-// List replies with the page that the request asks for, of a list of n items, and links the next one.
+// List replies with the page that the request asks for, of a list of n items, and links the next
+// one.
 func (s *Server) List(r *Request, n int, item func(int) any) Reply {
 	number := func(name string, unset int) int {
 		if value, err := strconv.Atoi(r.URL.Query().Get(name)); err == nil && value > 0 {
