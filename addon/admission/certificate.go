@@ -9,14 +9,14 @@ import (
 	"knative.dev/pkg/webhook/certificates/resources"
 )
 
-// pair is a certificate with its key, and the authority that vouches for it.
+// pair is a certificate with its key, and the authority that signed it.
 type pair struct {
 	tls.Certificate
 	authority []byte
 }
 
-// read reads what knative.dev/pkg has put into a Secret.
-func read(data map[string][]byte) (*pair, error) {
+// parse reads a Secret's data in the layout of knative.dev/pkg.
+func parse(data map[string][]byte) (*pair, error) {
 	certificate, err := tls.X509KeyPair(data[resources.ServerCert], data[resources.ServerKey])
 	if err != nil {
 		return nil, err
@@ -29,39 +29,39 @@ func read(data map[string][]byte) (*pair, error) {
 	return &pair{Certificate: certificate, authority: data[resources.CACert]}, nil
 }
 
-// shown is the certificate that this replica shows: the one in the Secret, or the
-// last that was there if somebody has deleted or broken it. The API server trusts
-// that one until some time after there is another.
-type shown struct {
+// presented is the certificate that this replica presents: the one in the Secret, or, once the
+// Secret is deleted or damaged, the last usable one that was there. The API server trusts that one
+// until some time after it is replaced.
+type presented struct {
 	secrets corelisters.SecretNamespaceLister
 	name    string
 
 	mu      sync.Mutex
-	current *pair
-	version string // of the Secret that it was in
+	last    *pair
+	version string // of the Secret that held it
 }
 
-func (s *shown) last() (*pair, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	secret, err := s.secrets.Get(s.name)
-	if err == nil && secret.ResourceVersion != s.version {
-		var now *pair
-		if now, err = read(secret.Data); err == nil {
-			s.current, s.version = now, secret.ResourceVersion
+func (p *presented) current() (*pair, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	secret, err := p.secrets.Get(p.name)
+	if err == nil && secret.ResourceVersion != p.version {
+		var next *pair
+		if next, err = parse(secret.Data); err == nil {
+			p.last, p.version = next, secret.ResourceVersion
 		}
 	}
-	if s.current != nil {
-		return s.current, nil
+	if p.last != nil {
+		return p.last, nil
 	}
 	return nil, err
 }
 
-// certificate is tls.Config.GetCertificate.
-func (s *shown) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	last, err := s.last()
+// certificate implements tls.Config.GetCertificate.
+func (p *presented) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	current, err := p.current()
 	if err != nil {
 		return nil, err
 	}
-	return &last.Certificate, nil
+	return &current.Certificate, nil
 }

@@ -11,10 +11,10 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 )
 
-// Path is where the hold is served.
+// Path is the path under which the hold is served.
 const Path = "/hold"
 
-// hold answers the API server.
+// hold answers admission requests.
 type hold struct{ webhook.StatelessAdmissionImpl }
 
 var (
@@ -32,7 +32,7 @@ func (hold) Admit(_ context.Context, request *admissionv1.AdmissionRequest) *adm
 			Annotations map[string]string `json:"annotations"`
 		} `json:"metadata"`
 	}
-	// Kubernetes' way to read JSON, which tells metadata from Metadata.
+	// As Kubernetes reads JSON: case-sensitive, so that Metadata is not metadata.
 	if err := utiljson.Unmarshal(request.Object.Raw, &run); err != nil {
 		return webhook.MakeErrorStatus("pac-lease-queue cannot read the annotations of %s %s/%s: %v",
 			request.Kind.Kind, request.Namespace, request.Name, err)
@@ -43,7 +43,7 @@ func (hold) Admit(_ context.Context, request *admissionv1.AdmissionRequest) *adm
 	}
 	patch, err := json.Marshal(operations)
 	if err != nil {
-		return webhook.MakeErrorStatus("pac-lease-queue cannot write its patch: %v", err)
+		return webhook.MakeErrorStatus("pac-lease-queue cannot encode its patch: %v", err)
 	}
 	patchType := admissionv1.PatchTypeJSONPatch
 	return &admissionv1.AdmissionResponse{Allowed: true, Patch: patch, PatchType: &patchType}

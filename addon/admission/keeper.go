@@ -24,22 +24,22 @@ import (
 )
 
 const (
-	// fieldManager is the name under which the API server notes who filled in what.
+	// fieldManager identifies the keeper's writes in managedFields.
 	fieldManager = "pac-lease-queue"
-	// lifetime is how long a certificate is good for, as knative has it, and
-	// renewBefore how long before its end it is replaced.
+	// lifetime is how long a certificate is valid, as in knative.dev/pkg; it is replaced
+	// renewBefore its end.
 	lifetime, renewBefore = 7 * 24 * time.Hour, 24 * time.Hour
-	// headStart is how long an authority is trusted before anybody shows a certificate
-	// of its: API servers hear of it by a watch, like the replicas of the certificate.
+	// headStart is how long an authority is trusted before a replica presents a certificate that it
+	// signed. API servers learn of the authority by a watch, as replicas learn of the certificate.
 	headStart = time.Second
-	// settled is how old a certificate is when all replicas and API servers have long
-	// heard of it. The authorities of earlier ones are trusted until then.
+	// settled is the age at which every replica and API server has long learned of a certificate.
+	// The authorities of earlier certificates stay trusted until then.
 	settled = time.Minute
 )
 
-// keeper sees to it that there is a certificate and that the API server trusts it.
-// Every replica has one. Where another was faster the API server answers 409, and it
-// looks again.
+// keeper maintains a valid certificate and the API server's trust in it. Every replica runs one.
+// When another replica writes first, the API server answers 409 Conflict and the keeper looks
+// again.
 type keeper struct {
 	options        Options
 	kube           kubernetes.Interface
@@ -48,10 +48,10 @@ type keeper struct {
 	clock          clock.PassiveClock
 	logger         *zap.SugaredLogger
 
-	// made is a certificate that is not in the Secret yet. It is kept over failures:
-	// another one for every try would be another authority to be trusted.
-	made map[string][]byte
-	// published is when its authority was last made known.
+	// next is a certificate that is not in the Secret yet. It survives failures: a new certificate
+	// for every attempt would add a new authority to the configuration each time.
+	next map[string][]byte
+	// published is when next's authority was added to the configuration.
 	published time.Time
 }
 
@@ -59,18 +59,19 @@ func (k *keeper) key() types.NamespacedName {
 	return types.NamespacedName{Namespace: system.Namespace(), Name: k.options.Secret}
 }
 
-// asked says whether there is a configuration by which the API server asks.
-func (k *keeper) asked() bool {
+// configured reports whether the webhook configuration exists, without which the API server does
+// not call.
+func (k *keeper) configured() bool {
 	_, err := k.configurations.Get(k.options.Configuration)
-	return err == nil // a lister has no other errors
+	return err == nil // a lister's only error is NotFound
 }
 
 // Reconcile implements controller.Reconciler.
 func (k *keeper) Reconcile(ctx context.Context, _ string) error {
 	secret, err := k.secrets.Get(k.options.Secret)
 	if apierrors.IsNotFound(err) {
-		if !k.asked() {
-			return nil // the hold is being removed, and what was made now would stay
+		if !k.configured() {
+			return nil // the hold is being removed, and a Secret made now would be left behind
 		}
 		secret, err = &corev1.Secret{}, nil
 	}
@@ -81,29 +82,29 @@ func (k *keeper) Reconcile(ctx context.Context, _ string) error {
 	if reason != nil {
 		return k.replace(ctx, secret, reason)
 	}
-	k.made = nil
+	k.next = nil
 	now := k.clock.Now()
 	if left := current.Leaf.NotBefore.Add(settled).Sub(now); left > 0 {
-		if _, err := k.publish(ctx, also(current.authority)); err != nil {
+		if _, err := k.publish(ctx, including(current.authority)); err != nil {
 			return err
 		}
 		return controller.NewRequeueAfter(left)
 	}
-	if _, err := k.publish(ctx, nothingBut(current.authority)); err != nil {
+	if _, err := k.publish(ctx, exactly(current.authority)); err != nil {
 		return err
 	}
 	return controller.NewRequeueAfter(current.Leaf.NotAfter.Add(-renewBefore).Sub(now))
 }
 
-// check reads the certificate in a Secret and says why it is to be replaced.
+// check parses the certificate in a Secret. Its error is the reason to replace the certificate.
 func (k *keeper) check(data map[string][]byte) (*pair, error) {
-	p, err := read(data)
+	p, err := parse(data)
 	if err != nil {
 		return nil, err
 	}
 	at := k.clock.Now().Add(renewBefore)
 	if at.Before(p.Leaf.NotBefore) {
-		at = p.Leaf.NotBefore // made by a replica whose clock is ahead: no reason to make another
+		at = p.Leaf.NotBefore // another replica's clock is ahead, which is no reason to replace its certificate
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(p.authority)
@@ -113,58 +114,61 @@ func (k *keeper) check(data map[string][]byte) (*pair, error) {
 	return p, nil
 }
 
-// replace puts another certificate into the Secret. Trust comes first: from the
-// moment that it is there it is the one that is shown.
+// replace puts a new certificate into the Secret. Trust in it comes first, because replicas present
+// the certificate as soon as it is in the Secret.
 func (k *keeper) replace(ctx context.Context, secret *corev1.Secret, reason error) error {
-	if _, err := k.check(k.made); err != nil {
+	if _, err := k.check(k.next); err != nil {
 		key, certificate, authority, err := resources.CreateCerts(ctx, k.options.Service, system.Namespace(), k.clock.Now().Add(lifetime))
 		if err != nil {
 			return fmt.Errorf("make a certificate: %w", err)
 		}
-		k.made = map[string][]byte{resources.ServerKey: key, resources.ServerCert: certificate, resources.CACert: authority}
+		k.next = map[string][]byte{resources.ServerKey: key, resources.ServerCert: certificate, resources.CACert: authority}
 	}
-	news, err := k.publish(ctx, also(k.made[resources.CACert]))
+	changed, err := k.publish(ctx, including(k.next[resources.CACert]))
 	if err != nil {
 		return err
 	}
-	if news {
+	if changed {
 		k.published = k.clock.Now()
 	}
 	if left := k.published.Add(headStart).Sub(k.clock.Now()); left > 0 {
 		return controller.NewRequeueAfter(left)
 	}
-	// A Secret that is there must be the one that was looked at. One that is not comes
-	// into being by an apply: RBAC can allow that for a single name, which for a create
-	// it cannot. Two replicas may do so at once; the later one's is it then.
-	apply := applycorev1.Secret(k.options.Secret, system.Namespace()).WithData(k.made)
+	// A Secret that exists must still be the one that was judged. One that does not exist is
+	// created by apply: RBAC can permit that for a single name, and cannot for create. When two
+	// replicas apply at once, the later certificate wins.
+	apply := applycorev1.Secret(k.options.Secret, system.Namespace()).WithData(k.next)
 	if secret.ResourceVersion != "" {
 		apply = apply.WithResourceVersion(secret.ResourceVersion).WithUID(secret.UID)
 	}
-	if _, err := k.kube.CoreV1().Secrets(system.Namespace()).Apply(ctx, apply, metav1.ApplyOptions{FieldManager: fieldManager, Force: true}); err != nil {
+	secrets := k.kube.CoreV1().Secrets(system.Namespace())
+	if _, err := secrets.Apply(ctx, apply, metav1.ApplyOptions{FieldManager: fieldManager, Force: true}); err != nil {
 		return fmt.Errorf("write the webhook's certificate: %w", err)
 	}
 	k.logger.Infow("The webhook has a new certificate", "reason", reason)
 	return nil
 }
 
-// Which authorities are to be trusted, given those that are.
-type trust func(trusted []byte) []byte
+// trust computes a caBundle from the current one.
+type trust func(bundle []byte) []byte
 
-func also(authority []byte) trust {
-	return func(trusted []byte) []byte {
-		if bytes.Contains(trusted, authority) {
-			return trusted
+// including trusts an authority besides those that are trusted already.
+func including(authority []byte) trust {
+	return func(bundle []byte) []byte {
+		if bytes.Contains(bundle, authority) {
+			return bundle
 		}
-		return bytes.Join([][]byte{authority, trusted}, nil)
+		return bytes.Join([][]byte{authority, bundle}, nil)
 	}
 }
 
-func nothingBut(authority []byte) trust { return func([]byte) []byte { return authority } }
+// exactly trusts one authority and no other.
+func exactly(authority []byte) trust { return func([]byte) []byte { return authority } }
 
-// publish has the API server trust these authorities and says whether that is news.
-// Without a configuration nobody asks: that is how the hold is taken out while the
-// process goes on.
-func (k *keeper) publish(ctx context.Context, want trust) (news bool, err error) {
+// publish writes the caBundle of the webhook configuration and reports whether that changed it.
+// Without a configuration the API server does not call, and there is nothing to publish: deleting
+// it is how the hold is removed while replicas run on.
+func (k *keeper) publish(ctx context.Context, want trust) (changed bool, err error) {
 	configuration, err := k.configurations.Get(k.options.Configuration)
 	if apierrors.IsNotFound(err) {
 		return false, nil
@@ -181,8 +185,8 @@ func (k *keeper) publish(ctx context.Context, want trust) (news bool, err error)
 	if len(webhooks) == 0 {
 		return false, nil
 	}
-	// Everything else in it is the chart's; the version has a patch that was decided
-	// on something older refused.
+	// The chart owns every other field. The version makes the API server refuse a patch that was
+	// decided on an older configuration.
 	patch, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"resourceVersion": configuration.ResourceVersion, "uid": configuration.UID},
 		"webhooks": webhooks,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"maps"
 	"testing"
 	"time"
 
@@ -26,9 +27,9 @@ import (
 
 const testNamespace = "queue-system"
 
-// bench has one keeper look at a cluster that nobody else writes to. Its requests
-// are recorded and refused if they are none that a keeper sends.
-type bench struct {
+// fixture is one keeper on a cluster without other writers. Its requests are recorded; one that a
+// keeper never sends fails the test.
+type fixture struct {
 	*testing.T
 	keeper         *keeper
 	clock          *testingclock.FakePassiveClock
@@ -38,10 +39,10 @@ type bench struct {
 	fail           map[string]error
 }
 
-func newBench(t *testing.T) *bench {
+func newFixture(t *testing.T) *fixture {
 	t.Setenv("SYSTEM_NAMESPACE", testNamespace)
 	indexers := cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc}
-	b := &bench{
+	f := &fixture{
 		T: t, clock: testingclock.NewFakePassiveClock(time.Now()), fail: map[string]error{},
 		secrets:        cache.NewIndexer(cache.MetaNamespaceKeyFunc, indexers),
 		configurations: cache.NewIndexer(cache.MetaNamespaceKeyFunc, indexers),
@@ -50,31 +51,30 @@ func newBench(t *testing.T) *bench {
 	kube.PrependReactor("*", "*", func(a clienttesting.Action) (bool, runtime.Object, error) {
 		patch, ok := a.(clienttesting.PatchAction)
 		if !ok {
-			t.Fatalf("an unexpected request: %s %s", a.GetVerb(), a.GetResource().Resource)
+			t.Fatalf("unexpected request: %s %s", a.GetVerb(), a.GetResource().Resource)
 		}
 		resource := a.GetResource().Resource
-		b.sent = append(b.sent, resource)
-		if err := b.fail[resource]; err != nil {
+		f.sent = append(f.sent, resource)
+		if err := f.fail[resource]; err != nil {
 			return true, nil, err
 		}
-		b.apply(resource, patch.GetPatch())
+		f.apply(resource, patch.GetPatch())
 		return true, nil, nil
 	})
-	b.keeper = &keeper{
+	f.keeper = &keeper{
 		options:        Options{Configuration: "hold", Service: "webhook", Secret: "certs", Port: 8443},
 		kube:           kube,
-		secrets:        corelisters.NewSecretLister(b.secrets).Secrets(testNamespace),
-		configurations: admissionlisters.NewMutatingWebhookConfigurationLister(b.configurations),
-		clock:          b.clock,
+		secrets:        corelisters.NewSecretLister(f.secrets).Secrets(testNamespace),
+		configurations: admissionlisters.NewMutatingWebhookConfigurationLister(f.configurations),
+		clock:          f.clock,
 		logger:         zap.NewNop().Sugar(),
 	}
-	return b
+	return f
 }
 
-// apply is the API server and the watch: versions are compared, and what was written
-// is seen.
-func (b *bench) apply(resource string, patch []byte) {
-	b.Helper()
+// apply stands in for the API server and the watch: it compares versions and makes writes visible.
+func (f *fixture) apply(resource string, patch []byte) {
+	f.Helper()
 	var body struct {
 		Metadata metav1.ObjectMeta `json:"metadata"`
 		Data     map[string][]byte `json:"data"`
@@ -84,98 +84,100 @@ func (b *bench) apply(resource string, patch []byte) {
 		} `json:"webhooks"`
 	}
 	if err := json.Unmarshal(patch, &body); err != nil {
-		b.Fatal(err)
+		f.Fatal(err)
 	}
 	switch resource {
 	case "secrets":
-		if there, err := b.keeper.secrets.Get("certs"); err == nil && there.ResourceVersion != body.Metadata.ResourceVersion {
-			b.Errorf("the Secret was written as of version %q, want %q", body.Metadata.ResourceVersion, there.ResourceVersion)
+		if stored, err := f.keeper.secrets.Get("certs"); err == nil && stored.ResourceVersion != body.Metadata.ResourceVersion {
+			f.Errorf("the Secret was written at version %q, want %q", body.Metadata.ResourceVersion, stored.ResourceVersion)
 		}
-		b.secret("2", body.Data)
+		f.secret("2", body.Data)
 	case "mutatingwebhookconfigurations":
-		there := b.configuration()
-		if body.Metadata.ResourceVersion != there.ResourceVersion {
-			b.Errorf("the configuration was written as of version %q, want %q", body.Metadata.ResourceVersion, there.ResourceVersion)
+		stored := f.configuration()
+		if body.Metadata.ResourceVersion != stored.ResourceVersion {
+			f.Errorf("the configuration was written at version %q, want %q", body.Metadata.ResourceVersion, stored.ResourceVersion)
 		}
-		there = there.DeepCopy()
+		stored = stored.DeepCopy()
 		for i, w := range body.Webhooks {
 			var fields map[string][]byte
-			if err := json.Unmarshal(w.ClientConfig, &fields); err != nil || len(fields) != 1 || w.Name != there.Webhooks[i].Name {
-				b.Errorf("more than the caBundle of the hold is written: %s", patch)
+			if err := json.Unmarshal(w.ClientConfig, &fields); err != nil || len(fields) != 1 || w.Name != stored.Webhooks[i].Name {
+				f.Errorf("the patch writes more than the caBundle: %s", patch)
 			}
-			there.Webhooks[i].ClientConfig.CABundle = fields["caBundle"]
+			stored.Webhooks[i].ClientConfig.CABundle = fields["caBundle"]
 		}
-		there.ResourceVersion += "1"
-		_ = b.configurations.Update(there)
+		stored.ResourceVersion += "1"
+		_ = f.configurations.Update(stored)
 	}
 }
 
-// configured puts the chart's objects there.
-func (b *bench) configured() {
+// configured creates the chart's objects.
+func (f *fixture) configured() {
 	service := &admissionregistrationv1.ServiceReference{Namespace: testNamespace, Name: "webhook"}
-	_ = b.configurations.Add(&admissionregistrationv1.MutatingWebhookConfiguration{
+	_ = f.configurations.Add(&admissionregistrationv1.MutatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: "hold", ResourceVersion: "1"},
 		Webhooks: []admissionregistrationv1.MutatingWebhook{{
 			Name: "hold.pac-lease-queue.dev", ClientConfig: admissionregistrationv1.WebhookClientConfig{Service: service},
 		}},
 	})
-	b.secret("1", nil)
+	f.secret("1", nil)
 }
 
-func (b *bench) secret(version string, data map[string][]byte) {
-	_ = b.secrets.Add(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: "certs", ResourceVersion: version}, Data: data})
+func (f *fixture) secret(version string, data map[string][]byte) {
+	_ = f.secrets.Add(&corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: testNamespace, Name: "certs", ResourceVersion: version},
+		Data:       data,
+	})
 }
 
-func (b *bench) configuration() *admissionregistrationv1.MutatingWebhookConfiguration {
-	b.Helper()
-	c, err := b.keeper.configurations.Get("hold")
+func (f *fixture) configuration() *admissionregistrationv1.MutatingWebhookConfiguration {
+	f.Helper()
+	c, err := f.keeper.configurations.Get("hold")
 	if err != nil {
-		b.Fatal(err)
+		f.Fatal(err)
 	}
 	return c
 }
 
-func (b *bench) authority() []byte {
-	b.Helper()
-	s, err := b.keeper.secrets.Get("certs")
+func (f *fixture) authority() []byte {
+	f.Helper()
+	s, err := f.keeper.secrets.Get("certs")
 	if err != nil {
-		b.Fatal(err)
+		f.Fatal(err)
 	}
 	return s.Data[resources.CACert]
 }
 
-func (b *bench) bundle() []byte {
-	b.Helper()
-	return b.configuration().Webhooks[0].ClientConfig.CABundle
+func (f *fixture) bundle() []byte {
+	f.Helper()
+	return f.configuration().Webhooks[0].ClientConfig.CABundle
 }
 
-// look has the keeper look once and says what it wrote to.
-func (b *bench) look() ([]string, error) {
-	b.sent = nil
-	err := b.keeper.Reconcile(b.Context(), "")
-	return b.sent, err
+// look reconciles once and returns the resources written to.
+func (f *fixture) look() ([]string, error) {
+	f.sent = nil
+	err := f.keeper.Reconcile(f.Context(), "")
+	return f.sent, err
 }
 
-// wrote is look, when there is nothing wrong.
-func (b *bench) wrote(want ...string) {
-	b.Helper()
-	got, err := b.look()
+// wrote reconciles once, without an error, and compares the resources written to.
+func (f *fixture) wrote(want ...string) {
+	f.Helper()
+	got, err := f.look()
 	if requeue, _ := controller.IsRequeueKey(err); err != nil && !requeue {
-		b.Fatal(err)
+		f.Fatal(err)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		b.Errorf("written (-want +got):\n%s", diff)
+		f.Errorf("written (-want +got):\n%s", diff)
 	}
 }
 
-// replaced is look, for as long as it takes to replace the certificate: trust comes
-// first, and has a head start.
-func (b *bench) replaced() {
-	b.Helper()
-	b.wrote(aConfiguration)
-	b.wrote()
-	b.clock.SetTime(b.clock.Now().Add(headStart))
-	b.wrote(aSecret)
+// replaced reconciles until the certificate is replaced: trust comes first, with a head start.
+func (f *fixture) replaced() {
+	f.Helper()
+	f.wrote(aConfiguration)
+	f.wrote()
+	f.clock.SetTime(f.clock.Now().Add(headStart))
+	f.wrote(aSecret)
 }
 
 const (
@@ -184,105 +186,105 @@ const (
 )
 
 func TestCertificateIsMadeAndTrusted(t *testing.T) {
-	b := newBench(t)
-	b.configured()
-	b.replaced()
-	if !bytes.Equal(b.bundle(), b.authority()) {
-		t.Error("the authority in the configuration is not that in the Secret")
+	f := newFixture(t)
+	f.configured()
+	f.replaced()
+	if !bytes.Equal(f.bundle(), f.authority()) {
+		t.Error("the configuration and the Secret have different authorities")
 	}
-	b.clock.SetTime(time.Now().Add(settled))
-	_, err := b.look()
+	f.clock.SetTime(time.Now().Add(settled))
+	_, err := f.look()
 	if requeue, after := controller.IsRequeueKey(err); !requeue || after.Round(time.Hour) != 6*24*time.Hour {
-		t.Errorf("looks again after %s, want a day before the week is over", after)
+		t.Errorf("looks again after %s, want a day before the week ends", after)
 	}
-	if len(b.sent) > 0 {
-		t.Errorf("wrote %v though all was well", b.sent)
+	if len(f.sent) > 0 {
+		t.Errorf("wrote %v, want nothing: the certificate is good", f.sent)
 	}
 }
 
-// Whoever still shows the old certificate for a moment, or still expects it, is to
-// be trusted and served; after that it is of no use to anybody.
+// For a moment, some replicas still present the old certificate and some API servers still expect
+// it; both must work. After that the old authority is useless.
 func TestOldAuthorityIsTrustedUntilTheNewOneHasSettled(t *testing.T) {
-	for name, lose := range map[string]func(*bench){
-		"renewed": func(b *bench) { b.clock.SetTime(time.Now().Add(6*24*time.Hour + time.Minute)) },
-		"deleted": func(b *bench) { _ = b.secrets.Replace(nil, "") },
-		"emptied": func(b *bench) { b.secret("3", nil) },
+	for name, lose := range map[string]func(*fixture){
+		"renewed": func(f *fixture) { f.clock.SetTime(time.Now().Add(6*24*time.Hour + time.Minute)) },
+		"deleted": func(f *fixture) { _ = f.secrets.Replace(nil, "") },
+		"emptied": func(f *fixture) { f.secret("3", nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
-			b.configured()
-			b.replaced()
-			b.wrote()
-			old := b.authority()
-			lose(b)
-			b.replaced()
-			made := b.authority()
+			f := newFixture(t)
+			f.configured()
+			f.replaced()
+			f.wrote()
+			old := f.authority()
+			lose(f)
+			f.replaced()
+			made := f.authority()
 			if bytes.Equal(old, made) {
-				t.Fatal("the certificate is still the old one")
+				t.Fatal("the certificate was not replaced")
 			}
-			b.clock.SetTime(time.Now()) // the new one was made by the real clock
-			b.wrote()
-			if !bytes.Contains(b.bundle(), old) || !bytes.Contains(b.bundle(), made) {
+			f.clock.SetTime(time.Now()) // resources.CreateCerts uses the real clock
+			f.wrote()
+			if !bytes.Contains(f.bundle(), old) || !bytes.Contains(f.bundle(), made) {
 				t.Error("the configuration does not have both authorities")
 			}
-			b.clock.SetTime(time.Now().Add(settled))
-			b.wrote(aConfiguration)
-			if !bytes.Equal(b.bundle(), made) {
+			f.clock.SetTime(time.Now().Add(settled))
+			f.wrote(aConfiguration)
+			if !bytes.Equal(f.bundle(), made) {
 				t.Error("the old authority is still trusted")
 			}
-			b.wrote()
+			f.wrote()
 		})
 	}
 }
 
-func TestLastCertificateIsShownUntilThereIsAnother(t *testing.T) {
-	b := newBench(t)
-	s := &shown{secrets: b.keeper.secrets, name: "certs"}
-	if _, err := s.certificate(nil); err == nil {
-		t.Error("a certificate out of nothing")
+func TestLastCertificateIsPresentedUntilItIsReplaced(t *testing.T) {
+	f := newFixture(t)
+	p := &presented{secrets: f.keeper.secrets, name: "certs"}
+	if _, err := p.certificate(nil); err == nil {
+		t.Error("there is a certificate before there is a Secret")
 	}
 	data := foreign(t, "webhook").Data
-	b.secret("1", data)
-	first, err := s.certificate(nil)
+	f.secret("1", data)
+	first, err := p.certificate(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	shows := func(want []byte) {
+	presents := func(want []byte) {
 		t.Helper()
-		got, err := s.certificate(nil)
+		got, err := p.certificate(nil)
 		if err != nil || !bytes.Equal(got.Certificate[0], want) {
-			t.Errorf("another certificate is shown, or %v", err)
+			t.Errorf("a different certificate is presented, or %v", err)
 		}
 	}
-	b.secret("2", nil)
-	shows(first.Certificate[0])
-	_ = b.secrets.Replace(nil, "")
-	shows(first.Certificate[0])
+	f.secret("2", nil)
+	presents(first.Certificate[0])
+	_ = f.secrets.Replace(nil, "")
+	presents(first.Certificate[0])
 	data = foreign(t, "webhook").Data
-	b.secret("3", data)
-	next, err := read(data)
+	f.secret("3", data)
+	next, err := parse(data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	shows(next.Certificate.Certificate[0])
+	presents(next.Certificate.Certificate[0])
 }
 
 func TestUnusableCertificatesAreReplaced(t *testing.T) {
 	for name, spoil := range map[string]func(data map[string][]byte){
-		"no key":                  func(data map[string][]byte) { delete(data, resources.ServerKey) },
-		"no authority":            func(data map[string][]byte) { delete(data, resources.CACert) },
-		"rubbish":                 func(data map[string][]byte) { data[resources.ServerCert] = []byte("rubbish") },
-		"of another authority":    func(data map[string][]byte) { data[resources.CACert] = foreign(t, "webhook").Data[resources.CACert] },
-		"made out to another one": func(data map[string][]byte) { copyInto(data, foreign(t, "else").Data) },
+		"no key":                 func(data map[string][]byte) { delete(data, resources.ServerKey) },
+		"no authority":           func(data map[string][]byte) { delete(data, resources.CACert) },
+		"garbage":                func(data map[string][]byte) { data[resources.ServerCert] = []byte("garbage") },
+		"another authority":      func(data map[string][]byte) { data[resources.CACert] = foreign(t, "webhook").Data[resources.CACert] },
+		"another service's name": func(data map[string][]byte) { maps.Copy(data, foreign(t, "else").Data) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
-			b.configured()
+			f := newFixture(t)
+			f.configured()
 			data := foreign(t, "webhook").Data
-			b.secret("1", data)
-			b.wrote(aConfiguration) // good as it is
+			f.secret("1", data)
+			f.wrote(aConfiguration) // it is usable
 			spoil(data)
-			b.replaced()
+			f.replaced()
 		})
 	}
 }
@@ -296,75 +298,69 @@ func foreign(t *testing.T, service string) *corev1.Secret {
 	return s
 }
 
-func copyInto(to, from map[string][]byte) {
-	for key, value := range from {
-		to[key] = value
-	}
+func TestCertificateIsMadeWithoutAConfiguration(t *testing.T) {
+	f := newFixture(t)
+	f.secret("1", nil)
+	f.wrote(aSecret)
+	f.wrote()
 }
 
-func TestWithoutConfigurationTheCertificateIsKeptAllTheSame(t *testing.T) {
-	b := newBench(t)
-	b.secret("1", nil)
-	b.wrote(aSecret)
-	b.wrote()
+func TestRemovedHoldStaysRemoved(t *testing.T) {
+	f := newFixture(t)
+	f.configured()
+	f.replaced()
+	_ = f.configurations.Replace(nil, "")
+	f.wrote()
+	_ = f.secrets.Replace(nil, "")
+	f.wrote()
 }
 
-func TestNothingComesBackWhenTheHoldIsRemoved(t *testing.T) {
-	b := newBench(t)
-	b.configured()
-	b.replaced()
-	_ = b.configurations.Replace(nil, "")
-	b.wrote()
-	_ = b.secrets.Replace(nil, "")
-	b.wrote()
-}
-
-func TestBundleTakenOutByHandComesBack(t *testing.T) {
-	b := newBench(t)
-	b.configured()
-	b.replaced()
-	edited := b.configuration().DeepCopy()
+func TestBundleRemovedByHandIsRestored(t *testing.T) {
+	f := newFixture(t)
+	f.configured()
+	f.replaced()
+	edited := f.configuration().DeepCopy()
 	edited.Webhooks[0].ClientConfig.CABundle = nil
-	_ = b.configurations.Update(edited)
-	b.wrote(aConfiguration)
+	_ = f.configurations.Update(edited)
+	f.wrote(aConfiguration)
 }
 
-// A certificate that nobody trusts is not to be shown.
-func TestNothingIsWrittenToTheSecretBeforeItIsTrusted(t *testing.T) {
-	b := newBench(t)
-	b.configured()
-	b.fail[aConfiguration] = apierrors.NewForbidden(admissionregistrationv1.Resource(aConfiguration), "hold", errors.New("no"))
-	sent, err := b.look()
+// A certificate must not be presented before it is trusted.
+func TestCertificateIsWrittenOnlyOnceItIsTrusted(t *testing.T) {
+	f := newFixture(t)
+	f.configured()
+	f.fail[aConfiguration] = apierrors.NewForbidden(admissionregistrationv1.Resource(aConfiguration), "hold", errors.New("no"))
+	sent, err := f.look()
 	if err == nil || !apierrors.IsForbidden(err) {
-		t.Errorf("%v, want that it is forbidden", err)
+		t.Errorf("%v, want a Forbidden error", err)
 	}
 	if diff := cmp.Diff([]string{aConfiguration}, sent); diff != "" {
 		t.Errorf("written (-want +got):\n%s", diff)
 	}
-	b.fail[aConfiguration] = apierrors.NewConflict(admissionregistrationv1.Resource(aConfiguration), "hold", errors.New("modified"))
-	if _, err := b.look(); !apierrors.IsConflict(err) { // which knative has tried again without a word
-		t.Errorf("%v, want the conflict", err)
+	f.fail[aConfiguration] = apierrors.NewConflict(admissionregistrationv1.Resource(aConfiguration), "hold", errors.New("modified"))
+	if _, err := f.look(); !apierrors.IsConflict(err) { // on which knative retries silently
+		t.Errorf("%v, want a Conflict error", err)
 	}
-	delete(b.fail, aConfiguration)
-	b.replaced()
+	delete(f.fail, aConfiguration)
+	f.replaced()
 }
 
-// Every failure with a new authority would fill the configuration.
-func TestFailuresDoNotPileUpAuthorities(t *testing.T) {
-	b := newBench(t)
-	b.configured()
-	b.fail[aSecret] = apierrors.NewForbidden(corev1.Resource(aSecret), "certs", errors.New("no"))
-	b.wrote(aConfiguration)
-	b.clock.SetTime(b.clock.Now().Add(headStart))
+// A new authority for every failure would fill up the configuration.
+func TestFailuresDoNotAccumulateAuthorities(t *testing.T) {
+	f := newFixture(t)
+	f.configured()
+	f.fail[aSecret] = apierrors.NewForbidden(corev1.Resource(aSecret), "certs", errors.New("no"))
+	f.wrote(aConfiguration)
+	f.clock.SetTime(f.clock.Now().Add(headStart))
 	for i := range 3 {
-		sent, err := b.look()
+		sent, err := f.look()
 		if !apierrors.IsForbidden(err) || len(sent) != 1 {
-			t.Errorf("try %d: %v, written to %v", i, err, sent)
+			t.Errorf("attempt %d: %v, written to %v", i, err, sent)
 		}
 	}
-	delete(b.fail, aSecret)
-	b.wrote(aSecret)
-	if !bytes.Equal(b.bundle(), b.authority()) {
+	delete(f.fail, aSecret)
+	f.wrote(aSecret)
+	if !bytes.Equal(f.bundle(), f.authority()) {
 		t.Error("more than one authority is trusted")
 	}
 }

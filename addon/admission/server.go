@@ -25,53 +25,52 @@ import (
 )
 
 const (
-	// farewell is how long a replica that was told to end goes on serving: until all
-	// nodes have heard that it is not ready any more, it may still be sent requests.
-	farewell = 5 * time.Second
-	// lastAnswer is how long it then waits for what it is still answering. No request
-	// takes that long.
-	lastAnswer = 5 * time.Second
+	// lameDuck is how long a replica keeps serving after it is told to end. It may still be sent
+	// requests until every node has learned that it is not ready any more.
+	lameDuck = 5 * time.Second
+	// shutdownTimeout bounds the requests that are still being answered after that. None takes this
+	// long.
+	shutdownTimeout = 5 * time.Second
 
 	headerTimeout = 10 * time.Second
 
-	// Pauses before what failed is tried again.
+	// The keeper's back-off after a failure.
 	retryMin, retryMax = 100 * time.Millisecond, 10 * time.Second
 )
 
-// Options name what the hold consists of in the cluster. All but the configuration
-// are in the namespace of the process (SYSTEM_NAMESPACE).
+// Options name the objects that make up the webhook. All but the configuration are in the namespace
+// of the process (SYSTEM_NAMESPACE).
 type Options struct {
-	// Configuration is the MutatingWebhookConfiguration by which the API server asks.
+	// Configuration is the MutatingWebhookConfiguration that makes the API server call.
 	Configuration string
-	// Service is where it asks; certificates are made out to its name.
+	// Service is where the API server calls; certificates are issued for its name.
 	Service string
-	// Secret holds the certificate that every replica shows.
+	// Secret holds the certificate that every replica presents.
 	Secret string
-	// Port is the one listened on.
+	// Port is the port to listen on.
 	Port int
 }
 
-// serverName is how the API server calls whom it asks.
+// serverName is the name by which the API server calls the webhook.
 func (o Options) serverName() string { return o.Service + "." + system.Namespace() + ".svc" }
 
 // Server serves the hold.
 type Server struct {
-	options Options
-	shown   *shown
-	over    chan struct{}
-	err     error
+	options   Options
+	presented *presented
+	done      chan struct{}
+	err       error // set before done is closed
 }
 
-// Start serves the hold until some time after the context is over. Wait returns when
-// that is over too.
+// Start serves the hold until some time after the context ends; Wait returns after that.
 func Start(ctx context.Context, kube kubernetes.Interface, o Options) (*Server, error) {
 	logger := logging.FromContext(ctx)
-	quiet := logger.WithOptions(zap.IncreaseLevel(zap.WarnLevel)) // knative tells of every request and every look
+	quiet := logger.WithOptions(zap.IncreaseLevel(zap.WarnLevel)) // knative logs every request and every reconcile
 	handler, err := webhook.New(webhook.WithOptions(logging.WithLogger(ctx, quiet), webhook.Options{}), []any{hold{}})
 	if err != nil {
 		return nil, fmt.Errorf("webhook: %w", err)
 	}
-	complaints, err := zap.NewStdLogAt(quiet.Desugar(), zap.WarnLevel)
+	errorLog, err := zap.NewStdLogAt(quiet.Desugar(), zap.WarnLevel)
 	if err != nil {
 		return nil, err
 	}
@@ -79,29 +78,29 @@ func Start(ctx context.Context, kube kubernetes.Interface, o Options) (*Server, 
 	if err != nil {
 		return nil, fmt.Errorf("serve the webhook: %w", err)
 	}
-	k, err := keep(ctx, kube, o, logger, quiet)
+	k, err := startKeeper(ctx, kube, o, logger, quiet)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
-	s := &Server{options: o, shown: &shown{secrets: k.secrets, name: o.Secret}, over: make(chan struct{})}
+	s := &Server{options: o, presented: &presented{secrets: k.secrets, name: o.Secret}, done: make(chan struct{})}
 	server := &http.Server{
-		Handler:           leaving(ctx, handler),
-		TLSConfig:         &tls.Config{GetCertificate: s.shown.certificate, MinVersion: tls.VersionTLS13},
+		Handler:           closeAfter(ctx, handler),
+		TLSConfig:         &tls.Config{GetCertificate: s.presented.certificate, MinVersion: tls.VersionTLS13},
 		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){}, // the API server speaks HTTP/1.1 to webhooks
 		ReadHeaderTimeout: headerTimeout,
-		ErrorLog:          complaints,
+		ErrorLog:          errorLog,
 	}
 	go func() {
-		defer close(s.over)
-		s.err = serve(ctx, server, listener, k.asked)
+		defer close(s.done)
+		s.err = serve(ctx, server, listener, k.configured)
 	}()
 	return s, nil
 }
 
-// keep starts the keeper and returns when it knows what is there.
-func keep(ctx context.Context, kube kubernetes.Interface, o Options, logger, quiet *zap.SugaredLogger) (*keeper, error) {
-	namespaced := informers.NewSharedInformerFactoryWithOptions(kube, 0, informers.WithNamespace(system.Namespace()), only(o.Secret))
-	clustered := informers.NewSharedInformerFactoryWithOptions(kube, 0, only(o.Configuration))
+// startKeeper starts the keeper and returns once its caches are filled.
+func startKeeper(ctx context.Context, kube kubernetes.Interface, o Options, logger, quiet *zap.SugaredLogger) (*keeper, error) {
+	namespaced := informers.NewSharedInformerFactoryWithOptions(kube, 0, informers.WithNamespace(system.Namespace()), named(o.Secret))
+	clustered := informers.NewSharedInformerFactoryWithOptions(kube, 0, named(o.Configuration))
 	secrets := namespaced.Core().V1().Secrets()
 	configurations := clustered.Admissionregistration().V1().MutatingWebhookConfigurations()
 	k := &keeper{
@@ -120,7 +119,7 @@ func keep(ctx context.Context, kube kubernetes.Interface, o Options, logger, qui
 	})
 	for _, informer := range []cache.SharedIndexInformer{secrets.Informer(), configurations.Informer()} {
 		if _, err := informer.AddEventHandler(controller.HandleAll(func(any) { impl.EnqueueKey(k.key()) })); err != nil {
-			return nil, fmt.Errorf("watch what the webhook consists of: %w", err)
+			return nil, fmt.Errorf("watch the webhook's Secret and configuration: %w", err)
 		}
 	}
 	namespaced.Start(ctx.Done())
@@ -128,20 +127,20 @@ func keep(ctx context.Context, kube kubernetes.Interface, o Options, logger, qui
 	if !cache.WaitForCacheSync(ctx.Done(), secrets.Informer().HasSynced, configurations.Informer().HasSynced) {
 		return nil, errors.New("stopped before the webhook's Secret and configuration were read")
 	}
-	impl.EnqueueKey(k.key()) // there may be neither
+	impl.EnqueueKey(k.key()) // no event comes if neither object exists
 	go func() { _ = impl.Run(ctx) }()
 	return k, nil
 }
 
-// only selects one object by its name.
-func only(name string) informers.SharedInformerOption {
+// named restricts informers to the object of one name.
+func named(name string) informers.SharedInformerOption {
 	return informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.FieldSelector = "metadata.name=" + name })
 }
 
-// leaving has the API server look for another replica once this one is told to end.
-// It keeps its connections open and would go on to use them, as long as there is
-// something to ask.
-func leaving(ctx context.Context, handler http.Handler) http.Handler {
+// closeAfter closes connections once the context has ended, so that the API server opens its next
+// one to another replica. It would otherwise reuse its open connections for as long as there are
+// requests.
+func closeAfter(ctx context.Context, handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if ctx.Err() != nil {
 			w.Header().Set("Connection", "close")
@@ -150,9 +149,9 @@ func leaving(ctx context.Context, handler http.Handler) http.Handler {
 	})
 }
 
-// serve returns when the server has said farewell, or cannot serve. Who is not asked
-// any more need not wait for questions.
-func serve(ctx context.Context, server *http.Server, listener net.Listener, asked func() bool) error {
+// serve returns once the server has shut down, or cannot serve. A webhook that is not configured
+// gets no more requests and need not wait for any.
+func serve(ctx context.Context, server *http.Server, listener net.Listener, configured func() bool) error {
 	failed := make(chan error, 1)
 	go func() { failed <- server.ServeTLS(listener, "", "") }()
 	select {
@@ -160,32 +159,34 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener, aske
 		return err
 	case <-ctx.Done():
 	}
-	if asked() {
+	if configured() {
 		select {
 		case err := <-failed:
 			return err
-		case <-time.After(farewell):
+		case <-time.After(lameDuck):
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastAnswer)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	return server.Shutdown(ctx)
 }
 
-// Wait returns when the hold is no longer served, and why, if that was not asked for.
+// Wait returns once the hold is no longer served, with the error that ended it, or nil if the
+// context did.
 func (s *Server) Wait() error {
-	<-s.over
+	<-s.done
 	return s.err
 }
 
-// Ready says what keeps the API server from being served here, by calling as it does.
+// Ready calls the webhook the way the API server does and returns the error that keeps it from
+// being served.
 func (s *Server) Ready(ctx context.Context) error {
-	last, err := s.shown.last()
+	current, err := s.presented.current()
 	if err != nil {
 		return fmt.Errorf("the webhook has no certificate yet: %w", err)
 	}
 	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(last.authority)
+	roots.AppendCertsFromPEM(current.authority)
 	dialer := tls.Dialer{Config: &tls.Config{RootCAs: roots, ServerName: s.options.serverName(), MinVersion: tls.VersionTLS13}}
 	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort("localhost", strconv.Itoa(s.options.Port)))
 	if err != nil {
