@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/relay"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/wire"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/process"
@@ -86,8 +85,8 @@ func (s *scene) tapController(taps ...wire.Tap) (*process.Process, error) {
 	return controller, s.reroute(controller, stack.PACControllerUser, through)
 }
 
-func (s *scene) relay(taps ...wire.Tap) (*relay.Relay, error) {
-	r, err := relay.New(s.stack.Config(stack.Admin), taps...)
+func (s *scene) relay(taps ...wire.Tap) (*wire.Relay, error) {
+	r, err := wire.NewRelay(s.stack.Config(stack.Admin), taps...)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +95,7 @@ func (s *scene) relay(taps ...wire.Tap) (*relay.Relay, error) {
 }
 
 // reroute restarts a process so that it talks to the API server through a relay.
-func (s *scene) reroute(p *process.Process, user stack.User, through *relay.Relay) error {
+func (s *scene) reroute(p *process.Process, user stack.User, through *wire.Relay) error {
 	kubeconfig := s.stack.Kubeconfig(user) + "-relay"
 	if err := through.Kubeconfig(s.stack.Kubeconfig(user), kubeconfig); err != nil {
 		return err

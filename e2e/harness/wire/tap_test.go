@@ -29,9 +29,9 @@ func TestRequests(t *testing.T) {
 		"DELETE /apis/coordination.k8s.io/v1/namespaces/shop/leases":            "deletecollection leases/shop/",
 	} {
 		var got string
-		client := clientFor(t, "http://unused.invalid", func(r wire.Request, _ func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+		client := clientFor(t, "http://unused.invalid", func(r wire.Request, _ wire.Send) (*http.Response, error) {
 			got = r.Verb + " " + r.Resource + "/" + r.Namespace + "/" + r.Name
-			return nil, errors.New("far enough")
+			return nil, errors.New("not sent")
 		})
 		method, path, _ := strings.Cut(request, " ")
 		r, err := http.NewRequestWithContext(t.Context(), method, "http://unused.invalid"+path, nil)
@@ -47,7 +47,7 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// What is lost never arrived; a lost reply's request did.
+// A lost request never arrives; the request of a lost reply does.
 func TestLosses(t *testing.T) {
 	for _, c := range []struct {
 		tap  wire.Tap

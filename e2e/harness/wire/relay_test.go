@@ -1,4 +1,4 @@
-package relay_test
+package wire_test
 
 import (
 	"net/http"
@@ -16,12 +16,11 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
-	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/relay"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/wire"
 )
 
-// A client behind the relay keeps its identity, sees a lost reply as a timeout of
-// something that happened, and can be cut off in the middle of a watch.
+// A client behind the relay keeps its identity, sees a lost reply as a timeout although the request
+// was carried out, and is cut off in the middle of a watch when the relay closes.
 func TestRelay(t *testing.T) {
 	var patched atomic.Int32
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -42,7 +41,7 @@ func TestRelay(t *testing.T) {
 	}))
 	defer api.Close()
 
-	r, err := relay.New(&rest.Config{Host: api.URL, BearerToken: "ours"},
+	r, err := wire.NewRelay(&rest.Config{Host: api.URL, BearerToken: "ours"},
 		wire.When(func(r wire.Request) bool { return r.Verb == "patch" && r.Resource == "configmaps" }, wire.LoseReply))
 	if err != nil {
 		t.Fatal(err)
