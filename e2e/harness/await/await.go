@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Until tries, with a pause in between, until try succeeds. When the context ends
-// first, the error is the context's cause, with what was wrong last.
+// Until tries, with a pause in between, until try succeeds. When the context ends first, the error
+// is the context's cause, with what was wrong last.
 func Until(ctx context.Context, pause time.Duration, try func() error) error {
 	for {
 		err := try()

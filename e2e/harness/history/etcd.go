@@ -26,20 +26,20 @@ type stored struct {
 	selector string
 }
 
-// kinds are what is recorded. Custom resources are kept as JSON of their storage
-// version, Leases as protobuf; both say what they are.
+// kinds are recorded. etcd keeps custom resources as JSON of their storage version and Leases as
+// protobuf; both name their type.
 var kinds = []stored{
 	{prefix: "/registry/pipelinesascode.tekton.dev/repositories/"},
 	{prefix: "/registry/tekton.dev/pipelineruns/"},
 	{prefix: "/registry/leases/", selector: lease.Selector},
 }
 
-// etcdDeadline is for etcd to answer at first.
+// etcdDeadline bounds the first request to etcd.
 const etcdDeadline = 10 * time.Second
 
-// RecordEtcd is Record for a cluster whose etcd can be reached. API servers may
-// come and go: etcd hands every revision out, and the record has a hole only if
-// what is missing was compacted, which takes minutes of absence.
+// RecordEtcd is Record for a cluster whose etcd is within reach. API servers may come and go: etcd
+// hands out every revision, each of which is one resourceVersion, and the record has a hole only if
+// etcd compacts revisions before they are read, which takes minutes.
 func RecordEtcd(ctx context.Context, endpoint string) (*Recorder, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, tektonv1.AddToScheme, pacv1alpha1.AddToScheme} {
@@ -81,7 +81,7 @@ func (r *Recorder) followEtcd(ctx context.Context, client *clientv3.Client, read
 		}
 	}
 	r.done.Go(func() {
-		// The client resumes a broken watch by itself, from where it was.
+		// The client resumes a broken watch by itself, from where it broke.
 		watch := client.Watch(ctx, prefix, clientv3.WithPrefix(), clientv3.WithPrevKV(), clientv3.WithRev(existing.Header.Revision+1))
 		for answer := range watch {
 			err := answer.Err()
@@ -102,8 +102,8 @@ func (r *Recorder) followEtcd(ctx context.Context, client *clientv3.Client, read
 	return nil
 }
 
-// addEtcd records one change. What no longer is of a kind that is recorded counts
-// as gone, as it does for a watch with a selector.
+// addEtcd records one change. An object that the selector no longer matches counts as gone, as it
+// does for a watch with that selector.
 func (r *Recorder) addEtcd(reader etcdReader, is, was *mvccpb.KeyValue) error {
 	now, err := reader.read(is, is.ModRevision)
 	if err != nil {
@@ -115,7 +115,7 @@ func (r *Recorder) addEtcd(reader etcdReader, is, was *mvccpb.KeyValue) error {
 	if was == nil {
 		return nil
 	}
-	// A deletion is as old as the revision that did it.
+	// The version of a deletion is the revision that deleted.
 	before, err := reader.read(was, is.ModRevision)
 	if err != nil || before == nil {
 		return err
@@ -123,14 +123,14 @@ func (r *Recorder) addEtcd(reader etcdReader, is, was *mvccpb.KeyValue) error {
 	return r.add(before, true)
 }
 
-// etcdReader reads stored objects.
+// etcdReader decodes stored objects.
 type etcdReader struct {
 	decoder  runtime.Decoder
 	selector labels.Selector
 }
 
-// read returns the object, or nil if there is none or it is not selected. Its
-// resourceVersion is not part of what is stored: it is the revision of the write.
+// read returns the object, or nil if there is none or the selector does not match. The stored text
+// has no resourceVersion: that is the revision of the write.
 func (e etcdReader) read(kv *mvccpb.KeyValue, revision int64) (runtime.Object, error) {
 	if len(kv.Value) == 0 {
 		return nil, nil

@@ -35,11 +35,10 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// Both ways of recording tell the same, and etcd tells it over an API server that
-// is killed and comes back.
+// Both ways of recording agree, and etcd's goes on while an API server is killed and comes back.
 func TestRecordsAgree(t *testing.T) {
 	if testing.Short() {
-		t.Skip("not run in short mode, it needs the embedded stack")
+		t.Skip("needs the embedded stack")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
@@ -92,7 +91,7 @@ func TestRecordsAgree(t *testing.T) {
 	}
 
 	must(runs.Delete(ctx, "run-1", metav1.DeleteOptions{}))
-	slot.Labels = nil // a watch with a selector tells that it is gone
+	slot.Labels = nil // gone, for a watch with a selector
 	_, err = leases.Update(ctx, slot, metav1.UpdateOptions{})
 	must(err)
 	create("run-2")
@@ -102,8 +101,8 @@ func TestRecordsAgree(t *testing.T) {
 		}))
 	}
 	fromAPI.Stop()
-	if diff := cmp.Diff(told(fromAPI), told(fromEtcd)); diff != "" {
-		t.Errorf("the API server (-) and etcd (+) tell different things:\n%s", diff)
+	if diff := cmp.Diff(lines(fromAPI), lines(fromEtcd)); diff != "" {
+		t.Errorf("the API server (-) and etcd (+) differ:\n%s", diff)
 	}
 
 	must(cluster.Process("kube-apiserver").Restart(ctx))
@@ -113,8 +112,8 @@ func TestRecordsAgree(t *testing.T) {
 	must(fromEtcd.Err())
 }
 
-// told lists what a record has, in order.
-func told(r *Recorder) []string {
+// lines lists the changes of a record, in order.
+func lines(r *Recorder) []string {
 	changes := slices.Clone(r.changes)
 	slices.SortFunc(changes, func(a, b change) int { return int(a.version) - int(b.version) })
 	var all []string
