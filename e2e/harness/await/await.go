@@ -1,4 +1,4 @@
-// Package await asks again and again, for what no watch tells of.
+// Package await polls for conditions that no watch reports.
 package await
 
 import (
@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Until tries, with a pause in between, until try succeeds. When the context ends first, the error
-// is the context's cause, with what was wrong last.
+// Until calls try until it succeeds, with a pause after each failure. When the context ends first,
+// the error is the context's cause with the last failure.
 func Until(ctx context.Context, pause time.Duration, try func() error) error {
 	for {
 		err := try()

@@ -24,6 +24,6 @@ func TestUntil(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	err := await.Until(ctx, time.Hour, func() error { cancel(late); return wrong })
 	if !errors.Is(err, late) || !errors.Is(err, wrong) || err.Error() != "too late: not yet" {
-		t.Errorf("%v, want why it ended and what was wrong last", err)
+		t.Errorf("%v, want the cause and then the last failure", err)
 	}
 }
