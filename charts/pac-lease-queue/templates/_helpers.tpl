@@ -1,6 +1,6 @@
 {{/*
-The name of everything: pac-lease-queue for a release of that name, otherwise
-release-pac-lease-queue, within what a label value may hold once a suffix is added.
+The name of every object: pac-lease-queue for a release of that name, otherwise
+release-pac-lease-queue. Short enough to be a label value once a suffix is added.
 */}}
 {{- define "pac-lease-queue.fullname" -}}
 {{- if contains .Chart.Name .Release.Name -}}
@@ -10,14 +10,14 @@ release-pac-lease-queue, within what a label value may hold once a suffix is add
 {{- end -}}
 {{- end -}}
 
-{{/* The replicas, and no other pod of the release. */}}
+{{/* Selects the replicas, and no other pod of the release. */}}
 {{- define "pac-lease-queue.selectorLabels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: controller
 {{- end -}}
 
-{{/* The chart's own labels cannot be replaced: selectors go by them. */}}
+{{/* commonLabels cannot replace the chart's own labels, because selectors use them. */}}
 {{- define "pac-lease-queue.labels" -}}
 {{- $own := dict
   "app.kubernetes.io/name" .Chart.Name
@@ -28,14 +28,17 @@ app.kubernetes.io/component: controller
 {{- toYaml (merge $own (default dict .Values.commonLabels)) -}}
 {{- end -}}
 
-{{/* Labels of the pods of one component: list $ "component". */}}
+{{/* Labels of the pods of one component. Arguments: list $ "component". */}}
 {{- define "pac-lease-queue.podLabels" -}}
 {{- $ := index . 0 -}}
 {{- $own := set (include "pac-lease-queue.labels" $ | fromYaml) "app.kubernetes.io/component" (index . 1) -}}
 {{- toYaml (merge $own (default dict $.Values.podLabels)) -}}
 {{- end -}}
 
-{{/* Name, namespace and labels of an object: list $ "suffix", in the release's namespace, or list $ "suffix" "namespace". */}}
+{{/*
+Name, namespace and labels of an object. Arguments: list $ "suffix" for the release's namespace,
+or list $ "suffix" "namespace".
+*/}}
 {{- define "pac-lease-queue.metadata" -}}
 {{- $ := index . 0 -}}
 name: {{ include "pac-lease-queue.fullname" $ }}{{ index . 1 }}
@@ -44,7 +47,7 @@ labels:
   {{- include "pac-lease-queue.labels" $ | nindent 2 }}
 {{- end -}}
 
-{{/* Name and labels of an object that is in no namespace: list $ "suffix". */}}
+{{/* Name and labels of a cluster-scoped object. Arguments: list $ "suffix". */}}
 {{- define "pac-lease-queue.clusterMetadata" -}}
 {{- $ := index . 0 -}}
 name: {{ include "pac-lease-queue.fullname" $ }}{{ index . 1 }}
@@ -52,7 +55,10 @@ labels:
   {{- include "pac-lease-queue.labels" $ | nindent 2 }}
 {{- end -}}
 
-{{/* Binds a role to an account, both of them of the release: list $ "kind" "suffix of the role" "account". */}}
+{{/*
+Binds a role of the release to an account of the release. Arguments: list $ "kind" "suffix of the
+role" "account".
+*/}}
 {{- define "pac-lease-queue.binding" -}}
 {{- $ := index . 0 -}}
 roleRef:
@@ -75,12 +81,15 @@ subjects:
 {{- .Values.serviceAccount.name | default (include "pac-lease-queue.fullname" .) -}}
 {{- end -}}
 
-{{/* How the API server knows the add-on: the user name of its service account. */}}
+{{/* The user name by which the API server knows the add-on's service account. */}}
 {{- define "pac-lease-queue.username" -}}
 system:serviceaccount:{{ .Release.Namespace }}:{{ include "pac-lease-queue.serviceAccountName" . }}
 {{- end -}}
 
-{{/* What hold and guard look at, in the queued namespaces only: a run that is held anywhere else nobody would start. */}}
+{{/*
+Restricts hold and guard to the queued namespaces: no replica would start a run that is held
+anywhere else.
+*/}}
 {{- define "pac-lease-queue.namespaceSelector" -}}
 {{- with .Values.watchNamespaces -}}
 namespaceSelector:
@@ -92,7 +101,7 @@ namespaceSelector:
 {{- end -}}
 {{- end -}}
 
-{{/* Every write to a PipelineRun, in whatever version, but not its status. */}}
+{{/* Every write to a PipelineRun in any API version, except writes to its status. */}}
 {{- define "pac-lease-queue.pipelineRunWrites" -}}
 - apiGroups: [tekton.dev]
   apiVersions: [v1]
@@ -101,9 +110,8 @@ namespaceSelector:
 {{- end -}}
 
 {{/*
-The only condition of the hold. An order that arrives after the run was started is
-moved too, which changes nothing, and a condition that could be false for a moment
-is one more way for an order to slip through.
+The only condition of the hold. It also moves an order that arrives after the run was started,
+which does no harm; any condition that could be false for a moment would let an order slip through.
 */}}
 {{- define "pac-lease-queue.carriesAnOrder" -}}
 - name: carries-an-execution-order
@@ -113,9 +121,9 @@ is one more way for an order to slip through.
 {{- end -}}
 
 {{/*
-Whether the cluster serves MutatingAdmissionPolicy. Helm knows the kinds of a
-cluster it talks to; "v1/Pod" is among them. Rendering without a cluster it knows
-none, and the version it renders for decides.
+"true" if the cluster serves MutatingAdmissionPolicy. Helm knows the kinds of a cluster that it
+talks to, and "v1/Pod" is among them. When it renders without a cluster it knows none, and the
+Kubernetes version that it renders for decides.
 */}}
 {{- define "pac-lease-queue.servesMutatingAdmissionPolicy" -}}
 {{- if .Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy" -}}
@@ -125,7 +133,7 @@ true
 {{- end -}}
 {{- end -}}
 
-{{/* How runs are held in the end: policy, webhook or none. */}}
+{{/* The hold that results from the values: policy, webhook or none. */}}
 {{- define "pac-lease-queue.hold" -}}
 {{- $policy := include "pac-lease-queue.servesMutatingAdmissionPolicy" . -}}
 {{- if .Values.handBack -}}
@@ -137,14 +145,16 @@ none
 {{- end -}}
 {{- end -}}
 
-{{/* Not empty if there is a guard. */}}
+{{/* "true" if there is a guard, otherwise empty. */}}
 {{- define "pac-lease-queue.guard" -}}
 {{- if and .Values.admission.guard.enabled (not .Values.handBack) -}}
 true
 {{- end -}}
 {{- end -}}
 
-{{/* The container of one subcommand: list $ "name" (list "args"). Ports and probes are up to the caller. */}}
+{{/*
+The container of one subcommand, without ports and probes. Arguments: list $ "name" (list "args").
+*/}}
 {{- define "pac-lease-queue.container" -}}
 {{- $ := index . 0 -}}
 name: {{ index . 1 }}
@@ -161,7 +171,7 @@ resources:
 {{- end }}
 {{- end -}}
 
-{{/* What all pods have in common but their container. */}}
+{{/* What all pods have in common, except their containers. */}}
 {{- define "pac-lease-queue.pod" -}}
 automountServiceAccountToken: true
 {{- with .Values.imagePullSecrets }}
@@ -206,7 +216,7 @@ affinity:
 {{- end }}
 {{- end -}}
 
-{{/* What the subcommands are told of hold and guard, which are there only if they are named. */}}
+{{/* Names hold and guard for the subcommands. A missing variable means that there is none. */}}
 {{- define "pac-lease-queue.admissionEnv" -}}
 {{- if ne (include "pac-lease-queue.hold" .) "none" -}}
 - name: HOLD_NAME

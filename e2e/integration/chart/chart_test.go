@@ -208,37 +208,38 @@ func TestRefusals(t *testing.T) {
 		"memory in two replicas": {
 			withPolicy,
 			[]string{"concurrency.backend=memory"},
-			`concurrency.backend is "memory", which one replica keeps for itself, but replicaCount is 2. Set replicaCount to 1, or concurrency.backend to "lease".`,
+			`concurrency.backend is "memory", which works with one replica only, but replicaCount is 2. Set replicaCount to 1, or concurrency.backend to "lease".`,
 		},
 		"policy where there is none": {
 			older,
 			[]string{"admission.hold=policy"},
 			`admission.hold is "policy", but this cluster (Kubernetes v1.35.4) does not serve MutatingAdmissionPolicy in admissionregistration.k8s.io/v1, ` +
-				`which is there from 1.36 on. Set admission.hold to "auto" or "webhook", or upgrade the cluster. ` +
-				`If this was rendered without a cluster, name the right version with --kube-version.`,
+				`which Kubernetes has from 1.36 on. Set admission.hold to "auto" or "webhook", or upgrade the cluster. ` +
+				`If you render without a cluster, name its version with --kube-version.`,
 		},
 		"guard where there is none": {
 			"1.29.9", nil,
-			`admission.guard.enabled is true, but this cluster (Kubernetes v1.29.9) has no ValidatingAdmissionPolicy, which is there from 1.30 on. ` +
-				`Set admission.guard.enabled to false, or upgrade the cluster. If this was rendered without a cluster, name the right version with --kube-version.`,
+			`admission.guard.enabled is true, but this cluster (Kubernetes v1.29.9) has no ValidatingAdmissionPolicy, which Kubernetes has from 1.30 on. ` +
+				`Set admission.guard.enabled to false, or upgrade the cluster. If you render without a cluster, name its version with --kube-version.`,
 		},
 		"a cluster too old for Tekton": {"1.27.0", nil, "chart requires kubeVersion: >=1.28.0-0 which is incompatible with Kubernetes v1.27.0"},
 		"no account": {
 			withPolicy,
 			[]string{"serviceAccount.create=false"},
-			`serviceAccount.create is false, but no account is named. Set serviceAccount.name to the one that pac-lease-queue is to use alone, ` +
+			`serviceAccount.create is false, but serviceAccount.name is empty. Set serviceAccount.name to an account that only pac-lease-queue uses, ` +
 				`or serviceAccount.create to true.`,
 		},
 		"nothing to scrape": {
 			withPolicy,
 			[]string{"serviceMonitor.enabled=true", "metrics.enabled=false"},
-			`serviceMonitor.enabled is true, but there is no Service of metrics to scrape. Set metrics.enabled and metrics.service.enabled to true, ` +
+			`serviceMonitor.enabled is true, but there is no metrics Service to scrape. Set metrics.enabled and metrics.service.enabled to true, ` +
 				`or serviceMonitor.enabled to false.`,
 		},
 		"alerts without metrics": {
 			withPolicy,
 			[]string{"prometheusRule.enabled=true", "metrics.enabled=false"},
-			`prometheusRule.enabled is true, but there are no metrics to go by. Set metrics.enabled to true, or prometheusRule.enabled to false.`,
+			`prometheusRule.enabled is true, but metrics.enabled is false, so the alerts would have no metrics. ` +
+				`Set metrics.enabled to true, or prometheusRule.enabled to false.`,
 		},
 		"a duration that is only Go's": {withPolicy, []string{"prometheusRule.stalledFor=500ms"}, "at '/prometheusRule/stalledFor': '500ms' does not match pattern"},
 		"no duration":                  {withPolicy, []string{"prometheusRule.outOfSyncFor="}, "at '/prometheusRule/outOfSyncFor': minLength: got 0, want 2"},
