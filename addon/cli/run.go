@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
@@ -101,7 +102,7 @@ const mostEvents = 10
 // read.
 func (p *plugin) events(cmd *cobra.Command, c inspect.Clients, pr *tektonv1.PipelineRun) []corev1.Event {
 	list, err := c.Kube.CoreV1().Events(pr.Namespace).List(cmd.Context(), metav1.ListOptions{FieldSelector: fields.Set{
-		"involvedObject.name": pr.Name, "involvedObject.uid": string(pr.UID), "source": "pac-lease-queue",
+		"involvedObject.name": pr.Name, "involvedObject.uid": string(pr.UID), "source": config.Component,
 	}.String()})
 	if err != nil {
 		tell(cmd.ErrOrStderr(), []string{"Events cannot be read: " + err.Error()})

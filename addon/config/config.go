@@ -35,6 +35,9 @@ type Config struct {
 	MetricsMaxQueues int
 }
 
+// HandBackKey is the key by which [Config.HandBack] is turned on.
+const HandBackKey = "hand-back"
+
 // Backend is where slots are kept.
 type Backend string
 
@@ -97,7 +100,7 @@ func Parse(data map[string]string) (Config, error) {
 		"metrics-max-queues":    &c.MetricsMaxQueues,
 	}
 	known := slices.Concat(slices.Collect(maps.Keys(durations)), slices.Collect(maps.Keys(counts)),
-		[]string{"backend", "hand-back", "pac-global-repository", "pac-namespace"})
+		[]string{"backend", HandBackKey, "pac-global-repository", "pac-namespace"})
 	slices.Sort(known)
 
 	var wrong []error
@@ -116,7 +119,7 @@ func Parse(data map[string]string) (Config, error) {
 			*field = d
 		case key == "backend":
 			c.Backend = Backend(value)
-		case key == "hand-back":
+		case key == HandBackKey:
 			b, err := strconv.ParseBool(value)
 			if err != nil {
 				wrong = append(wrong, fmt.Errorf("%s: %q is neither true nor false", key, value))

@@ -3,7 +3,6 @@ package controller
 import (
 	"context"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
@@ -14,19 +13,10 @@ import (
 	"k8s.io/utils/clock"
 	"knative.dev/pkg/configmap"
 	"knative.dev/pkg/logging"
-	"knative.dev/pkg/system"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 )
-
-// ConfigMapName is the ConfigMap with the product's configuration.
-func ConfigMapName() string {
-	if name := os.Getenv("CONFIG_NAME"); name != "" {
-		return name
-	}
-	return "pac-lease-queue-config"
-}
 
 // changeover is how long a replica does nothing after the backend or the owner of
 // the queues has changed. By the end of it every replica that can reach the API
@@ -87,8 +77,8 @@ func (c *configuration) set(next config.Config) bool {
 // watchConfiguration reads the configuration and follows it. One that is wrong
 // from the start is an error; a wrong change is refused with a Warning event, and
 // the old one stays in force.
-func watchConfiguration(ctx context.Context, kube kubernetes.Interface, cmw configmap.Watcher, recorder record.EventRecorder, clk clock.PassiveClock) (*configuration, error) {
-	cm, err := kube.CoreV1().ConfigMaps(system.Namespace()).Get(ctx, ConfigMapName(), metav1.GetOptions{})
+func watchConfiguration(ctx context.Context, kube kubernetes.Interface, env config.Environment, cmw configmap.Watcher, recorder record.EventRecorder, clk clock.PassiveClock) (*configuration, error) {
+	cm, err := kube.CoreV1().ConfigMaps(env.Namespace).Get(ctx, env.ConfigMap, metav1.GetOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}

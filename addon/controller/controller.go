@@ -27,6 +27,7 @@ import (
 	"knative.dev/pkg/reconciler"
 	"knative.dev/pkg/system"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/watchdog"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
@@ -36,9 +37,6 @@ import (
 )
 
 const (
-	// Component names this controller in leader election, logs and events.
-	Component = "pac-lease-queue"
-
 	// concurrency is how many queues are worked on at a time: it is all waiting
 	// for the API server.
 	concurrency = 8
@@ -52,6 +50,8 @@ const (
 
 // Outside is what the process around a controller has to do with it.
 type Outside struct {
+	// Environment is what the process was told.
+	Environment config.Environment
 	// Watchdog watches over its work.
 	Watchdog *watchdog.Watchdog
 	// Live is told what it sees.
@@ -99,7 +99,7 @@ func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*contro
 	}
 	recorder := newRecorder(ctx, c.kube)
 	clk := clock.RealClock{}
-	live, err := watchConfiguration(ctx, c.kube, cmw, recorder, clk)
+	live, err := watchConfiguration(ctx, c.kube, outside.Environment, cmw, recorder, clk)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +141,7 @@ func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*contro
 	common := shared{
 		clients: c, live: live, slots: slots, recorder: report.NewRecorder(recorder), metrics: counts, clock: clk, outside: outside, wake: wake, acts: r.acts, overdue: r.overdue,
 	}
-	for _, namespace := range WatchedNamespaces() {
+	for _, namespace := range outside.Environment.Watched.Each() {
 		if r.shards[namespace], err = newShard(common, namespace); err != nil {
 			return nil, err
 		}
@@ -178,5 +178,5 @@ func name(key queue.Key) types.NamespacedName {
 func newRecorder(ctx context.Context, kube kubernetes.Interface) record.EventRecorder {
 	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
 	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: kube.CoreV1().Events("")})
-	return broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: Component, Host: system.PodName()})
+	return broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: config.Component, Host: system.PodName()})
 }

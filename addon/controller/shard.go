@@ -2,12 +2,8 @@ package controller
 
 import (
 	"context"
-	"os"
-	"slices"
-	"strings"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
 	"knative.dev/pkg/system"
 
@@ -103,19 +99,4 @@ func newShard(c shared, namespace string) (*shard, error) {
 		},
 	})
 	return s, w.each(c.wake, s.keys, pacNamespace)
-}
-
-// WatchedNamespaces are those of WATCH_NAMESPACES, separated by commas, each once;
-// all if there are none.
-func WatchedNamespaces() []string {
-	var namespaces []string
-	for namespace := range strings.SplitSeq(os.Getenv("WATCH_NAMESPACES"), ",") {
-		if namespace = strings.TrimSpace(namespace); namespace != "" && !slices.Contains(namespaces, namespace) {
-			namespaces = append(namespaces, namespace)
-		}
-	}
-	if len(namespaces) == 0 {
-		return []string{metav1.NamespaceAll}
-	}
-	return namespaces
 }

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -16,70 +14,46 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 )
 
-const (
-	// Selector selects what the chart installs.
-	Selector = "app.kubernetes.io/name=pac-lease-queue"
-	// usualNamespace is where the documentation installs it.
-	usualNamespace = "pac-lease-queue"
-)
-
 // Installation is the add-on, as one release of its chart installed it.
 type Installation struct {
 	Deployment appsv1.Deployment
-	// ConfigMap is the name of its configuration.
-	ConfigMap string
-	// Config is the configuration, or the defaults if Err says what is wrong with it.
-	Config config.Config
-	Err    error
+	// Environment is what its replicas are told. They do not start if EnvironmentErr says that it
+	// cannot be used.
+	Environment    config.Environment
+	EnvironmentErr error
+	// Config is the configuration, or the defaults if ConfigErr says what is wrong with it.
+	Config    config.Config
+	ConfigErr error
 }
 
 // Name is namespace/name of the Deployment.
 func (i Installation) Name() string { return i.Deployment.Namespace + "/" + i.Deployment.Name }
-
-// Namespaces are those whose queues it works on; none means all.
-func (i Installation) Namespaces() []string {
-	value := i.env("WATCH_NAMESPACES")
-	if value == "" {
-		return nil
-	}
-	return strings.Split(value, ",")
-}
-
-// Watches says whether it works on the queues of a namespace.
-func (i Installation) Watches(namespace string) bool {
-	watched := i.Namespaces()
-	return len(watched) == 0 || slices.Contains(watched, namespace)
-}
 
 // Account is its ServiceAccount.
 func (i Installation) Account() string {
 	return cmp.Or(i.Deployment.Spec.Template.Spec.ServiceAccountName, "default")
 }
 
-// HoldWebhook is the MutatingWebhookConfiguration that it serves, if it does.
-func (i Installation) HoldWebhook() string { return i.env("HOLD_WEBHOOK") }
-
-// WebhookSecret is where it keeps the certificate for that.
-func (i Installation) WebhookSecret() string { return i.env("WEBHOOK_SECRET") }
-
-func (i Installation) env(name string) string {
-	for _, c := range i.Deployment.Spec.Template.Spec.Containers {
+// environment reads what the chart tells the replicas of a Deployment.
+func environment(d *appsv1.Deployment) (config.Environment, error) {
+	variables := map[string]string{config.EnvNamespace: d.Namespace} // which Kubernetes fills in
+	for _, c := range d.Spec.Template.Spec.Containers {
 		for _, e := range c.Env {
-			if e.Name == name {
-				return e.Value
+			if e.ValueFrom == nil {
+				variables[e.Name] = e.Value
 			}
 		}
 	}
-	return ""
+	return config.ReadEnvironment(func(variable string) string { return variables[variable] })
 }
 
 // readInstallations finds the add-on by its labels, in all namespaces if none is given.
 func (r *Reading) readInstallations(ctx context.Context, kube kubernetes.Interface, namespace string) error {
-	list, err := kube.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{LabelSelector: Selector})
+	list, err := kube.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{LabelSelector: config.Selector})
 	if apierrors.IsForbidden(err) && namespace == "" {
-		namespace = usualNamespace
+		namespace = config.DefaultNamespace
 		r.note("You may not list Deployments in all namespaces: the add-on is looked for in namespace %s; --addon-namespace says another.", namespace)
-		list, err = kube.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{LabelSelector: Selector})
+		list, err = kube.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{LabelSelector: config.Selector})
 	}
 	switch {
 	case apierrors.IsForbidden(err):
@@ -91,18 +65,18 @@ func (r *Reading) readInstallations(ctx context.Context, kube kubernetes.Interfa
 	}
 	for _, d := range list.Items {
 		i := Installation{Deployment: d, Config: config.Defaults()}
-		i.ConfigMap = cmp.Or(i.env("CONFIG_NAME"), "pac-lease-queue-config")
-		cm, err := kube.CoreV1().ConfigMaps(d.Namespace).Get(ctx, i.ConfigMap, metav1.GetOptions{})
+		i.Environment, i.EnvironmentErr = environment(&d)
+		cm, err := kube.CoreV1().ConfigMaps(d.Namespace).Get(ctx, i.Environment.ConfigMap, metav1.GetOptions{})
 		switch {
 		case apierrors.IsForbidden(err):
-			r.note("You may not get ConfigMap %s/%s: the default configuration is assumed.", d.Namespace, i.ConfigMap)
+			r.note("You may not get ConfigMap %s/%s: the default configuration is assumed.", d.Namespace, i.Environment.ConfigMap)
 		case apierrors.IsNotFound(err):
-			i.Err = errors.New("it does not exist")
+			i.ConfigErr = errors.New("it does not exist")
 		case err != nil:
 			return Explain(err, "ConfigMaps", d.Namespace)
 		default:
 			if c, err := config.Parse(cm.Data); err != nil {
-				i.Err = err
+				i.ConfigErr = err
 			} else {
 				i.Config = c
 			}
@@ -120,8 +94,8 @@ func (r *Reading) Assumed() []string {
 		all = append(all, "The add-on is not installed, or not where it was looked for: its default configuration is assumed.")
 	}
 	for _, i := range r.Installations {
-		if i.Err != nil {
-			all = append(all, fmt.Sprintf("ConfigMap %s/%s cannot be used, the default configuration is assumed: %v", i.Deployment.Namespace, i.ConfigMap, i.Err))
+		if i.ConfigErr != nil {
+			all = append(all, fmt.Sprintf("ConfigMap %s/%s cannot be used, the default configuration is assumed: %v", i.Deployment.Namespace, i.Environment.ConfigMap, i.ConfigErr))
 		}
 		if i.Config.Backend == config.BackendMemory {
 			all = append(all, fmt.Sprintf("Deployment %s keeps slots in the memory of a replica: which run has which is not seen.", i.Name()))

@@ -182,7 +182,7 @@ func (r *Reading) slots(now time.Time) (map[queue.Key][]queue.Slot, map[queue.Ke
 // config is what the queues of a namespace go by.
 func (r *Reading) config(namespace string) config.Config {
 	for _, i := range r.Installations {
-		if i.Watches(namespace) {
+		if i.Environment.Watched.Contains(namespace) {
 			return i.Config
 		}
 	}

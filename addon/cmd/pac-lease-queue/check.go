@@ -1,16 +1,14 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"os"
 
 	"github.com/spf13/cobra"
 	"k8s.io/utils/clock"
 	"knative.dev/pkg/signals"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect/check"
 )
 
@@ -28,9 +26,9 @@ asked for, by a dry run), and HOLD_NAME and GUARD_NAME if there ought to be one.
 }
 
 func runCheck(ctx context.Context, cmd *cobra.Command) error {
-	namespace := os.Getenv("SYSTEM_NAMESPACE")
-	if namespace == "" {
-		return errors.New("SYSTEM_NAMESPACE is not set: it must name the namespace that the product is installed in")
+	env, err := config.ReadEnvironment(os.Getenv)
+	if err != nil {
+		return err
 	}
 	kube, tekton, err := clusterClients()
 	if err != nil {
@@ -38,11 +36,8 @@ func runCheck(ctx context.Context, cmd *cobra.Command) error {
 	}
 	i := &check.Installation{
 		Kube: kube, Tekton: tekton,
-		Namespace: namespace, ConfigMap: controller.ConfigMapName(), Component: controller.Component,
-		Deployment: cmp.Or(os.Getenv("DEPLOYMENT_NAME"), controller.Component),
-		RunsIn:     cmp.Or(os.Getenv("CHECK_NAMESPACE"), namespace),
-		Hold:       os.Getenv("HOLD_NAME") != "", Guard: os.Getenv("GUARD_NAME") != "",
-		Clock: clock.RealClock{},
+		Namespace: env.Namespace, ConfigMap: env.ConfigMap, Component: config.Component, Deployment: env.Deployment,
+		RunsIn: env.CheckNamespace, Hold: env.Hold != "", Guard: env.Guard != "", Clock: clock.RealClock{},
 	}
 	return i.Run(ctx, cmd.OutOrStdout())
 }

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
@@ -15,6 +13,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"knative.dev/pkg/logging"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 )
 
 // clusterConfig finds the cluster: the one that this runs in, or that of KUBECONFIG.
@@ -51,8 +51,8 @@ const (
 // awaitConfiguration returns once the API server lets the configuration be read,
 // with an error if it refuses that or has none. knative reads ConfigMaps first
 // thing, ends the process if that takes five seconds and does not tell why.
-func awaitConfiguration(ctx context.Context, config *rest.Config, namespace, name string) error {
-	kube, err := kubernetes.NewForConfig(config)
+func awaitConfiguration(ctx context.Context, rest *rest.Config, env config.Environment) error {
+	kube, err := kubernetes.NewForConfig(rest)
 	if err != nil {
 		return fmt.Errorf("kubernetes client: %w", err)
 	}
@@ -60,7 +60,7 @@ func awaitConfiguration(ctx context.Context, config *rest.Config, namespace, nam
 	return wait.PollUntilContextCancel(ctx, configurationPause, true, func(ctx context.Context) (bool, error) {
 		ctx, stop := context.WithTimeout(ctx, configurationTry)
 		defer stop()
-		_, err := kube.CoreV1().ConfigMaps(namespace).Get(ctx, name, metav1.GetOptions{})
+		_, err := kube.CoreV1().ConfigMaps(env.Namespace).Get(ctx, env.ConfigMap, metav1.GetOptions{})
 		if err == nil {
 			return true, nil
 		}
@@ -74,14 +74,4 @@ func awaitConfiguration(ctx context.Context, config *rest.Config, namespace, nam
 		}
 		return false, nil
 	})
-}
-
-// systemNamespace is where the program finds its configuration. knative, which
-// wants it too, panics without it.
-func systemNamespace() (string, error) {
-	namespace := os.Getenv("SYSTEM_NAMESPACE")
-	if namespace == "" {
-		return "", errors.New("SYSTEM_NAMESPACE is not set: it must name the namespace of the controller's ConfigMaps")
-	}
-	return namespace, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -12,12 +13,12 @@ import (
 	"k8s.io/utils/clock"
 	"knative.dev/pkg/configmap"
 	knative "knative.dev/pkg/controller"
-	"knative.dev/pkg/injection"
 	"knative.dev/pkg/injection/sharedmain"
 	"knative.dev/pkg/logging"
 	"knative.dev/pkg/signals"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/admission"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/watchdog"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/live"
@@ -26,9 +27,6 @@ import (
 // patience is how long work may show no sign of life. A dead connection is given
 // up within 45 seconds.
 const patience = 2 * time.Minute
-
-// probesPort is the environment variable with the port of the health probes.
-const probesPort = "PROBES_PORT"
 
 func controllerCommand() *cobra.Command {
 	return &cobra.Command{
@@ -50,27 +48,19 @@ certificate in the Secret WEBHOOK_SECRET.`,
 }
 
 func runController(ctx context.Context) error {
-	namespace, err := systemNamespace()
+	env, err := config.ReadEnvironment(os.Getenv)
 	if err != nil {
 		return err
 	}
-	port, err := portOf(probesPort, injection.HealthCheckDefaultPort)
-	if err != nil {
-		return err
-	}
-	webhook, err := webhookOptions()
-	if err != nil {
-		return err
-	}
-	config, err := clusterConfig()
+	rest, err := clusterConfig()
 	if err != nil {
 		return err
 	}
 	// The API server's own priority and fairness is the limit; a client-side one
 	// would add its waits to every start.
-	config.QPS = -1
+	rest.QPS = -1
 	dog := watchdog.New(clock.RealClock{}, patience)
-	config.Wrap(dog.Through)
+	rest.Wrap(dog.Through)
 
 	// Probes answer from the beginning: alive until work is stuck, ready when the
 	// caches are filled and the API server can be served.
@@ -103,18 +93,18 @@ func runController(ctx context.Context) error {
 		}
 	})
 	go func() {
-		if err := serve(ctx, port, mux); err != nil {
+		if err := serve(ctx, env.ProbesPort, mux); err != nil {
 			logging.FromContext(ctx).Fatalw("Cannot serve probes", "error", err)
 		}
 	}()
-	if err := awaitConfiguration(ctx, config, namespace, controller.ConfigMapName()); err != nil {
+	if err := awaitConfiguration(ctx, rest, env); err != nil {
 		return err
 	}
-	queues := controller.New(controller.Outside{Watchdog: dog, Live: seen, Ready: func() { filled.Store(true) }})
-	sharedmain.MainWithConfig(sharedmain.WithHealthProbesDisabled(ctx), controller.Component, config,
+	queues := controller.New(controller.Outside{Environment: env, Watchdog: dog, Live: seen, Ready: func() { filled.Store(true) }})
+	sharedmain.MainWithConfig(sharedmain.WithHealthProbesDisabled(ctx), config.Component, rest,
 		func(ctx context.Context, cmw configmap.Watcher) *knative.Impl {
-			if webhook != nil {
-				hold.Store(serveHold(ctx, *webhook))
+			if env.Webhook != nil {
+				hold.Store(serveHold(ctx, *env.Webhook))
 			}
 			return queues(ctx, cmw)
 		})

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"knative.dev/pkg/signals"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac/handback"
 )
 
@@ -31,7 +31,7 @@ CONFIG_NAME say where the configuration is.`,
 }
 
 func runHandBack(ctx context.Context, cmd *cobra.Command, timeout time.Duration) error {
-	namespace, err := systemNamespace()
+	env, err := config.ReadEnvironment(os.Getenv)
 	if err != nil {
 		return err
 	}
@@ -40,8 +40,8 @@ func runHandBack(ctx context.Context, cmd *cobra.Command, timeout time.Duration)
 		return err
 	}
 	h := &handback.HandBack{
-		Kube: kube, Tekton: tekton, Namespace: namespace, ConfigMap: controller.ConfigMapName(), Namespaces: controller.WatchedNamespaces(),
-		Hold: os.Getenv("HOLD_NAME"), Guard: os.Getenv("GUARD_NAME"), Patience: timeout, Out: cmd.OutOrStdout(),
+		Kube: kube, Tekton: tekton, Namespace: env.Namespace, ConfigMap: env.ConfigMap, Namespaces: env.Watched.Each(),
+		Hold: env.Hold, Guard: env.Guard, Patience: timeout, Out: cmd.OutOrStdout(),
 	}
 	return h.Run(ctx)
 }

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/utils/ptr"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect/check"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
@@ -95,15 +96,15 @@ func twice(f *Facts) []Finding {
 
 // overlap says which queues two installations both work on.
 func overlap(a, b inspect.Installation) (string, bool) {
-	switch one, other := a.Namespaces(), b.Namespaces(); {
-	case len(one) == 0 && len(other) == 0:
+	switch one, other := a.Environment.Watched, b.Environment.Watched; {
+	case one.All() && other.All():
 		return "all namespaces", true
-	case len(one) == 0:
+	case one.All():
 		return "namespace " + strings.Join(other, ", "), true
-	case len(other) == 0:
+	case other.All():
 		return "namespace " + strings.Join(one, ", "), true
 	default:
-		common := slices.DeleteFunc(slices.Clone(one), func(n string) bool { return !slices.Contains(other, n) })
+		common := slices.DeleteFunc(slices.Clone(one), func(n string) bool { return !other.Contains(n) })
 		return "namespace " + strings.Join(common, ", "), len(common) > 0
 	}
 }
@@ -111,12 +112,19 @@ func overlap(a, b inspect.Installation) (string, bool) {
 func configured(f *Facts) []Finding {
 	var all []Finding
 	for _, i := range f.Installations {
-		where := "ConfigMap " + i.Deployment.Namespace + "/" + i.ConfigMap
+		if i.EnvironmentErr != nil {
+			all = append(all, Finding{
+				Where: "Deployment " + i.Name(),
+				What:  "Its replicas do not start: they cannot use their environment variables.\n" + i.EnvironmentErr.Error(),
+				Do:    "Correct extraEnv in the values of the chart: " + helmUpgrade(i) + " --set …",
+			})
+		}
+		where := "ConfigMap " + i.Deployment.Namespace + "/" + i.Environment.ConfigMap
 		switch {
-		case i.Err != nil:
+		case i.ConfigErr != nil:
 			all = append(all, Finding{
 				Where: where,
-				What:  "It cannot be used. Replicas that run go on with what they had; new ones do not start.\n" + i.Err.Error(),
+				What:  "It cannot be used. Replicas that run go on with what they had; new ones do not start.\n" + i.ConfigErr.Error(),
 				Do:    "Set it right in the values of the chart: " + helmUpgrade(i) + " --set …; helm rollback if it was right before.",
 			})
 		case i.Config.HandBack:
@@ -149,7 +157,7 @@ func replicas(f *Facts) []Finding {
 		}
 		if f.Leaders[i.Name()] != nil && !f.led(i) {
 			all = append(all, Finding{
-				Where: "Leases " + d.Namespace + "/" + component + ".*", passing: true,
+				Where: "Leases " + d.Namespace + "/" + config.Component + ".*", passing: true,
 				What: "No replica leads: none has renewed its Lease in time. Either none works, or their clocks are behind.",
 				Do:   fmt.Sprintf("kubectl get pods -n %s; kubectl logs -n %s deployment/%s says whether they may write these Leases.", d.Namespace, d.Namespace, d.Name),
 			})

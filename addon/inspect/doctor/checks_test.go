@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -8,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
@@ -19,12 +19,14 @@ import (
 var noon = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 
 func installation(namespace, watch string) inspect.Installation {
-	i := inspect.Installation{Config: config.Defaults(), ConfigMap: "config"}
+	i := inspect.Installation{Config: config.Defaults()}
 	i.Deployment = appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "queue", Labels: map[string]string{"app.kubernetes.io/instance": namespace}},
 		Spec:       appsv1.DeploymentSpec{Replicas: new(int32(2))}, Status: appsv1.DeploymentStatus{ReadyReplicas: 2},
 	}
-	i.Deployment.Spec.Template.Spec.Containers = []corev1.Container{{Env: []corev1.EnvVar{{Name: "WATCH_NAMESPACES", Value: watch}}}}
+	i.Environment, _ = config.ReadEnvironment(func(name string) string {
+		return map[string]string{config.EnvNamespace: namespace, config.EnvWatched: watch}[name]
+	})
 	return i
 }
 
@@ -85,6 +87,9 @@ func TestChecks(t *testing.T) {
 			f.Installations[0] = installation("add-on", "qa")
 			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Held: true, Hidden: true, Unordered: true})
 		}, []string{"runs: No installation works on its queues"}},
+		"environment": {func(f *Facts) {
+			f.Installations[0].EnvironmentErr = errors.New("PROBES_PORT is wrong")
+		}, []string{"configuration: PROBES_PORT is wrong"}},
 		"hand-back": {func(f *Facts) {
 			f.Installations[0].Config.HandBack = true
 			f.Queues[0].Config.HandBack, f.Admission = true, &Admission{}

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/tools/pager"
 	"k8s.io/utils/clock"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
@@ -109,9 +110,6 @@ func (d *Doctor) read(ctx context.Context, scope inspect.Scope) (*Facts, error) 
 	return f, d.refusals(ctx, f, scope.Namespace)
 }
 
-// component is what the replicas call themselves in leader election and events.
-const component = "pac-lease-queue"
-
 // refused notes what may not be read.
 func (f *Facts) refused(err error, format string, args ...any) bool {
 	if !apierrors.IsForbidden(err) {
@@ -131,7 +129,7 @@ func (d *Doctor) leaders(ctx context.Context, f *Facts) error {
 			return err
 		}
 		for _, l := range list.Items {
-			if strings.HasPrefix(l.Name, component+".") {
+			if strings.HasPrefix(l.Name, config.Component+".") {
 				f.Leaders[i.Name()] = append(f.Leaders[i.Name()], l)
 			}
 		}
@@ -163,7 +161,7 @@ func (d *Doctor) strays(ctx context.Context, f *Facts, namespace string, queues 
 // admission reads policies and webhooks by the labels of the chart.
 func (d *Doctor) admission(ctx context.Context, f *Facts) (*Admission, error) {
 	a := &Admission{Holds: map[string][]Policy{}, Guards: map[string][]Policy{}}
-	client, o := d.Kube.AdmissionregistrationV1(), metav1.ListOptions{LabelSelector: inspect.Selector}
+	client, o := d.Kube.AdmissionregistrationV1(), metav1.ListOptions{LabelSelector: config.Selector}
 	holds, err := client.MutatingAdmissionPolicies().List(ctx, o)
 	if f.refused(err, "The hold") {
 		return nil, nil

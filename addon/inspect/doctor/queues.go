@@ -104,7 +104,7 @@ func runs(f *Facts) []Finding {
 			})
 			continue
 		}
-		if len(f.Installations) > 0 && !slices.ContainsFunc(f.Installations, func(i inspect.Installation) bool { return i.Watches(q.Key().Namespace) }) {
+		if len(f.Installations) > 0 && !slices.ContainsFunc(f.Installations, func(i inspect.Installation) bool { return i.Environment.Watched.Contains(q.Key().Namespace) }) {
 			// Its queues are Pipelines-as-Code's, but for runs whose order that cannot see.
 			if slices.ContainsFunc(q.Runs, func(is queue.Standing) bool { return is.Run.Phase == queue.Pending && is.Run.Hidden }) {
 				all = append(all, Finding{

@@ -48,12 +48,8 @@ func RightsOf(i inspect.Installation) []Right {
 			all = append(all, Right{verb, group, resource, namespace, name})
 		}
 	}
-	own, ofPAC, watched := i.Deployment.Namespace, i.Config.PACNamespace, i.Namespaces()
-	everywhere := len(watched) == 0
-	if everywhere {
-		watched = []string{""}
-	}
-	for _, namespace := range watched {
+	own, ofPAC, watched := i.Deployment.Namespace, i.Config.PACNamespace, i.Environment.Watched
+	for _, namespace := range watched.Each() {
 		give(namespace, "", "tekton.dev", "pipelineruns", "get", "list", "watch", "patch")
 		give(namespace, "", "pipelinesascode.tekton.dev", "repositories", "get", "list", "watch")
 		give(namespace, "", "coordination.k8s.io", "leases", "get", "list", "watch", "create", "update", "delete")
@@ -61,14 +57,14 @@ func RightsOf(i inspect.Installation) []Right {
 	}
 	give(ofPAC, pac.SettingsName, "", "configmaps", "list", "watch")
 	give(own, "", "", "configmaps", "get", "list", "watch")
-	if !everywhere {
+	if !watched.All() {
 		give(ofPAC, "", "pipelinesascode.tekton.dev", "repositories", "get", "list", "watch")
 		give(own, "", "coordination.k8s.io", "leases", "get", "create", "update")
 		give(own, "", "", "events", "create", "patch")
 	}
-	if webhook := i.HoldWebhook(); webhook != "" {
-		give("", webhook, "admissionregistration.k8s.io", "mutatingwebhookconfigurations", "list", "watch", "patch")
-		give(own, i.WebhookSecret(), "", "secrets", "list", "watch", "create", "patch")
+	if webhook := i.Environment.Webhook; webhook != nil {
+		give("", webhook.Configuration, "admissionregistration.k8s.io", "mutatingwebhookconfigurations", "list", "watch", "patch")
+		give(own, webhook.Secret, "", "secrets", "list", "watch", "create", "patch")
 	}
 	return all
 }

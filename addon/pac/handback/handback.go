@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
@@ -48,7 +49,7 @@ const (
 
 // Run hands everything back.
 func (h *HandBack) Run(ctx context.Context) error {
-	patch := []byte(`{"data":{"hand-back":"true"}}`)
+	patch := []byte(`{"data":{"` + config.HandBackKey + `":"true"}}`)
 	_, err := h.Kube.CoreV1().ConfigMaps(h.Namespace).Patch(ctx, h.ConfigMap, types.MergePatchType, patch, metav1.PatchOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("tell the replicas to hand back: %w", err)

@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/klog/v2"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/stacktest"
 )
@@ -54,7 +55,7 @@ func TestMain(m *testing.M) {
 // file of the stack.
 func prepare(ctx context.Context, s *stack.Stack) error {
 	server = s
-	if err := os.Setenv("SYSTEM_NAMESPACE", systemNamespace); err != nil {
+	if err := os.Setenv(config.EnvNamespace, systemNamespace); err != nil {
 		return err
 	}
 	logs, err := os.Create(filepath.Join(s.LogsDir(), "replicas.log"))

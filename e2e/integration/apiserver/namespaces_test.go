@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
@@ -37,7 +38,7 @@ func TestWatchNamespaces(t *testing.T) {
 	for _, key := range []queue.Key{first, second, other, inherits} {
 		c.push(key, "push", 3)
 	}
-	t.Setenv("WATCH_NAMESPACES", first.Namespace+", "+second.Namespace+","+inherits.Namespace)
+	t.Setenv(config.EnvWatched, first.Namespace+", "+second.Namespace+","+inherits.Namespace)
 	startReplica(t, usualConfig)
 	for _, key := range []queue.Key{first, inherits} {
 		c.waitFor(key, "full house", stepDeadline, viewStarted(1))

@@ -3,6 +3,7 @@ package apiserver_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 	"knative.dev/pkg/injection"
 	"knative.dev/pkg/logging"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/watchdog"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/live"
@@ -36,9 +38,13 @@ const logConfig = `{"level": "info", "encoding": "json", "outputPaths": [%q], "e
 // requests pass the taps.
 //
 // It returns what watches over its work.
-func startReplica(t *testing.T, config string, taps ...wire.Tap) *watchdog.Watchdog {
+func startReplica(t *testing.T, configMap string, taps ...wire.Tap) *watchdog.Watchdog {
 	t.Helper()
-	t.Setenv("CONFIG_NAME", config)
+	t.Setenv(config.EnvConfigMap, configMap)
+	env, err := config.ReadEnvironment(os.Getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var there atomic.Bool
 	guarded := make([]wire.Tap, len(taps))
 	for i, tap := range taps {
@@ -51,7 +57,7 @@ func startReplica(t *testing.T, config string, taps ...wire.Tap) *watchdog.Watch
 	if err != nil {
 		t.Fatal(err)
 	}
-	cm, err := kube.CoreV1().ConfigMaps(systemNamespace).Get(t.Context(), config, metav1.GetOptions{})
+	cm, err := kube.CoreV1().ConfigMaps(systemNamespace).Get(t.Context(), env.ConfigMap, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +67,7 @@ func startReplica(t *testing.T, config string, taps ...wire.Tap) *watchdog.Watch
 	ctx = logging.WithLogger(ctx, logger)
 	ctx = injection.WithConfig(ctx, rest)
 	ctx = context.WithValue(ctx, kubeclient.Key{}, kubernetes.Interface(kube))
-	impl := controller.New(controller.Outside{Watchdog: dog, Live: live.New(clock.RealClock{}), Ready: func() { there.Store(true) }})(ctx, configmap.NewStaticWatcher(cm))
+	impl := controller.New(controller.Outside{Environment: env, Watchdog: dog, Live: live.New(clock.RealClock{}), Ready: func() { there.Store(true) }})(ctx, configmap.NewStaticWatcher(cm))
 	var running sync.WaitGroup
 	running.Go(func() {
 		if err := impl.RunContext(ctx, impl.Concurrency); err != nil {

@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"knative.dev/pkg/hash"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
+	addonconfig "github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 )
@@ -35,7 +35,7 @@ func leader(ctx context.Context, s *stack.Stack, addon *stack.Addon, key queue.K
 	holders := map[string]string{}
 	buckets := sets.New[string]()
 	for _, l := range leases.Items {
-		if strings.HasPrefix(l.Name, controller.Component+".") && l.Spec.HolderIdentity != nil {
+		if strings.HasPrefix(l.Name, addonconfig.Component+".") && l.Spec.HolderIdentity != nil {
 			holders[l.Name] = *l.Spec.HolderIdentity
 			buckets.Insert(l.Name)
 		}

@@ -1,0 +1,209 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// Names by which the cluster knows an installation.
+const (
+	// Component names the controller in leader election, logs and events.
+	Component = "pac-lease-queue"
+	// Selector selects the objects that the chart installs.
+	Selector = "app.kubernetes.io/name=" + Component
+	// DefaultNamespace is where the documentation installs the chart.
+	DefaultNamespace = Component
+
+	defaultDeployment = Component
+	defaultConfigMap  = Component + "-config"
+)
+
+// Environment variables that the chart sets and this product reads.
+const (
+	EnvNamespace      = "SYSTEM_NAMESPACE"
+	EnvConfigMap      = "CONFIG_NAME"
+	EnvDeployment     = "DEPLOYMENT_NAME"
+	EnvWatched        = "WATCH_NAMESPACES"
+	EnvCheckNamespace = "CHECK_NAMESPACE"
+	EnvHold           = "HOLD_NAME"
+	EnvGuard          = "GUARD_NAME"
+	EnvProbesPort     = "PROBES_PORT"
+	EnvWebhook        = "HOLD_WEBHOOK"
+	EnvWebhookService = "WEBHOOK_SERVICE"
+	EnvWebhookSecret  = "WEBHOOK_SECRET"
+	EnvWebhookPort    = "WEBHOOK_PORT"
+)
+
+// Environment variables that the chart sets and knative.dev/pkg reads, besides
+// SYSTEM_NAMESPACE and PROBES_PORT.
+const (
+	EnvPodName               = "POD_NAME"
+	EnvLogging               = "CONFIG_LOGGING_NAME"
+	EnvObservability         = "CONFIG_OBSERVABILITY_NAME"
+	EnvLeaderElection        = "CONFIG_LEADERELECTION_NAME"
+	EnvMetricsPort           = "METRICS_PROMETHEUS_PORT"
+	EnvKubernetesMinimum     = "KUBERNETES_MIN_VERSION"
+	defaultProbesPort    int = 8080
+)
+
+// Environment is the contract between the chart and the program: what the process of one
+// installation is told in environment variables.
+type Environment struct {
+	// Namespace is where the product is installed.
+	Namespace string
+	// ConfigMap and Deployment are the names of the product's there.
+	ConfigMap, Deployment string
+	// Watched are the namespaces whose queues the installation works on.
+	Watched Namespaces
+	// CheckNamespace is a watched namespace in which `check` may ask for runs.
+	CheckNamespace string
+	// Hold and Guard are the names of the policies or webhooks that the chart installs;
+	// empty for one that is switched off.
+	Hold, Guard string
+	ProbesPort  int
+	// Webhook is nil unless the replicas serve the hold as a webhook.
+	Webhook *Webhook
+}
+
+// Webhook says how the replicas serve the hold as a webhook.
+type Webhook struct {
+	// Configuration is the MutatingWebhookConfiguration; Service and Secret are in the
+	// namespace of the installation.
+	Configuration, Service, Secret string
+	Port                           int
+}
+
+// Namespaces is a set of namespaces; the empty set stands for all.
+type Namespaces []string
+
+// All says whether these are all namespaces.
+func (n Namespaces) All() bool { return len(n) == 0 }
+
+// Contains says whether a namespace is one of them.
+func (n Namespaces) Contains(namespace string) bool { return n.All() || slices.Contains(n, namespace) }
+
+// Each returns the namespaces to list and watch, one request each:
+// [metav1.NamespaceAll] alone if these are all.
+func (n Namespaces) Each() []string {
+	if n.All() {
+		return []string{metav1.NamespaceAll}
+	}
+	return n
+}
+
+// ReadEnvironment reads the variables, fills in defaults and validates. The error names
+// every variable that cannot be used; the Environment then has the default in its place,
+// for callers who only look at an installation.
+func ReadEnvironment(get func(string) string) (Environment, error) {
+	r := envReader{get: get}
+	e := Environment{
+		Namespace:  r.label(EnvNamespace),
+		ConfigMap:  cmp.Or(r.name(EnvConfigMap), defaultConfigMap),
+		Deployment: cmp.Or(r.name(EnvDeployment), defaultDeployment),
+		Watched:    r.namespaces(EnvWatched),
+		Hold:       r.name(EnvHold),
+		Guard:      r.name(EnvGuard),
+		ProbesPort: cmp.Or(r.port(EnvProbesPort), defaultProbesPort),
+	}
+	e.CheckNamespace = cmp.Or(r.label(EnvCheckNamespace), e.Namespace)
+	if get(EnvNamespace) == "" {
+		r.wrong = append(r.wrong, fmt.Errorf("%s is not set: it must name the namespace that pac-lease-queue is installed in", EnvNamespace))
+	}
+	webhook, err := r.webhook()
+	e.Webhook = webhook
+	return e, errors.Join(append(r.wrong, err)...)
+}
+
+// envReader reads single variables and collects what is wrong with them.
+type envReader struct {
+	get   func(string) string
+	wrong []error
+}
+
+// checked returns the value of a variable, or nothing if it has problems.
+func (r *envReader) checked(variable, kind string, problems func(string) []string) string {
+	value := r.get(variable)
+	if value == "" {
+		return ""
+	}
+	if found := problems(value); len(found) > 0 {
+		r.wrong = append(r.wrong, fmt.Errorf("%s is %q, not %s: %s", variable, value, kind, strings.Join(found, "; ")))
+		return ""
+	}
+	return value
+}
+
+func (r *envReader) name(variable string) string {
+	return r.checked(variable, "the name of an object", validation.IsDNS1123Subdomain)
+}
+
+func (r *envReader) label(variable string) string {
+	return r.checked(variable, "the name of a namespace", validation.IsDNS1123Label)
+}
+
+// namespaces reads names that are separated by commas, each once. A list without a single
+// name must not pass for an absent one, which means all namespaces.
+func (r *envReader) namespaces(variable string) Namespaces {
+	value := strings.TrimSpace(r.get(variable))
+	if value == "" {
+		return nil
+	}
+	var all Namespaces
+	for namespace := range strings.SplitSeq(value, ",") {
+		namespace = strings.TrimSpace(namespace)
+		switch problems := validation.IsDNS1123Label(namespace); {
+		case namespace == "":
+			r.wrong = append(r.wrong, fmt.Errorf("%s is %q, with an empty name in it: separate namespaces by one comma, or unset it for all", variable, value))
+		case len(problems) > 0:
+			r.wrong = append(r.wrong, fmt.Errorf("%s has %q, not the name of a namespace: %s", variable, namespace, strings.Join(problems, "; ")))
+		case !slices.Contains(all, namespace):
+			all = append(all, namespace)
+		}
+	}
+	return all
+}
+
+// port returns 0 for a variable that is not set or no port number.
+func (r *envReader) port(variable string) int {
+	value := r.get(variable)
+	if value == "" {
+		return 0
+	}
+	port, err := strconv.ParseUint(value, 10, 16)
+	if err != nil || port == 0 {
+		r.wrong = append(r.wrong, fmt.Errorf("%s is %q, not a port number", variable, value))
+		return 0
+	}
+	return int(port)
+}
+
+// webhook reads nothing but the first variable if that is not set.
+func (r *envReader) webhook() (*Webhook, error) {
+	if r.get(EnvWebhook) == "" {
+		return nil, nil
+	}
+	own := envReader{get: r.get}
+	w := Webhook{
+		Configuration: own.name(EnvWebhook), Service: own.name(EnvWebhookService), Secret: own.name(EnvWebhookSecret), Port: own.port(EnvWebhookPort),
+	}
+	for _, required := range []struct{ variable, names string }{
+		{EnvWebhookService, "name the Service through which the API server reaches the webhook"},
+		{EnvWebhookSecret, "name the Secret with the webhook's certificate"},
+		{EnvWebhookPort, "be the port that serves the webhook"},
+	} {
+		if r.get(required.variable) == "" {
+			own.wrong = append(own.wrong, fmt.Errorf("%s is not set: it must %s", required.variable, required.names))
+		}
+	}
+	if err := errors.Join(own.wrong...); err != nil {
+		return &w, fmt.Errorf("%s turns on the hold as a webhook: %w", EnvWebhook, err)
+	}
+	return &w, nil
+}
