@@ -63,15 +63,14 @@ func (p *pass) carryOut(ctx context.Context, a queue.Action) ([]string, error) {
 		}
 		p.Recorder.Record(report.Superseded(p.queue.Key, a))
 		return []string{a.String()}, nil
-	case queue.Return:
-		if err := p.applied(a, p.Runs.Return(ctx, p.queue.Key, a.Run)); err != nil {
+	case queue.HandBack:
+		if err := p.applied(a, p.Runs.HandBack(ctx, p.queue.Key, a.Run)); err != nil {
 			return nil, fmt.Errorf("%s: %w", a, err)
 		}
 		p.Recorder.Record(report.HandedBack(p.queue.Key, a.Run))
 		return []string{a.String()}, nil
-	default:
-		return nil, fmt.Errorf("unknown action %T", a)
 	}
+	return nil, fmt.Errorf("unknown action %T", a)
 }
 
 // retire removes what a backend that is not in force still has of the queue. A

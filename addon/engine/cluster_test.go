@@ -364,8 +364,8 @@ func (r runs) Cancel(_ context.Context, _ queue.Key, run queue.Run) error {
 	})
 }
 
-func (r runs) Return(_ context.Context, _ queue.Key, run queue.Run) error {
-	return r.patch("return "+run.Name, run, func(is *queue.Run) { is.Hidden, is.Attempt, is.NotBefore = false, 0, time.Time{} })
+func (r runs) HandBack(_ context.Context, _ queue.Key, run queue.Run) error {
+	return r.patch("hand back "+run.Name, run, func(is *queue.Run) { is.Hidden, is.Attempt, is.NotBefore = false, 0, time.Time{} })
 }
 
 // store is the engine.Store of a replica.

@@ -60,8 +60,8 @@ type Runs interface {
 	Fence(ctx context.Context, key queue.Key, run queue.Run, attempt int, notBefore time.Time) error
 	// Cancel ends the run. A pending one never starts.
 	Cancel(ctx context.Context, key queue.Key, run queue.Run) error
-	// Return puts the run's order where PAC looks for it.
-	Return(ctx context.Context, key queue.Key, run queue.Run) error
+	// HandBack puts the run's order where PAC looks for it.
+	HandBack(ctx context.Context, key queue.Key, run queue.Run) error
 }
 
 // Store keeps the slots. Its writes carry the slot's version (or absence) as

@@ -190,10 +190,10 @@ func TestHandBack(t *testing.T) {
 	r.mustPass("remove 1")
 	r.mustPass()
 	c.finish("a")
-	c.intercepted["return b"] = committed
+	c.intercepted["hand back b"] = committed
 	_, err := r.pass()
 	wantUnknown(t, err, "hand back b")
-	c.want("return b: "+errUnknown.Error(), "return c", "remove 0")
+	c.want("hand back b: "+errUnknown.Error(), "hand back c", "remove 0")
 	r.mustPass()
 	c.wantStarted()
 }
@@ -204,7 +204,7 @@ func TestHandBackOrphaned(t *testing.T) {
 	runs[0].Hidden = true
 	c := newCluster(t, 1, runs)
 	c.handBack, c.missing = true, true
-	c.replica().mustPass("return a")
+	c.replica().mustPass("hand back a")
 }
 
 // TestRetire: what a backend that is not in force still has is removed, and a

@@ -18,7 +18,7 @@ import (
 // Held lists, of one namespace or all, the runs that wait where PAC does not see
 // them: those that can be handed back, and those whose order nobody can read,
 // which would stop PAC's watcher.
-func Held(ctx context.Context, runs tektonclient.PipelineRunsGetter, namespace string) (returnable, unreadable []tektonv1.PipelineRun, err error) {
+func Held(ctx context.Context, runs tektonclient.PipelineRunsGetter, namespace string) (readable, unreadable []tektonv1.PipelineRun, err error) {
 	list := func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 		return runs.PipelineRuns(namespace).List(ctx, o)
 	}
@@ -29,26 +29,26 @@ func Held(ctx context.Context, runs tektonclient.PipelineRunsGetter, namespace s
 		case run.Order == nil:
 			unreadable = append(unreadable, *pr)
 		default:
-			returnable = append(returnable, *pr)
+			readable = append(readable, *pr)
 		}
 		return nil
 	})
-	return returnable, unreadable, err
+	return readable, unreadable, err
 }
 
-// ReturnRun hands one run back, on the condition that it is as observed;
+// HandBackRun hands one run back, on the condition that it is as observed;
 // [engine.ErrStale] if it is not.
-func ReturnRun(ctx context.Context, runs tektonclient.PipelineRunsGetter, pr *tektonv1.PipelineRun) error {
+func HandBackRun(ctx context.Context, runs tektonclient.PipelineRunsGetter, pr *tektonv1.PipelineRun) error {
 	run := ReadRun(pr)
-	written, err := patchRun(ctx, runs, pr.Namespace, run, returned(pr.Namespace, run.Order))
+	written, err := patchRun(ctx, runs, pr.Namespace, run, handedBack(pr.Namespace, run.Order))
 	if err != nil {
 		return err
 	}
 	return stillHeld(written)
 }
 
-// returned is the change that makes a run PAC's again.
-func returned(namespace string, order *queue.Order) map[string]any {
+// handedBack is the change that makes a run PAC's again.
+func handedBack(namespace string, order *queue.Order) map[string]any {
 	var entries []string
 	for _, name := range order.Names() {
 		entries = append(entries, namespace+"/"+name)

@@ -196,9 +196,9 @@ func (r *Runs) Cancel(ctx context.Context, key queue.Key, run queue.Run) error {
 	return err
 }
 
-// Return implements engine.Runs.
-func (r *Runs) Return(ctx context.Context, key queue.Key, run queue.Run) error {
-	written, err := r.patchPending(ctx, key, run, returned(key.Namespace, run.Order))
+// HandBack implements engine.Runs.
+func (r *Runs) HandBack(ctx context.Context, key queue.Key, run queue.Run) error {
+	written, err := r.patchPending(ctx, key, run, handedBack(key.Namespace, run.Order))
 	if err != nil {
 		return err
 	}

@@ -169,7 +169,7 @@ func TestPatch(t *testing.T) {
 func TestReturn(t *testing.T) {
 	returned := pipelineRun("build", without(pac.HeldOrder), annotated(keys.ExecutionOrder, "shop/build,shop/test"))
 	runs, api, _ := newRuns(t, answer(http.StatusOK, returned))
-	if err := runs.Return(t.Context(), shopApp, pac.ReadRun(pipelineRun("build"))); err != nil {
+	if err := runs.HandBack(t.Context(), shopApp, pac.ReadRun(pipelineRun("build"))); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]any{"metadata": map[string]any{
@@ -184,7 +184,7 @@ func TestReturn(t *testing.T) {
 	}
 
 	runs, _, _ = newRuns(t, answer(http.StatusOK, pipelineRun("build")))
-	if err := runs.Return(t.Context(), shopApp, pac.ReadRun(pipelineRun("build"))); err == nil || !strings.Contains(err.Error(), "remove the hold first") {
+	if err := runs.HandBack(t.Context(), shopApp, pac.ReadRun(pipelineRun("build"))); err == nil || !strings.Contains(err.Error(), "remove the hold first") {
 		t.Errorf("with the hold in force: %v, want an error that says what to do", err)
 	}
 }

@@ -2,87 +2,9 @@ package queue
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"time"
 )
-
-// Action is one step of the protocol. Every action is idempotent and carries
-// the observation that justifies it; whoever carries it out makes the observed
-// version a precondition of the write, and takes an error for "unknown".
-type Action interface {
-	isAction()
-	// String says in words what the action does.
-	String() string
-}
-
-type (
-	// Start clears Pending: one patch of the run with its UID and Version as
-	// preconditions, which also writes the token.
-	Start struct {
-		Run   Run
-		Token Token
-		// Claimed is when its slot was first seen to name it; zero for one that
-		// needed none.
-		Claimed time.Time
-		// Late names what the run was not waited for any longer, if anything.
-		Late Lateness
-	}
-	// Claim makes the slot name the run: one write of the slot with its
-	// Version as precondition (its absence, if it does not exist). The slot is
-	// free, or its holder is done, gone or fenced, or it is long damaged. A pending run is to be
-	// started with the token of the slot so written; a started one is adopted.
-	Claim struct {
-		Run   Run
-		Event Event
-		Slot  Slot
-		Late  Lateness
-	}
-	// Expire fences a claim whose start kept failing: one patch of the run,
-	// conditional like Start, that sets the attempt and the back-off. Only a
-	// later decision, which sees the fence, frees the slot.
-	Expire struct {
-		Run     Run
-		Slot    Slot
-		Attempt int
-		// Backoff is how long, from now, the run is passed over.
-		Backoff time.Duration
-	}
-	// Release empties a slot whose holder is done, gone or fenced and that
-	// nobody waits for.
-	Release struct{ Slot Slot }
-	// Remove deletes a slot that the limit no longer has room for.
-	Remove struct{ Slot Slot }
-	// Cancel ends a run that a newer one supersedes: one patch, conditional like
-	// Start. A started run gets to run its finally tasks, a pending one ends
-	// without ever having begun. Only a later decision, which sees it done, gives
-	// its slot away.
-	Cancel struct{ Run, By Run }
-	// Return gives a pending run back to PAC: one patch, conditional like Start,
-	// that puts its order where PAC looks for it.
-	Return struct{ Run Run }
-)
-
-func (Start) isAction()   {}
-func (Claim) isAction()   {}
-func (Expire) isAction()  {}
-func (Release) isAction() {}
-func (Remove) isAction()  {}
-func (Cancel) isAction()  {}
-func (Return) isAction()  {}
-
-func (a Start) String() string { return "start " + a.Run.Name }
-func (a Claim) String() string { return fmt.Sprintf("claim slot %d for %s", a.Slot.Index, a.Run.Name) }
-
-func (a Expire) String() string {
-	return fmt.Sprintf("expire the claim of %s on slot %d", a.Run.Name, a.Slot.Index)
-}
-func (a Release) String() string { return fmt.Sprintf("release slot %d", a.Slot.Index) }
-func (a Remove) String() string  { return fmt.Sprintf("remove slot %d", a.Slot.Index) }
-func (a Cancel) String() string {
-	return fmt.Sprintf("cancel %s, superseded by %s", a.Run.Name, a.By.Name)
-}
-func (a Return) String() string { return "hand back " + a.Run.Name }
 
 // Lateness says which wait for PAC ended by its grace period instead of by PAC.
 type Lateness string
@@ -118,21 +40,10 @@ type Summary struct {
 	Started, Claimed, Waiting, Damaged int
 }
 
-// NeedsFresh says that the decision rests on what no version in a request can
-// prove, that a slot or a limit does not exist, or what a damaged slot named: it
-// has to be made again on a fresh snapshot.
+// NeedsFresh says that the decision has to be made again on a fresh snapshot: one
+// of its actions rests on what no version in a request can prove.
 func (d Decision) NeedsFresh(s Snapshot) bool {
-	return s.Freshness < Fresh && slices.ContainsFunc(d.Actions, func(a Action) bool {
-		switch a := a.(type) {
-		case Claim:
-			return a.Slot.Version == "" || a.Slot.Damaged != ""
-		case Release:
-			return a.Slot.Damaged != ""
-		case Start:
-			return a.Token.Slot == NoSlot
-		}
-		return false
-	})
+	return s.Freshness < Fresh && slices.ContainsFunc(d.Actions, Action.needsFresh)
 }
 
 // Decide is the protocol: what brings this queue forward now.

@@ -20,7 +20,7 @@ func (d *decider) handBack(slots []Slot) {
 		}
 		d.decision.Summary.Waiting++
 		if !ours && p.Run.Order != nil {
-			d.do(Return{Run: p.Run})
+			d.do(HandBack{Run: p.Run})
 		}
 	}
 	for _, s := range byIndex(slots) {

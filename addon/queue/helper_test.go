@@ -119,8 +119,8 @@ func describe(a queue.Action) string {
 		return fmt.Sprintf("release %d", a.Slot.Index)
 	case queue.Remove:
 		return fmt.Sprintf("remove %d", a.Slot.Index)
-	case queue.Return:
-		return fmt.Sprintf("return %s", a.Run.Name)
+	case queue.HandBack:
+		return fmt.Sprintf("hand back %s", a.Run.Name)
 	case queue.Cancel:
 		return fmt.Sprintf("cancel %s for %s", a.Run.Name, a.By.Name)
 	}

@@ -90,7 +90,7 @@ func TestHandBack(t *testing.T) {
 	checkDecisions(t, map[string]decideCase{
 		"queued and claimed runs go to PAC, in order, and the slots go": {
 			handBack: true, limit: 2, runs: runs(c, a, b.done()), slots: slots(slot(0).of("a"), slot(1).of("b"), slot(2)),
-			want: []string{"return a", "return c", "remove 0", "remove 1", "remove 2"},
+			want: []string{"hand back a", "hand back c", "remove 0", "remove 1", "remove 2"},
 		},
 		"not while something runs that PAC does not count; its slot shows it": {
 			handBack: true, limit: 2, runs: runs(a.with(queue.Token{}), b, c), slots: slots(slot(0).of("a"), slot(1).of("b")),
@@ -98,11 +98,11 @@ func TestHandBack(t *testing.T) {
 		},
 		"what PAC has started is in its count": {
 			handBack: true, limit: 2, runs: runs(a.started(), b), slots: slots(slot(0).of("a")),
-			want: []string{"return b"},
+			want: []string{"hand back b"},
 		},
 		"PAC has these already":            {handBack: true, limit: 1, runs: runs(visible(a), b.noOrder())},
-		"a malformed order would kill PAC": {handBack: true, limit: 1, runs: runs(a.malformed(), b), want: []string{"return b"}},
-		"without a limit too":              {handBack: true, runs: runs(a), want: []string{"return a"}},
+		"a malformed order would kill PAC": {handBack: true, limit: 1, runs: runs(a.malformed(), b), want: []string{"hand back b"}},
+		"without a limit too":              {handBack: true, runs: runs(a), want: []string{"hand back a"}},
 	})
 }
 

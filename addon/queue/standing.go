@@ -78,6 +78,8 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 			started[a.Run.UID] = true
 		case Expire:
 			expired[a.Run.UID] = true
+		case Release, Remove, Cancel, HandBack:
+			// Say nothing of a wait that the snapshot does not say itself.
 		}
 	}
 	parked := map[int]bool{}

@@ -142,7 +142,7 @@ func TestStandIsWhatDecideDoes(t *testing.T) {
 				run, want = a.Run, "refused"
 			case queue.Cancel:
 				run, want = a.Run, "superseded running"
-			case queue.Return:
+			case queue.HandBack:
 				run, want = a.Run, "handed back"
 			default:
 				continue

@@ -12,7 +12,6 @@ package recovery
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -106,7 +105,7 @@ func (l *Loop) Round(ctx context.Context) {
 		steps := make(map[string]dueStep, len(actions))
 		var overdue queue.Action
 		for _, a := range actions {
-			step := fingerprint(a)
+			step := a.Step()
 			is, again := l.due[key][step]
 			if !again {
 				is.since = now
@@ -159,27 +158,4 @@ func (l *Loop) Acting(key queue.Key) bool {
 		return false
 	}
 	return ok
-}
-
-// fingerprint names a step such that it stays the same while nobody takes it.
-// The run's version is left out: others write to a run without helping it.
-func fingerprint(a queue.Action) string {
-	switch a := a.(type) {
-	case queue.Claim:
-		return fmt.Sprintf("claim slot %d at %q for %s", a.Slot.Index, a.Slot.Version, a.Run.UID)
-	case queue.Start:
-		return fmt.Sprintf("start %s by %s", a.Run.UID, a.Token)
-	case queue.Expire:
-		return fmt.Sprintf("expire %s in slot %d", a.Run.UID, a.Slot.Index)
-	case queue.Release:
-		return fmt.Sprintf("release slot %d at %q", a.Slot.Index, a.Slot.Version)
-	case queue.Remove:
-		return fmt.Sprintf("remove slot %d at %q", a.Slot.Index, a.Slot.Version)
-	case queue.Return:
-		return fmt.Sprintf("return %s", a.Run.UID)
-	case queue.Cancel:
-		return fmt.Sprintf("cancel %s", a.Run.UID)
-	default:
-		return fmt.Sprintf("%T", a)
-	}
 }

@@ -77,7 +77,7 @@ func (h *HandBack) Run(ctx context.Context) error {
 	if err != nil {
 		h.say("not everything has run out within %s: the rest is handed back now", h.Patience)
 	}
-	return errors.Join(h.returnRest(ctx), h.removeSlots(ctx))
+	return errors.Join(h.handBackRest(ctx), h.removeSlots(ctx))
 }
 
 // removePolicies removes what would take a returned run out of PAC's sight again,
@@ -102,10 +102,10 @@ func (h *HandBack) removePolicies(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// returnRest returns whatever is still held, one conditional patch each. The hold
+// handBackRest hands back whatever is still held, one conditional patch each. The hold
 // may be in force for a moment after it was deleted, and replicas may be at work on
 // the same runs, so it is tried again for a while.
-func (h *HandBack) returnRest(ctx context.Context) error {
+func (h *HandBack) handBackRest(ctx context.Context) error {
 	var last error
 	var unreadable []tektonv1.PipelineRun
 	err := wait.PollUntilContextTimeout(ctx, lookEvery, forgotten, true, func(ctx context.Context) (bool, error) {
@@ -118,7 +118,7 @@ func (h *HandBack) returnRest(ctx context.Context) error {
 		}
 		last = nil
 		for i := range runs {
-			if err := pac.ReturnRun(ctx, h.Tekton.TektonV1(), &runs[i]); err != nil && !errors.Is(err, engine.ErrStale) {
+			if err := pac.HandBackRun(ctx, h.Tekton.TektonV1(), &runs[i]); err != nil && !errors.Is(err, engine.ErrStale) {
 				last = errors.Join(last, fmt.Errorf("hand %s/%s back: %w", runs[i].Namespace, runs[i].Name, err))
 			}
 		}
@@ -138,15 +138,15 @@ func (h *HandBack) returnRest(ctx context.Context) error {
 }
 
 // held is pac.Held of all namespaces together.
-func (h *HandBack) held(ctx context.Context) (returnable, unreadable []tektonv1.PipelineRun, err error) {
+func (h *HandBack) held(ctx context.Context) (readable, unreadable []tektonv1.PipelineRun, err error) {
 	for _, namespace := range h.Namespaces {
 		r, u, err := pac.Held(ctx, h.Tekton.TektonV1(), namespace)
 		if err != nil {
 			return nil, nil, err
 		}
-		returnable, unreadable = append(returnable, r...), append(unreadable, u...)
+		readable, unreadable = append(readable, r...), append(unreadable, u...)
 	}
-	return returnable, unreadable, nil
+	return readable, unreadable, nil
 }
 
 // removeSlots deletes the Leases of all slots, as they were seen.

@@ -2,55 +2,19 @@ package metrics
 
 import "github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 
-// The objects that are written.
+// Kinds of recoveries besides the actions that the leader did not take in time.
 const (
-	objectRun  = "run"
-	objectSlot = "slot"
-)
-
-// What is put right: a step that nobody took in time, or one that is no part of
-// the usual course.
-const (
-	kindClaim   = "claim"
-	kindStart   = "start"
-	kindExpire  = "expire"
-	kindRelease = "release"
-	kindRemove  = "remove"
-	kindCancel  = "cancel"
-	kindReturn  = "return"
-	kindAdopt   = "adopt"
+	// kindAdopt gives a slot to a run that ran without one.
+	kindAdopt = "adopt"
+	// kindRewrite writes a slot anew that could not be read.
 	kindRewrite = "rewrite"
 )
 
-var kinds = []string{kindClaim, kindStart, kindExpire, kindRelease, kindRemove, kindCancel, kindReturn, kindAdopt, kindRewrite}
-
-func kindOf(a queue.Action) string {
-	switch a.(type) {
-	case queue.Claim:
-		return kindClaim
-	case queue.Start:
-		return kindStart
-	case queue.Expire:
-		return kindExpire
-	case queue.Release:
-		return kindRelease
-	case queue.Remove:
-		return kindRemove
-	case queue.Cancel:
-		return kindCancel
-	case queue.Return:
-		return kindReturn
-	default:
-		return ""
+// recoveryKinds lists the values of the label kind.
+func recoveryKinds() []string {
+	kinds := []string{kindAdopt, kindRewrite}
+	for _, kind := range queue.Kinds() {
+		kinds = append(kinds, string(kind))
 	}
-}
-
-// objectOf is what an action writes.
-func objectOf(a queue.Action) string {
-	switch a.(type) {
-	case queue.Claim, queue.Release, queue.Remove:
-		return objectSlot
-	default:
-		return objectRun
-	}
+	return kinds
 }

@@ -59,10 +59,10 @@ func New(c Config) (*Metrics, error) {
 	// From nothing to one is no increase to Prometheus, from zero to one is.
 	count(m.starts, 0)
 	count(m.expiredClaims, 0)
-	for _, object := range []string{objectRun, objectSlot} {
-		count(m.conflicts, 0, attribute.String(objectLabel, object))
+	for _, object := range queue.Objects() {
+		count(m.conflicts, 0, attribute.String(objectLabel, string(object)))
 	}
-	for _, kind := range kinds {
+	for _, kind := range recoveryKinds() {
 		count(m.recoveries, 0, attribute.String(kindLabel, kind))
 	}
 	return m, nil
@@ -116,7 +116,7 @@ func (m *Metrics) Gone(key queue.Key) {
 func (m *Metrics) Applied(key queue.Key, a queue.Action, err error) {
 	if err != nil {
 		if errors.Is(err, engine.ErrStale) {
-			count(m.conflicts, 1, attribute.String(objectLabel, objectOf(a)))
+			count(m.conflicts, 1, attribute.String(objectLabel, string(a.Writes())))
 		}
 		return
 	}
@@ -136,6 +136,8 @@ func (m *Metrics) Applied(key queue.Key, a queue.Action, err error) {
 		if a.Slot.Damaged != "" {
 			m.recovered(kindRewrite)
 		}
+	case queue.Remove, queue.Cancel, queue.HandBack:
+		// Part of the usual course, and not counted.
 	}
 }
 
@@ -155,7 +157,7 @@ func (m *Metrics) started(key queue.Key, run queue.Run) {
 }
 
 // Late counts a step that nobody took in time, so that recovery does.
-func (m *Metrics) Late(a queue.Action) { m.recovered(kindOf(a)) }
+func (m *Metrics) Late(a queue.Action) { m.recovered(string(a.Kind())) }
 
 func (m *Metrics) recovered(kind string) {
 	count(m.recoveries, 1, attribute.String(kindLabel, kind))

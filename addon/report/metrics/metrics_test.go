@@ -375,10 +375,10 @@ func TestCounters(t *testing.T) {
 		})
 	}
 	r := newReplica(t)
-	for _, a := range []queue.Action{queue.Claim{}, queue.Start{}, queue.Expire{}, queue.Release{}, queue.Remove{}, queue.Cancel{}, queue.Return{}, queue.Return{}} {
+	for _, a := range []queue.Action{queue.Claim{}, queue.Start{}, queue.Expire{}, queue.Release{}, queue.Remove{}, queue.Cancel{}, queue.HandBack{}, queue.HandBack{}} {
 		r.Late(a)
 	}
-	r.want("pac_lease_queue_recoveries_total", "cancel 1", "claim 1", "expire 1", "release 1", "remove 1", "return 2", "start 1")
+	r.want("pac_lease_queue_recoveries_total", "cancel 1", "claim 1", "expire 1", "hand-back 2", "release 1", "remove 1", "start 1")
 	r.Decided(look(1), 2*time.Millisecond)
 	other := look(1)
 	other.Freshness = queue.Cached

@@ -81,7 +81,7 @@ var (
 	}
 	recoveries = Metric{
 		Name: "pac_lease_queue_recoveries_total", Type: Counter, Labels: []string{kindLabel},
-		Help: "What was put right. Steps that nobody took in time: claim, start, expire, release, remove, cancel, return. " +
+		Help: "What was put right. Steps that nobody took in time: claim, start, expire, release, remove, cancel, hand-back. " +
 			"adopt: a run that ran without a slot got one. rewrite: a slot that could not be read was written anew.",
 	}
 	waitSeconds = Metric{
