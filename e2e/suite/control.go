@@ -6,9 +6,9 @@ import (
 	"fmt"
 )
 
-// NegativeControl shows that the list can fail: PAC's own queue, shared by two
-// watchers, fails the very function that limit_2_replicas runs. The add-on then
-// takes the broken queues over and finishes them.
+// NegativeControl shows that the list can fail: with PAC's own queue, shared by two watchers, the
+// function behind limit_2_replicas must fail. The add-on then takes over the broken queues and
+// finishes them.
 func NegativeControl() Scenario {
 	return Scenario{"negative_control", 2, func(ctx context.Context, e *Env) error {
 		e.afterwards(func(ctx context.Context) error { return e.Cluster.Upgrade(ctx) })
@@ -21,17 +21,17 @@ func NegativeControl() Scenario {
 		}
 		broken, err := brokenBy(limitHolds(ctx, e))
 		if errors.Is(err, errHeld) {
-			// Once in some hundred times all runs of a queue are of the same watcher.
+			// About once in a hundred times one watcher owns all runs of a queue.
 			broken, err = brokenBy(limitHolds(ctx, e))
 		}
 		if err != nil {
 			return err
 		}
-		e.Log("as it should: %v", broken)
+		e.Log("broken, as expected: %v", broken)
 		if err := e.Cluster.Upgrade(ctx); err != nil {
 			return err
 		}
-		for _, s := range e.played.scenes {
+		for _, s := range e.session.scenes {
 			if _, err := s.Done(ctx, len(s.View().Runs)); err != nil {
 				return fmt.Errorf("with the add-on: %w", err)
 			}
@@ -42,12 +42,12 @@ func NegativeControl() Scenario {
 
 // Why a negative control proves nothing.
 var (
-	errHeld  = errors.New("PAC's own queue with two watchers kept the limit: the list cannot tell good from bad here")
-	errOther = errors.New("PAC's own queue with two watchers failed for another reason than a broken limit or a stuck queue")
+	errHeld  = errors.New("PAC's own queue with two watchers kept the limit: the list cannot tell a good queue from a bad one here")
+	errOther = errors.New("PAC's own queue with two watchers failed, but not by a broken limit or a stuck queue")
 )
 
-// brokenBy is how a queue broke, if it is that by which limitHolds failed: more runs
-// than the limit, or a queue that is stuck. Any other failure is no proof of anything.
+// brokenBy returns how a queue broke, given limitHolds's error: by more runs than the limit allows,
+// or by being stuck. Any other failure proves nothing.
 func brokenBy(err error) (*Broken, error) {
 	var broken *Broken
 	switch {

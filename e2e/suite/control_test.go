@@ -16,11 +16,11 @@ func TestBrokenBy(t *testing.T) {
 		want    *Broken
 		err     error
 	}{
-		"over the limit":                {failure: fmt.Errorf("limit: %w", overLimit), want: overLimit},
-		"stuck":                         {failure: errors.Join(errors.New("more"), stuck), want: stuck},
-		"nothing broke":                 {err: errHeld},
-		"only the order broke":          {failure: &Broken{Violations: []audit.Violation{{Invariant: "I3"}}}, err: errOther},
-		"the provider did not get hold": {failure: errors.New("503"), err: errOther},
+		"over the limit":              {failure: fmt.Errorf("limit: %w", overLimit), want: overLimit},
+		"stuck":                       {failure: errors.Join(errors.New("more"), stuck), want: stuck},
+		"nothing broke":               {err: errHeld},
+		"only the order broke":        {failure: &Broken{Violations: []audit.Violation{{Invariant: "I3"}}}, err: errOther},
+		"the provider is unavailable": {failure: errors.New("503"), err: errOther},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := brokenBy(c.failure)

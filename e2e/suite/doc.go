@@ -1,10 +1,12 @@
-// Package suite is the list of end-to-end scenarios, for any cluster: plain
-// functions over a Cluster and the Git providers that its PAC serves. They say what
-// went wrong by an error, so that any harness can play them, and the negative
-// control can judge them.
+// Package suite is the list of end-to-end scenarios that every cluster must pass. A scenario is a
+// plain function that reports failure by its error, so that any test can play it, and so that the
+// negative control can see which error PAC's own queue produces.
 //
-// Every scenario has a queue of its own, in its own namespace, with its own Git
-// repository. It ends with the runs done, PAC having reported each of them as a
-// success, no Warning event, and an audit of the invariants over every watch event
-// of the queue: nothing is sampled.
+// Scenarios reach the cluster through a Cluster: onstack.Cluster is the embedded stack, and
+// onkube.Cluster any Kubernetes cluster by its kubeconfig. Package kind prepares such a cluster and
+// plays the suite on it.
+//
+// Every scenario has a queue of its own, in a namespace and a Git repository of its own. It ends
+// when its runs are done, PAC has reported each of them as a success, no Warning event has
+// appeared, and an audit of every watch event of the queue has found no broken invariant.
 package suite

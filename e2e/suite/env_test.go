@@ -9,7 +9,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider"
 )
 
-// repository is one of which nothing but its end matters.
+// repository records only whether it was deleted in time.
 type repository struct {
 	provider.Repository
 	deleted bool
@@ -20,23 +20,23 @@ func (r *repository) Delete(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Git repositories are deleted though the cluster does not answer any more, and
-// though the test is being stopped.
+// Git repositories are deleted even when the cluster no longer answers and the test is being
+// stopped.
 func TestRepositoriesAreDeletedWhateverTheClusterDoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		git := &repository{}
-		e := &Env{played: &played{scenes: []*Scene{{}, {Git: git}}}}
-		e.afterwards(func(ctx context.Context) error { // changed back never
+		e := &Env{session: &session{scenes: []*Scene{{}, {Git: git}}}}
+		e.afterwards(func(ctx context.Context) error { // never returns in time
 			<-ctx.Done()
 			return ctx.Err()
 		})
 		stopped, stop := context.WithCancel(t.Context())
 		stop()
 		if err := e.clear(stopped, false); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("clear: %v, want that the deadline was exceeded", err)
+			t.Errorf("clear: %v, want an exceeded deadline", err)
 		}
 		if !git.deleted {
-			t.Error("there was no time left to delete the Git repository")
+			t.Error("no time was left to delete the Git repository")
 		}
 	})
 }

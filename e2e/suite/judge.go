@@ -17,14 +17,14 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider"
 )
 
-// stuckAfter is how long nothing may happen in a queue with work and room before
-// it counts as stuck for good. PAC alone has been seen to pause for 12 seconds.
+// stuckAfter is how long a queue with work and room may stand still before it counts as stuck for
+// good. PAC alone was seen to pause for 12 seconds.
 const stuckAfter = 30 * time.Second
 
-// Broken says that a queue did what none may.
+// Broken is the error of a queue that broke an invariant or got stuck.
 type Broken struct {
 	Queue      queue.Key
-	Stuck      bool // nothing has happened for long, though there is work and room
+	Stuck      bool // it stood still for stuckAfter, with work and room
 	Violations []audit.Violation
 }
 
@@ -44,7 +44,7 @@ func (b *Broken) OverLimit() bool {
 	return slices.ContainsFunc(b.Violations, func(v audit.Violation) bool { return v.Invariant == "I1" })
 }
 
-// couldStart says whether there are runs that could start, and room for one.
+// couldStart says whether a run could start: it lacks only a slot, and there is room for it.
 func couldStart(v history.View, now time.Time) bool {
 	room := v.Limit == queue.Unlimited || len(v.In(queue.Started)) < int(v.Limit)
 	return room && slices.ContainsFunc(v.In(queue.Pending), func(r queue.Run) bool {
@@ -52,7 +52,7 @@ func couldStart(v history.View, now time.Time) bool {
 	})
 }
 
-// broken is the error of a queue that broke invariants, or is stuck.
+// broken returns a Broken error if the queue broke invariants or is stuck.
 func (s *Scene) broken(stuck bool) error {
 	report, err := s.report()
 	if err != nil {
@@ -64,7 +64,7 @@ func (s *Scene) broken(stuck bool) error {
 	return &Broken{Queue: s.Key, Stuck: stuck, Violations: report.Violations}
 }
 
-// report audits the whole history of the queue, all of which should be over.
+// report audits the whole history of a queue whose runs should all be done.
 func (s *Scene) report() (audit.Report, error) {
 	auditor, err := s.env.Recorder.Audit(s.Key)
 	if err != nil {
@@ -73,8 +73,8 @@ func (s *Scene) report() (audit.Report, error) {
 	return auditor.Finish(time.Now()), nil
 }
 
-// Finished is the usual end: n runs are done, no invariant broke, and PAC has
-// reported every run of every push as a success.
+// Finished is the usual end of a scene: n runs are done, no invariant broke, and PAC reported every
+// run of every push as a success.
 func (s *Scene) Finished(ctx context.Context, n int) (audit.Report, error) {
 	if _, err := s.Done(ctx, n); err != nil {
 		return audit.Report{}, err
@@ -86,10 +86,10 @@ func (s *Scene) Finished(ctx context.Context, n int) (audit.Report, error) {
 	return report, s.Reported(ctx, n)
 }
 
-// Audited waits until every slot is free, audits the whole history and returns the
+// Audited waits until no finished run holds a slot, audits the whole history, and returns the
 // report, which names every run that started.
 func (s *Scene) Audited(ctx context.Context) (audit.Report, error) {
-	if _, err := s.Wait(ctx, "no slot is held by a finished run", StepDeadline, func(v history.View) bool {
+	if _, err := s.Wait(ctx, "finished runs to release their slots", StepDeadline, func(v history.View) bool {
 		return !slices.ContainsFunc(v.Slots, func(slot queue.Slot) bool {
 			return slot.Holder != nil && !slices.ContainsFunc(v.In(queue.Started), func(r queue.Run) bool { return r.UID == slot.Holder.UID })
 		})
@@ -104,18 +104,17 @@ func (s *Scene) Audited(ctx context.Context) (audit.Report, error) {
 	return report, errors.Join(s.broken(false), s.warnings(ctx))
 }
 
-// Warner says who may emit Warning events in a scene's namespace.
-type Warner int
+// Warnings says whose Warning events a scene tolerates in its namespace.
+type Warnings int
 
-// Who may warn.
 const (
-	Nobody  Warner = iota // the normal flow
-	Others                // Tekton and PAC, of a run that somebody took out
-	Anybody               // the add-on too: the scene is about what a person should look at
+	NoWarnings     Warnings = iota // the normal flow
+	OthersWarnings                 // those of Tekton and PAC, e.g. about a run that was cancelled
+	AllWarnings                    // the add-on's too: the scene provokes what an operator should look at
 )
 
-// warnings are the Warning events that are not to be there. What nodes say of
-// pods is not judged.
+// warnings reports Warning events that the scene does not tolerate. Events about pods never count:
+// they come from nodes.
 func (s *Scene) warnings(ctx context.Context) error {
 	events, err := s.Kube.CoreV1().Events(s.Key.Namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -124,26 +123,26 @@ func (s *Scene) warnings(ctx context.Context) error {
 	var warnings []error
 	for _, e := range events.Items {
 		ours := e.Source.Component == addon
-		judged := s.MayWarn == Nobody || s.MayWarn == Others && ours
-		if judged && e.Type == corev1.EventTypeWarning && e.InvolvedObject.Kind != "Pod" && !tektonRetries(e) {
-			warnings = append(warnings, fmt.Errorf("a Warning event of %s on %s %s: %s: %s",
+		tolerated := s.Tolerated == AllWarnings || s.Tolerated == OthersWarnings && !ours
+		if !tolerated && e.Type == corev1.EventTypeWarning && e.InvolvedObject.Kind != "Pod" && !tektonRetries(e) {
+			warnings = append(warnings, fmt.Errorf("Warning event of %s about %s %s: %s: %s",
 				e.Source.Component, e.InvolvedObject.Kind, e.InvolvedObject.Name, e.Reason, e.Message))
 		}
 	}
 	return errors.Join(warnings...)
 }
 
-// tektonRetries recognizes the Warning by which Tekton's controller tells that
-// somebody wrote to a run while it did, after which it tries again. PAC's own
-// patches of running runs cause it too.
+// tektonRetries recognizes the Warning of Tekton's controller about a run that another client
+// changed at the same time, after which it tries again. PAC's own patches of running runs cause it
+// too.
 func tektonRetries(e corev1.Event) bool {
 	return e.Source.Component == "PipelineRun" && strings.Contains(e.Message, "the object has been modified")
 }
 
-// Reported waits until PAC has reported n runs, over all pushes, as a success. It
-// may do so of a run that was taken out too; except names its definition.
+// Reported waits until PAC has reported n runs of all pushes as a success. Runs of the definitions
+// named in except do not count: PAC may report a cancelled run as a success.
 func (s *Scene) Reported(ctx context.Context, n int, except ...string) error {
-	return Eventually(ctx, fmt.Sprintf("%d statuses of %s are a success", n, s.Key), StepDeadline, func() error {
+	return Eventually(ctx, fmt.Sprintf("%d successful statuses of %s", n, s.Key), StepDeadline, func() error {
 		count, all := 0, []string{}
 		for _, sha := range slices.Compact(slices.Sorted(slices.Values(s.pushes))) {
 			statuses, err := s.Git.Statuses(ctx, sha)
@@ -159,13 +158,13 @@ func (s *Scene) Reported(ctx context.Context, n int, except ...string) error {
 			}
 		}
 		if count != n {
-			return fmt.Errorf("%d are: %v", count, all)
+			return fmt.Errorf("%d are successful: %v", count, all)
 		}
 		return nil
 	})
 }
 
-// Definitions are the .tekton names of the runs that started, in order.
+// Definitions returns the definitions of the runs that started, in the order of their starts.
 func Definitions(r audit.Report) []string {
 	var names []string
 	for _, start := range r.Starts {
@@ -174,7 +173,7 @@ func Definitions(r audit.Report) []string {
 	return names
 }
 
-// Definition is a run's name without PAC's random suffix.
+// Definition returns the name that a run has in .tekton: its own, without PAC's random suffix.
 func Definition(run string) string { return run[:max(strings.LastIndex(run, "-"), 0)] }
 
 func pauses(r audit.Report) string {

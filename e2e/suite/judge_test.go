@@ -18,15 +18,15 @@ func TestCouldStart(t *testing.T) {
 		runs  []queue.Run
 		want  bool
 	}{
-		"room and work":                {1, []queue.Run{waiting}, true},
-		"room beside one that runs":    {2, []queue.Run{running, waiting}, true},
-		"no limit":                     {queue.Unlimited, []queue.Run{running, waiting}, true},
-		"a malformed order":            {1, []queue.Run{{Phase: queue.Pending, Unordered: true}}, true},
-		"a back-off that is over":      {1, []queue.Run{{Phase: queue.Pending, Order: ordered, NotBefore: now.Add(-time.Second)}}, true},
-		"the limit is used up":         {1, []queue.Run{running, waiting}, false},
-		"everything is over":           {1, []queue.Run{{Phase: queue.Done, Order: ordered}}, false},
-		"PAC has not given it a place": {1, []queue.Run{{Phase: queue.Pending}}, false},
-		"in back-off":                  {1, []queue.Run{{Phase: queue.Pending, Order: ordered, NotBefore: now.Add(time.Second)}}, false},
+		"room and work":             {1, []queue.Run{waiting}, true},
+		"room beside one that runs": {2, []queue.Run{running, waiting}, true},
+		"no limit":                  {queue.Unlimited, []queue.Run{running, waiting}, true},
+		"a malformed order":         {1, []queue.Run{{Phase: queue.Pending, Unordered: true}}, true},
+		"after a back-off":          {1, []queue.Run{{Phase: queue.Pending, Order: ordered, NotBefore: now.Add(-time.Second)}}, true},
+		"the limit is used up":      {1, []queue.Run{running, waiting}, false},
+		"every run is done":         {1, []queue.Run{{Phase: queue.Done, Order: ordered}}, false},
+		"no order from PAC yet":     {1, []queue.Run{{Phase: queue.Pending}}, false},
+		"in back-off":               {1, []queue.Run{{Phase: queue.Pending, Order: ordered, NotBefore: now.Add(time.Second)}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := couldStart(history.View{Limit: c.limit, Runs: c.runs}, now); got != c.want {

@@ -13,12 +13,12 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// addon is in the name of everything that the chart makes, and in the
-// app.kubernetes.io/managed-by label of everything that the add-on makes; its
-// events have it as their component.
+// addon is part of the name of everything that the chart creates. Everything that the add-on
+// creates has it as the value of app.kubernetes.io/managed-by, and its events have it as their
+// component.
 const addon = "pac-lease-queue"
 
-// installable is what an installation consists of, and what the add-on makes.
+// installable are the kinds that the chart or the add-on creates.
 var installable = []schema.GroupVersionResource{
 	{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "mutatingadmissionpolicies"},
 	{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "mutatingadmissionpolicybindings"},
@@ -41,9 +41,9 @@ var installable = []schema.GroupVersionResource{
 	{Version: "v1", Resource: "services"},
 }
 
-// nothingLeft is an error that names what is left of an installation.
+// nothingLeft returns an error that names everything left of an installation, if there is anything.
 func nothingLeft(ctx context.Context, config *rest.Config) error {
-	client, err := metadata.NewForConfig(config) // never the contents of a Secret
+	client, err := metadata.NewForConfig(config) // reads no contents of Secrets
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func nothingLeft(ctx context.Context, config *rest.Config) error {
 	for _, resource := range installable {
 		list, err := client.Resource(resource).List(ctx, metav1.ListOptions{})
 		if apierrors.IsNotFound(err) {
-			continue // a cluster too old to have any
+			continue // this cluster is too old to have the kind
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", resource.Resource, err)
@@ -70,13 +70,13 @@ func nothingLeft(ctx context.Context, config *rest.Config) error {
 		}
 	}
 	if len(left) > 0 {
-		return fmt.Errorf("left: %s", strings.Join(left, ", "))
+		return fmt.Errorf("the installation left %s", strings.Join(left, ", "))
 	}
 	return nil
 }
 
-// ofNode says whether an object has the name of a node in its own, as a node's Lease
-// and its static pods do: a kind cluster may have the add-on's name.
+// ofNode says whether an object's name ends in a node's name, as those of a node's Lease and static
+// pods do. A kind cluster may have the add-on's name, and its nodes then have it too.
 func ofNode(name string, nodes []metav1.PartialObjectMetadata) bool {
 	return slices.ContainsFunc(nodes, func(n metav1.PartialObjectMetadata) bool { return strings.HasSuffix(name, n.Name) })
 }

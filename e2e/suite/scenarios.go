@@ -12,7 +12,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider"
 )
 
-// Scenarios is the list.
+// Scenarios returns the list.
 func Scenarios() []Scenario {
 	return []Scenario{
 		{"limit_1_replica", 1, limitHolds},
@@ -30,15 +30,15 @@ func Scenarios() []Scenario {
 	}
 }
 
-// ScenariosInMemory is the part of the list that one replica, with its slots in
-// memory, can pass.
+// ScenariosInMemory returns the part of the list that a single replica with its slots in memory can
+// pass.
 func ScenariosInMemory() []Scenario {
 	var some []Scenario
 	for _, s := range Scenarios() {
 		switch s.Name {
-		case "limit_2_replicas", "limit_3_replicas": // more than one
-		case "node_drained": // nobody goes on
-		case "backend_toggled": // ends with Leases
+		case "limit_2_replicas", "limit_3_replicas": // need several replicas
+		case "node_drained": // needs a replica on another node
+		case "backend_toggled": // ends with slots in Leases
 		default:
 			s.Replicas = 1
 			some = append(some, s)
@@ -47,9 +47,8 @@ func ScenariosInMemory() []Scenario {
 	return some
 }
 
-// limitHolds is the heart of the list, and what the negative control judges: two
-// queues at the same time, each of which uses its limit and never goes above it.
-// It asks nothing of the add-on.
+// limitHolds is the heart of the list, and what the negative control judges: two queues at the same
+// time use their limits and never exceed them. It needs nothing of the add-on.
 func limitHolds(ctx context.Context, e *Env) error {
 	const runs = 8
 	limits := []int{1, 3}
@@ -72,13 +71,13 @@ func limitHolds(ctx context.Context, e *Env) error {
 			return err
 		}
 		if report.MostStarted != limits[i] {
-			return fmt.Errorf("%s: at most %d runs were started at once, want the limit used: %d", s.Key, report.MostStarted, limits[i])
+			return fmt.Errorf("%s: at most %d runs were started at once, want as many as the limit %d", s.Key, report.MostStarted, limits[i])
 		}
 	}
 	return nil
 }
 
-// orderHolds: within a push, and across pushes.
+// orderHolds checks the order within a push and across pushes.
 func orderHolds(ctx context.Context, e *Env) error {
 	s, err := e.Open(ctx, "order", 1)
 	if err != nil {
@@ -104,7 +103,7 @@ func orderHolds(ctx context.Context, e *Env) error {
 	return nil
 }
 
-// limitChanged: raised, lowered and removed while runs wait.
+// limitChanged raises, lowers and removes the limit while runs wait.
 func limitChanged(ctx context.Context, e *Env) error {
 	const runs = 10
 	s, err := e.loaded(ctx, "limit-changed", 1, runs, 3*time.Second)
@@ -120,7 +119,7 @@ func limitChanged(ctx context.Context, e *Env) error {
 	if err := s.SetLimit(ctx, 1); err != nil {
 		return err
 	}
-	if _, err := s.Wait(ctx, "the slots above the lowered limit are gone", StepDeadline, func(v history.View) bool {
+	if _, err := s.Wait(ctx, "the slots above the lowered limit to go", StepDeadline, func(v history.View) bool {
 		return len(v.Slots) == 1 && len(v.In(queue.Started)) <= 1
 	}); err != nil {
 		return err
@@ -131,7 +130,7 @@ func limitChanged(ctx context.Context, e *Env) error {
 	if err := s.SetLimit(ctx, 0); err != nil {
 		return err
 	}
-	if _, err := s.Wait(ctx, "everything is started and the slots are gone", StepDeadline, func(v history.View) bool {
+	if _, err := s.Wait(ctx, "every run to start and the slots to go", StepDeadline, func(v history.View) bool {
 		return len(v.In(queue.Pending)) == 0 && len(v.Slots) == 0
 	}); err != nil {
 		return err
@@ -140,21 +139,21 @@ func limitChanged(ctx context.Context, e *Env) error {
 	return err
 }
 
-// replicaKilled: the one that leads, with no grace, in the middle of a queue.
+// replicaKilled kills the leading replica in the middle of a queue.
 func replicaKilled(ctx context.Context, e *Env) error {
 	return e.disturbed(ctx, "replica-killed", func() error {
 		replica, err := e.Cluster.Kill(ctx)
-		e.Log("killed: %s", replica)
+		e.Log("killed %s", replica)
 		return err
 	})
 }
 
-// rollingRestart: every replica is replaced in the middle of a queue.
+// rollingRestart replaces every replica in the middle of a queue.
 func rollingRestart(ctx context.Context, e *Env) error {
 	return e.disturbed(ctx, "rolling-restart", func() error { return e.Cluster.Restart(ctx) })
 }
 
-// nodeDrained: the add-on leaves a node in the middle of a queue.
+// nodeDrained drains the leading replica's node in the middle of a queue.
 func nodeDrained(ctx context.Context, e *Env) error {
 	return e.disturbed(ctx, "node-drained", func() error {
 		restore, err := e.Cluster.Drain(ctx)
@@ -165,8 +164,8 @@ func nodeDrained(ctx context.Context, e *Env) error {
 	})
 }
 
-// watchersScaled: PAC has no watcher when runs are queued, then two, which report
-// every run that ended meanwhile.
+// watchersScaled queues runs while PAC has no watcher, then starts two, which must report also the
+// runs that ended before.
 func watchersScaled(ctx context.Context, e *Env) error {
 	e.afterwards(e.oneWatcher)
 	if err := e.Cluster.Watchers(ctx, 0); err != nil {
@@ -179,7 +178,7 @@ func watchersScaled(ctx context.Context, e *Env) error {
 	if err := s.Push(ctx, 3, time.Second); err != nil {
 		return err
 	}
-	if _, err := s.Wait(ctx, "the runs", QueuedDeadline, func(v history.View) bool { return len(v.Runs) == 3 }); err != nil {
+	if _, err := s.Wait(ctx, "3 runs", QueuedDeadline, func(v history.View) bool { return len(v.Runs) == 3 }); err != nil {
 		return err
 	}
 	if err := e.Cluster.Watchers(ctx, 2); err != nil {
@@ -192,16 +191,16 @@ func watchersScaled(ctx context.Context, e *Env) error {
 	return err
 }
 
-// oneWatcher is how PAC comes.
+// oneWatcher restores the number of watchers that PAC is installed with.
 func (e *Env) oneWatcher(ctx context.Context) error { return e.Cluster.Watchers(ctx, 1) }
 
-// Values of the chart, which refuses memory with more than one replica.
+// Chart values. The chart refuses the memory backend with more than one replica.
 var (
 	inMemory = []string{"concurrency.backend=memory", "replicaCount=1"}
 	inLeases = []string{"concurrency.backend=lease", "replicaCount=2"}
 )
 
-// backendToggled: from Leases to memory and back in the middle of a queue.
+// backendToggled switches from Leases to memory and back in the middle of a queue.
 func backendToggled(ctx context.Context, e *Env) error {
 	const limit, runs = 3, 30
 	s, err := e.loaded(ctx, "backend-toggled", limit, runs, 3*time.Second)
@@ -212,7 +211,7 @@ func backendToggled(ctx context.Context, e *Env) error {
 	if err := e.Cluster.Upgrade(ctx, inMemory...); err != nil {
 		return err
 	}
-	v, err := s.Wait(ctx, "no Lease is left", StepDeadline, func(v history.View) bool { return len(v.Slots) == 0 })
+	v, err := s.Wait(ctx, "the Leases to go", StepDeadline, func(v history.View) bool { return len(v.Slots) == 0 })
 	if err != nil {
 		return err
 	}
@@ -225,15 +224,17 @@ func backendToggled(ctx context.Context, e *Env) error {
 	if err := e.Cluster.Upgrade(ctx, inLeases...); err != nil {
 		return err
 	}
-	if _, err := s.Wait(ctx, "every slot is a Lease again", StepDeadline, func(v history.View) bool { return len(v.Slots) == limit }); err != nil {
+	if _, err := s.Wait(ctx, "every slot to be a Lease again", StepDeadline, func(v history.View) bool {
+		return len(v.Slots) == limit
+	}); err != nil {
 		return err
 	}
 	_, err = s.Finished(ctx, runs)
 	return err
 }
 
-// twoProviders: a Repository on either, neither of which waits for the other; the
-// first provider with one of each other kind.
+// twoProviders pairs the first provider with one of each other kind. The queues of a pair must not
+// wait for each other.
 func twoProviders(ctx context.Context, e *Env) error {
 	first := e.Providers[0]
 	for _, second := range partners(e.Providers) {
@@ -245,8 +246,8 @@ func twoProviders(ctx context.Context, e *Env) error {
 	return nil
 }
 
-// partners of the first provider: one of each other kind, or, if there is only one
-// kind, another account of it, or, if there is none, the same.
+// partners returns the partners of the first provider: one of each other kind. If all are of one
+// kind, the partner is another account, or the provider itself if there is no other.
 func partners(providers []provider.Provider) (others []provider.Provider) {
 	kinds := []string{providers[0].Name()}
 	for _, p := range providers {
@@ -260,6 +261,7 @@ func partners(providers []provider.Provider) (others []provider.Provider) {
 	return others
 }
 
+// neitherWaits finishes a queue on the second provider while the queue on the first is busy.
 func (e *Env) neitherWaits(ctx context.Context, first, second provider.Provider) error {
 	busy, err := e.OpenOn(ctx, first, "busy", 1)
 	if err != nil {
@@ -284,7 +286,7 @@ func (e *Env) neitherWaits(ctx context.Context, first, second provider.Provider)
 		return err
 	}
 	if waiting := len(busy.View().In(queue.Pending)); waiting != 2 {
-		return fmt.Errorf("%s: %d runs wait behind the first when %s is done, want 2", busy.Key, waiting, quiet.Key)
+		return fmt.Errorf("%s: %d runs wait behind the first after %s has finished, want 2", busy.Key, waiting, quiet.Key)
 	}
 	_, err = busy.Finished(ctx, 3)
 	if err == nil {
@@ -293,15 +295,15 @@ func (e *Env) neitherWaits(ctx context.Context, first, second provider.Provider)
 	return err
 }
 
-// uninstall gives what waits back to PAC, whose watcher drains it, and leaves
-// nothing behind.
+// uninstall hands the waiting runs back to PAC, whose watcher finishes them, and leaves nothing
+// behind.
 func uninstall(ctx context.Context, e *Env) error {
 	const runs = 5
 	s, err := e.loaded(ctx, "uninstall", 1, runs, 3*time.Second)
 	if err != nil {
 		return err
 	}
-	s.MayWarn = Others
+	s.Tolerated = OthersWarnings
 	e.afterwards(func(ctx context.Context) error { return e.Cluster.Upgrade(ctx) })
 	if err := e.Cluster.Uninstall(ctx); err != nil {
 		return err
@@ -309,15 +311,17 @@ func uninstall(ctx context.Context, e *Env) error {
 	if err := s.stillWaiting(); err != nil {
 		return err
 	}
-	if err := Eventually(ctx, "nothing of the add-on is left", StepDeadline, func() error { return nothingLeft(ctx, e.Cluster.Config()) }); err != nil {
+	if err := Eventually(ctx, "everything of the add-on to go", StepDeadline, func() error {
+		return nothingLeft(ctx, e.Cluster.Config())
+	}); err != nil {
 		return err
 	}
 	_, err = s.Finished(ctx, runs)
 	return err
 }
 
-// loaded opens a scene and has it filled up: as many runs are started as the limit
-// allows, the others wait in order.
+// loaded opens a scene and pushes runs until as many are started as the limit allows and the others
+// wait in order.
 func (e *Env) loaded(ctx context.Context, name string, limit, runs int, each time.Duration) (*Scene, error) {
 	s, err := e.Open(ctx, name, limit)
 	if err != nil {
@@ -333,7 +337,7 @@ func (e *Env) loaded(ctx context.Context, name string, limit, runs int, each tim
 	return s, err
 }
 
-// disturbed has something happen in the middle of a queue, which goes on.
+// disturbed calls disturb in the middle of a queue, which must finish nevertheless.
 func (e *Env) disturbed(ctx context.Context, name string, disturb func() error) error {
 	const runs = 10
 	s, err := e.loaded(ctx, name, 2, runs, 2*time.Second)
@@ -353,11 +357,11 @@ func (e *Env) disturbed(ctx context.Context, name string, disturb func() error) 
 	return err
 }
 
-// stillWaiting is an error if no run waits any more: what is to happen with some
-// waiting would come too late.
+// stillWaiting returns an error if no run waits any more: the scenario's next step would prove
+// nothing.
 func (s *Scene) stillWaiting() error {
 	if len(s.View().In(queue.Pending)) == 0 {
-		return errors.New("no run was left waiting")
+		return errors.New("no run waits any more: the scenario was too slow")
 	}
 	return nil
 }

@@ -24,31 +24,31 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider"
 )
 
-// Scene is one queue: a Repository in its own namespace, with its own repository
-// at a Git provider.
+// Scene is one queue: a Repository in a namespace of its own, with a Git repository of its own.
 type Scene struct {
-	Key     queue.Key
-	Git     provider.Repository
-	Kube    kubernetes.Interface
-	Tekton  tektonclient.Interface
-	PAC     pacclient.Interface
-	MayWarn Warner
+	Key    queue.Key
+	Git    provider.Repository
+	Kube   kubernetes.Interface
+	Tekton tektonclient.Interface
+	PAC    pacclient.Interface
+	// Tolerated says which Warning events do not fail the scene.
+	Tolerated Warnings
 
 	env    *Env
 	pushes []string // commits
 }
 
-// Open makes a scene on the first provider, with the given limit, zero for none.
+// Open creates a scene on the first provider, with the given limit; zero means no limit.
 func (e *Env) Open(ctx context.Context, name string, limit int) (*Scene, error) {
 	return e.OpenOn(ctx, e.Providers[0], name, limit)
 }
 
-// OpenOn makes a scene on a provider.
+// OpenOn creates a scene on a provider.
 func (e *Env) OpenOn(ctx context.Context, on provider.Provider, name string, limit int) (*Scene, error) {
-	name += "-" + rand.String(5) // the cluster may know an earlier one
-	s := &Scene{Key: queue.Key{Namespace: name, Repository: name}, MayWarn: e.MayWarn, env: e}
-	if e.played != nil {
-		e.played.scenes = append(e.played.scenes, s)
+	name += "-" + rand.String(5) // the cluster may still have the namespace of an earlier scene
+	s := &Scene{Key: queue.Key{Namespace: name, Repository: name}, Tolerated: e.Tolerated, env: e}
+	if e.session != nil {
+		e.session.scenes = append(e.session.scenes, s)
 	}
 	if err := s.connect(); err != nil {
 		return nil, err
@@ -57,10 +57,10 @@ func (e *Env) OpenOn(ctx context.Context, on provider.Provider, name string, lim
 	if s.Git, err = on.NewRepository(ctx, name); err != nil {
 		return nil, err
 	}
-	if err := s.makeNamespace(ctx); err != nil {
+	if err := s.createNamespace(ctx); err != nil {
 		return nil, err
 	}
-	return s, s.makeRepository(ctx, limit)
+	return s, s.createRepository(ctx, limit)
 }
 
 func (s *Scene) connect() (err error) {
@@ -75,8 +75,8 @@ func (s *Scene) connect() (err error) {
 	return err
 }
 
-// makeNamespace makes the namespace and waits until Tekton can run something in it.
-func (s *Scene) makeNamespace(ctx context.Context) error {
+// createNamespace creates the namespace and waits until Tekton can run pods in it.
+func (s *Scene) createNamespace(ctx context.Context) error {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.Key.Namespace}}
 	if _, err := s.Kube.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {
 		return err
@@ -87,12 +87,12 @@ func (s *Scene) makeNamespace(ctx context.Context) error {
 	})
 }
 
-func (s *Scene) makeRepository(ctx context.Context, limit int) error {
-	var most *int
+func (s *Scene) createRepository(ctx context.Context, limit int) error {
+	var concurrencyLimit *int
 	if limit > 0 {
-		most = &limit
+		concurrencyLimit = &limit
 	}
-	secret, repository := s.Git.Access().Repository(s.Key.Repository, most)
+	secret, repository := s.Git.Access().Repository(s.Key.Repository, concurrencyLimit)
 	if _, err := s.Kube.CoreV1().Secrets(s.Key.Namespace).Create(ctx, secret, metav1.CreateOptions{}); err != nil {
 		return err
 	}
@@ -110,12 +110,13 @@ func (s *Scene) deleteGit(ctx context.Context) error {
 	return s.Git.Delete(ctx)
 }
 
-// deleteNamespace does not wait for the end of it.
+// deleteNamespace starts the deletion of the namespace and does not wait for its end.
 func (s *Scene) deleteNamespace(ctx context.Context) error {
-	if err := s.Kube.CoreV1().Namespaces().Delete(ctx, s.Key.Namespace, metav1.DeleteOptions{}); !apierrors.IsNotFound(err) {
-		return err
+	err := s.Kube.CoreV1().Namespaces().Delete(ctx, s.Key.Namespace, metav1.DeleteOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // SetLimit changes the limit; zero removes it.
@@ -130,12 +131,12 @@ func (s *Scene) SetLimit(ctx context.Context, limit int) error {
 	return err
 }
 
-// Push pushes n runs, run-01 and on, each of which takes so long, in one commit.
+// Push pushes n runs in one commit, run-01, run-02 and so on, each of which takes the given time.
 func (s *Scene) Push(ctx context.Context, n int, each time.Duration) error {
 	return s.PushFiles(ctx, s.Files(n, each))
 }
 
-// Files are what Push pushes.
+// Files returns the files that Push pushes.
 func (s *Scene) Files(n int, each time.Duration) map[string]string {
 	files := map[string]string{}
 	for i := 1; i <= n; i++ {
@@ -155,12 +156,14 @@ func (s *Scene) PushFiles(ctx context.Context, files map[string]string) error {
 	return nil
 }
 
-// View is the queue as it is now.
+// View returns the queue as it is now.
 func (s *Scene) View() history.View { return s.env.Recorder.View(s.Key) }
 
-// Wait waits for the queue to be so.
-func (s *Scene) Wait(ctx context.Context, what string, within time.Duration, condition func(history.View) bool) (history.View, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("%s: not within %s: %s", s.Key, within, what))
+// Wait waits until the condition holds for the queue. The error names what it waited for.
+func (s *Scene) Wait(
+	ctx context.Context, what string, within time.Duration, condition func(history.View) bool,
+) (history.View, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("%s: waited %s for %s", s.Key, within, what))
 	defer cancel()
 	var last history.View
 	if err := s.env.Recorder.Wait(ctx, s.Key, func(v history.View) bool { last = v; return condition(v) }); err != nil {
@@ -169,26 +172,30 @@ func (s *Scene) Wait(ctx context.Context, what string, within time.Duration, con
 	return last, nil
 }
 
-// Queued waits until n runs exist and PAC has given all that wait an order.
+// Queued waits until n runs exist and PAC has given all those that wait an order.
 func (s *Scene) Queued(ctx context.Context, n int) (history.View, error) {
-	return s.Wait(ctx, fmt.Sprintf("%d runs in order", n), QueuedDeadline, func(v history.View) bool {
+	return s.Wait(ctx, fmt.Sprintf("%d runs with an order", n), QueuedDeadline, func(v history.View) bool {
 		return len(v.Runs) == n && !slices.ContainsFunc(v.In(queue.Pending), func(r queue.Run) bool { return r.Order == nil })
 	})
 }
 
-// Started waits until n runs are started, and not done.
+// Started waits until n runs are started and not done.
 func (s *Scene) Started(ctx context.Context, n int) (history.View, error) {
-	return s.Wait(ctx, fmt.Sprintf("%d runs started", n), QueuedDeadline, func(v history.View) bool { return len(v.In(queue.Started)) == n })
+	return s.Wait(ctx, fmt.Sprintf("%d started runs", n), QueuedDeadline, func(v history.View) bool {
+		return len(v.In(queue.Started)) == n
+	})
 }
 
-// Done waits until n runs are done. It does not wait for a queue that is stuck.
+// Done waits until n runs are done, and fails at once when the queue is stuck.
 func (s *Scene) Done(ctx context.Context, n int) (history.View, error) {
-	what := fmt.Sprintf("%d runs done", n)
-	ctx, cancel := context.WithTimeoutCause(ctx, DrainDeadline, fmt.Errorf("%s: not within %s: %s", s.Key, DrainDeadline, what))
+	what := fmt.Sprintf("%d finished runs", n)
+	ctx, cancel := context.WithTimeoutCause(ctx, DrainDeadline, fmt.Errorf("%s: waited %s for %s", s.Key, DrainDeadline, what))
 	defer cancel()
-	changed := time.Now() // at the earliest
+	changed := time.Now() // the queue gets the full time from here on
 	for {
-		v, err := s.Wait(ctx, what, stuckAfter-time.Since(changed), func(v history.View) bool { return len(v.In(queue.Done)) >= n })
+		v, err := s.Wait(ctx, what, stuckAfter-time.Since(changed), func(v history.View) bool {
+			return len(v.In(queue.Done)) >= n
+		})
 		if err == nil || ctx.Err() != nil {
 			return v, err
 		}
@@ -204,7 +211,7 @@ func (s *Scene) Done(ctx context.Context, n int) (history.View, error) {
 	}
 }
 
-// Event waits for an event with a reason in the scene's namespace.
+// Event waits for an event with the given reason in the scene's namespace.
 func (s *Scene) Event(ctx context.Context, reason string) (*corev1.Event, error) {
 	var found *corev1.Event
 	err := Eventually(ctx, "an event "+reason, StepDeadline, func() error {
@@ -220,19 +227,22 @@ func (s *Scene) Event(ctx context.Context, reason string) (*corev1.Event, error)
 				return nil
 			}
 		}
-		return fmt.Errorf("there are only %v", slices.Sorted(maps.Keys(reasons)))
+		return fmt.Errorf("the events have only the reasons %v", slices.Sorted(maps.Keys(reasons)))
 	})
 	return found, err
 }
 
-// Eventually asks again and again, for what no watch tells of.
+// Eventually polls until check succeeds. The error names what it waited for and the last failure.
 func Eventually(ctx context.Context, what string, within time.Duration, check func() error) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("not within %s: %s", within, what))
+	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("waited %s for %s", within, what))
 	defer cancel()
-	return await.Until(ctx, 200*time.Millisecond, check)
+	return await.Until(ctx, pollPause, check)
 }
 
-// Explain is what a person would look at first.
+// pollPause is between the attempts of Eventually.
+const pollPause = 200 * time.Millisecond
+
+// Explain describes the queue for the log of a failed test.
 func (s *Scene) Explain() string {
 	v := s.View()
 	var text strings.Builder
@@ -241,7 +251,8 @@ func (s *Scene) Explain() string {
 		fmt.Fprintf(&text, "\n  slot %d: %+v", slot.Index, slot.Holder)
 	}
 	for _, r := range v.Runs {
-		fmt.Fprintf(&text, "\n  run %s: %s version %s ordered %t attempt %d claim %v", r.Name, r.Phase, r.Version, r.Order != nil, r.Attempt, r.Claim)
+		fmt.Fprintf(&text, "\n  run %s: %s version %s ordered %t attempt %d claim %v",
+			r.Name, r.Phase, r.Version, r.Order != nil, r.Attempt, r.Claim)
 	}
 	return text.String()
 }

@@ -23,6 +23,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/artifacts"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider/fromenv"
@@ -211,7 +212,7 @@ func (k *harness) collect(t *testing.T) error {
 	if err != nil {
 		return err
 	}
-	return suite.Collect(t.Context(), config, filepath.Join(k.artifacts, "apply"))
+	return artifacts.Collect(t.Context(), config, filepath.Join(k.artifacts, "apply"))
 }
 
 // planIsEmpty: what was applied is what is configured.
@@ -252,7 +253,7 @@ func (k *harness) environment() *suite.Env {
 
 	// Pods are real here. That a container runtime fails to start one, which Tekton
 	// warns of and tries again, is nothing to judge the add-on by.
-	e := &suite.Env{MayWarn: suite.Others, Cluster: cluster, Recorder: recorder, Log: t.Logf, Artifacts: k.artifacts}
+	e := &suite.Env{Tolerated: suite.OthersWarnings, Cluster: cluster, Recorder: recorder, Log: t.Logf, Artifacts: k.artifacts}
 	if value("gitea_cluster_url") != "" {
 		e.Providers = k.gitea(cluster, value)
 	}

@@ -37,7 +37,7 @@ func TestMemoryBackendRestarted(t *testing.T) {
 
 func TestDurationsChangedWhileQueued(t *testing.T) {
 	s := newScene(t, 1, 2)
-	s.MayWarn = suite.Anybody // PAC tells that it could not write the order
+	s.Tolerated = suite.AllWarnings // PAC tells that it could not write the order
 	s.upgrade("concurrency.orderGrace=10m", "concurrency.orderGrace="+orderGrace.String())
 	s.policy("no-order", `has(object.metadata.annotations) && 'pac-lease-queue.dev/execution-order' in object.metadata.annotations`, "false")
 	s.push(2, time.Second)
@@ -50,7 +50,7 @@ func TestDurationsChangedWhileQueued(t *testing.T) {
 
 func TestHandBack(t *testing.T) {
 	s := newScene(t, 2, 2)
-	s.MayWarn = suite.Others
+	s.Tolerated = suite.OthersWarnings
 	s.push(6, 4*time.Second)
 	s.started(2)
 	s.queued(6)
@@ -69,7 +69,7 @@ func TestHandBack(t *testing.T) {
 
 func TestStartRefusedByPolicy(t *testing.T) {
 	s := newScene(t, 1, 2)
-	s.MayWarn = suite.Anybody
+	s.Tolerated = suite.AllWarnings
 	s.policy("frozen", `object.metadata.name.startsWith('run-01-') && oldObject.?spec.?status.orValue('') == 'PipelineRunPending'`,
 		`object.?spec.?status.orValue('') == 'PipelineRunPending'`)
 	s.push(3, time.Second)
@@ -88,7 +88,7 @@ func TestStartRefusedByPolicy(t *testing.T) {
 
 func TestNewerRunSupersedesOlder(t *testing.T) {
 	s := newScene(t, 1, 2)
-	s.MayWarn = suite.Others // PAC says that it does not cancel under a limit
+	s.Tolerated = suite.OthersWarnings // PAC says that it does not cancel under a limit
 	files := func(first time.Duration) map[string]string {
 		files := s.Files(4, time.Second)
 		files[".tekton/run-01.yaml"] = stack.RunFile("run-01", first, keys.CancelInProgress+`: "true"`)

@@ -26,7 +26,7 @@ func some(v history.View) *tektonv1.PipelineRun {
 
 func TestMalformedExecutionOrder(t *testing.T) {
 	s := newScene(t, 1, 2)
-	s.MayWarn = suite.Anybody
+	s.Tolerated = suite.AllWarnings
 	s.push(2, time.Second)
 	like := some(s.queued(2))
 	for i, order := range []string{"no-slash", "", ",,", "elsewhere/run", s.Key.Namespace + "/somebody-else"} {
@@ -41,7 +41,7 @@ func TestMalformedExecutionOrder(t *testing.T) {
 
 func TestExecutionOrderNeverArrives(t *testing.T) {
 	s := newScene(t, 1, 2)
-	s.MayWarn = suite.Anybody // PAC tells that it could not write the order
+	s.Tolerated = suite.AllWarnings // PAC tells that it could not write the order
 	s.policy("no-order", `has(object.metadata.annotations) && '`+pac.HeldOrder+`' in object.metadata.annotations`, "false")
 	s.push(3, time.Second)
 	s.done(3)
@@ -53,7 +53,7 @@ func TestExecutionOrderNeverArrives(t *testing.T) {
 
 func TestUnknownRepository(t *testing.T) {
 	s := newScene(t, 1, 2)
-	s.MayWarn = suite.Anybody
+	s.Tolerated = suite.AllWarnings
 	s.push(3, time.Second)
 	like := some(s.queued(3))
 	s.create(like, "stray-x", map[string]string{keys.Repository: "nowhere", keys.ExecutionOrder: s.Key.Namespace + "/stray-x"})
@@ -74,7 +74,7 @@ func TestAbsurdLimit(t *testing.T) {
 
 func TestGuardKeepsRunsHeld(t *testing.T) {
 	s := newScene(t, 1, 2)
-	s.MayWarn = suite.Others
+	s.Tolerated = suite.OthersWarnings
 	s.push(4, 5*time.Second)
 	s.started(1)
 	v := s.queued(4)
@@ -128,7 +128,7 @@ func TestConfigurationRefused(t *testing.T) {
 
 func TestRunsStartedBeforeTheAddonAreAdopted(t *testing.T) {
 	s := newScene(t, 2, 2)
-	s.MayWarn = suite.Others // PAC's watcher may complain of the guard
+	s.Tolerated = suite.OthersWarnings // PAC's watcher may complain of the guard
 	s.must(cluster.Uninstall(s.ctx))
 	files := s.Files(6, time.Second)
 	files[".tekton/run-01.yaml"] = stack.RunFile("run-01", 30*time.Second)

@@ -40,7 +40,7 @@ func TestAllReplicasDownForAWhile(t *testing.T) {
 	before := len(v.In(queue.Done))
 	s.push(2, time.Second) // nobody is there to start these
 	if *hold == webhook {
-		s.MayWarn = suite.Others // nor to hold them: PAC's order of them fails, and PAC says so
+		s.Tolerated = suite.OthersWarnings // nor to hold them: PAC's order of them fails, and PAC says so
 		s.wait("7 runs", suite.QueuedDeadline, func(v history.View) bool { return len(v.Runs) == 7 })
 	} else {
 		s.queued(7)

@@ -16,7 +16,7 @@ import (
 // cannot write. That run is brought in all the same, without one.
 func TestReplicaKilledWhileAPushComesIn(t *testing.T) {
 	s := newScene(t, 2, 2)
-	s.MayWarn = suite.Others // PAC tells if it could not write an order
+	s.Tolerated = suite.OthersWarnings // PAC tells if it could not write an order
 	for i, doomed := range cluster.Addon().Replicas() {
 		before := len(s.View().Runs)
 		s.push(5, time.Second)

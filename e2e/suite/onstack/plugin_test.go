@@ -30,8 +30,8 @@ import (
 func TestPluginShowsTheTruth(t *testing.T) {
 	const runs, limit = 50, 2
 	s := newScene(t, limit, 2)
-	s.MayWarn = suite.Others // Tekton, of what is cancelled in the end
-	s.push(4, time.Second)   // for estimates
+	s.Tolerated = suite.OthersWarnings // Tekton, of what is cancelled in the end
+	s.push(4, time.Second)             // for estimates
 	s.done(4)
 	s.push(runs, 10*time.Minute)
 	s.queued(4 + runs)

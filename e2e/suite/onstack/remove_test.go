@@ -28,7 +28,7 @@ func TestRunDeletedWhileRunning(t *testing.T)   { whileRunning(t, "Deleted") }
 
 func whileQueued(t *testing.T, how string) {
 	s := newScene(t, 1, 2)
-	s.MayWarn = suite.Others
+	s.Tolerated = suite.OthersWarnings
 	s.push(4, 2*time.Second)
 	s.started(1)
 	v := s.queued(4)
@@ -46,7 +46,7 @@ func whileQueued(t *testing.T, how string) {
 
 func whileRunning(t *testing.T, how string) {
 	s := newScene(t, 1, 2)
-	s.MayWarn = suite.Others
+	s.Tolerated = suite.OthersWarnings
 	files := s.Files(3, time.Second)
 	files[".tekton/run-01.yaml"] = stack.RunFile("run-01", 10*time.Minute)
 	s.pushFiles(files)
@@ -59,7 +59,7 @@ func whileRunning(t *testing.T, how string) {
 // cluster refuses it.
 func whileClaimed(t *testing.T, how string) {
 	s := newScene(t, 1, 2)
-	s.MayWarn = suite.Anybody // its start is refused, which somebody may be told
+	s.Tolerated = suite.AllWarnings // its start is refused, which somebody may be told
 	s.refuseStarts()
 	files := s.Files(3, time.Second)
 	files[".tekton/run-01.yaml"] = unstartable(files[".tekton/run-01.yaml"])
@@ -121,7 +121,7 @@ func (s *scene) refuseStarts() {
 
 func TestRepositoryDeleted(t *testing.T) {
 	s := newScene(t, 1, 2)
-	s.MayWarn = suite.Anybody
+	s.Tolerated = suite.AllWarnings
 	s.push(4, 2*time.Second)
 	s.started(1)
 	s.queued(4)

@@ -1,4 +1,4 @@
-package suite
+package artifacts
 
 import (
 	"cmp"
@@ -23,8 +23,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// collected are the kinds of which Collect writes every object. Secrets are not
-// among them, and ConfigMaps only of the add-on's own.
+// collected are the kinds whose objects Collect writes. Secrets are not among them, and of the
+// ConfigMaps it writes only the add-on's.
 var collected = []schema.GroupVersionResource{
 	{Group: "apps", Version: "v1", Resource: "deployments"},
 	{Group: "apps", Version: "v1", Resource: "statefulsets"},
@@ -38,14 +38,16 @@ var collected = []schema.GroupVersionResource{
 }
 
 const (
-	logLimit = 10_000 // lines kept of one container's log, the last ones
-	logsAtA  = 8      // logs fetched at a time
+	logLines    = 10_000 // of one container's log, from its end
+	logsAtATime = 8
 )
 
-// Collect leaves in dir, in a folder per namespace, what there is to see of a
-// cluster: the logs of all pods, those of containers that were restarted included,
-// the events in order, and the objects that matter. What could not be had is listed
-// in missing.txt; an error is only that nothing could be had or written.
+// addon is part of the name of every ConfigMap of the add-on.
+const addon = "pac-lease-queue"
+
+// Collect writes to dir, in a folder per namespace, the logs of all pods, the events in order, and
+// the objects that matter. Of a restarted container it also writes the previous log. What it cannot
+// read is listed in missing.txt; Collect fails only if it can read or write nothing.
 func Collect(ctx context.Context, config *rest.Config, dir string) error {
 	kube, err := kubernetes.NewForConfig(config)
 	if err != nil {
@@ -57,17 +59,17 @@ func Collect(ctx context.Context, config *rest.Config, dir string) error {
 	}
 	c := &collector{kube: kube, objects: objects, dir: dir}
 	for _, resource := range collected {
-		c.note(resource.Resource, c.list(ctx, resource))
+		c.note(resource.Resource, c.writeObjects(ctx, resource))
 	}
-	c.note("events", c.events(ctx))
-	c.note("logs", c.logs(ctx))
+	c.note("events", c.writeEvents(ctx))
+	c.note("logs", c.writeLogs(ctx))
 	if len(c.missing) == 0 {
 		return nil
 	}
 	if _, err := os.Stat(dir); err != nil {
-		return fmt.Errorf("nothing could be collected: %w", errors.Join(c.missing...))
+		return fmt.Errorf("no artifact was collected: %w", errors.Join(c.missing...))
 	}
-	return writeFile(filepath.Join(dir, "missing.txt"), errors.Join(c.missing...).Error()+"\n")
+	return WriteFile(filepath.Join(dir, "missing.txt"), errors.Join(c.missing...).Error()+"\n")
 }
 
 type collector struct {
@@ -79,6 +81,7 @@ type collector struct {
 	missing []error
 }
 
+// note remembers what could not be collected.
 func (c *collector) note(what string, err error) {
 	if err == nil {
 		return
@@ -88,13 +91,13 @@ func (c *collector) note(what string, err error) {
 	c.missing = append(c.missing, fmt.Errorf("%s: %w", what, err))
 }
 
-// file is where something of a namespace goes, or of none.
+// file returns the path of a file for a namespace, or for objects without one.
 func (c *collector) file(namespace, name string) string {
 	return filepath.Join(c.dir, cmp.Or(namespace, "cluster"), name)
 }
 
-// list writes every object of a kind, as a List per namespace.
-func (c *collector) list(ctx context.Context, resource schema.GroupVersionResource) error {
+// writeObjects writes every object of a kind, as one List per namespace.
+func (c *collector) writeObjects(ctx context.Context, resource schema.GroupVersionResource) error {
 	list, err := c.objects.Resource(resource).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return err
@@ -114,13 +117,13 @@ func (c *collector) list(ctx context.Context, resource schema.GroupVersionResour
 	var errs []error
 	for namespace, list := range lists {
 		var text strings.Builder
-		errs = append(errs, yaml.Encode(list, &text), writeFile(c.file(namespace, resource.Resource+".yaml"), text.String()))
+		errs = append(errs, yaml.Encode(list, &text), WriteFile(c.file(namespace, resource.Resource+".yaml"), text.String()))
 	}
 	return errors.Join(errs...)
 }
 
-// events writes a line per event, the latest last.
-func (c *collector) events(ctx context.Context) error {
+// writeEvents writes one line per event, the latest last.
+func (c *collector) writeEvents(ctx context.Context) error {
 	list, err := c.kube.CoreV1().Events("").List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return err
@@ -147,24 +150,24 @@ func (c *collector) events(ctx context.Context) error {
 	}
 	var errs []error
 	for namespace, text := range lines {
-		errs = append(errs, writeFile(c.file(namespace, "events.txt"), text.String()))
+		errs = append(errs, WriteFile(c.file(namespace, "events.txt"), text.String()))
 	}
 	return errors.Join(errs...)
 }
 
-// logs writes the log of every container, and that of its life before.
-func (c *collector) logs(ctx context.Context) error {
+// writeLogs writes the log of every container, and the previous one of a restarted container.
+func (c *collector) writeLogs(ctx context.Context) error {
 	pods, err := c.kube.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return err
 	}
 	var logs errgroup.Group
-	logs.SetLimit(logsAtA)
+	logs.SetLimit(logsAtATime)
 	for _, pod := range pods.Items {
 		for _, container := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 			for previous := range min(container.RestartCount, 1) + 1 {
 				logs.Go(func() error {
-					c.note(pod.Namespace+"/"+pod.Name+" "+container.Name, c.log(ctx, pod, container.Name, previous == 1))
+					c.note(pod.Namespace+"/"+pod.Name+" "+container.Name, c.writeLog(ctx, pod, container.Name, previous == 1))
 					return nil
 				})
 			}
@@ -173,8 +176,8 @@ func (c *collector) logs(ctx context.Context) error {
 	return logs.Wait()
 }
 
-func (c *collector) log(ctx context.Context, pod corev1.Pod, container string, previous bool) error {
-	lines := int64(logLimit)
+func (c *collector) writeLog(ctx context.Context, pod corev1.Pod, container string, previous bool) error {
+	lines := int64(logLines)
 	stream, err := c.kube.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
 		Container: container, Previous: previous, Timestamps: true, TailLines: &lines,
 	}).Stream(ctx)
@@ -187,11 +190,11 @@ func (c *collector) log(ctx context.Context, pod corev1.Pod, container string, p
 	if previous {
 		name += ".previous"
 	}
-	return errors.Join(err, writeFile(c.file(pod.Namespace, name+".log"), string(text)))
+	return errors.Join(err, WriteFile(c.file(pod.Namespace, name+".log"), string(text)))
 }
 
-// writeFile makes a file and the folders it is in.
-func writeFile(path, text string) error {
+// WriteFile writes a file and creates the folders above it.
+func WriteFile(path, text string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
