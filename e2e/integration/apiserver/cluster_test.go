@@ -2,7 +2,6 @@ package apiserver_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -13,60 +12,56 @@ import (
 	"time"
 
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
-	pacv1alpha1 "github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
-	pacclient "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/clientset/versioned"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
-	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
 	tektoninformers "github.com/tektoncd/pipeline/pkg/client/informers/externalversions"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/kubernetes"
+	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/tools/cache"
-	"knative.dev/pkg/apis"
-	duckv1 "knative.dev/pkg/apis/duck/v1"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue/audit"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/integration/fixture"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 )
 
-// cluster is the API server as one test uses it, with a record of what happens.
+// cluster is the API server as one test uses it, with a record of every change.
 type cluster struct {
 	*testing.T
 	*history.Recorder
-	kube   kubernetes.Interface
-	tekton tektonclient.Interface
-	pac    pacclient.Interface
+	fixture.Clients
 }
 
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	if server == nil {
-		t.Skip("runs on a real API server")
+		t.Skip("needs a real API server")
 	}
 	config := server.Config(stack.Admin)
-	c := &cluster{T: t, kube: server.Kubernetes()}
+	c := &cluster{T: t}
 	var err error
-	if c.tekton, err = tektonclient.NewForConfig(config); err != nil {
-		t.Fatal(err)
-	}
-	if c.pac, err = pacclient.NewForConfig(config); err != nil {
-		t.Fatal(err)
-	}
-	if c.Recorder, err = history.Record(t.Context(), config); err != nil {
-		t.Fatal(err)
-	}
+	c.Clients, err = fixture.NewClients(config)
+	c.must(err)
+	c.Recorder, err = history.Record(t.Context(), config)
+	c.must(err)
 	t.Cleanup(c.Stop)
 	return c
 }
 
-// in is the same cluster for a subtest.
+// must ends the test if it met an error.
+func (c *cluster) must(err error) {
+	c.Helper()
+	fixture.Must(c.T, err)
+}
+
+// in returns the same cluster for a subtest.
 func (c *cluster) in(t *testing.T) *cluster {
 	sub := *c
 	sub.T = t
@@ -75,107 +70,57 @@ func (c *cluster) in(t *testing.T) *cluster {
 
 var namespaces atomic.Int32
 
-// newQueue makes a Repository with a limit, in a namespace of its own.
+// newQueue creates a Repository with a limit, in a namespace of its own.
 func (c *cluster) newQueue(limit int) queue.Key {
 	c.Helper()
 	key := queue.Key{Namespace: fmt.Sprintf("queue-%d", namespaces.Add(1)), Repository: "shop"}
-	if err := server.NewNamespace(c.Context(), key.Namespace); err != nil {
-		c.Fatal(err)
-	}
-	_, err := c.pac.PipelinesascodeV1alpha1().Repositories(key.Namespace).Create(c.Context(), &pacv1alpha1.Repository{
-		ObjectMeta: metav1.ObjectMeta{Name: key.Repository},
-		Spec:       pacv1alpha1.RepositorySpec{URL: "https://git.example.com/" + key.String(), ConcurrencyLimit: &limit},
-	}, metav1.CreateOptions{})
-	if err != nil {
-		c.Fatal(err)
-	}
+	c.must(server.NewNamespace(c.Context(), key.Namespace))
+	c.must(c.CreateRepository(c.Context(), key, &limit))
 	return key
 }
 
-func (c *cluster) setLimit(key queue.Key, limit int) {
-	c.Helper()
-	patch := fmt.Appendf(nil, `{"spec":{"concurrency_limit":%d}}`, limit)
-	if _, err := c.pac.PipelinesascodeV1alpha1().Repositories(key.Namespace).Patch(c.Context(), key.Repository, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
-		c.Fatal(err)
-	}
-}
-
-// push makes the runs of one event as PAC leaves them.
+// push creates the runs of one event, in a random order as PAC does, and returns their names in the
+// order of the queue.
 func (c *cluster) push(key queue.Key, event string, n int) []string {
 	c.Helper()
 	var names []string
 	for i := range n {
 		names = append(names, fmt.Sprintf("%s-%02d", event, i+1))
 	}
-	// PAC creates them in no particular order.
 	for _, i := range rand.Perm(n) {
 		c.create(key, names[i], names)
 	}
 	return names
 }
 
-// create makes a run of an event with these runs, held: pending, with its order
-// moved by the hold.
+// create creates one run of an event, held.
 func (c *cluster) create(key queue.Key, name string, event []string) {
 	c.Helper()
-	var order []string
-	for _, n := range event {
-		order = append(order, key.Namespace+"/"+n)
-	}
-	pr := &tektonv1.PipelineRun{
-		ObjectMeta: metav1.ObjectMeta{
-			Name:   name,
-			Labels: map[string]string{"app.kubernetes.io/managed-by": "pipelinesascode.tekton.dev", keys.Repository: key.Repository, keys.State: "queued"},
-			Annotations: map[string]string{
-				keys.Repository: key.Repository, keys.State: "queued", pac.HeldOrder: strings.Join(order, ","),
-			},
-		},
-		Spec: tektonv1.PipelineRunSpec{
-			PipelineRef: &tektonv1.PipelineRef{Name: "build"},
-			Status:      tektonv1.PipelineRunSpecStatusPending,
-		},
-	}
-	if _, err := c.tekton.TektonV1().PipelineRuns(key.Namespace).Create(c.Context(), pr, metav1.CreateOptions{}); err != nil {
-		c.Fatal(err)
-	}
+	c.must(c.CreateRun(c.Context(), key.Namespace, fixture.HeldRun(key, name, event...)))
 }
 
-// annotate changes annotations of a run as a person with kubectl would; an empty
-// value removes one.
-func (c *cluster) annotate(key queue.Key, name string, annotations map[string]string) {
+func (c *cluster) finish(key queue.Key, name string) {
 	c.Helper()
-	values := map[string]any{}
-	for k, v := range annotations {
-		if values[k] = v; v == "" {
-			values[k] = nil
-		}
-	}
-	c.patch(key, name, map[string]any{"metadata": map[string]any{"annotations": values}})
+	c.must(c.FinishRun(c.Context(), key.Namespace, name))
 }
 
-func (c *cluster) patch(key queue.Key, name string, patch any, subresources ...string) {
+func (c *cluster) leases(key queue.Key) coordinationclient.LeaseInterface {
+	return c.Kube.CoordinationV1().Leases(key.Namespace)
+}
+
+// deleteLease deletes the Lease of a slot, as an operator with kubectl does.
+func (c *cluster) deleteLease(key queue.Key, slot int) {
 	c.Helper()
-	if err := c.tryPatch(c.Context(), key, name, patch, subresources...); err != nil {
-		c.Fatal(err)
-	}
+	c.must(c.leases(key).Delete(c.Context(), lease.Name(key.Repository, slot), metav1.DeleteOptions{}))
 }
 
-func (c *cluster) tryPatch(ctx context.Context, key queue.Key, name string, patch any, subresources ...string) error {
-	body, err := json.Marshal(patch)
-	if err != nil {
-		return err
-	}
-	_, err = c.tekton.TektonV1().PipelineRuns(key.Namespace).Patch(ctx, name, types.MergePatchType, body, metav1.PatchOptions{}, subresources...)
-	return err
-}
-
-// waitFor waits until a queue is as wanted.
+// waitFor waits until a condition holds for a queue.
 func (c *cluster) waitFor(key queue.Key, what string, within time.Duration, condition func(history.View) bool) {
 	c.Helper()
 	ctx, cancel := context.WithTimeout(c.Context(), within)
 	defer cancel()
 	if err := c.Wait(ctx, key, condition); err != nil {
-		c.Fatalf("%s: no %s within %s; %s", key, what, within, describe(c.View(key)))
+		c.Fatalf("%s: no %s within %s: %s", key, what, within, describe(c.View(key)))
 	}
 }
 
@@ -211,7 +156,7 @@ func viewStarted(runs int) func(history.View) bool {
 	return func(v history.View) bool { return len(v.In(queue.Started)) == runs }
 }
 
-// over: every run is done and every slot is free.
+// over reports whether every run is done and every slot is free.
 func over(v history.View) bool {
 	return len(v.In(queue.Done)) == len(v.Runs) && len(v.Runs) > 0 &&
 		!slices.ContainsFunc(v.Slots, func(s queue.Slot) bool { return s.Holder != nil || s.Damaged != "" })
@@ -224,17 +169,15 @@ func (c *cluster) waitOver(keys ...queue.Key) {
 	}
 }
 
-// audit returns what the audit of a queue has to say at the end.
+// audit returns the final report of the audit of a queue.
 func (c *cluster) audit(key queue.Key) audit.Report {
 	c.Helper()
 	auditor, err := c.Audit(key)
-	if err != nil {
-		c.Fatal(err)
-	}
+	c.must(err)
 	return auditor.Finish(time.Now())
 }
 
-// wantSound wants that queues kept every invariant and finished so many runs.
+// wantSound fails the test unless each queue kept every invariant and finished that many runs.
 func (c *cluster) wantSound(runs int, keys ...queue.Key) {
 	c.Helper()
 	for _, key := range keys {
@@ -242,7 +185,7 @@ func (c *cluster) wantSound(runs int, keys ...queue.Key) {
 	}
 }
 
-// wantSoundBut is wantSound but for one invariant.
+// wantSoundBut is wantSound for one queue, with one invariant left out.
 func (c *cluster) wantSoundBut(invariant string, runs int, key queue.Key) {
 	c.Helper()
 	report := c.audit(key)
@@ -256,7 +199,7 @@ func (c *cluster) wantSoundBut(invariant string, runs int, key queue.Key) {
 	}
 }
 
-// wantNoWarnings wants no Warning events.
+// wantNoWarnings fails the test if there are Warning events.
 func (c *cluster) wantNoWarnings(keys ...queue.Key) {
 	c.Helper()
 	for _, key := range keys {
@@ -270,22 +213,18 @@ func (c *cluster) wantNoWarnings(keys ...queue.Key) {
 
 func (c *cluster) events(key queue.Key) []corev1.Event {
 	c.Helper()
-	list, err := c.kube.CoreV1().Events(key.Namespace).List(c.Context(), metav1.ListOptions{})
-	if err != nil {
-		c.Fatal(err)
-	}
+	list, err := c.Kube.CoreV1().Events(key.Namespace).List(c.Context(), metav1.ListOptions{})
+	c.must(err)
 	return list.Items
 }
 
-// waitEvent waits for an event of that reason on an object and returns it.
+// waitEvent waits for an event with a reason on an object and returns it.
 func (c *cluster) waitEvent(key queue.Key, reason report.Reason, object string) corev1.Event {
 	c.Helper()
 	ctx, cancel := context.WithTimeout(c.Context(), stepDeadline)
 	defer cancel()
-	w, err := c.kube.CoreV1().Events(key.Namespace).Watch(ctx, metav1.ListOptions{})
-	if err != nil {
-		c.Fatal(err)
-	}
+	w, err := c.Kube.CoreV1().Events(key.Namespace).Watch(ctx, metav1.ListOptions{})
+	c.must(err)
 	defer w.Stop()
 	for change := range w.ResultChan() {
 		e, ok := change.Object.(*corev1.Event)
@@ -293,32 +232,31 @@ func (c *cluster) waitEvent(key queue.Key, reason report.Reason, object string) 
 			return *e
 		}
 	}
-	var there []string
+	var others []string
 	for _, e := range c.events(key) {
-		there = append(there, fmt.Sprintf("%s on %s: %s", e.Reason, e.InvolvedObject.Name, e.Message))
+		others = append(others, fmt.Sprintf("%s on %s: %s", e.Reason, e.InvolvedObject.Name, e.Message))
 	}
-	c.Fatalf("%s: no event %s on %s within %s; there are %q", key, reason, object, stepDeadline, there)
+	c.Fatalf("%s: no event %s on %s within %s; the events are %q", key, reason, object, stepDeadline, others)
 	return corev1.Event{}
 }
 
-// labelled is when PAC says that a run is completed.
-type labelled int
+// completion is when PAC labels a finished run completed.
+type completion int
 
 const (
-	// soon: before the replicas have had time to give its slot away, or after.
-	soon labelled = iota
-	// handedOver: when no slot names it any longer.
+	// soon is right away, before or after the replicas hand over its slot.
+	soon completion = iota
+	// handedOver is once no slot names the run any longer.
 	handedOver
 )
 
-// play plays the others: PAC notices that a run was started, Tekton runs it for
-// a random time of at most longest, PAC reports it and labels it completed. It
-// ends with the test.
-func (c *cluster) play(longest time.Duration, when labelled) {
+// play plays PAC and Tekton until the end of the test: PAC notices that a run was started, Tekton
+// takes a random time of at most longest to run it, and PAC reports it and labels it completed.
+func (c *cluster) play(longest time.Duration, when completion) {
 	c.Helper()
 	ctx, stop := context.WithCancel(context.WithoutCancel(c.Context()))
 	var all sync.WaitGroup
-	factory := tektoninformers.NewSharedInformerFactory(c.tekton, 0)
+	factory := tektoninformers.NewSharedInformerFactory(c.Tekton, 0)
 	informer := factory.Tekton().V1().PipelineRuns().Informer()
 	played := map[types.UID]bool{}
 	see := func(obj any) {
@@ -334,9 +272,10 @@ func (c *cluster) play(longest time.Duration, when labelled) {
 			}
 		})
 	}
-	if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: see, UpdateFunc: func(_, obj any) { see(obj) }}); err != nil {
-		c.Fatal(err)
-	}
+	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: see, UpdateFunc: func(_, obj any) { see(obj) },
+	})
+	c.must(err)
 	factory.Start(ctx.Done())
 	c.Cleanup(func() {
 		stop()
@@ -345,42 +284,34 @@ func (c *cluster) play(longest time.Duration, when labelled) {
 	})
 }
 
-func (c *cluster) playRun(ctx context.Context, key queue.Key, pr *tektonv1.PipelineRun, takes time.Duration, when labelled) error {
-	if err := c.tryPatch(ctx, key, pr.Name, state("started")); err != nil {
+func (c *cluster) playRun(
+	ctx context.Context, key queue.Key, pr *tektonv1.PipelineRun, duration time.Duration, when completion,
+) error {
+	if err := c.PatchRun(ctx, key.Namespace, pr.Name, state("started")); err != nil {
 		return err
 	}
 	select {
-	case <-time.After(takes):
+	case <-time.After(duration):
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if err := c.finish(ctx, key, pr.Name); err != nil {
+	if err := c.FinishRun(ctx, key.Namespace, pr.Name); err != nil {
 		return err
 	}
 	if when == handedOver {
 		if err := c.Wait(ctx, key, func(v history.View) bool {
-			return !slices.ContainsFunc(v.Slots, func(s queue.Slot) bool { return s.Holder != nil && s.Holder.UID == string(pr.UID) })
+			return !slices.ContainsFunc(v.Slots, func(s queue.Slot) bool {
+				return s.Holder != nil && s.Holder.UID == string(pr.UID)
+			})
 		}); err != nil {
 			return err
 		}
 	}
-	return c.tryPatch(ctx, key, pr.Name, state("completed"))
+	return c.PatchRun(ctx, key.Namespace, pr.Name, state("completed"))
 }
 
-// state is how PAC says how far a run is.
+// state returns the patch with which PAC sets the state of a run.
 func state(value string) any {
-	said := map[string]string{keys.State: value}
-	return map[string]any{"metadata": map[string]any{"labels": said, "annotations": said}}
-}
-
-// finish is Tekton saying that a run succeeded.
-func (c *cluster) finish(ctx context.Context, key queue.Key, name string) error {
-	now := metav1.Now()
-	return c.tryPatch(ctx, key, name, map[string]any{"status": tektonv1.PipelineRunStatus{
-		Status: duckv1.Status{Conditions: duckv1.Conditions{{
-			Type: apis.ConditionSucceeded, Status: corev1.ConditionTrue, Reason: "Succeeded",
-			LastTransitionTime: apis.VolatileTime{Inner: now},
-		}}},
-		PipelineRunStatusFields: tektonv1.PipelineRunStatusFields{StartTime: &now, CompletionTime: &now},
-	}}, "status")
+	values := map[string]string{keys.State: value}
+	return map[string]any{"metadata": map[string]any{"labels": values, "annotations": values}}
 }

@@ -14,10 +14,10 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/wire"
 )
 
-// The budget: on its way from queued to started a run costs two writes, the
-// hand-over of a Lease and its own start, and no read but through informers. What
-// people are told comes on top: two events, nothing waits for them, and annotations,
-// which have a bound of their own and are switched off here.
+// The budget of a run from queued to started is two writes, the hand-over of a Lease and the start
+// of the run, and no reads besides those of informers. What users read comes on top: two events,
+// for which nothing waits, and annotations, which have a bound of their own and are switched off
+// here.
 func TestWritesPerRun(t *testing.T) {
 	const limit, runs = 2, 50
 	c := newCluster(t)
@@ -36,41 +36,39 @@ func TestWritesPerRun(t *testing.T) {
 	c.wantSound(runs, key)
 	c.wantNoWarnings(key)
 	if events := ended["create events"] + ended["patch events"]; events > 2*runs {
-		t.Errorf("%d writes of events, want two per run at most", events)
+		t.Errorf("%d writes of events, want at most two per run", events)
 	}
 	for _, requests := range []map[string]int{began, ended} {
 		delete(requests, "create events")
 		delete(requests, "patch events")
 	}
-	// A Lease comes into being on a fresh look: its absence has no version.
+	// Creating a Lease needs a fresh look, because its absence has no version.
 	if diff := cmp.Diff(map[string]int{
 		"create leases": limit, "patch pipelineruns": limit,
 		"get repositories": 2, "list leases": 1, "list pipelineruns": 1, // its own Repository, and the global one
 	}, began); diff != "" {
-		t.Errorf("until the first %d runs were started (-want +got):\n%s", limit, diff)
+		t.Errorf("requests until the first %d runs were started (-want +got):\n%s", limit, diff)
 	}
 	for what, n := range began {
 		ended[what] -= n
 	}
 	maps.DeleteFunc(ended, func(_ string, n int) bool { return n == 0 })
-	// Every other run is started, most in a slot that another hands over; the
-	// last ones leave theirs empty.
+	// Every further run starts in a slot that another hands over; the last runs leave theirs empty.
 	if diff := cmp.Diff(map[string]int{"update leases": runs - limit + limit, "patch pipelineruns": runs - limit}, ended); diff != "" {
-		t.Errorf("from then on (-want +got):\n%s", diff)
+		t.Errorf("requests from then on (-want +got):\n%s", diff)
 	}
 	report := c.audit(key)
 	var pauses []time.Duration
 	for _, s := range report.Starts[limit:] {
 		pauses = append(pauses, s.Pause)
 	}
-	t.Logf("%.2f writes per run, without the %d releases at the end; no read; pause p50 %s, p95 %s, worst %s",
+	t.Logf("%.2f writes per run, without the %d releases at the end; no reads; pause p50 %s, p95 %s, worst %s",
 		float64(began["create leases"]+began["patch pipelineruns"]+ended["update leases"]-limit+ended["patch pipelineruns"])/runs, limit,
 		quantile(pauses, 0.5), quantile(pauses, 0.95), quantile(pauses, 1))
 }
 
-// The bound on what is written for people: each run that waits is told once that it
-// does, and then, at most once per interval, those in the first positions whose text
-// has changed.
+// The bound on annotations: each waiting run is annotated once, and the runs in the first positions
+// again if their text has changed, at most once per interval.
 func TestAnnotationsAreBounded(t *testing.T) {
 	const limit, runs, positions, interval = 2, 200, 20, 2 * time.Second // as annotatedConfig has it
 	c := newCluster(t)
@@ -87,29 +85,28 @@ func TestAnnotationsAreBounded(t *testing.T) {
 	c.wantSound(runs, key)
 	c.wantNoWarnings(key)
 	requests := counter.Requests()
-	told := requests["patch pipelineruns"] - runs
-	if bound := runs + positions*rounds; told > bound {
-		t.Errorf("%d annotations were written in %d rounds, want %d at most", told, rounds, bound)
+	annotated := requests["patch pipelineruns"] - runs
+	if bound := runs + positions*rounds; annotated > bound {
+		t.Errorf("annotations were written %d times in %d rounds, want at most %d", annotated, rounds, bound)
 	}
-	if told < positions {
-		t.Errorf("only %d annotations were written: this shows nothing", told)
+	if annotated < positions {
+		t.Errorf("annotations were written only %d times, which proves nothing", annotated)
 	}
-	// Two events for each start, and one for each run that was told that it waits.
+	// Two events for each start, and one for each run that waits.
 	if events := requests["create events"] + requests["patch events"]; events > 3*runs {
-		t.Errorf("%d writes of events, want three per run at most", events)
+		t.Errorf("%d writes of events, want at most three per run", events)
 	}
-	t.Logf("%d runs in %d rounds: %d writes of annotations, %d of events, %d of Leases", runs, rounds, told,
+	t.Logf("%d runs in %d rounds: %d writes of annotations, %d of events, %d of Leases", runs, rounds, annotated,
 		requests["create events"]+requests["patch events"], requests["create leases"]+requests["update leases"])
 
-	// What a started run says is what happened to it.
+	// The annotations of a started run tell what happened to it.
 	started, waited := 0, 0
-	list, err := c.tekton.TektonV1().PipelineRuns(key.Namespace).List(t.Context(), metav1.ListOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	list, err := c.Tekton.TektonV1().PipelineRuns(key.Namespace).List(t.Context(), metav1.ListOptions{})
+	c.must(err)
 	for _, pr := range list.Items {
 		a := pr.Annotations
-		if a[pac.Status] == pac.StatusStarted && strings.HasPrefix(a[pac.Claim], a[pac.Slot]+"/") && a[pac.StartedAt] >= a[pac.ClaimedAt] && a[pac.Reason] == "" && a[pac.Position] == "" {
+		if a[pac.Status] == pac.StatusStarted && strings.HasPrefix(a[pac.Claim], a[pac.Slot]+"/") &&
+			a[pac.StartedAt] >= a[pac.ClaimedAt] && a[pac.Reason] == "" && a[pac.Position] == "" {
 			started++
 		}
 		if a[pac.QueuedAt] != "" {
@@ -117,6 +114,6 @@ func TestAnnotationsAreBounded(t *testing.T) {
 		}
 	}
 	if started != runs || waited < positions {
-		t.Errorf("%d of %d runs say how they were started, %d since when they waited", started, runs, waited)
+		t.Errorf("%d of %d runs tell how they were started, and %d since when they waited", started, runs, waited)
 	}
 }

@@ -15,24 +15,24 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
 )
 
-// Before an uninstall everything goes back to PAC, whether what runs has run out
-// or not, and no slot is left. It may be repeated.
+// Before an uninstall all runs are handed back to PAC, whether or not those that run have ended,
+// and no slot is left. The hand-back may be repeated.
 func TestHandBackBeforeUninstall(t *testing.T) {
 	c := newCluster(t)
 	key := c.newQueue(1)
 	names := c.push(key, "push", 3)
-	c.create(key, "stray", []string{"stray", "no/name"})     // an order that nobody can read
-	t.Run("a replica starts the first", func(t *testing.T) { // and ends with this
+	c.create(key, "stray", []string{"stray", "no/name"}) // an unreadable order
+	t.Run("a replica starts the first run", func(t *testing.T) {
 		startReplica(t, usualConfig)
 		c.in(t).waitFor(key, "started run", stepDeadline, viewStarted(1))
 	})
+	configMaps := c.Kube.CoreV1().ConfigMaps(systemNamespace)
 	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "handed-back"}, Data: map[string]string{"claim-ttl": "10s"}}
-	if _, err := c.kube.CoreV1().ConfigMaps(systemNamespace).Create(t.Context(), cm, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	_, err := configMaps.Create(t.Context(), cm, metav1.CreateOptions{})
+	c.must(err)
 	var out strings.Builder
 	h := &handback.HandBack{
-		Kube: c.kube, Tekton: c.tekton, Namespace: systemNamespace, ConfigMap: cm.Name, Namespaces: []string{key.Namespace},
+		Kube: c.Kube, Tekton: c.Tekton, Namespace: systemNamespace, ConfigMap: cm.Name, Namespaces: []string{key.Namespace},
 		Hold: "no-such-hold", Guard: "no-such-guard", Patience: time.Second, Out: &out,
 	}
 	for range 2 {
@@ -51,13 +51,11 @@ func TestHandBackBeforeUninstall(t *testing.T) {
 		return back == len(names)-1 && len(v.Slots) == 0
 	})
 	if !strings.Contains(out.String(), "stray has an order that cannot be read") {
-		t.Errorf("nothing is said of the run that stays:\n%s", out.String())
+		t.Errorf("the output does not mention the run that stays:\n%s", out.String())
 	}
-	cm, err := c.kube.CoreV1().ConfigMaps(systemNamespace).Get(t.Context(), cm.Name, metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	cm, err = configMaps.Get(t.Context(), cm.Name, metav1.GetOptions{})
+	c.must(err)
 	if cm.Data["hand-back"] != "true" || cm.Data["claim-ttl"] != "10s" {
-		t.Errorf("the replicas are told %v", cm.Data)
+		t.Errorf("the ConfigMap of the replicas has %v", cm.Data)
 	}
 }

@@ -17,81 +17,28 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
 )
 
-// Somebody edits the Lease of a slot whose run is running. The queue goes on,
-// whatever the edit, and so does every other.
-func TestLeaseEditedByHand(t *testing.T) {
-	annotation := func(key, value string) func(*coordinationv1.Lease, history.View) {
-		return func(l *coordinationv1.Lease, _ history.View) { l.Annotations["pac-lease-queue.dev/"+key] = value }
-	}
-	tests := map[string]struct {
-		edit func(*coordinationv1.Lease, history.View)
-		// warning is told about the Repository, if any.
-		warning report.Reason
-	}{
-		"no UID":               {edit: func(l *coordinationv1.Lease, _ history.View) { delete(l.Annotations, "pac-lease-queue.dev/run-uid") }, warning: report.ReasonBadSlot},
-		"no number as attempt": {edit: annotation("attempt", "🍕"), warning: report.ReasonBadSlot},
-		"another attempt":      {edit: annotation("attempt", "7")},
-		"event in the future":  {edit: annotation("event", "garbage 9999-01-01T00:00:00Z")},
-		"somebody as holder":   {edit: func(l *coordinationv1.Lease, _ history.View) { l.Spec.HolderIdentity = ptr.To("somebody") }},
-		"nobody as holder":     {edit: func(l *coordinationv1.Lease, _ history.View) { l.Spec.HolderIdentity = nil }},
-		"next run as holder": {edit: func(l *coordinationv1.Lease, v history.View) {
-			next := v.In(queue.Pending)[0]
-			l.Spec.HolderIdentity, l.Annotations["pac-lease-queue.dev/run-uid"] = &next.Name, next.UID
-		}},
-		"no spec":              {edit: func(l *coordinationv1.Lease, _ history.View) { l.Spec = coordinationv1.LeaseSpec{} }},
-		"all transitions used": {edit: func(l *coordinationv1.Lease, _ history.View) { l.Spec.LeaseTransitions = ptr.To[int32](math.MaxInt32) }},
-		"no labels":            {edit: func(l *coordinationv1.Lease, _ history.View) { l.Labels = nil }},
-		"no annotations":       {edit: func(l *coordinationv1.Lease, _ history.View) { l.Annotations = nil }, warning: report.ReasonBadSlot},
-		"no owner":             {edit: func(l *coordinationv1.Lease, _ history.View) { l.OwnerReferences = nil }},
-		"no metadata":          {edit: func(l *coordinationv1.Lease, _ history.View) { l.Labels, l.Annotations = nil, nil }, warning: report.ReasonBadSlot},
-		"another's label":      {edit: func(l *coordinationv1.Lease, _ history.View) { l.Labels["app.kubernetes.io/managed-by"] = "helm" }},
-		"nothing of ours at all": {edit: func(l *coordinationv1.Lease, _ history.View) {
-			l.Labels, l.Annotations, l.OwnerReferences = nil, nil, nil
-		}, warning: report.ReasonSlotBlocked},
-	}
-	const runs = 5
-	c := newCluster(t)
-	startReplica(t, hastyConfig)
-	startReplica(t, hastyConfig)
-	untouched, queues := c.newQueue(1), map[string]queue.Key{}
-	c.push(untouched, "push", runs)
-	for name, test := range tests {
-		key := c.newQueue(2)
-		queues[name] = key
-		c.push(key, "push", runs)
-		c.waitFor(key, "full house", stepDeadline, viewStarted(2))
-		leases := c.kube.CoordinationV1().Leases(key.Namespace)
-		l, err := leases.Get(t.Context(), lease.Name(key.Repository, 0), metav1.GetOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		test.edit(l, c.View(key))
-		if _, err := leases.Update(t.Context(), l, metav1.UpdateOptions{}); err != nil {
-			t.Fatalf("%s: edit: %v", name, err)
-		}
-	}
-	for name, test := range tests {
-		if test.warning == "" {
-			continue
-		}
-		if e := c.waitEvent(queues[name], test.warning, queues[name].Repository); e.Type != corev1.EventTypeWarning {
-			t.Errorf("%s: the event is %s, want a Warning", name, e.Type)
-		}
-	}
+// tampered is a queue some of whose objects were edited by hand.
+type tampered struct {
+	queue.Key
+	quiet  bool                      // no Warning is due
+	repair func(*cluster, queue.Key) // what the operator must do before the queue ends; nil for nothing
+}
+
+// wantUnharmed plays queues to their end. The untouched one must end before any repair.
+func (c *cluster) wantUnharmed(runs int, untouched queue.Key, queues map[string]tampered) {
+	c.Helper()
 	c.play(50*time.Millisecond, soon)
 	c.waitOver(untouched)
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			c, key := c.in(t), queues[name]
-			if test.warning == report.ReasonSlotBlocked {
-				if err := c.kube.CoordinationV1().Leases(key.Namespace).Delete(t.Context(), lease.Name(key.Repository, 0), metav1.DeleteOptions{}); err != nil {
-					t.Fatal(err)
-				}
+	for name, q := range queues {
+		c.Run(name, func(t *testing.T) {
+			c := c.in(t)
+			if q.repair != nil {
+				q.repair(c, q.Key)
 			}
-			c.waitOver(key)
-			c.wantSound(runs, key)
-			if test.warning == "" {
-				c.wantNoWarnings(key)
+			c.waitOver(q.Key)
+			c.wantSound(runs, q.Key)
+			if q.quiet {
+				c.wantNoWarnings(q.Key)
 			}
 		})
 	}
@@ -99,60 +46,131 @@ func TestLeaseEditedByHand(t *testing.T) {
 	c.wantNoWarnings(untouched)
 }
 
-// Somebody writes our annotations, or breaks the order that the hold has put
-// aside. The run is told so and takes its turn all the same.
+// wantWarning waits for an event and wants it to be a Warning.
+func (c *cluster) wantWarning(key queue.Key, reason report.Reason, object string) {
+	c.Helper()
+	if e := c.waitEvent(key, reason, object); e.Type != corev1.EventTypeWarning {
+		c.Errorf("%s: the event %s is %s, want a Warning", key, reason, e.Type)
+	}
+}
+
+// An operator edits the Lease of a slot while its run is running. Whatever the edit, the queue goes
+// on, and so does every other queue.
+func TestLeaseEditedByHand(t *testing.T) {
+	const runUID = "pac-lease-queue.dev/run-uid"
+	annotation := func(key, value string) func(*coordinationv1.Lease, history.View) {
+		return func(l *coordinationv1.Lease, _ history.View) { l.Annotations["pac-lease-queue.dev/"+key] = value }
+	}
+	holder := func(name *string) func(*coordinationv1.Lease, history.View) {
+		return func(l *coordinationv1.Lease, _ history.View) { l.Spec.HolderIdentity = name }
+	}
+	tests := map[string]struct {
+		edit func(*coordinationv1.Lease, history.View)
+		// warning is the reason of the Warning on the Repository, if one is due.
+		warning report.Reason
+	}{
+		"UID removed": {
+			edit:    func(l *coordinationv1.Lease, _ history.View) { delete(l.Annotations, runUID) },
+			warning: report.ReasonBadSlot,
+		},
+		"attempt not a number": {edit: annotation("attempt", "🍕"), warning: report.ReasonBadSlot},
+		"another attempt":      {edit: annotation("attempt", "7")},
+		"event in the future":  {edit: annotation("event", "garbage 9999-01-01T00:00:00Z")},
+		"unknown holder":       {edit: holder(ptr.To("unknown"))},
+		"holder removed":       {edit: holder(nil)},
+		"next run as holder": {edit: func(l *coordinationv1.Lease, v history.View) {
+			next := v.In(queue.Pending)[0]
+			l.Spec.HolderIdentity, l.Annotations[runUID] = &next.Name, next.UID
+		}},
+		"spec removed": {edit: func(l *coordinationv1.Lease, _ history.View) { l.Spec = coordinationv1.LeaseSpec{} }},
+		"transitions exhausted": {edit: func(l *coordinationv1.Lease, _ history.View) {
+			l.Spec.LeaseTransitions = ptr.To[int32](math.MaxInt32)
+		}},
+		"labels removed": {edit: func(l *coordinationv1.Lease, _ history.View) { l.Labels = nil }},
+		"annotations removed": {
+			edit:    func(l *coordinationv1.Lease, _ history.View) { l.Annotations = nil },
+			warning: report.ReasonBadSlot,
+		},
+		"owner removed": {edit: func(l *coordinationv1.Lease, _ history.View) { l.OwnerReferences = nil }},
+		"metadata removed": {
+			edit:    func(l *coordinationv1.Lease, _ history.View) { l.Labels, l.Annotations = nil, nil },
+			warning: report.ReasonBadSlot,
+		},
+		"label of another product": {edit: func(l *coordinationv1.Lease, _ history.View) {
+			l.Labels["app.kubernetes.io/managed-by"] = "helm"
+		}},
+		"everything of ours removed": {edit: func(l *coordinationv1.Lease, _ history.View) {
+			l.Labels, l.Annotations, l.OwnerReferences = nil, nil, nil
+		}, warning: report.ReasonSlotBlocked},
+	}
+	const runs = 5
+	c := newCluster(t)
+	startReplica(t, hastyConfig)
+	startReplica(t, hastyConfig)
+	untouched, queues := c.newQueue(1), map[string]tampered{}
+	c.push(untouched, "push", runs)
+	for name, test := range tests {
+		key := c.newQueue(2)
+		queues[name] = tampered{Key: key, quiet: test.warning == ""}
+		if test.warning == report.ReasonSlotBlocked {
+			queues[name] = tampered{Key: key, repair: func(c *cluster, key queue.Key) { c.deleteLease(key, 0) }}
+		}
+		c.push(key, "push", runs)
+		c.waitFor(key, "full house", stepDeadline, viewStarted(2))
+		l, err := c.leases(key).Get(t.Context(), lease.Name(key.Repository, 0), metav1.GetOptions{})
+		c.must(err)
+		test.edit(l, c.View(key))
+		if _, err := c.leases(key).Update(t.Context(), l, metav1.UpdateOptions{}); err != nil {
+			t.Fatalf("%s: edit: %v", name, err)
+		}
+	}
+	for name, test := range tests {
+		if test.warning != "" {
+			c.wantWarning(queues[name].Key, test.warning, queues[name].Repository)
+		}
+	}
+	c.wantUnharmed(runs, untouched, queues)
+}
+
+// A user writes annotations that belong to the product, or spoils the order that the hold has
+// stored. The run gets a Warning and takes its turn all the same.
 func TestAnnotationsByHand(t *testing.T) {
 	const runs = 3
 	tests := map[string]struct {
 		annotations map[string]string
 		warning     bool
 	}{
-		"claim garbage":       {map[string]string{pac.Claim: "mine"}, true},
-		"claim of another":    {map[string]string{pac.Claim: "0/1/0"}, false},
-		"attempt garbage":     {map[string]string{pac.Attempt: "many"}, true},
-		"attempt negative":    {map[string]string{pac.Attempt: "-1"}, true},
-		"attempt high":        {map[string]string{pac.Attempt: "1000000"}, false},
-		"attempt too high":    {map[string]string{pac.Attempt: "9223372036854775807"}, true},
-		"back-off garbage":    {map[string]string{pac.NotBefore: "tomorrow"}, true},
-		"back-off long over":  {map[string]string{pac.NotBefore: "1970-01-01T00:00:00Z"}, false},
-		"back-off for ever":   {map[string]string{pac.NotBefore: "9999-01-01T00:00:00Z"}, false},
-		"order without slash": {map[string]string{pac.HeldOrder: "push-01,push-02"}, true},
-		"order of nobody":     {map[string]string{pac.HeldOrder: ","}, true},
-		"order of others":     {map[string]string{pac.HeldOrder: "kube-system/push-01"}, true},
+		"claim garbage":          {map[string]string{pac.Claim: "mine"}, true},
+		"claim of another":       {map[string]string{pac.Claim: "0/1/0"}, false},
+		"attempt garbage":        {map[string]string{pac.Attempt: "many"}, true},
+		"attempt negative":       {map[string]string{pac.Attempt: "-1"}, true},
+		"attempt high":           {map[string]string{pac.Attempt: "1000000"}, false},
+		"attempt too high":       {map[string]string{pac.Attempt: "9223372036854775807"}, true},
+		"back-off garbage":       {map[string]string{pac.NotBefore: "tomorrow"}, true},
+		"back-off long over":     {map[string]string{pac.NotBefore: "1970-01-01T00:00:00Z"}, false},
+		"back-off for ever":      {map[string]string{pac.NotBefore: "9999-01-01T00:00:00Z"}, false},
+		"order without slash":    {map[string]string{pac.HeldOrder: "push-01,push-02"}, true},
+		"order without names":    {map[string]string{pac.HeldOrder: ","}, true},
+		"order of another queue": {map[string]string{pac.HeldOrder: "kube-system/push-01"}, true},
 		"everything at once": {map[string]string{
 			pac.Claim: "", pac.Attempt: "NaN", pac.NotBefore: "0", pac.HeldOrder: "/",
 		}, true},
 	}
 	c := newCluster(t)
-	untouched, queues := c.newQueue(1), map[string]queue.Key{}
+	untouched, queues := c.newQueue(1), map[string]tampered{}
 	c.push(untouched, "push", runs)
 	for name, test := range tests {
-		queues[name] = c.newQueue(1)
-		names := c.push(queues[name], "push", runs)
-		c.annotate(queues[name], names[1], test.annotations)
+		key := c.newQueue(1)
+		queues[name] = tampered{Key: key, quiet: !test.warning}
+		names := c.push(key, "push", runs)
+		c.must(c.AnnotateRun(t.Context(), key.Namespace, names[1], test.annotations))
 	}
 	startReplica(t, hastyConfig)
 	startReplica(t, hastyConfig)
 	for name, test := range tests {
-		if !test.warning {
-			continue
-		}
-		if e := c.waitEvent(queues[name], report.ReasonBadAnnotation, "push-02"); e.Type != corev1.EventTypeWarning {
-			t.Errorf("%s: the event is %s, want a Warning", name, e.Type)
+		if test.warning {
+			c.wantWarning(queues[name].Key, report.ReasonBadAnnotation, "push-02")
 		}
 	}
-	c.play(50*time.Millisecond, soon)
-	c.waitOver(untouched)
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			c, key := c.in(t), queues[name]
-			c.waitOver(key)
-			c.wantSound(runs, key)
-			if !test.warning {
-				c.wantNoWarnings(key)
-			}
-		})
-	}
-	c.wantSound(runs, untouched)
-	c.wantNoWarnings(untouched)
+	c.wantUnharmed(runs, untouched, queues)
 }

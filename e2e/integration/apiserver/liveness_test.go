@@ -9,18 +9,17 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/wire"
 )
 
-// A request that is never answered, nor given up by the connection, is what only a
-// restart ends.
+// Only a restart ends a request that is neither answered nor given up by the connection.
 func TestStuckReplicaIsNotAlive(t *testing.T) {
 	c := newCluster(t)
 	key := c.newQueue(1)
 	gate := wire.NewGate()
 	defer gate.Open()
-	dog := startReplica(t, usualConfig, wire.When(asks("patch pipelineruns"), gate.Tap))
+	dog := startReplica(t, usualConfig, wire.When(matching("patch pipelineruns"), gate.Tap))
 	c.push(key, "push", 1)
 	c.reach(gate)
 	if err := becomes(dog, false); err == nil || !strings.Contains(err.Error(), "queue "+key.String()) {
-		t.Errorf("the replica says %v, want that %s is stuck", err, key)
+		t.Errorf("the watchdog reports %v, want that %s is stuck", err, key)
 	}
 	gate.Open()
 	c.waitFor(key, "started run", stepDeadline, viewStarted(1))
@@ -29,7 +28,7 @@ func TestStuckReplicaIsNotAlive(t *testing.T) {
 	}
 }
 
-// becomes waits until the replica is alive, or is not, and returns what it says.
+// becomes waits until the watchdog reports the replica alive, or not, and returns its report.
 func becomes(dog *watchdog.Watchdog, alive bool) error {
 	deadline := time.Now().Add(stepDeadline)
 	for {
@@ -41,8 +40,8 @@ func becomes(dog *watchdog.Watchdog, alive bool) error {
 	}
 }
 
-// One look at this queue takes longer than the patience is, in which many requests
-// are answered slowly.
+// One look at this queue takes longer than the watchdog's patience, because it makes many requests
+// that are answered slowly.
 func TestBusyReplicaIsAlive(t *testing.T) {
 	c := newCluster(t)
 	const runs = 20
@@ -55,11 +54,11 @@ func TestBusyReplicaIsAlive(t *testing.T) {
 			t.Fatal(err)
 		}
 		if time.Since(begun) > queueDeadline {
-			t.Fatalf("not within %s: %s", queueDeadline, describe(c.View(key)))
+			t.Fatalf("the runs were not started within %s: %s", queueDeadline, describe(c.View(key)))
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
 	if busy := time.Since(begun); busy < 2*patience {
-		t.Fatalf("busy for %s only, which shows nothing", busy)
+		t.Fatalf("the replica was busy for %s only, which proves nothing", busy)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/wire"
 )
 
-// One write gets lost, or its reply does. The next look finds out which: nothing
-// is done twice, nothing left undone, nobody overtaken.
+// A write is lost, or its reply. The next look finds out which: nothing is done twice, nothing is
+// left undone, and no run is overtaken.
 func TestLostWrites(t *testing.T) {
 	for what, tap := range map[string]wire.Tap{"request": wire.LoseRequest, "reply": wire.LoseReply} {
 		for _, write := range []string{"create leases", "update leases", "patch pipelineruns"} {
@@ -37,7 +37,7 @@ func TestLostWrites(t *testing.T) {
 				for _, s := range c.audit(key).Starts {
 					started = append(started, s.Run)
 				}
-				// A start that fails holds up nobody else's; claims are made in order.
+				// A failed start does not hold up others, but claims are made in order.
 				if diff := cmp.Diff(order, started); diff != "" && write != "patch pipelineruns" {
 					t.Errorf("starts (-queue order +order of starts):\n%s", diff)
 				}

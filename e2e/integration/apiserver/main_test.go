@@ -1,9 +1,8 @@
-// Package apiserver_test runs the product's controller, as it is wired for a
-// cluster, on a real API server with everybody else played by the tests: what
-// goes wrong on the way between the two can then be chosen, and what was asked
-// of the API server can be counted.
+// Package apiserver_test runs the product's controller, wired as in a cluster, on a real API
+// server. The tests play everything else. They choose what goes wrong between the two, and count
+// the requests the API server receives.
 //
-// The replicas here have no leader election: all act on every queue, at once.
+// The replicas have no leader election: all act on every queue at the same time.
 package apiserver_test
 
 import (
@@ -23,36 +22,32 @@ import (
 )
 
 const (
-	// queueDeadline is how long a queue may take to be over.
+	// queueDeadline bounds the time until a queue is over.
 	queueDeadline = 60 * time.Second
-	// stepDeadline is how long one step of a script may take.
+	// stepDeadline bounds one step of a script.
 	stepDeadline = 20 * time.Second
 )
 
-// Where the controller looks for its configuration.
+// systemNamespace holds the ConfigMaps with the configurations below.
+const systemNamespace = "pac-lease-queue"
+
+// Configurations of a replica.
 const (
-	systemNamespace = "pac-lease-queue"
-	// usualConfig has only defaults.
-	usualConfig = "usual"
-	// hastyConfig has a claim given up within two seconds.
-	hastyConfig = "hasty"
-	// plainConfig has no annotations for people.
-	plainConfig = "plain"
-	// annotatedConfig has them often.
-	annotatedConfig = "annotated"
-	// memoryConfig keeps slots in memory.
-	memoryConfig = "memory"
+	usualConfig     = "usual"     // the defaults
+	hastyConfig     = "hasty"     // claims expire after two seconds
+	plainConfig     = "plain"     // no annotations
+	annotatedConfig = "annotated" // frequent annotations
+	memoryConfig    = "memory"    // slots in memory
 )
 
-// server is the API server of all tests here; nil with -short.
+// server is the API server of all tests here, or nil with -short.
 var server *stack.Stack
 
 func TestMain(m *testing.M) {
 	os.Exit(stacktest.Main(m, stack.Options{Components: stack.CRDs}, prepare))
 }
 
-// prepare makes what every replica wants to find, and sends what they log to a
-// file of the stack.
+// prepare creates what replicas look for, and sends their logs to a file of the stack.
 func prepare(ctx context.Context, s *stack.Stack) error {
 	server = s
 	if err := os.Setenv(config.EnvNamespace, systemNamespace); err != nil {
@@ -72,7 +67,9 @@ func prepare(ctx context.Context, s *stack.Stack) error {
 		plainConfig:     {"annotations-positions": "0"},
 		annotatedConfig: {"annotations-interval": "2s"},
 		memoryConfig:    {"backend": "memory"},
-		hastyConfig:     {"claim-ttl": "2s", "takeover-after": "1s", "recovery-interval": "200ms", "backoff-base": "1s", "backoff-max": "2s"},
+		hastyConfig: {
+			"claim-ttl": "2s", "takeover-after": "1s", "recovery-interval": "200ms", "backoff-base": "1s", "backoff-max": "2s",
+		},
 	} {
 		cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}, Data: data}
 		if _, err := s.Kubernetes().CoreV1().ConfigMaps(systemNamespace).Create(ctx, cm, metav1.CreateOptions{}); err != nil {

@@ -19,28 +19,28 @@ func alone(t *testing.T, badLines bool) {
 	c.run(memoryConfig, 1, badLines)
 	for i, key := range c.queues {
 		if badLines && c.limits[i] > 1 {
-			// The order is that of the claims, which are in no record here: a start
-			// that got lost and is sent again looks like an overtaking.
+			// Claims, whose order counts, are not recorded in memory, so a start that was lost and
+			// sent again looks like overtaking.
 			c.wantSoundBut("I3", c.runs, key)
 		} else {
 			c.wantSound(c.runs, key)
 		}
 		if slots := c.View(key).Slots; len(slots) > 0 {
-			t.Errorf("%s: there are Leases: %+v", key, slots)
+			t.Errorf("%s: the backend left Leases: %+v", key, slots)
 		}
 	}
 }
 
-// X is about to start the second run of an event, as there is no other yet; then
-// there is, and Y starts. With slots in Leases Y sees the claim of X and carries it
-// out. With slots in the memory of X it sees nothing, starts the first run, and
-// nothing refuses the other start: this scenario the memory backend cannot pass.
+// X is about to start the second run of an event, the only run so far. Then the first run appears,
+// and Y joins. With slots in Leases, Y sees the claim of X and carries it out. With slots in the
+// memory of X, Y sees no claim and starts the first run, and nothing refuses X's start: the memory
+// backend cannot pass this scenario.
 func TestClaimOfAnotherReplica(t *testing.T) {
 	script := func(t *testing.T, config string, started int) (*cluster, queue.Key) {
 		c := newCluster(t)
 		key := c.newQueue(1)
 		gate := wire.NewGate()
-		startReplica(t, config, wire.When(asks("patch pipelineruns"), gate.Tap))
+		startReplica(t, config, wire.When(matching("patch pipelineruns"), gate.Tap))
 		event := []string{"push-01", "push-02"}
 		c.create(key, event[1], event)
 		c.reach(gate)

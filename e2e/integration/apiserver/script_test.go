@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,19 +15,20 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/utils/ptr"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue/audit"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
+
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/wire"
 )
 
-// The tests here are scripts: one replica, X, is stopped at a gate within a
-// step, the world goes on, and X comes through the gate. Each is also played with
-// an X that leaves a precondition out: if the audit did not catch that, it would
-// prove nothing when it is content.
+// The tests in this file are scripts: a gate stops one replica, X, within a step, other replicas
+// and users go on, and the gate opens. Some are played once more with an X that omits a
+// precondition. The audit must catch that; otherwise its approval of the correct X would prove
+// nothing.
 
 // armed is a tap that does nothing until it is switched on.
 type armed struct {
@@ -41,12 +43,31 @@ func (a *armed) Tap(r wire.Request, send func(*http.Request) (*http.Response, er
 	return send(r.Request)
 }
 
-// asks picks requests by verb and resource, e.g. "update leases".
-func asks(what string) func(wire.Request) bool {
+// matching selects requests by verb and resource, e.g. "update leases".
+func matching(what string) func(wire.Request) bool {
 	return func(r wire.Request) bool { return r.Verb+" "+r.Resource == what }
 }
 
-// overwrite is a store that does not care which version of a slot it replaces.
+// stopAt returns a tap that stops the requests selected at the gate once it is armed, and a
+// function that waits until the first of them is answered.
+func (c *cluster) stopAt(gate *wire.Gate, selected func(wire.Request) bool) (x *armed, answered func()) {
+	done := make(chan struct{})
+	closed := sync.OnceFunc(func() { close(done) })
+	x = &armed{tap: wire.When(selected, func(r wire.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+		defer closed()
+		return gate.Tap(r, send)
+	})}
+	return x, func() {
+		c.Helper()
+		select {
+		case <-done:
+		case <-time.After(stepDeadline):
+			c.Fatalf("X's claim was not answered within %s", stepDeadline)
+		}
+	}
+}
+
+// overwrite makes X replace a slot whatever its version.
 func overwrite(kube kubernetes.Interface) wire.Tap {
 	return func(r wire.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
 		body, err := r.Body()
@@ -85,7 +106,7 @@ func overwrite(kube kubernetes.Interface) wire.Tap {
 	}
 }
 
-// unconditional takes the preconditions out of a patch.
+// unconditional removes the precondition from a patch.
 func unconditional(r wire.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
 	body, err := r.Body()
 	if err != nil {
@@ -103,7 +124,7 @@ func unconditional(r wire.Request, send func(*http.Request) (*http.Response, err
 	return send(r.Request)
 }
 
-// wantLimitBroken wants that the audit has noticed.
+// wantLimitBroken fails the test unless the audit has found that the limit was exceeded.
 func (c *cluster) wantLimitBroken(key queue.Key) {
 	c.Helper()
 	violations := c.audit(key).Violations
@@ -112,39 +133,33 @@ func (c *cluster) wantLimitBroken(key queue.Key) {
 	}
 }
 
-// reach waits until X stands before the gate.
+// reach waits until X has reached the gate.
 func (c *cluster) reach(gate *wire.Gate) {
 	c.Helper()
 	select {
 	case <-gate.Reached():
 	case <-time.After(stepDeadline):
-		c.Fatalf("X did not come to the gate within %s", stepDeadline)
+		c.Fatalf("X did not reach the gate within %s", stepDeadline)
 	}
 }
 
-// X is about to claim the only slot for the second run of an event, as there is
-// no other yet; then there is, and Y claims the slot for the first one.
+// X is about to claim the only slot for the second run of an event, the only run so far. Then the
+// first run appears, and Y claims the slot for it.
 func TestLateClaim(t *testing.T) {
 	for _, slot := range []string{"absent", "free"} {
 		script := func(t *testing.T, mutants ...wire.Tap) (*cluster, queue.Key) {
 			c := newCluster(t)
 			key := c.newQueue(1)
-			gate, answered := wire.NewGate(), make(chan struct{})
-			claims := asks("create leases")
+			gate, claims := wire.NewGate(), matching("create leases")
 			if slot == "free" {
-				claims = asks("update leases")
+				claims = matching("update leases")
 			}
-			x := &armed{tap: wire.When(claims, func(r wire.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
-				defer closeOnce(answered)
-				return gate.Tap(r, send)
-			})}
+			x, answered := c.stopAt(gate, claims)
 			startReplica(t, usualConfig, append([]wire.Tap{x.Tap}, mutants...)...)
 			if slot == "free" {
 				name := c.push(key, "earlier", 1)[0]
 				c.waitFor(key, "started run", stepDeadline, viewStarted(1))
-				if err := c.finish(t.Context(), key, name); err != nil {
-					t.Fatal(err)
-				}
+				c.finish(key, name)
 				c.waitFor(key, "free slot", stepDeadline, over)
 			}
 			x.on.Store(true)
@@ -155,11 +170,7 @@ func TestLateClaim(t *testing.T) {
 			startReplica(t, usualConfig)
 			c.waitFor(key, "first run started by Y", stepDeadline, viewStarted(1))
 			gate.Open()
-			select {
-			case <-answered:
-			case <-time.After(stepDeadline):
-				t.Fatalf("X's claim was not answered within %s", stepDeadline)
-			}
+			answered()
 			return c, key
 		}
 		runs := 2
@@ -175,9 +186,10 @@ func TestLateClaim(t *testing.T) {
 		})
 		t.Run(slot+" slot, overwritten", func(t *testing.T) {
 			if server == nil {
-				t.Skip("runs on a real API server")
+				t.Skip("needs a real API server")
 			}
-			c, key := script(t, wire.When(func(r wire.Request) bool { return r.Resource == "leases" && r.Writes() }, overwrite(server.Kubernetes())))
+			writesLease := func(r wire.Request) bool { return r.Resource == "leases" && r.Writes() }
+			c, key := script(t, wire.When(writesLease, overwrite(server.Kubernetes())))
 			c.waitFor(key, "second run started by X", stepDeadline, viewStarted(2))
 			c.play(50*time.Millisecond, soon)
 			c.waitOver(key)
@@ -186,52 +198,44 @@ func TestLateClaim(t *testing.T) {
 	}
 }
 
-func closeOnce(c chan struct{}) {
-	select {
-	case <-c:
-	default:
-		close(c)
-	}
-}
-
-// X has claimed the slot and is about to start the run, for longer than anybody
-// waits. Y, whose own tries to start it fail, fences it and gives the slot away.
+// X has claimed the slot and is about to start the run, for longer than the TTL of the claim. Y,
+// whose own attempts to start the run fail, fences the claim and hands the slot over.
 func TestLateStart(t *testing.T) {
-	script := func(t *testing.T, mutants ...wire.Tap) (c *cluster, key queue.Key, pass func()) {
+	script := func(t *testing.T, mutants ...wire.Tap) (c *cluster, key queue.Key, open func()) {
 		c = newCluster(t)
 		key = c.newQueue(1)
 		gate := wire.NewGate()
-		startReplica(t, hastyConfig, append([]wire.Tap{wire.When(asks("patch pipelineruns"), gate.Tap)}, mutants...)...)
-		// In order: X is at work already, and is to claim for the first.
+		startReplica(t, hastyConfig, append([]wire.Tap{wire.When(matching("patch pipelineruns"), gate.Tap)}, mutants...)...)
+		// X works already, and must claim for the first run, so that run is created first.
 		names := []string{"push-01", "push-02"}
 		for _, name := range names {
 			c.create(key, name, names)
 		}
 		c.reach(gate)
 		var healed atomic.Bool
-		startReplica(t, hastyConfig, wire.When(func(r wire.Request) bool {
+		startsFirst := func(r wire.Request) bool {
 			body, err := r.Body()
-			return !healed.Load() && asks("patch pipelineruns")(r) && r.Name == names[0] && err == nil && bytes.Contains(body, []byte(`"status":null`))
-		}, wire.LoseRequest))
+			return !healed.Load() && matching("patch pipelineruns")(r) && r.Name == names[0] &&
+				err == nil && bytes.Contains(body, []byte(`"status":null`))
+		}
+		startReplica(t, hastyConfig, wire.When(startsFirst, wire.LoseRequest))
 		c.waitFor(key, "second run started by Y", stepDeadline, func(v history.View) bool {
 			started := v.In(queue.Started)
 			return len(started) == 1 && started[0].Name == names[1]
 		})
-		if e := c.waitEvent(key, report.ReasonClaimExpired, names[0]); e.Type != "Warning" {
-			t.Errorf("the event that a claim expired is %s, want a Warning", e.Type)
-		}
+		c.wantWarning(key, report.ReasonClaimExpired, names[0])
 		return c, key, func() { healed.Store(true); gate.Open() }
 	}
 	t.Run("conditional", func(t *testing.T) {
-		c, key, pass := script(t)
-		pass()
+		c, key, open := script(t)
+		open()
 		c.play(50*time.Millisecond, soon)
 		c.waitOver(key)
 		c.wantSound(2, key)
 	})
 	t.Run("unconditional", func(t *testing.T) {
-		c, key, pass := script(t, wire.When(asks("patch pipelineruns"), unconditional))
-		pass()
+		c, key, open := script(t, wire.When(matching("patch pipelineruns"), unconditional))
+		open()
 		c.waitFor(key, "first run started by X", stepDeadline, viewStarted(2))
 		c.play(50*time.Millisecond, soon)
 		c.waitOver(key)
@@ -239,67 +243,53 @@ func TestLateStart(t *testing.T) {
 	})
 }
 
-// X is about to hand a slot over when the limit is lowered and Y removes that
-// slot. A late claim must not bring it back.
+// X is about to hand a slot over when the limit is lowered and Y removes that slot. The late claim
+// must not bring the slot back.
 func TestLimitLoweredDuringClaim(t *testing.T) {
 	c := newCluster(t)
 	key := c.newQueue(2)
 	names := c.push(key, "push", 4)
-	gate, answered := wire.NewGate(), make(chan struct{})
-	x := &armed{tap: wire.When(asks("update leases"), func(r wire.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
-		defer closeOnce(answered)
-		return gate.Tap(r, send)
-	})}
+	gate := wire.NewGate()
+	x, answered := c.stopAt(gate, matching("update leases"))
 	startReplica(t, usualConfig, x.Tap)
 	c.waitFor(key, "full house", stepDeadline, viewStarted(2))
 	x.on.Store(true)
 	i := slices.IndexFunc(c.View(key).Slots, func(s queue.Slot) bool { return s.Index == 1 })
-	if err := c.finish(t.Context(), key, c.View(key).Slots[i].Holder.Name); err != nil {
-		t.Fatal(err)
-	}
+	c.finish(key, c.View(key).Slots[i].Holder.Name)
 	c.reach(gate)
-	c.setLimit(key, 1)
+	c.must(c.SetLimit(t.Context(), key, ptr.To(1)))
 	startReplica(t, usualConfig)
 	c.waitFor(key, "removal of slot 1", stepDeadline, func(v history.View) bool { return len(v.Slots) == 1 })
 	gate.Open()
-	select {
-	case <-answered:
-	case <-time.After(stepDeadline):
-		t.Fatalf("X's claim was not answered within %s", stepDeadline)
-	}
+	answered()
 	c.play(50*time.Millisecond, soon)
 	c.waitOver(key)
 	c.wantSound(len(names), key)
 	c.wantNoWarnings(key)
 }
 
-// X is about to hand one slot over when somebody deletes the Lease of this or of
-// the other one.
+// X is about to hand a slot over when an operator deletes the Lease of that slot or of the other
+// one.
 func TestLeaseDeletedDuringClaim(t *testing.T) {
 	for name, deleted := range map[string]func(claimed int) int{
-		"the other": func(claimed int) int { return 1 - claimed },
-		"the same":  func(claimed int) int { return claimed },
+		"the other slot": func(claimed int) int { return 1 - claimed },
+		"the same slot":  func(claimed int) int { return claimed },
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCluster(t)
 			key := c.newQueue(2)
 			names := c.push(key, "push", 6)
 			gate := wire.NewGate()
-			x := &armed{tap: wire.When(asks("update leases"), gate.Tap)}
+			x := &armed{tap: wire.When(matching("update leases"), gate.Tap)}
 			startReplica(t, usualConfig, x.Tap)
 			c.waitFor(key, "full house", stepDeadline, viewStarted(2))
 			x.on.Store(true)
 			slot := c.View(key).Slots[0]
-			if err := c.finish(t.Context(), key, slot.Holder.Name); err != nil {
-				t.Fatal(err)
-			}
+			c.finish(key, slot.Holder.Name)
 			c.reach(gate)
-			index := deleted(slot.Index)
-			if err := c.kube.CoordinationV1().Leases(key.Namespace).Delete(t.Context(), lease.Name(key.Repository, index), metav1.DeleteOptions{}); err != nil {
-				t.Fatal(err)
-			}
+			c.deleteLease(key, deleted(slot.Index))
 			startReplica(t, usualConfig)
-			c.waitFor(key, "slot of that number again", stepDeadline, func(v history.View) bool {
+			c.waitFor(key, "new slot in place of the deleted one", stepDeadline, func(v history.View) bool {
 				return len(v.Slots) == 2 && len(v.In(queue.Started)) == 2
 			})
 			gate.Open()

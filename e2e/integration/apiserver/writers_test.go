@@ -14,9 +14,8 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/wire"
 )
 
-// Replicas that all think that they lead work on the same queues. None may be
-// hurt by it: not the limit, not the order, no run, whatever gets lost or late on
-// the way.
+// Replicas that all believe they lead work on the same queues. The limit and the order hold, and no
+// run is lost, whatever is lost or late on the way.
 func TestTwoUnelectedWriters(t *testing.T) {
 	for _, replicas := range []int{2, 3} {
 		t.Run(fmt.Sprintf("%d replicas", replicas), func(t *testing.T) { race(t, replicas, false) })
@@ -24,13 +23,13 @@ func TestTwoUnelectedWriters(t *testing.T) {
 	}
 }
 
-// contest is several queues with all that is to be run in them.
+// contest is a set of queues in which all runs wait.
 type contest struct {
 	*cluster
 	limits []int
 	queues []queue.Key
 	orders map[queue.Key][]string
-	runs   int // of each queue
+	runs   int // in each queue
 }
 
 func newRace(t *testing.T) *contest {
@@ -51,7 +50,7 @@ func newRace(t *testing.T) *contest {
 	return c
 }
 
-// run has replicas work until everything is over.
+// run lets replicas work until all queues are over.
 func (c *contest) run(config string, replicas int, badLines bool) []*wire.Counter {
 	c.Helper()
 	var counters []*wire.Counter
@@ -84,7 +83,7 @@ func race(t *testing.T, replicas int, badLines bool) {
 	for i, key := range c.queues {
 		report := c.audit(key)
 		if report.MostStarted != c.limits[i] {
-			t.Errorf("%s: at most %d runs were started at once, want the limit, %d", key, report.MostStarted, c.limits[i])
+			t.Errorf("%s: %d runs were started at once at most, want the limit, %d", key, report.MostStarted, c.limits[i])
 		}
 		var started []string
 		for _, s := range report.Starts {
@@ -108,15 +107,14 @@ func race(t *testing.T, replicas int, badLines bool) {
 		}
 	}
 	if refused == 0 {
-		t.Error("no write was ever refused: the replicas did not race")
+		t.Error("no write was refused, so the replicas did not race")
 	}
 	t.Logf("%d runs in %s; pause p50 %s, p95 %s, worst %s; %d writes refused; requests: %v",
 		len(pauses), took.Round(time.Millisecond), quantile(pauses, 0.5), quantile(pauses, 0.95), quantile(pauses, 1), refused, requests)
 }
 
-// badLine loses every tenth reply of what went through, loses some requests
-// before they get there, and holds others up for so long that the cluster moves
-// on in between.
+// badLine loses every tenth reply, loses some requests before they arrive, and delays others for so
+// long that the cluster moves on in between.
 func badLine(seed uint64) []wire.Tap {
 	anything := func(r wire.Request) bool { return r.Verb != "watch" && r.Resource != "events" }
 	return []wire.Tap{
