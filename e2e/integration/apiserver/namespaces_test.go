@@ -5,7 +5,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
@@ -20,7 +19,7 @@ func TestWatchNamespaces(t *testing.T) {
 	c.must(c.SetLimit(t.Context(), inherits, nil))
 	global := queue.Key{Namespace: "pipelines-as-code", Repository: "pipelines-as-code"}
 	c.must(server.NewNamespace(t.Context(), global.Namespace))
-	c.must(c.CreateRepository(t.Context(), global, ptr.To(1)))
+	c.must(c.CreateRepository(t.Context(), global, new(1)))
 	defer c.PAC.PipelinesascodeV1alpha1().Repositories(global.Namespace).
 		Delete(t.Context(), global.Repository, metav1.DeleteOptions{})
 	for _, key := range []queue.Key{first, second, other, inherits} {

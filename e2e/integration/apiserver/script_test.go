@@ -15,7 +15,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/utils/ptr"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue/audit"
@@ -257,7 +256,7 @@ func TestLimitLoweredDuringClaim(t *testing.T) {
 	i := slices.IndexFunc(c.View(key).Slots, func(s queue.Slot) bool { return s.Index == 1 })
 	c.finish(key, c.View(key).Slots[i].Holder.Name)
 	c.reach(gate)
-	c.must(c.SetLimit(t.Context(), key, ptr.To(1)))
+	c.must(c.SetLimit(t.Context(), key, new(1)))
 	startReplica(t, usualConfig)
 	c.waitFor(key, "removal of slot 1", stepDeadline, func(v history.View) bool { return len(v.Slots) == 1 })
 	gate.Open()

@@ -12,27 +12,27 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
-	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect/doctor"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/integration/fixture"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/build"
 )
 
 const (
-	release   = "pac-lease-queue" // its namespace, Deployment, ClusterRole and what is named after it
+	release   = "pac-lease-queue" // also the name of its namespace, Deployment and ClusterRole
 	pacInfo   = "pipelines-as-code-info"
 	impatient = "500ms"
 )
 
-// examine runs doctor, on all namespaces.
+// examine runs doctor on all namespaces.
 func examine(t *testing.T, flags ...string) (doctor.Report, error) {
 	t.Helper()
 	out, _, failed := command(t, stack.Admin, append([]string{"doctor", "--settle", impatient, "-o", "json"}, flags...)...)
@@ -43,14 +43,14 @@ func examine(t *testing.T, flags ...string) (doctor.Report, error) {
 	return report, failed
 }
 
-// A fault is made on a healthy cluster and taken back after that.
+// fault is a fault of a cluster that is otherwise healthy.
 type fault struct {
 	name string
-	// down says that no replica works meanwhile, which would put it right.
+	// down stops the replica meanwhile, because it would repair the fault.
 	down  bool
 	make  func(t *testing.T, namespace string) (undo func())
 	check string
-	// what and do are parts of what is said.
+	// what and do are parts of the finding's texts.
 	what, do string
 	// also names other checks that rightly find something.
 	also []string
@@ -58,14 +58,33 @@ type fault struct {
 
 func TestDoctorFindsEachFault(t *testing.T) {
 	faults := []fault{
-		{name: "Lease deleted", down: true, make: deleteLease, check: "slots", what: "was deleted, though build runs in that slot", do: "puts it right by itself"},
-		{name: "Lease edited", down: true, make: editLease, check: "slots", what: "names build without its UID", do: "puts it right by itself"},
+		{
+			name: "Lease deleted", down: true, make: deleteLease,
+			check: "slots", what: "was deleted, though build runs in that slot", do: "puts it right by itself",
+		},
+		{
+			name: "Lease edited", down: true, make: editLease,
+			check: "slots", what: "names build without its UID", do: "puts it right by itself",
+		},
 		{name: "policy missing", make: deleteHold, check: "hold", what: "There is no hold", do: "helm upgrade"},
 		{name: "guard off", make: unbindGuard, check: "guard", what: "nothing binds it", do: "helm upgrade"},
-		{name: "RBAC missing a verb", make: takePatch, check: "rights", what: "patch pipelineruns.tekton.dev in all namespaces", do: "helm upgrade"},
-		{name: "PAC too old", make: oldPAC, check: "Pipelines-as-Code", what: "0.27.0 is too old", do: "Upgrade Pipelines-as-Code"},
-		{name: "config invalid", make: badConfig, check: "configuration", what: `claim-ttl: "soon" is not a duration`, do: "helm rollback"},
-		{name: "two installs", make: installTwice, check: "two installations", what: "work on the queues of all namespaces", do: "helm uninstall other", also: []string{"replicas"}},
+		{
+			name: "RBAC missing a verb", make: takePatch,
+			check: "rights", what: "patch pipelineruns.tekton.dev in all namespaces", do: "helm upgrade",
+		},
+		{
+			name: "PAC too old", make: oldPAC,
+			check: "Pipelines-as-Code", what: "0.27.0 is too old", do: "Upgrade Pipelines-as-Code",
+		},
+		{
+			name: "config invalid", make: badConfig,
+			check: "configuration", what: `claim-ttl: "soon" is not a duration`, do: "helm rollback",
+		},
+		{
+			name: "two installs", make: installTwice,
+			check: "two installations", what: "work on the queues of all namespaces", do: "helm uninstall other",
+			also: []string{"replicas"},
+		},
 		{name: "clock skew", down: true, make: skewLeader, check: "clocks", what: "ahead of the API server's", do: "NTP"},
 		{name: "refused start", make: refuseStart, check: "runs", what: "denied by the test", do: "let it through"},
 	}
@@ -74,12 +93,12 @@ func TestDoctorFindsEachFault(t *testing.T) {
 			namespace := fmt.Sprintf("fault-%d", i)
 			newQueue(t, namespace, 1)
 			push(t, namespace, "build")
-			started(t, namespace, "build")
+			waitStarted(t, namespace, "build")
 			healthy(t)
 			if f.down {
 				replica := addon.Replicas()[0]
-				must(t, replica.Kill())
-				t.Cleanup(func() { must(t, replica.Restart(context.WithoutCancel(t.Context()))) })
+				fixture.Must(t, replica.Kill())
+				t.Cleanup(func() { fixture.Must(t, replica.Restart(context.WithoutCancel(t.Context()))) })
 			}
 			undo := f.make(t, namespace)
 			if undo != nil {
@@ -110,13 +129,13 @@ func TestDoctorFindsEachFault(t *testing.T) {
 	}
 }
 
-// healthy waits until doctor has nothing to say but one line.
+// healthy waits until doctor prints nothing but one line.
 func healthy(t *testing.T) {
 	t.Helper()
 	eventually(t, "the cluster is healthy", func() error {
 		out, _, err := command(t, stack.Admin, "doctor", "--settle", impatient)
 		if err == nil && (strings.Count(out, "\n") != 1 || !strings.HasPrefix(out, "Nothing is wrong: ")) {
-			err = errors.New("more than a line")
+			err = errors.New("more than one line")
 		}
 		if err != nil {
 			return fmt.Errorf("%w: %s", err, out)
@@ -125,8 +144,8 @@ func healthy(t *testing.T) {
 	})
 }
 
-// A Lease that does not read as a slot any more, whatever it lost, is one again.
-func TestDoctorPutsBackWhatASlotIsKnownBy(t *testing.T) {
+// doctor --fix restores a Lease that can no longer be read as a slot, whatever it lost.
+func TestDoctorRestoresSlots(t *testing.T) {
 	replica := addon.Replicas()[0]
 	for name, take := range map[string]func(*coordinationv1.Lease){
 		"labels":     func(l *coordinationv1.Lease) { l.Labels = nil },
@@ -136,9 +155,9 @@ func TestDoctorPutsBackWhatASlotIsKnownBy(t *testing.T) {
 			namespace := "fixed-" + name
 			newQueue(t, namespace, 1)
 			push(t, namespace, "build")
-			started(t, namespace, "build")
-			must(t, replica.Kill())
-			t.Cleanup(func() { must(t, replica.Restart(context.WithoutCancel(t.Context()))) })
+			waitStarted(t, namespace, "build")
+			fixture.Must(t, replica.Kill())
+			t.Cleanup(func() { fixture.Must(t, replica.Restart(context.WithoutCancel(t.Context()))) })
 			before := changeLease(t, namespace, "shop.slot-0", take)
 			report, err := examine(t)
 			if err == nil || len(report.Findings) != 1 || report.Findings[0].Repair == nil {
@@ -147,10 +166,11 @@ func TestDoctorPutsBackWhatASlotIsKnownBy(t *testing.T) {
 			if report, err = examine(t, "--fix"); err != nil || report.Findings[0].Repair.Outcome != "done" {
 				t.Errorf("doctor --fix: %v, %+v", err, report.Findings)
 			}
-			after, err := cluster.Kubernetes().CoordinationV1().Leases(namespace).Get(t.Context(), "shop.slot-0", metav1.GetOptions{})
-			must(t, err)
-			if key, slot, reads := lease.Decode(after); !reads || key.Repository != "shop" || slot.Holder == nil || slot.Holder.Name != *before.Spec.HolderIdentity {
-				t.Errorf("the Lease is %+v", after)
+			after, err := clients.Kube.CoordinationV1().Leases(namespace).Get(t.Context(), "shop.slot-0", metav1.GetOptions{})
+			fixture.Must(t, err)
+			key, slot, readable := lease.Decode(after)
+			if !readable || key.Repository != "shop" || slot.Holder == nil || slot.Holder.Name != *before.Spec.HolderIdentity {
+				t.Errorf("the Lease is not restored: %+v", after)
 			}
 			if report, err := examine(t); err != nil {
 				t.Errorf("afterwards doctor finds %+v, %v", report.Findings, err)
@@ -159,63 +179,63 @@ func TestDoctorPutsBackWhatASlotIsKnownBy(t *testing.T) {
 	}
 }
 
-// Who may only read what the queues are made of is told what was not seen.
-func TestDoctorSaysWhatItMayNotRead(t *testing.T) {
+// doctor lists what it could not check for a user who may read only the objects of queues.
+func TestDoctorListsWhatItMayNotRead(t *testing.T) {
 	newQueue(t, "unseen", 1)
 	out, _, _ := command(t, stack.Developer, "doctor", "--settle", impatient, "--namespace", "unseen")
 	for _, want := range []string{"You may not list Deployments", "The hold: "} {
 		if !strings.Contains(out, want) {
-			t.Errorf("doctor does not say %q:\n%s", want, out)
+			t.Errorf("%q is missing in the output of doctor:\n%s", want, out)
 		}
 	}
 }
 
-// What doctor asks about is what the chart gives.
+// doctor checks exactly the rights that the chart grants.
 func TestRightsAreTheCharts(t *testing.T) {
 	if cluster == nil {
-		t.Skip("runs on a real API server")
+		t.Skip("needs a real API server")
 	}
-	clients := inspect.Clients{Kube: cluster.Kubernetes(), Tekton: tekton, PAC: paas}
-	reading, err := inspect.Read(t.Context(), clients, inspect.Scope{})
-	must(t, err)
+	reading, err := inspect.Read(t.Context(), inspect.Clients{Kube: clients.Kube, Tekton: clients.Tekton, PAC: clients.PAC}, inspect.Scope{})
+	fixture.Must(t, err)
 	if len(reading.Installations) != 1 {
-		t.Fatalf("there are %d installations", len(reading.Installations))
+		t.Fatalf("doctor found %d installations, want 1", len(reading.Installations))
 	}
-	asked := map[string]bool{}
+	checked := map[string]bool{}
 	for _, r := range doctor.RightsOf(reading.Installations[0]) {
-		asked[strings.TrimSpace(fmt.Sprint(r.Verb, " ", r.Group, "/", r.Resource, " ", r.Name))] = true
+		checked[strings.TrimSpace(fmt.Sprint(r.Verb, " ", r.Group, "/", r.Resource, " ", r.Name))] = true
 	}
-	everywhere, err := cluster.Kubernetes().RbacV1().ClusterRoles().Get(t.Context(), release, metav1.GetOptions{})
-	must(t, err)
-	own, err := cluster.Kubernetes().RbacV1().Roles(addon.Namespace()).Get(t.Context(), release, metav1.GetOptions{})
-	must(t, err)
-	given := map[string]bool{}
+	everywhere, err := clients.Kube.RbacV1().ClusterRoles().Get(t.Context(), release, metav1.GetOptions{})
+	fixture.Must(t, err)
+	own, err := clients.Kube.RbacV1().Roles(addon.Namespace()).Get(t.Context(), release, metav1.GetOptions{})
+	fixture.Must(t, err)
+	granted := map[string]bool{}
 	for _, rule := range slices.Concat(everywhere.Rules, own.Rules) {
 		for _, resource := range rule.Resources {
 			for _, verb := range rule.Verbs {
-				given[strings.TrimSpace(fmt.Sprint(verb, " ", rule.APIGroups[0], "/", resource, " ", strings.Join(rule.ResourceNames, ",")))] = true
+				right := fmt.Sprint(verb, " ", rule.APIGroups[0], "/", resource, " ", strings.Join(rule.ResourceNames, ","))
+				granted[strings.TrimSpace(right)] = true
 			}
 		}
 	}
-	if diff := cmp.Diff(given, asked); diff != "" {
+	if diff := cmp.Diff(granted, checked); diff != "" {
 		t.Errorf("rights (-chart +doctor):\n%s", diff)
 	}
 }
 
 func changeLease(t *testing.T, namespace, name string, change func(*coordinationv1.Lease)) *coordinationv1.Lease {
 	t.Helper()
-	leases := cluster.Kubernetes().CoordinationV1().Leases(namespace)
+	leases := clients.Kube.CoordinationV1().Leases(namespace)
 	l, err := leases.Get(t.Context(), name, metav1.GetOptions{})
-	must(t, err)
+	fixture.Must(t, err)
 	before := l.DeepCopy()
 	change(l)
 	_, err = leases.Update(t.Context(), l, metav1.UpdateOptions{})
-	must(t, err)
+	fixture.Must(t, err)
 	return before
 }
 
 func deleteLease(t *testing.T, namespace string) func() {
-	must(t, cluster.Kubernetes().CoordinationV1().Leases(namespace).Delete(t.Context(), "shop.slot-0", metav1.DeleteOptions{}))
+	fixture.Must(t, clients.Kube.CoordinationV1().Leases(namespace).Delete(t.Context(), "shop.slot-0", metav1.DeleteOptions{}))
 	return nil
 }
 
@@ -225,39 +245,39 @@ func editLease(t *testing.T, namespace string) func() {
 }
 
 func deleteHold(t *testing.T, _ string) func() {
-	policies := cluster.Kubernetes().AdmissionregistrationV1().MutatingAdmissionPolicies()
+	policies := clients.Kube.AdmissionregistrationV1().MutatingAdmissionPolicies()
 	hold, err := policies.Get(t.Context(), release+"-hold", metav1.GetOptions{})
-	must(t, err)
-	must(t, policies.Delete(t.Context(), hold.Name, metav1.DeleteOptions{}))
+	fixture.Must(t, err)
+	fixture.Must(t, policies.Delete(t.Context(), hold.Name, metav1.DeleteOptions{}))
 	return func() {
 		hold.ResourceVersion, hold.UID = "", ""
 		_, err := policies.Create(context.WithoutCancel(t.Context()), hold, metav1.CreateOptions{})
-		must(t, err)
+		fixture.Must(t, err)
 	}
 }
 
 func unbindGuard(t *testing.T, _ string) func() {
-	bindings := cluster.Kubernetes().AdmissionregistrationV1().ValidatingAdmissionPolicyBindings()
+	bindings := clients.Kube.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings()
 	binding, err := bindings.Get(t.Context(), release+"-guard", metav1.GetOptions{})
-	must(t, err)
-	must(t, bindings.Delete(t.Context(), binding.Name, metav1.DeleteOptions{}))
+	fixture.Must(t, err)
+	fixture.Must(t, bindings.Delete(t.Context(), binding.Name, metav1.DeleteOptions{}))
 	return func() {
 		binding.ResourceVersion, binding.UID = "", ""
 		_, err := bindings.Create(context.WithoutCancel(t.Context()), binding, metav1.CreateOptions{})
-		must(t, err)
+		fixture.Must(t, err)
 	}
 }
 
 func takePatch(t *testing.T, _ string) func() {
-	roles := cluster.Kubernetes().RbacV1().ClusterRoles()
+	roles := clients.Kube.RbacV1().ClusterRoles()
 	set := func(change func(*rbacv1.ClusterRole)) *rbacv1.ClusterRole {
 		ctx := context.WithoutCancel(t.Context())
 		role, err := roles.Get(ctx, release, metav1.GetOptions{})
-		must(t, err)
+		fixture.Must(t, err)
 		before := role.DeepCopy()
 		change(role)
 		_, err = roles.Update(ctx, role, metav1.UpdateOptions{})
-		must(t, err)
+		fixture.Must(t, err)
 		return before
 	}
 	before := set(func(role *rbacv1.ClusterRole) {
@@ -274,12 +294,12 @@ func setConfigMap(t *testing.T, namespace, name, key, value string) func() {
 	t.Helper()
 	set := func(value string) (was string) {
 		ctx := context.WithoutCancel(t.Context())
-		client := cluster.Kubernetes().CoreV1().ConfigMaps(namespace)
+		client := clients.Kube.CoreV1().ConfigMaps(namespace)
 		cm, err := client.Get(ctx, name, metav1.GetOptions{})
-		must(t, err)
+		fixture.Must(t, err)
 		was, cm.Data[key] = cm.Data[key], value
 		_, err = client.Update(ctx, cm, metav1.UpdateOptions{})
-		must(t, err)
+		fixture.Must(t, err)
 		return was
 	}
 	was := set(value)
@@ -296,18 +316,19 @@ func badConfig(t *testing.T, _ string) func() {
 
 func installTwice(t *testing.T, _ string) func() {
 	root, err := build.Root()
-	must(t, err)
-	_, err = cluster.Helm(t.Context(), "install", "other", filepath.Join(root, "charts", release), "--namespace", "other", "--create-namespace")
-	must(t, err)
+	fixture.Must(t, err)
+	chart := filepath.Join(root, "charts", release)
+	_, err = cluster.Helm(t.Context(), "install", "other", chart, "--namespace", "other", "--create-namespace")
+	fixture.Must(t, err)
 	return func() {
 		_, err := cluster.Helm(context.WithoutCancel(t.Context()), "uninstall", "other", "--namespace", "other", "--no-hooks")
-		must(t, err)
+		fixture.Must(t, err)
 	}
 }
 
 func skewLeader(t *testing.T, _ string) func() {
-	leases, err := cluster.Kubernetes().CoordinationV1().Leases(addon.Namespace()).List(t.Context(), metav1.ListOptions{})
-	must(t, err)
+	leases, err := clients.Kube.CoordinationV1().Leases(addon.Namespace()).List(t.Context(), metav1.ListOptions{})
+	fixture.Must(t, err)
 	for _, l := range leases.Items {
 		if ptr.Deref(l.Spec.HolderIdentity, "") != "" {
 			changeLease(t, l.Namespace, l.Name, func(l *coordinationv1.Lease) {
@@ -318,45 +339,21 @@ func skewLeader(t *testing.T, _ string) func() {
 	return nil
 }
 
-// refuseStart has a policy that refuses what clears Pending of one run, and frees the
-// slot.
+// refuseStart lets a policy refuse the start of one run, and frees the slot for it.
 func refuseStart(t *testing.T, namespace string) func() {
-	ctx, client := context.WithoutCancel(t.Context()), cluster.Kubernetes().AdmissionregistrationV1()
-	const name = "nothing-starts"
-	match := &admissionregistrationv1.MatchResources{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: namespace}}}
-	_, err := client.ValidatingAdmissionPolicies().Create(ctx, &admissionregistrationv1.ValidatingAdmissionPolicy{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec: admissionregistrationv1.ValidatingAdmissionPolicySpec{
-			MatchConstraints: &admissionregistrationv1.MatchResources{ResourceRules: []admissionregistrationv1.NamedRuleWithOperations{{
-				RuleWithOperations: admissionregistrationv1.RuleWithOperations{
-					Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Update},
-					Rule:       admissionregistrationv1.Rule{APIGroups: []string{"tekton.dev"}, APIVersions: []string{"v1"}, Resources: []string{"pipelineruns"}},
-				},
-			}}},
-			Validations: []admissionregistrationv1.Validation{{
-				Expression: "object.metadata.name != 'stuck' || object.?spec.?status.orValue('') == 'PipelineRunPending'", Message: "denied by the test",
-			}},
-		},
-	}, metav1.CreateOptions{})
-	must(t, err)
-	_, err = client.ValidatingAdmissionPolicyBindings().Create(ctx, &admissionregistrationv1.ValidatingAdmissionPolicyBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec: admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec{
-			PolicyName: name, MatchResources: match, ValidationActions: []admissionregistrationv1.ValidationAction{admissionregistrationv1.Deny},
-		},
-	}, metav1.CreateOptions{})
-	must(t, err)
+	ctx, runs := context.WithoutCancel(t.Context()), clients.Tekton.TektonV1().PipelineRuns(namespace)
+	lift, err := clients.RefuseUpdates(ctx, namespace,
+		"object.metadata.name != 'stuck' || object.?spec.?status.orValue('') == 'PipelineRunPending'")
+	fixture.Must(t, err)
 	push(t, namespace, "stuck")
 	eventually(t, "the policy is enforced", func() error {
-		_, err := tekton.TektonV1().PipelineRuns(namespace).Patch(ctx, "stuck", "application/merge-patch+json", []byte(`{"spec":{"status":"Cancelled"}}`), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
+		_, err := runs.Patch(ctx, "stuck", types.MergePatchType, []byte(`{"spec":{"status":"Cancelled"}}`),
+			metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
 		if err == nil {
-			return errors.New("it is not refused")
+			return errors.New("the update is not refused")
 		}
 		return nil
 	})
-	must(t, tekton.TektonV1().PipelineRuns(namespace).Delete(ctx, "build", metav1.DeleteOptions{}))
-	return func() {
-		must(t, client.ValidatingAdmissionPolicyBindings().Delete(ctx, name, metav1.DeleteOptions{}))
-		must(t, client.ValidatingAdmissionPolicies().Delete(ctx, name, metav1.DeleteOptions{}))
-	}
+	fixture.Must(t, runs.Delete(ctx, "build", metav1.DeleteOptions{}))
+	return func() { fixture.Must(t, lift(ctx)) }
 }

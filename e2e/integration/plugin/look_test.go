@@ -10,22 +10,24 @@ import (
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/integration/fixture"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 )
 
-// A person on the team, who may not look at the add-on, sees the queues, is told what
-// was assumed, and what there is instead of what they asked for.
-func TestLookWithTheRightsOfAPerson(t *testing.T) {
+// A developer, who may not read the add-on's objects, sees the queues, learns what the plugin
+// assumed, and is offered existing names in place of a wrong one.
+func TestLookWithTheRightsOfADeveloper(t *testing.T) {
 	const namespace = "team"
 	newQueue(t, namespace, 1)
 	push(t, namespace, "build", "deploy")
-	started(t, namespace, "build")
-	own := &tektonv1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Name: "own"}, Spec: tektonv1.PipelineRunSpec{PipelineRef: &tektonv1.PipelineRef{Name: "build"}}}
-	_, err := tekton.TektonV1().PipelineRuns(namespace).Create(t.Context(), own, metav1.CreateOptions{})
-	must(t, err)
+	waitStarted(t, namespace, "build")
+	fixture.Must(t, clients.CreateRun(t.Context(), namespace, &tektonv1.PipelineRun{
+		ObjectMeta: metav1.ObjectMeta{Name: "own"},
+		Spec:       tektonv1.PipelineRunSpec{PipelineRef: &tektonv1.PipelineRef{Name: "build"}},
+	}))
 	for _, c := range []struct {
 		args string
-		want string // in what is printed, or in the error
+		want string // in the output or the error
 	}{
 		{"list", "shop"},
 		{"list -A", namespace},
@@ -44,7 +46,7 @@ func TestLookWithTheRightsOfAPerson(t *testing.T) {
 		t.Run(c.args, func(t *testing.T) {
 			args := strings.Fields(c.args)
 			completes := args[0] == cobra.ShellCompRequestCmd
-			if completes { // what is to be completed comes last
+			if completes { // the word to complete comes last
 				args = slices.Insert(args, 1, "--kubeconfig", cluster.Kubeconfig(stack.Developer), "--namespace", namespace)
 			} else {
 				args = append(args, "--namespace", namespace)
@@ -60,12 +62,12 @@ func TestLookWithTheRightsOfAPerson(t *testing.T) {
 	}
 }
 
-// Somebody without any rights is told which they need.
+// A user without any rights learns which ones to ask for.
 func TestLookWithoutRights(t *testing.T) {
 	newQueue(t, "closed", 1)
 	_, _, err := command(t, stack.Developer, "list", "--namespace", "closed", "--as", "nobody")
 	if err == nil || !strings.Contains(err.Error(), "impersonate") {
-		t.Errorf("a developer may not act as others: %v", err)
+		t.Errorf("a developer who impersonates another user gets %v, want a refusal", err)
 	}
 	for args, want := range map[string]string{
 		"--namespace closed": "you may not read Repositories in namespace closed; ask for the verbs get and list",

@@ -1,6 +1,6 @@
-// Package rights shows that the ServiceAccount of the replicas has no right to
-// spare: for every verb of every rule that the chart gives it, a replica without
-// it is refused something that its work needs, and with it works again.
+// Package rights proves that the replicas' ServiceAccount has no superfluous right: for every verb
+// of every rule the chart grants, a replica without it is refused something its work needs, and
+// works again with it.
 package rights
 
 import (
@@ -19,14 +19,13 @@ type right struct {
 	verb     string
 }
 
-// role is where a rule is: the name of a role without the release's, and in whose
-// namespace it is.
+// role names a role of the chart: what its name adds to the release's, and where it is.
 type role struct {
 	suffix string
 	in     place
 }
 
-// place is a namespace by its part in an installation.
+// place is the part a namespace has in an installation.
 type place string
 
 const (
@@ -44,7 +43,7 @@ func (r right) String() string {
 	return fmt.Sprintf("%s %s in %s", r.verb, resource, r.role.in)
 }
 
-// refusal is how the API server words the refusal of the right.
+// refusal returns the API server's words for the refusal of the right.
 func (r right) refusal() string {
 	return fmt.Sprintf("cannot %s resource %q in API group %q", r.verb, r.resource, r.group)
 }
@@ -63,7 +62,7 @@ func rightsOf(in role, rules []rbacv1.PolicyRule) (all []right) {
 	return all
 }
 
-// without returns the rules without the right. It fails if they do not give it.
+// without returns the rules without the right. It fails if they do not grant it.
 func without(r right, rules []rbacv1.PolicyRule) ([]rbacv1.PolicyRule, error) {
 	var left []rbacv1.PolicyRule
 	taken := false
@@ -71,7 +70,7 @@ func without(r right, rules []rbacv1.PolicyRule) ([]rbacv1.PolicyRule, error) {
 		rule := *rule.DeepCopy()
 		if slices.Contains(rule.APIGroups, r.group) && slices.Contains(rule.Resources, r.resource) {
 			if len(rule.APIGroups) > 1 || len(rule.Resources) > 1 {
-				return nil, fmt.Errorf("the rule for %s is about more than one resource: split it", strings.Join(rule.Resources, ", "))
+				return nil, fmt.Errorf("the rule for %s names more than one resource: split it", strings.Join(rule.Resources, ", "))
 			}
 			kept := slices.DeleteFunc(rule.Verbs, func(verb string) bool { return verb == r.verb })
 			taken = taken || len(kept) < len(rule.Verbs)
@@ -82,7 +81,7 @@ func without(r right, rules []rbacv1.PolicyRule) ([]rbacv1.PolicyRule, error) {
 		}
 	}
 	if !taken {
-		return nil, fmt.Errorf("no rule gives the right to %s", r)
+		return nil, fmt.Errorf("no rule grants the right to %s", r)
 	}
 	return left, nil
 }

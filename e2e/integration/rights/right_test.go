@@ -14,7 +14,7 @@ func TestWithout(t *testing.T) {
 	}
 	all := rightsOf(role{in: own}, rules)
 	if len(all) != 3 {
-		t.Fatalf("rights are %v, want three", all)
+		t.Fatalf("the rights are %v, want three", all)
 	}
 	for _, r := range all {
 		left, err := without(r, rules)
@@ -23,10 +23,10 @@ func TestWithout(t *testing.T) {
 		}
 		want := slices.DeleteFunc(slices.Clone(all), func(other right) bool { return other == r })
 		if got := rightsOf(role{in: own}, left); !slices.Equal(got, want) {
-			t.Errorf("without the right to %s there are %v, want %v", r, got, want)
+			t.Errorf("without the right to %s the rights are %v, want %v", r, got, want)
 		}
 	}
 	if _, err := without(right{group: "", resource: "events", verb: "delete"}, rules); err == nil {
-		t.Error("a right that nobody has was taken away")
+		t.Error("a right that no rule grants was removed")
 	}
 }

@@ -15,26 +15,25 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/retry"
 
-	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/await"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/integration/fixture"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/stacktest"
 )
 
-// Deadlines. They bound how long a failing test takes.
+// Deadlines. They bound the duration of a failing test.
 const (
-	refusedDeadline = 90 * time.Second // from a right being taken to its being missed
-	workDeadline    = 2 * time.Minute  // everything of the work done
-	settledDeadline = 30 * time.Second // the API server knows what it was told
+	refusedDeadline = 90 * time.Second // until the replica misses a right that was taken away
+	workDeadline    = 2 * time.Minute  // for all of the work
+	settledDeadline = 30 * time.Second // until the API server applies changed rules
 )
 
-// atOnce is how many installations are worked with at the same time: they wait
-// more than they do.
-const atOnce = "8"
+// parallel is the number of installations tested at the same time. They mostly wait.
+const parallel = "8"
 
 var cluster *stack.Stack
 
 func TestMain(m *testing.M) {
-	if err := flag.Set("test.parallel", atOnce); err != nil {
+	if err := flag.Set("test.parallel", parallel); err != nil {
 		panic(err)
 	}
 	os.Exit(stacktest.Main(m, stack.Options{Components: stack.CRDs | stack.Helm}, func(_ context.Context, s *stack.Stack) error {
@@ -43,11 +42,11 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// Namespaced mode has each rule of the default mode in a role of its own for each
-// place, so that it says more about where a right is needed.
+// The test runs in namespaced mode, which has a role per place for the rules of the default mode,
+// and so also shows where a right is needed.
 func TestEveryRightIsNeeded(t *testing.T) {
 	if cluster == nil {
-		t.Skip("runs on a real API server")
+		t.Skip("needs a real API server")
 	}
 	complete := install(t, "complete", "none")
 	if err := complete.work(t.Context(), queues); err != nil {
@@ -55,10 +54,10 @@ func TestEveryRightIsNeeded(t *testing.T) {
 	}
 	complete.stop(t)
 	if leader := complete.leader(t); leader != "" {
-		t.Errorf("after its end %s still leads: the next leader has to wait for the lease to run out", leader)
+		t.Errorf("%s still leads after it stopped, so the next leader has to wait for the Lease to expire", leader)
 	}
 	for i, r := range complete.rights(t) {
-		t.Run("not allowed to "+r.String(), func(t *testing.T) {
+		t.Run("may not "+r.String(), func(t *testing.T) {
 			t.Parallel()
 			in := install(t, fmt.Sprintf("right-%02d", i), "none")
 			in.needs(t, r, queues)
@@ -66,11 +65,11 @@ func TestEveryRightIsNeeded(t *testing.T) {
 	}
 }
 
-// The webhook needs more. Its configuration is the cluster's, so there is just one
-// installation.
+// The webhook needs more rights. Its configuration is cluster-scoped, so one installation serves
+// all subtests.
 func TestEveryRightOfTheWebhookIsNeeded(t *testing.T) {
 	if cluster == nil {
-		t.Skip("runs on a real API server")
+		t.Skip("needs a real API server")
 	}
 	in := install(t, "webhook", "webhook")
 	if err := in.work(t.Context(), certificates); err != nil {
@@ -78,9 +77,9 @@ func TestEveryRightOfTheWebhookIsNeeded(t *testing.T) {
 	}
 	for _, r := range in.rights(t) {
 		if r.resource != "secrets" && r.group != "admissionregistration.k8s.io" {
-			continue // see above
+			continue // TestEveryRightIsNeeded covers it
 		}
-		t.Run("not allowed to "+r.String(), func(t *testing.T) { in.needs(t, r, certificates) })
+		t.Run("may not "+r.String(), func(t *testing.T) { in.needs(t, r, certificates) })
 	}
 }
 
@@ -89,14 +88,14 @@ type installation struct {
 	addon      *stack.Addon
 	namespaces map[place]string
 	passes     int
-	logged     int // of the log, before the replica started last
+	logged     int // how much of the log precedes the last start of the replica
 }
 
 func install(t *testing.T, name, hold string) *installation {
 	t.Helper()
 	in := &installation{namespaces: map[place]string{own: name, watched: name + "-team", ofPAC: name + "-pac"}}
 	for _, namespace := range in.namespaces {
-		must(t, cluster.NewNamespace(t.Context(), namespace))
+		fixture.Must(t, cluster.NewNamespace(t.Context(), namespace))
 	}
 	in.prepare(t)
 	var err error
@@ -108,10 +107,10 @@ func install(t *testing.T, name, hold string) *installation {
 			"watchNamespaces={" + in.namespaces[watched] + "}", "pac.namespace=" + in.namespaces[ofPAC],
 			"concurrency.takeoverAfter=1s", "concurrency.orderGrace=1s",
 		},
-		// Clusters older than streaming lists have a replica list what it watches.
+		// On clusters without streaming lists a replica lists what it watches.
 		Env: []string{"KUBE_FEATURE_WatchListClient=false"},
 	})
-	must(t, err)
+	fixture.Must(t, err)
 	t.Cleanup(func() {
 		if err := in.replica().Stop(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
@@ -122,29 +121,29 @@ func install(t *testing.T, name, hold string) *installation {
 
 func (in *installation) replica() *stack.Replica { return in.addon.Replicas()[0] }
 
-// needs takes the right away, wants the replica refused what it then cannot do,
-// gives it back and wants the work done.
+// needs takes the right away, expects that the replica is refused and does not get its work done,
+// gives the right back, and expects the work to be done.
 func (in *installation) needs(t *testing.T, r right, work work) {
 	t.Helper()
 	in.stop(t)
 	rules := in.rules(t, r.role)
 	fewer, err := without(r, rules)
-	must(t, err)
+	fixture.Must(t, err)
 	in.setRules(t, r, fewer, false)
 	in.launch(t)
 
 	ctx, stop := context.WithTimeoutCause(t.Context(), refusedDeadline, fmt.Errorf("nothing was refused within %s", refusedDeadline))
 	worked := make(chan error, 1)
 	go func() { worked <- in.work(ctx, work) }()
-	refused := until(ctx, func() error {
+	refused := fixture.Until(ctx, func() error {
 		if !in.refused(t, r) {
-			return errors.New("the replica has not said that it " + r.refusal())
+			return errors.New("the replica has not logged that it " + r.refusal())
 		}
 		return nil
 	})
 	stop()
 	if err := <-worked; err == nil {
-		t.Error("everything works without")
+		t.Error("all of the work was done without the right")
 	} else {
 		t.Log(err)
 	}
@@ -156,52 +155,52 @@ func (in *installation) needs(t *testing.T, r right, work work) {
 	in.setRules(t, r, rules, true)
 	in.launch(t)
 	if err := in.work(t.Context(), work); err != nil {
-		t.Errorf("with the right again: %v", err)
+		t.Errorf("with the right restored: %v", err)
 	}
 }
 
 func (in *installation) stop(t *testing.T) {
 	t.Helper()
-	must(t, in.replica().Stop(t.Context()))
+	fixture.Must(t, in.replica().Stop(t.Context()))
 }
 
-// leader is whoever holds the Lease of the only bucket of queues.
+// leader returns the holder of the Lease of the only bucket of queues, or an empty string.
 func (in *installation) leader(t *testing.T) string {
 	t.Helper()
 	l, err := cluster.Kubernetes().CoordinationV1().Leases(in.namespaces[own]).Get(t.Context(), bucket, metav1.GetOptions{})
-	must(t, err)
+	fixture.Must(t, err)
 	if l.Spec.HolderIdentity == nil {
 		return ""
 	}
 	return *l.Spec.HolderIdentity
 }
 
-// launch starts the replica, which may not get ready, with the configuration that
-// it had at first: work that was interrupted may have left another.
+// launch starts the replica, which may not become ready. It first restores the configuration,
+// because interrupted work may have left another one.
 func (in *installation) launch(t *testing.T) {
 	t.Helper()
-	must(t, in.configure(t.Context(), "backend", "lease"))
-	must(t, in.configure(t.Context(), "claim-ttl", usualTTL))
+	fixture.Must(t, in.configure(t.Context(), "backend", "lease"))
+	fixture.Must(t, in.configure(t.Context(), "claim-ttl", usualTTL))
 	in.logged += len(in.log(t))
-	must(t, in.replica().Launch())
+	fixture.Must(t, in.replica().Launch())
 }
 
-// log is what the replica has said since it was started last.
+// log returns the replica's log since its last start.
 func (in *installation) log(t *testing.T) []byte {
 	t.Helper()
 	log, err := os.ReadFile(in.replica().LogFile())
-	must(t, err)
+	fixture.Must(t, err)
 	return log[in.logged:]
 }
 
-// refused says whether the replica has been, since it was started last. Most of
-// its log is JSON, which escapes quotes.
+// refused reports whether the replica has logged a refusal since its last start. Most of its log is
+// JSON, which escapes quotes.
 func (in *installation) refused(t *testing.T, r right) bool {
 	t.Helper()
 	return bytes.Contains(bytes.ReplaceAll(in.log(t), []byte(`\`), nil), []byte(r.refusal()))
 }
 
-// roles are all that the chart may make for the replicas.
+// roles are all the roles that the chart may create for the replicas.
 var roles = []role{{"", own}, {"-queues", watched}, {"-pac", ofPAC}, {"", everywhere}}
 
 func (r role) name() string { return "pac-lease-queue" + r.suffix }
@@ -212,7 +211,7 @@ func (in *installation) rights(t *testing.T) (all []right) {
 		all = append(all, rightsOf(role, in.rules(t, role))...)
 	}
 	if len(all) == 0 {
-		t.Fatal("the chart gives no rights")
+		t.Fatal("the chart grants no rights")
 	}
 	return all
 }
@@ -222,22 +221,22 @@ func (in *installation) rules(t *testing.T, r role) []rbacv1.PolicyRule {
 	rbac := cluster.Kubernetes().RbacV1()
 	if r.in == everywhere {
 		found, err := rbac.ClusterRoles().List(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=" + r.name()})
-		must(t, err)
+		fixture.Must(t, err)
 		if len(found.Items) == 0 {
 			return nil
 		}
 		return found.Items[0].Rules
 	}
 	found, err := rbac.Roles(in.namespaces[r.in]).Get(t.Context(), r.name(), metav1.GetOptions{})
-	must(t, err)
+	fixture.Must(t, err)
 	return found.Rules
 }
 
-// setRules changes the role, and returns when the API server goes by it.
+// setRules changes the rules of the role, and returns once the API server applies them.
 func (in *installation) setRules(t *testing.T, r right, rules []rbacv1.PolicyRule, allowed bool) {
 	t.Helper()
 	rbac, ctx := cluster.Kubernetes().RbacV1(), t.Context()
-	must(t, retry.RetryOnConflict(retry.DefaultRetry, func() error {
+	fixture.Must(t, retry.RetryOnConflict(retry.DefaultRetry, func() error {
 		if r.role.in == everywhere {
 			found, err := rbac.ClusterRoles().Get(ctx, r.role.name(), metav1.GetOptions{})
 			if err != nil {
@@ -257,10 +256,10 @@ func (in *installation) setRules(t *testing.T, r right, rules []rbacv1.PolicyRul
 	}))
 	ctx, stop := context.WithTimeout(ctx, settledDeadline)
 	defer stop()
-	must(t, until(ctx, func() error {
+	fixture.Must(t, fixture.Until(ctx, func() error {
 		may, err := in.may(ctx, r)
 		if err == nil && may != allowed {
-			err = fmt.Errorf("the replicas may %s: %t", r, may)
+			err = fmt.Errorf("whether the replicas may %s is %t, want %t", r, may, allowed)
 		}
 		return err
 	}))
@@ -268,7 +267,9 @@ func (in *installation) setRules(t *testing.T, r right, rules []rbacv1.PolicyRul
 
 // may asks the API server whether the replicas have the right.
 func (in *installation) may(ctx context.Context, r right) (bool, error) {
-	attributes := &authorizationv1.ResourceAttributes{Namespace: in.namespaces[r.role.in], Verb: r.verb, Group: r.group, Resource: r.resource}
+	attributes := &authorizationv1.ResourceAttributes{
+		Namespace: in.namespaces[r.role.in], Verb: r.verb, Group: r.group, Resource: r.resource,
+	}
 	switch r.resource {
 	case "configmaps":
 		if r.role.in == ofPAC {
@@ -285,16 +286,4 @@ func (in *installation) may(ctx context.Context, r right) (bool, error) {
 		},
 	}, metav1.CreateOptions{})
 	return err == nil && review.Status.Allowed, err
-}
-
-// until asks again and again.
-func until(ctx context.Context, check func() error) error {
-	return await.Until(ctx, 100*time.Millisecond, check)
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
