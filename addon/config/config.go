@@ -17,11 +17,12 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine/recovery"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/annotate"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store"
 )
 
 // Config is the product's configuration.
 type Config struct {
-	Backend      Backend
+	Backend      store.Backend
 	PACNamespace string
 	// PACGlobalRepository is PAC's global Repository, in its namespace.
 	PACGlobalRepository string
@@ -38,23 +39,10 @@ type Config struct {
 // HandBackKey is the key by which [Config.HandBack] is turned on.
 const HandBackKey = "hand-back"
 
-// Backend is where slots are kept.
-type Backend string
-
-const (
-	// BackendLease keeps slots in Leases, for any number of replicas.
-	BackendLease Backend = "lease"
-	// BackendMemory keeps slots in the memory of the replica that leads.
-	BackendMemory Backend = "memory"
-)
-
-// Backends are all there are.
-var Backends = []Backend{BackendLease, BackendMemory}
-
 // Defaults is the configuration of an empty ConfigMap.
 func Defaults() Config {
 	return Config{
-		Backend:             BackendLease,
+		Backend:             store.Lease,
 		PACNamespace:        "pipelines-as-code",
 		PACGlobalRepository: "pipelines-as-code",
 		Policy: queue.Policy{
@@ -118,7 +106,7 @@ func Parse(data map[string]string) (Config, error) {
 			}
 			*field = d
 		case key == "backend":
-			c.Backend = Backend(value)
+			c.Backend = store.Backend(value)
 		case key == HandBackKey:
 			b, err := strconv.ParseBool(value)
 			if err != nil {
@@ -157,7 +145,7 @@ func (c Config) validate() error {
 			wrong = append(wrong, fmt.Errorf(format, args...))
 		}
 	}
-	refuse(slices.Contains(Backends, c.Backend), "backend: %q is not a backend; there are %q", c.Backend, Backends)
+	refuse(slices.Contains(store.Backends, c.Backend), "backend: %q is not a backend; there are %q", c.Backend, store.Backends)
 	problems := validation.IsDNS1123Label(c.PACNamespace)
 	refuse(len(problems) == 0, "pac-namespace: %q is not the name of a namespace: %s", c.PACNamespace, strings.Join(problems, "; "))
 	problems = validation.IsDNS1123Subdomain(c.PACGlobalRepository)

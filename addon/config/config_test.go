@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store"
 )
 
 func TestParse(t *testing.T) {
@@ -33,7 +34,7 @@ func TestParse(t *testing.T) {
 			},
 			func() config.Config {
 				var c config.Config
-				c.Backend, c.PACNamespace, c.PACGlobalRepository = config.BackendLease, "openshift-pipelines", "all"
+				c.Backend, c.PACNamespace, c.PACGlobalRepository = store.Lease, "openshift-pipelines", "all"
 				c.Policy.ClaimTTL, c.Policy.OrderGrace, c.Policy.ReadyGrace = 40*time.Second, 10*time.Second, time.Minute
 				c.Policy.BackoffBase, c.Policy.BackoffMax = 2*time.Second, 10*time.Minute
 				c.Recovery.TakeoverAfter, c.Recovery.Interval = 2500*time.Millisecond, 500*time.Millisecond
@@ -43,7 +44,7 @@ func TestParse(t *testing.T) {
 			}(),
 		},
 		"hand-back":         {map[string]string{"hand-back": "true"}, but(func(c *config.Config) { c.HandBack = true })},
-		"the other backend": {map[string]string{"backend": "memory"}, but(func(c *config.Config) { c.Backend = config.BackendMemory })},
+		"the other backend": {map[string]string{"backend": "memory"}, but(func(c *config.Config) { c.Backend = store.Memory })},
 		"blanks around a value": {
 			map[string]string{"claim-ttl": " 45s\n", "backend": "lease\n"},
 			but(func(c *config.Config) { c.Policy.ClaimTTL = 45 * time.Second }),
@@ -218,7 +219,7 @@ func FuzzParse(f *testing.F) {
 		if c.Policy.BackoffBase > c.Policy.BackoffMax || c.Recovery.TakeoverAfter >= c.Policy.ClaimTTL {
 			t.Errorf("accepted although settings contradict each other: %+v", c)
 		}
-		if c.Backend != config.BackendLease || c.PACNamespace == "" {
+		if c.Backend != store.Lease || c.PACNamespace == "" {
 			t.Errorf("backend %q, namespace %q", c.Backend, c.PACNamespace)
 		}
 		again, err := config.Parse(render(c))

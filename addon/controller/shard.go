@@ -2,51 +2,125 @@ package controller
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
 	"knative.dev/pkg/system"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/watchdog"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/engine/recovery"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/replica"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/annotate"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/report/metrics"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/memory"
 )
 
-// shard is all that works on the queues of one namespace, or of all namespaces: a
-// replica that may not look everywhere has one for each that it may look into.
+// shard is what sees and writes the queues of one namespace, or of all namespaces.
 type shard struct {
-	engine   *engine.Engine
-	recovery *recovery.Loop
-	notices  *annotate.Annotator
-	keys     func() []queue.Key
-	watches  *watches
+	engine  *engine.Engine
+	runs    *pac.Runs
+	leases  *lease.Store
+	watches *watches
 }
 
-// shared is what shards have in common.
-type shared struct {
-	clients  *clients
-	live     *configuration
-	slots    *memory.Store
-	recorder engine.Recorder
-	metrics  *metrics.Metrics
-	clock    clock.Clock
-	wake     func(queue.Key)
-	outside  Outside
-	acts     func(*shard, queue.Key) bool
-	// overdue is what recovery goes by, given what the engine says.
-	overdue func(context.Context, *engine.Engine, queue.Key) ([]queue.Action, error)
+// keys lists its queues; one that has runs and Leases is there twice.
+func (s *shard) keys() []queue.Key { return slices.Concat(s.runs.Keys(), s.leases.Keys()) }
+
+// shards are by namespace, or one of all namespaces: a replica that may not look everywhere has one
+// for each namespace that it may look into. They are complete before anything is done with them.
+// To the replica they are one engine, and to the annotator one board.
+type shards struct {
+	watchdog *watchdog.Watchdog
+	of       map[string]*shard
 }
 
-func newShard(c shared, namespace string) (*shard, error) {
-	live := c.live
-	w, err := newWatches(c.clients, namespace, live.Get().PACNamespace)
+var (
+	_ replica.Engine = shards{}
+	_ annotate.Board = shards{}
+)
+
+// shard returns the one that has the queue.
+func (s shards) shard(key queue.Key) (*shard, error) {
+	if shard, ok := s.of[key.Namespace]; ok {
+		return shard, nil
+	}
+	if shard, ok := s.of[metav1.NamespaceAll]; ok {
+		return shard, nil
+	}
+	return nil, fmt.Errorf("queue %s: this replica does not watch namespace %s", key, key.Namespace)
+}
+
+// keys lists all queues that exist as far as the caches know, each once.
+func (s shards) keys() []queue.Key {
+	all := map[queue.Key]bool{}
+	for _, shard := range s.of {
+		for _, key := range shard.keys() {
+			all[key] = true
+		}
+	}
+	return slices.Collect(maps.Keys(all))
+}
+
+// Reconcile implements replica.Engine.
+func (s shards) Reconcile(ctx context.Context, key queue.Key) (time.Time, error) {
+	shard, err := s.shard(key)
+	if err != nil {
+		return time.Time{}, err
+	}
+	ctx, end := s.watchdog.Begin(ctx, "queue "+key.String())
+	defer end()
+	return shard.engine.Reconcile(ctx, key)
+}
+
+// Overdue implements replica.Engine.
+func (s shards) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, error) {
+	shard, err := s.shard(key)
+	if err != nil {
+		return nil, err
+	}
+	ctx, end := s.watchdog.Begin(ctx, "recovery of queue "+key.String())
+	defer end()
+	return shard.engine.Overdue(ctx, key)
+}
+
+// Shown implements annotate.Board.
+func (s shards) Shown(key queue.Key, run queue.Run) map[string]string {
+	shard, err := s.shard(key)
+	if err != nil {
+		return nil
+	}
+	return shard.runs.Shown(key, run)
+}
+
+// Show implements annotate.Board.
+func (s shards) Show(ctx context.Context, key queue.Key, run queue.Run, texts map[string]string) error {
+	shard, err := s.shard(key)
+	if err != nil {
+		return err
+	}
+	return shard.runs.Show(ctx, key, run, texts)
+}
+
+// common is what the shards of a replica share.
+type common struct {
+	clients       *clients
+	configuration *configuration
+	replica       *replica.Replica
+	memory        *memory.Store
+	observer      engine.Observer
+	clock         clock.Clock
+	wake          func(queue.Key)
+}
+
+func newShard(c common, namespace string) (*shard, error) {
+	configuration := c.configuration
+	w, err := newWatches(c.clients, namespace, configuration.Get().PACNamespace)
 	if err != nil {
 		return nil, err
 	}
@@ -54,49 +128,24 @@ func newShard(c shared, namespace string) (*shard, error) {
 	if err != nil {
 		return nil, err
 	}
-	leases, err := lease.New(c.clients.kube.CoordinationV1(), w.leases, c.clock, func() time.Duration { return live.Get().Policy.ClaimTTL })
+	leases, err := lease.New(c.clients.kube.CoordinationV1(), w.leases, c.clock, func() time.Duration { return configuration.Get().Policy.ClaimTTL })
 	if err != nil {
 		return nil, err
 	}
-	pacNamespace := func() string { return live.Get().PACNamespace }
-	s := &shard{watches: w}
-	s.keys = func() []queue.Key { return union(runs.Keys(), leases.Keys()) }
-	s.notices = annotate.New(annotate.Config{
-		Board: runs, Recorder: c.recorder, Clock: c.clock,
-		Policy:  func() queue.Policy { return live.Get().Policy },
-		Refresh: func() annotate.Refresh { return live.Get().Annotations },
-		Acts:    func(key queue.Key) bool { return c.acts(s, key) },
-	})
+	pacNamespace := func() string { return configuration.Get().PACNamespace }
 	repositories := pac.NewRepositories(c.clients.pac.PipelinesascodeV1alpha1(), w.lister(pacNamespace), w.runs.GetIndexer(), func() pac.Settings {
-		is := live.Get()
+		is := configuration.Get()
 		return pac.Settings{Namespace: is.PACNamespace, GlobalRepository: is.PACGlobalRepository, CancelInProgress: w.cancelInProgress(is.PACNamespace)}
 	})
+	s := &shard{runs: runs, leases: leases, watches: w}
 	s.engine = engine.New(engine.Config{
 		Repositories: repositories,
 		Runs:         runs,
-		Stores: func() []engine.Store {
-			if live.Get().Backend == config.BackendMemory {
-				return []engine.Store{c.slots, leases}
-			}
-			return []engine.Store{leases, c.slots}
-		},
-		Recorder: c.recorder,
-		Clock:    c.clock,
-		Policy:   func() queue.Policy { return live.Get().Policy },
-		HandBack: func() bool { return live.Get().HandBack },
-		Observer: engine.Observers{c.metrics, s.notices, c.outside.Live},
-	})
-	s.recovery = recovery.New(recovery.Config{
-		Keys: s.keys, Wake: c.wake, Clock: c.clock,
-		Due:    func(ctx context.Context, key queue.Key) ([]queue.Action, error) { return c.overdue(ctx, s.engine, key) },
-		Timing: func() recovery.Timing { return live.Get().Recovery },
-		Late:   c.metrics.Late,
-		TookOver: func(key queue.Key, step queue.Action, after time.Duration) {
-			// As the cache has it: no request, and nothing to wait for.
-			if q, exists, err := repositories.Get(context.Background(), key, queue.Cached); err == nil && exists {
-				c.recorder.Record(report.Recovered(key, q.UID, step, after))
-			}
-		},
+		Stores:       func() []engine.Store { return c.replica.Stores(leases, c.memory) },
+		Clock:        c.clock,
+		Policy:       func() queue.Policy { return configuration.Get().Policy },
+		HandBack:     func() bool { return c.replica.Settings().HandBack },
+		Observer:     c.observer,
 	})
 	return s, w.each(c.wake, s.keys, pacNamespace)
 }

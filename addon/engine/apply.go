@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 )
 
 // errClaim marks a claim that failed.
@@ -42,32 +41,29 @@ func (p *pass) carryOut(ctx context.Context, a queue.Action) ([]string, error) {
 	case queue.Start:
 		return p.start(ctx, a)
 	case queue.Expire:
-		if err := p.applied(a, p.Runs.Fence(ctx, p.queue.Key, a.Run, a.Attempt, p.now.Add(a.Backoff))); err != nil {
+		if err := p.wrote(a, p.Runs.Fence(ctx, p.queue.Key, a.Run, a.Attempt, p.now.Add(a.Backoff))); err != nil {
 			return nil, fmt.Errorf("expire the claim of %s on slot %d: %w", a.Run.Name, a.Slot.Index, err)
 		}
-		p.Recorder.Record(report.ClaimExpired(p.queue.Key, a, p.refusal(p.queue.Key, a.Slot.Index)))
 		return []string{fmt.Sprintf("expire %s, attempt %d, slot %d", a.Run.Name, a.Attempt, a.Slot.Index)}, nil
 	case queue.Release:
-		if err := p.applied(a, p.store.Release(ctx, p.queue, a.Slot)); err != nil {
+		if err := p.wrote(a, p.store.Release(ctx, p.queue, a.Slot)); err != nil {
 			return nil, fmt.Errorf("%s: %w", a, outrun(err))
 		}
 		return []string{a.String()}, nil
 	case queue.Remove:
-		if err := p.applied(a, p.store.Remove(ctx, p.queue, a.Slot)); err != nil {
+		if err := p.wrote(a, p.store.Remove(ctx, p.queue, a.Slot)); err != nil {
 			return nil, fmt.Errorf("%s: %w", a, outrun(err))
 		}
 		return []string{a.String()}, nil
 	case queue.Cancel:
-		if err := p.applied(a, p.Runs.Cancel(ctx, p.queue.Key, a.Run)); err != nil {
+		if err := p.wrote(a, p.Runs.Cancel(ctx, p.queue.Key, a.Run)); err != nil {
 			return nil, fmt.Errorf("%s: %w", a, err)
 		}
-		p.Recorder.Record(report.Superseded(p.queue.Key, a))
 		return []string{a.String()}, nil
 	case queue.HandBack:
-		if err := p.applied(a, p.Runs.HandBack(ctx, p.queue.Key, a.Run)); err != nil {
+		if err := p.wrote(a, p.Runs.HandBack(ctx, p.queue.Key, a.Run)); err != nil {
 			return nil, fmt.Errorf("%s: %w", a, err)
 		}
-		p.Recorder.Record(report.HandedBack(p.queue.Key, a.Run))
 		return []string{a.String()}, nil
 	}
 	return nil, fmt.Errorf("unknown action %T", a)
@@ -97,18 +93,12 @@ func (p *pass) retire(ctx context.Context, former []Store) error {
 // comes next does so should this replica not get that far.
 func (p *pass) claim(ctx context.Context, a queue.Claim) ([]string, error) {
 	slot, err := p.store.Claim(ctx, p.queue, a.Slot, queue.Holder{Name: a.Run.Name, UID: a.Run.UID, Attempt: a.Run.Attempt, Event: a.Event})
-	p.Observer.Applied(p.queue.Key, a, err)
-	if errors.Is(err, ErrBlocked) {
-		p.Recorder.Record(report.SlotBlocked(p.queue.Key, p.queue.UID, a.Slot, err))
-	}
-	if err != nil {
+	if p.wrote(a, err) != nil {
 		return nil, fmt.Errorf("%w: slot %d for %s: %w", errClaim, a.Slot.Index, a.Run.Name, outrun(err))
 	}
 	if a.Run.Phase == queue.Started {
-		p.Recorder.Record(report.Adopted(p.queue.Key, a))
 		return []string{fmt.Sprintf("adopt %s into slot %d", a.Run.Name, slot.Index)}, nil
 	}
-	p.Recorder.Record(report.SlotAcquired(p.queue.Key, a.Run, slot.Index))
 	failpoint("claimed")
 	token := queue.Token{Slot: slot.Index, Transition: slot.Transition, Attempt: a.Run.Attempt}
 	did, err := p.start(ctx, queue.Start{Run: a.Run, Token: token, Claimed: p.Clock.Now(), Late: a.Late})
@@ -116,20 +106,15 @@ func (p *pass) claim(ctx context.Context, a queue.Claim) ([]string, error) {
 }
 
 func (p *pass) start(ctx context.Context, a queue.Start) ([]string, error) {
-	if err := p.applied(a, p.Runs.Start(ctx, p.queue.Key, a)); err != nil {
-		p.refused(p.queue.Key, a.Token.Slot, err)
+	if err := p.wrote(a, p.Runs.Start(ctx, p.queue.Key, a)); err != nil {
 		return nil, fmt.Errorf("%s: %w", a, err)
 	}
-	if a.Late != queue.InTime {
-		p.Recorder.Record(report.NotWaitedFor(p.queue.Key, a.Run, a.Late))
-	}
-	p.Recorder.Record(report.Started(p.queue.Key, a, p.Clock.Since(a.Run.Created)))
 	return []string{a.String()}, nil
 }
 
-// applied passes the outcome of an action on, observed.
-func (p *pass) applied(a queue.Action, err error) error {
-	p.Observer.Applied(p.queue.Key, a, err)
+// wrote tells the observer of a write and passes its outcome on.
+func (p *pass) wrote(a queue.Action, err error) error {
+	p.Observer.Wrote(Write{Queue: p.queue, Action: a, At: p.Clock.Now(), Err: err})
 	return err
 }
 

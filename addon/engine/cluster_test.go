@@ -18,7 +18,8 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/latest"
 )
 
 var (
@@ -198,7 +199,7 @@ type replica struct {
 	*engine.Engine
 	*cluster
 	clock  *clocktesting.FakePassiveClock
-	events []report.Event
+	events []event.Event
 	// frozen caches show what was, the others show the truth.
 	frozen      bool
 	cachedRuns  []queue.Run
@@ -207,9 +208,10 @@ type replica struct {
 
 func (c *cluster) replica() *replica {
 	r := &replica{cluster: c, clock: clocktesting.NewFakePassiveClock(noon)}
+	looks := latest.New(func(queue.Key) bool { return true })
 	r.Engine = engine.New(engine.Config{
-		Repositories: repositories{c}, Runs: runs{r}, Stores: func() []engine.Store { return []engine.Store{store{r}} }, Recorder: r, Clock: r.clock,
-		Policy: func() queue.Policy { return policy }, HandBack: func() bool { return c.handBack },
+		Repositories: repositories{c}, Runs: runs{r}, Stores: func() []engine.Store { return []engine.Store{store{r}} }, Clock: r.clock,
+		Policy: func() queue.Policy { return policy }, HandBack: func() bool { return c.handBack }, Observer: engine.Observers{event.NewObserver(r, looks), looks},
 	})
 	return r
 }
@@ -240,8 +242,8 @@ func (r *replica) mustPass(calls ...string) {
 	r.want(calls...)
 }
 
-// Record implements engine.Recorder.
-func (r *replica) Record(e report.Event) {
+// Record implements event.Sink.
+func (r *replica) Record(e event.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.events = append(r.events, e)

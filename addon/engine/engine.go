@@ -11,7 +11,6 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 )
 
 // ErrStale is returned by a conditional write whose observation is no longer
@@ -80,32 +79,15 @@ type Store interface {
 	Remove(ctx context.Context, q Queue, slot queue.Slot) error
 }
 
-// Recorder tells people what happened. It may drop repetitions.
-type Recorder interface {
-	Record(report.Event)
-}
-
-// Observer is told what an engine sees and does, for metrics. It must not wait for
-// anything.
-type Observer interface {
-	// Decided: a look at the queue led to a decision, which took so long.
-	Decided(s queue.Snapshot, took time.Duration)
-	// Applied: one write was made, refused as stale, or who knows.
-	Applied(key queue.Key, a queue.Action, err error)
-	// Gone: there is no such Repository any more.
-	Gone(key queue.Key)
-}
-
-// Config holds what an Engine works with; all of it is required but the Observer.
+// Config holds what an Engine works with; all of it is required.
 type Config struct {
 	Repositories Repositories
 	Runs         Runs
 	// Stores is asked at every pass, so that the backend can change at run time.
 	// The first one keeps the slots. The others are those not in force: what they
 	// still have from before is removed.
-	Stores   func() []Store
-	Recorder Recorder
-	Clock    clock.PassiveClock
+	Stores func() []Store
+	Clock  clock.PassiveClock
 	// Policy and HandBack are asked at every pass, so that they can change at run
 	// time.
 	Policy   func() queue.Policy
@@ -117,9 +99,8 @@ type Config struct {
 // queue at a time are safe but wasteful.
 type Engine struct {
 	Config
-	mu     sync.Mutex
-	seen   map[queue.Key]map[int]sighting
-	limits map[queue.Key]queue.Limit // at the last pass
+	mu   sync.Mutex
+	seen map[queue.Key]map[int]sighting
 }
 
 // sighting is when this engine first saw a slot in its present state.
@@ -128,16 +109,11 @@ type sighting struct {
 	transition int
 	damaged    string
 	since      time.Time
-	// refusal is what the last start of the claim was answered.
-	refusal string
 }
 
 // New returns an engine.
 func New(c Config) *Engine {
-	if c.Observer == nil {
-		c.Observer = unobserved{}
-	}
-	return &Engine{Config: c, seen: map[queue.Key]map[int]sighting{}, limits: map[queue.Key]queue.Limit{}}
+	return &Engine{Config: c, seen: map[queue.Key]map[int]sighting{}}
 }
 
 // pass is one look at one queue and what follows from it. The store stays the
@@ -191,8 +167,6 @@ func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error
 	// Apply.
 	done, err := p.apply(ctx, decision.Actions)
 
-	// Report.
-	e.report(p.queue, snapshot)
 	if len(done) > 0 {
 		s := decision.Summary
 		klog.FromContext(ctx).Info("queue moved", "queue", key.String(), "limit", int(p.queue.Limit),
@@ -205,7 +179,7 @@ func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error
 func (p *pass) decide(s queue.Snapshot) queue.Decision {
 	began := p.Clock.Now()
 	decision := queue.Decide(s, p.now, p.Policy())
-	p.Observer.Decided(s, p.Clock.Since(began))
+	p.Observer.Looked(Look{Queue: p.queue, Snapshot: s, At: p.now, Took: p.Clock.Since(began)})
 	return decision
 }
 
@@ -240,7 +214,7 @@ func (e *Engine) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, er
 		return nil, err
 	}
 	if !exists {
-		e.Observer.Gone(key)
+		e.Observer.Missing(key, nil)
 		return nil, nil
 	}
 	p := &pass{Engine: e, queue: q, store: e.Stores()[0], now: e.Clock.Now()}
@@ -253,13 +227,14 @@ func (e *Engine) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, er
 	return decision.Actions, nil
 }
 
-// orphaned: without its Repository a queue has no limit and PAC no credentials,
-// so nothing is started; its slots are collected with their owner. Should the
-// Repository come back, the runs go on; PAC gets them back like all others. People
-// are told once a run has waited as long as it would for its order: the Repository
-// may just not be seen yet.
+// orphaned: without its Repository a queue has no limit and PAC no credentials, so nothing is
+// started; its slots are collected with their owner. Should the Repository come back, the runs go
+// on; PAC gets them back like all others. People are told once a run has waited as long as it would
+// for its order: the Repository may just not be seen yet.
 func (e *Engine) orphaned(ctx context.Context, key queue.Key) (next time.Time, err error) {
-	e.Observer.Gone(key)
+	e.forget(key)
+	var waiting []queue.Run
+	defer func() { e.Observer.Missing(key, waiting) }()
 	runs, err := e.Runs.List(ctx, key, queue.Cached)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("list runs of %s: %w", key, err)
@@ -277,69 +252,8 @@ func (e *Engine) orphaned(ctx context.Context, key queue.Key) (next time.Time, e
 		if due := r.Created.Add(e.Policy().OrderGrace); now.Before(due) {
 			next = earliest(next, due)
 		} else {
-			e.Recorder.Record(report.RepositoryMissing(key, r))
+			waiting = append(waiting, r)
 		}
 	}
-	e.forget(key)
 	return next, nil
 }
-
-// limitWas is the limit at the last pass, if there was one; the next one gets to
-// know this one's.
-func (e *Engine) limitWas(q Queue) (queue.Limit, bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	was, known := e.limits[q.Key]
-	e.limits[q.Key] = q.Limit
-	return was, known
-}
-
-// report tells people what is wrong with a queue, if anything.
-func (e *Engine) report(q Queue, s queue.Snapshot) {
-	if was, known := e.limitWas(q); known && was != q.Limit {
-		e.Recorder.Record(report.LimitChanged(q.Key, q.UID, was, q.Limit))
-	}
-	for _, problem := range q.Problems {
-		e.Recorder.Record(report.BadRepository(q.Key, q.UID, problem))
-	}
-	for _, r := range s.Runs {
-		for _, problem := range r.Problems {
-			e.Recorder.Record(report.BadAnnotation(q.Key, r, problem))
-		}
-	}
-	for _, slot := range s.Slots {
-		if slot.Damaged != "" {
-			e.Recorder.Record(report.DamagedSlot(q.Key, q.UID, slot))
-		}
-	}
-}
-
-// Observers tells several in turn.
-type Observers []Observer
-
-// Decided implements Observer.
-func (all Observers) Decided(s queue.Snapshot, took time.Duration) {
-	for _, o := range all {
-		o.Decided(s, took)
-	}
-}
-
-// Applied implements Observer.
-func (all Observers) Applied(key queue.Key, a queue.Action, err error) {
-	for _, o := range all {
-		o.Applied(key, a, err)
-	}
-}
-
-// Gone implements Observer.
-func (all Observers) Gone(key queue.Key) {
-	for _, o := range all {
-		o.Gone(key)
-	}
-}
-
-type unobserved struct{}
-
-func (unobserved) Decided(queue.Snapshot, time.Duration)  {}
-func (unobserved) Applied(queue.Key, queue.Action, error) {}
-func (unobserved) Gone(queue.Key)                         {}

@@ -73,7 +73,7 @@ func (e *Engine) date(s queue.Snapshot) {
 			now.uid = slot.Holder.UID
 		}
 		if old, ok := was[slot.Index]; ok && old.uid == now.uid && old.transition == now.transition && old.damaged == now.damaged {
-			now.since, now.refusal = old.since, old.refusal
+			now.since = old.since
 		}
 		is[slot.Index] = now
 		slot.HeldSince = now.since
@@ -97,26 +97,8 @@ func (e *Engine) park(key queue.Key, slots []int, now time.Time) {
 	}
 }
 
-// refused notes why the claim that a slot holds could not be started.
-func (e *Engine) refused(key queue.Key, slot int, why error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if seen, ok := e.seen[key][slot]; ok {
-		seen.refusal = why.Error()
-		e.seen[key][slot] = seen
-	}
-}
-
-// refusal is why the claim could not be started, if this engine has tried.
-func (e *Engine) refusal(key queue.Key, slot int) string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.seen[key][slot].refusal
-}
-
 func (e *Engine) forget(key queue.Key) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.seen, key)
-	delete(e.limits, key)
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -14,6 +13,7 @@ import (
 
 // observed is what an engine tells its observer.
 type observed struct {
+	engine.Unobserved
 	t    *testing.T
 	told []string
 }
@@ -24,22 +24,25 @@ func (c *cluster) observed() (*replica, *observed) {
 	return r, o
 }
 
-func (o *observed) Decided(s queue.Snapshot, _ time.Duration) {
-	o.told = append(o.told, fmt.Sprintf("%s look at %d runs", s.Freshness, len(s.Runs)))
+func (o *observed) Looked(l engine.Look) {
+	if l.At.Before(noon) || l.Queue.UID != "uid-app" {
+		o.t.Errorf("a look at %+v at %s", l.Queue, l.At)
+	}
+	o.told = append(o.told, fmt.Sprintf("%s look at %d runs", l.Snapshot.Freshness, len(l.Snapshot.Runs)))
 }
 
-func (o *observed) Applied(key queue.Key, a queue.Action, err error) {
+func (o *observed) Wrote(w engine.Write) {
 	outcome := "done"
 	switch {
-	case errors.Is(err, engine.ErrStale):
+	case errors.Is(w.Err, engine.ErrStale):
 		outcome = "stale"
-	case err != nil:
+	case w.Err != nil:
 		outcome = "unknown"
 	}
-	if key != app {
-		o.t.Errorf("told of queue %s", key)
+	if w.Queue.Key != app || w.At.Before(noon) {
+		o.t.Errorf("a write to queue %s at %s", w.Queue.Key, w.At)
 	}
-	switch a := a.(type) {
+	switch a := w.Action.(type) {
 	case queue.Start:
 		o.told = append(o.told, fmt.Sprintf("start %s with %s: %s", a.Run.Name, a.Token, outcome))
 	default:
@@ -47,7 +50,9 @@ func (o *observed) Applied(key queue.Key, a queue.Action, err error) {
 	}
 }
 
-func (o *observed) Gone(queue.Key) { o.told = append(o.told, "gone") }
+func (o *observed) Missing(_ queue.Key, waiting []queue.Run) {
+	o.told = append(o.told, fmt.Sprintf("missing, %d wait", len(waiting)))
+}
 
 func (o *observed) want(want ...string) {
 	o.t.Helper()
@@ -112,6 +117,6 @@ func TestObserver(t *testing.T) {
 		if _, err := r.Overdue(t.Context(), app); err != nil {
 			t.Fatal(err)
 		}
-		o.want("gone", "gone")
+		o.want("missing, 1 wait", "missing, 0 wait")
 	})
 }

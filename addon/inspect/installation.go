@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store"
 )
 
 // Installation is the add-on, as one release of its chart installed it.
@@ -97,7 +98,7 @@ func (r *Reading) Assumed() []string {
 		if i.ConfigErr != nil {
 			all = append(all, fmt.Sprintf("ConfigMap %s/%s cannot be used, the default configuration is assumed: %v", i.Deployment.Namespace, i.Environment.ConfigMap, i.ConfigErr))
 		}
-		if i.Config.Backend == config.BackendMemory {
+		if i.Config.Backend == store.Memory {
 			all = append(all, fmt.Sprintf("Deployment %s keeps slots in the memory of a replica: which run has which is not seen.", i.Name()))
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 )
 
@@ -64,7 +65,7 @@ func (q Queue) Why(is queue.Standing, style report.Style) string {
 	switch {
 	case is.Why == NoRepository:
 		return "waiting for Repository " + q.Key().Repository + ", which does not exist"
-	case is.Why == queue.Running && is.Slot == queue.NoSlot && q.Config.Backend == config.BackendMemory:
+	case is.Why == queue.Running && is.Slot == queue.NoSlot && q.Config.Backend == store.Memory:
 		return "running"
 	}
 	return report.Why(is, q.Standings, "", style)

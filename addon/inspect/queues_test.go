@@ -20,6 +20,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store"
 )
 
 var noon = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
@@ -136,7 +137,7 @@ func TestLimitIsInheritedFromTheGlobalRepository(t *testing.T) {
 // Slots in memory are not seen: nobody is said to run without one.
 func TestSlotsInMemory(t *testing.T) {
 	inMemory := inspect.Installation{Config: config.Defaults()}
-	inMemory.Config.Backend = config.BackendMemory
+	inMemory.Config.Backend = store.Memory
 	for backend, c := range map[string]struct {
 		installations []inspect.Installation
 		want          string

@@ -1,4 +1,5 @@
-// Package report is what people see of a queue: events on runs and
-// Repositories. In normal flow there are only Normal events; a Warning is
-// something that a person should look at.
+// Package report has the words for where a run stands, for whatever tells people: events,
+// annotations, the debug view of a replica, and the command line.
+//
+// The packages below it are the observers of a replica; each tells people in a way of its own.
 package report

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -49,6 +50,13 @@ func (r *Recent) Forget(key queue.Key) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.queues, key)
+}
+
+// Keep drops what it knows of all queues but those that exist.
+func (r *Recent) Keep(exists func(queue.Key) bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.DeleteFunc(r.queues, func(key queue.Key, _ []ended) bool { return !exists(key) })
 }
 
 // Typical is the median of how long the last runs took, and how many those are.

@@ -12,6 +12,8 @@ import (
 
 var noon = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 
+var app = queue.Key{Namespace: "shop", Repository: "app"}
+
 func TestWhy(t *testing.T) {
 	running := func(name string, ago time.Duration) queue.Standing {
 		return queue.Standing{Run: queue.Run{Name: name, UID: name, Phase: queue.Started, Began: noon.Add(-ago)}, Why: queue.Running}

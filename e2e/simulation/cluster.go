@@ -10,6 +10,8 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	shipped "github.com/pac-lease-queue/pac-lease-queue/addon/replica"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store"
 )
 
 // noon is when every simulation begins.
@@ -28,7 +30,7 @@ type Cluster struct {
 	// settled is the history before the product came; no list is older.
 	settled    [kinds]int
 	replicas   []*replica
-	backend    backend
+	backend    store.Backend
 	running    *pass             // whose code runs right now
 	inFlight   []*request        // under way, though nobody waits for them
 	promises   []func()          // what PAC has still to patch
@@ -69,8 +71,9 @@ func newCluster(seed uint64, o Options) *Cluster {
 	}
 	c.server = newServer(func() time.Time { return c.now })
 	c.server.noted = c.noted
+	c.backend = store.Lease
 	if c.memory {
-		c.backend = inMemory
+		c.backend = store.Memory
 	}
 	for i := range c.mixture.queues {
 		c.queues = append(c.queues, queue.Key{Namespace: "shop", Repository: []string{"app", "web", "api"}[i]})
@@ -87,6 +90,11 @@ func newCluster(seed uint64, o Options) *Cluster {
 	}
 	c.elect()
 	return c
+}
+
+// settings are what every replica works by.
+func (c *Cluster) settings() shipped.Settings {
+	return shipped.Settings{Backend: c.backend, Recovery: c.timing}
 }
 
 // settle is the time before the product came: queues that run already, perhaps

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 )
 
@@ -199,7 +200,7 @@ func (c *Cluster) over() {
 	c.rest()
 	for _, key := range c.queues {
 		j := c.judges[key]
-		if c.backend == inLeases {
+		if c.backend == store.Lease {
 			j.audit.Finish(c.now)
 			j.verdict()
 		}
@@ -207,7 +208,7 @@ func (c *Cluster) over() {
 			_, slot, ours := lease.Decode(l)
 			switch {
 			case !ours:
-			case c.backend == inMemory:
+			case c.backend == store.Memory:
 				c.fail("I4: slot %d of %s is still there, though slots are in memory", slot.Index, key)
 			case slot.Holder != nil || slot.Damaged != "" || slot.Index >= int(c.limit(key)):
 				c.fail("I4: slot %d of %s is left as: %s", slot.Index, key, describe(l))
@@ -220,7 +221,7 @@ func (c *Cluster) over() {
 // newcomer is I5: a replica that has seen nothing finds nothing to do where the
 // others are through.
 func (c *Cluster) newcomer() {
-	if c.backend != inLeases || c.problem != nil {
+	if c.backend != store.Lease || c.problem != nil {
 		return
 	}
 	r := &replica{cluster: c, name: "newcomer", perfect: true}

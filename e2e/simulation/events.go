@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	shipped "github.com/pac-lease-queue/pac-lease-queue/addon/replica"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store"
 )
 
 var everything = labels.Everything()
@@ -190,7 +192,7 @@ func (c *Cluster) collectOne() {
 // than one with slots in memory, where leading is all that counts.
 func (c *Cluster) elect() {
 	for _, key := range c.queues {
-		if c.backend == inMemory && !c.mutant.manyLeaders {
+		if c.backend == store.Memory && !c.mutant.manyLeaders {
 			if c.mayLead(key) {
 				c.electOne(key)
 			}
@@ -233,7 +235,7 @@ func (c *Cluster) crashOrStart() {
 	case c.mayStart():
 		r.start(c.upTo(min(c.stale, 30*time.Second)))
 		for _, key := range c.queues {
-			r.elect(key, c.crowd && c.backend == inLeases)
+			r.elect(key, c.crowd && c.backend == store.Lease)
 		}
 	}
 }
@@ -255,29 +257,24 @@ func (c *Cluster) relist() {
 	}
 }
 
-// settleTime is how long replicas rest when the backend changes.
-const settleTime = 2 * time.Second
-
 // switchBackend changes where slots are kept.
 func (c *Cluster) switchBackend() {
 	if !c.maySwitch() {
 		return
 	}
-	c.backend = 1 - c.backend
+	c.backend = map[store.Backend]store.Backend{store.Lease: store.Memory, store.Memory: store.Lease}[c.backend]
 	c.trace("the backend is %s", c.backend)
-	if c.backend == inMemory {
+	if c.backend == store.Memory {
 		for _, key := range c.queues {
 			c.electOne(key)
 		}
 	}
 	for _, r := range c.alive() {
-		r.backend, r.resting = c.backend, c.now.Add(settleTime)
-		for _, key := range r.keys() {
-			r.dirty[key] = true
-		}
+		r.settled = c.now.Add(shipped.Changeover)
+		r.product.Configure(c.settings())
 	}
 	for _, q := range c.inFlight {
-		if latest := c.now.Add(settleTime); q.due.After(latest) {
+		if latest := c.now.Add(shipped.Changeover); q.due.After(latest) {
 			q.due = latest
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store"
 )
 
 // Here is all that the simulation does not do to the product, because the
@@ -79,7 +80,7 @@ func (c *Cluster) maySwap(l *coordinationv1.Lease) bool {
 // Slots in memory are lost with the process, so nothing would refuse what it
 // still had under way. The backend is documented for one process at a time, and
 // a request of the last one counts as the last one.
-func (c *Cluster) requestsDieWithTheirSender() bool { return c.backend == inMemory }
+func (c *Cluster) requestsDieWithTheirSender() bool { return c.backend == store.Memory }
 
 func (c *Cluster) buryRequestsOf(r *replica) {
 	if !c.requestsDieWithTheirSender() {
@@ -107,7 +108,7 @@ func (c *Cluster) mayLead(key queue.Key) bool {
 // under way that will not be over when the replicas have rested.
 func (c *Cluster) maySwitch() bool {
 	for _, r := range c.alive() {
-		if c.now.Before(r.resting) || len(r.passes) > 0 {
+		if c.now.Before(r.settled) || len(r.passes) > 0 {
 			return false
 		}
 	}
@@ -117,5 +118,5 @@ func (c *Cluster) maySwitch() bool {
 // mayStart: a process that starts knows of no change of the backend that it would
 // have to let settle, so it does not start in the middle of one.
 func (c *Cluster) mayStart() bool {
-	return !slices.ContainsFunc(c.alive(), func(r *replica) bool { return c.now.Before(r.resting) })
+	return !slices.ContainsFunc(c.alive(), func(r *replica) bool { return c.now.Before(r.settled) })
 }

@@ -9,16 +9,6 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
-// backend is where slots are kept.
-type backend int
-
-const (
-	inLeases backend = iota
-	inMemory
-)
-
-func (b backend) String() string { return [...]string{"lease", "memory"}[b] }
-
 // limits remembers for the judge what limit a pass goes by.
 type limits struct {
 	engine.Repositories

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	shipped "github.com/pac-lease-queue/pac-lease-queue/addon/replica"
 )
 
 // pass is one reconcile of one queue by one replica. It runs as a coroutine that
@@ -27,8 +28,8 @@ type pass struct {
 	yield   func(*request) bool
 	stop    func()
 
-	lookAgain time.Time
-	err       error
+	outcome shipped.Outcome
+	err     error
 }
 
 // request is one call of the API server.
@@ -66,7 +67,7 @@ func (r *replica) begin(key queue.Key) {
 			}
 		}()
 		p.yield = yield
-		p.lookAgain, p.err = r.engine.Reconcile(r.cluster.context, key)
+		p.outcome, p.err = r.product.Work(r.cluster.context, key)
 	})
 	p.resume(nil)
 }

@@ -1,8 +1,6 @@
 package simulation
 
 import (
-	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -13,23 +11,17 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/engine/recovery"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
+	shipped "github.com/pac-lease-queue/pac-lease-queue/addon/replica"
+	reported "github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/latest"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/memory"
 )
 
-// As in addon/controller.
-const (
-	staleRetry    = 200 * time.Millisecond
-	errorRetryMin = 100 * time.Millisecond
-	errorRetryMax = 5 * time.Second
-)
-
-// replica is one process of the product: its parts, wired as addon/controller
-// wires them, and in place of knative a set of queues to be looked at.
+// replica is one process of the product: its parts as they ship, and in place of informers, work
+// queue and election what stands in for them here.
 type replica struct {
 	cluster *Cluster
 	name    string
@@ -47,16 +39,15 @@ type replica struct {
 	leases    *lease.Store
 	memory    *memory.Store
 	engine    *engine.Engine
-	recovery  *recovery.Loop
+	product   *shipped.Replica
 
-	leads    map[queue.Key]bool
-	dirty    map[queue.Key]bool
-	failures map[queue.Key]int
-	timers   []timer
-	passes   []*pass
-	round    time.Time // when recovery goes round next
-	backend  backend
-	resting  time.Time // until when, after a change of the backend
+	leads  map[queue.Key]bool
+	dirty  map[queue.Key]bool
+	timers []timer
+	passes []*pass
+	round  time.Time // when recovery goes round next
+	// settled is when the last change of the backend is settled.
+	settled time.Time
 }
 
 type timer struct {
@@ -83,8 +74,8 @@ func (r *replica) start(age time.Duration) {
 	}
 	c.processes++
 	r.born, r.process = c.now, c.processes
-	r.alive, r.leads, r.dirty, r.failures = true, map[queue.Key]bool{}, map[queue.Key]bool{}, map[queue.Key]int{}
-	r.timers, r.passes, r.asleep, r.resting, r.backend = nil, nil, time.Time{}, time.Time{}, c.backend
+	r.alive, r.leads, r.dirty = true, map[queue.Key]bool{}, map[queue.Key]bool{}
+	r.timers, r.passes, r.asleep, r.settled = nil, nil, time.Time{}, time.Time{}
 	for k, selector := range []string{runs: pac.Selector, leases: lease.Selector, repositories: ""} {
 		parsed, err := labels.Parse(selector)
 		must(err)
@@ -100,26 +91,27 @@ func (r *replica) start(age time.Duration) {
 	r.leases, err = lease.New(leaseGetter{r}, r.informers[leases], now, func() time.Duration { return c.policy.ClaimTTL })
 	must(err)
 	r.memory = memory.New()
-	stores := map[backend]engine.Store{inLeases: byIndex{r.leases}, inMemory: claims{byIndex{r.memory}, r}}
-	for b, s := range stores {
-		stores[b] = c.mutant.store(r, s)
-	}
+	inLeases := c.mutant.store(r, byIndex{r.leases})
+	inMemory := c.mutant.store(r, claims{byIndex{r.memory}, r})
+	looks := latest.New(func(key queue.Key) bool { return r.product.Acts(key) })
+	observer := engine.Observers{reported.NewObserver(r, looks), looks}
 	r.engine = engine.New(engine.Config{
 		Repositories: c.mutant.repositories(r, limits{
 			pac.NewRepositories(repositoryGetter{r}, paclister.NewRepositoryLister(r.informers[repositories].GetIndexer()), r.informers[runs].GetIndexer(), func() pac.Settings {
 				return pac.Settings{Namespace: pacNamespace, GlobalRepository: "pipelines-as-code", CancelInProgress: c.cancelling}
 			}), r,
 		}),
-		Runs:     c.mutant.runs(r, sightings{r.runs, r}, stores[inLeases]),
-		Stores:   func() []engine.Store { return []engine.Store{stores[r.backend], stores[1-r.backend]} },
-		Recorder: r,
+		Runs:     c.mutant.runs(r, sightings{r.runs, r}, inLeases),
+		Stores:   func() []engine.Store { return r.product.Stores(inLeases, inMemory) },
 		Clock:    now,
 		Policy:   func() queue.Policy { return c.policy },
-		HandBack: func() bool { return false },
+		HandBack: func() bool { return r.product.Settings().HandBack },
+		Observer: observer,
 	})
-	r.recovery = recovery.New(recovery.Config{
-		Keys: r.keys, Due: r.overdue, Wake: func(key queue.Key) { r.dirty[key] = true }, Clock: now,
-		Timing: func() recovery.Timing { return c.timing },
+	r.product = shipped.New(shipped.Config{
+		Engine: r.engine, Settings: c.settings(), Keys: r.keys, Forget: r.memory.Forget, Clock: now, Observer: observer,
+		Leads: func(key queue.Key) bool { return r.leads[key] },
+		Wake:  func(key queue.Key) { r.dirty[key] = true },
 	})
 	for k, i := range r.informers {
 		i.start(max(c.settled[k], c.server.position(kind(k), c.now.Add(-age))))
@@ -169,7 +161,7 @@ func (r *replica) awake() bool { return r.alive && !r.cluster.now.Before(r.aslee
 
 // ready lists the queues that a worker would take up now.
 func (r *replica) ready() []queue.Key {
-	if !r.awake() || !r.synced() && !r.cluster.mutant.beforeSync || r.cluster.now.Before(r.resting) {
+	if !r.awake() || !r.synced() && !r.cluster.mutant.beforeSync {
 		return nil
 	}
 	var ready []queue.Key
@@ -181,37 +173,20 @@ func (r *replica) ready() []queue.Key {
 	return ready
 }
 
-// take works on a queue if it is this replica's to work on.
+// take is a worker that takes a queue up.
 func (r *replica) take(key queue.Key) {
 	delete(r.dirty, key)
-	if r.leads[key] || r.backend != inMemory && r.recovery.Acting(key) {
-		r.begin(key)
-	}
+	r.begin(key)
 }
 
-// finished does what addon/controller does after a pass.
+// finished is a worker that has done with a queue.
 func (r *replica) finished(p *pass) {
 	r.passes = slices.DeleteFunc(r.passes, func(o *pass) bool { return o == p })
 	if p.err != nil {
 		r.cluster.trace("%s is through with %s: %v", r.name, p.key.Repository, p.err)
 	}
-	now := r.cluster.now
-	if !p.lookAgain.IsZero() {
-		r.timers = append(r.timers, timer{now.Add(p.lookAgain.Sub(now.Add(r.skew))), p.key})
-	}
-	if errors.Is(p.err, engine.ErrOutrun) {
-		r.recovery.Yield(p.key)
-	}
-	switch {
-	case errors.Is(p.err, engine.ErrStale):
-		r.failures[p.key] = 0
-		r.timers = append(r.timers, timer{now.Add(staleRetry), p.key})
-	case p.err != nil:
-		pause := min(errorRetryMin<<min(r.failures[p.key], 10), errorRetryMax)
-		r.failures[p.key]++
-		r.timers = append(r.timers, timer{now.Add(pause), p.key})
-	default:
-		r.failures[p.key] = 0
+	if p.outcome.Again > 0 {
+		r.timers = append(r.timers, timer{r.cluster.now.Add(p.outcome.Again), p.key})
 	}
 }
 
@@ -230,27 +205,17 @@ func (r *replica) tick() {
 	})
 	if !r.round.After(now) && (r.synced() || r.cluster.mutant.beforeSync) && !r.cluster.mutant.noRecovery {
 		r.round = now.Add(r.cluster.timing.Interval)
-		r.recovery.Round(r.cluster.context)
+		r.product.Round(r.cluster.context)
 	}
-}
-
-// overdue is what recovery goes by.
-func (r *replica) overdue(ctx context.Context, key queue.Key) ([]queue.Action, error) {
-	if r.backend == inMemory && !r.leads[key] {
-		return nil, nil
-	}
-	return r.engine.Overdue(ctx, key)
 }
 
 // elect makes the replica the leader of a queue, or not.
 func (r *replica) elect(key queue.Key, leads bool) {
-	if leads && !r.leads[key] {
-		r.memory.Forget(func(k queue.Key) bool { return k == key })
-		if slices.Contains(r.keys(), key) {
-			r.dirty[key] = true
-		}
-	}
+	promoted := leads && !r.leads[key]
 	r.leads[key] = leads
+	if promoted {
+		r.product.Promoted(func(k queue.Key) bool { return k == key })
+	}
 }
 
 // crash ends the process. Nobody waits for its requests any more, which may
@@ -266,6 +231,6 @@ func (r *replica) crash() {
 }
 
 // Record implements engine.Recorder.
-func (r *replica) Record(e report.Event) {
+func (r *replica) Record(e reported.Event) {
 	r.cluster.trace("    %s reports %s of %s: %s", r.name, e.Reason, e.Name, e.Message)
 }

@@ -21,7 +21,6 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/watchdog"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/report/live"
 )
 
 // patience is how long work may show no sign of life. A dead connection is given
@@ -70,9 +69,7 @@ func runController(ctx context.Context) error {
 		filled atomic.Bool
 		hold   atomic.Pointer[admission.Server]
 	)
-	seen := live.New(clock.RealClock{})
 	mux := http.NewServeMux()
-	mux.Handle("/debug/queues", seen)
 	mux.HandleFunc("/readiness", func(w http.ResponseWriter, r *http.Request) {
 		var err error
 		switch server := hold.Load(); {
@@ -100,7 +97,12 @@ func runController(ctx context.Context) error {
 	if err := awaitConfiguration(ctx, rest, env); err != nil {
 		return err
 	}
-	queues := controller.New(controller.Outside{Environment: env, Watchdog: dog, Live: seen, Ready: func() { filled.Store(true) }})
+	queues := controller.New(controller.Outside{
+		Environment: env,
+		Watchdog:    dog,
+		Debug:       func(h http.Handler) { mux.Handle("/debug/queues", h) },
+		Ready:       func() { filled.Store(true) },
+	})
 	sharedmain.MainWithConfig(sharedmain.WithHealthProbesDisabled(ctx), config.Component, rest,
 		func(ctx context.Context, cmw configmap.Watcher) *knative.Impl {
 			if env.Webhook != nil {

@@ -18,10 +18,11 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
-// Config holds what a Loop works with; all of it is required but Late and TookOver.
+// Config holds what a Loop works with; all of it is required.
 type Config struct {
 	// Keys lists the queues that exist as far as the caches know.
 	Keys func() []queue.Key
@@ -32,11 +33,9 @@ type Config struct {
 	// Timing is asked at every round, so that it can change at run time.
 	Timing func() Timing
 	Clock  clock.Clock
-	// Late is told of every step that has been due for too long, once.
-	Late func(queue.Action)
-	// TookOver is told of every queue that this replica begins to act on, and of
-	// the step that nobody had taken for so long.
-	TookOver func(key queue.Key, step queue.Action, after time.Duration)
+	// Observer is told which queues there are, of every step that has been due for too
+	// long, and of every queue that this replica begins to act on.
+	Observer engine.Observer
 }
 
 // Timing is how patient the loop is.
@@ -68,12 +67,6 @@ type dueStep struct {
 
 // New returns a loop that has not been started.
 func New(c Config) *Loop {
-	if c.Late == nil {
-		c.Late = func(queue.Action) {}
-	}
-	if c.TookOver == nil {
-		c.TookOver = func(queue.Key, queue.Action, time.Duration) {}
-	}
 	return &Loop{Config: c, due: map[queue.Key]map[string]dueStep{}, acting: map[queue.Key]time.Time{}}
 }
 
@@ -93,7 +86,9 @@ func (l *Loop) Run(ctx context.Context) {
 func (l *Loop) Round(ctx context.Context) {
 	now, timing := l.Clock.Now(), l.Timing()
 	due := map[queue.Key]map[string]dueStep{}
-	for _, key := range l.Keys() {
+	keys := l.Keys()
+	l.Observer.Listed(keys)
+	for _, key := range keys {
 		actions, err := l.Due(ctx, key)
 		if err != nil {
 			klog.FromContext(ctx).Error(err, "recovery cannot look at a queue", "queue", key.String())
@@ -114,7 +109,7 @@ func (l *Loop) Round(ctx context.Context) {
 				overdue = a
 				if !is.told {
 					is.told = true
-					l.Late(a)
+					l.Observer.Overdue(key, a)
 				}
 			}
 			steps[step] = is
@@ -134,7 +129,7 @@ func (l *Loop) takeOver(ctx context.Context, key queue.Key, step queue.Action, a
 	l.mu.Unlock()
 	if !already {
 		klog.FromContext(ctx).Info("recovery takes over a queue", "queue", key.String(), "overdue", step.String())
-		l.TookOver(key, step, after)
+		l.Observer.TookOver(key, step, after)
 	}
 	l.Wake(key)
 }

@@ -3,6 +3,7 @@ package recovery_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	clocktesting "k8s.io/utils/clock/testing"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine/recovery"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
@@ -23,6 +25,7 @@ var (
 
 // world is what a loop sees and does.
 type world struct {
+	engine.Unobserved
 	*recovery.Loop
 	clock *clocktesting.FakeClock
 
@@ -32,6 +35,9 @@ type world struct {
 	errs map[queue.Key]error
 	woke []queue.Key
 	late []queue.Action
+	// What else the observer is told.
+	listed []queue.Key
+	taken  []string
 }
 
 func newWorld(keys ...queue.Key) *world {
@@ -48,11 +54,22 @@ func newWorld(keys ...queue.Key) *world {
 			defer w.mu.Unlock()
 			w.woke = append(w.woke, key)
 		},
-		Timing: func() recovery.Timing { return timing },
-		Clock:  w.clock,
-		Late:   func(a queue.Action) { w.late = append(w.late, a) },
+		Timing:   func() recovery.Timing { return timing },
+		Clock:    w.clock,
+		Observer: w,
 	})
 	return w
+}
+
+// Listed implements engine.Observer.
+func (w *world) Listed(keys []queue.Key) { w.listed = keys }
+
+// Overdue implements engine.Observer.
+func (w *world) Overdue(_ queue.Key, a queue.Action) { w.late = append(w.late, a) }
+
+// TookOver implements engine.Observer.
+func (w *world) TookOver(key queue.Key, step queue.Action, after time.Duration) {
+	w.taken = append(w.taken, fmt.Sprintf("%s after %s: %s", key, after, step))
 }
 
 // round lets d pass and reports whom the loop wakes then.
@@ -229,9 +246,10 @@ func TestRun(t *testing.T) {
 	clock := clocktesting.NewFakeClock(noon)
 	rounds := make(chan time.Time)
 	loop := recovery.New(recovery.Config{
-		Keys:   func() []queue.Key { rounds <- clock.Now(); return nil },
-		Timing: func() recovery.Timing { return timing },
-		Clock:  clock,
+		Keys:     func() []queue.Key { rounds <- clock.Now(); return nil },
+		Timing:   func() recovery.Timing { return timing },
+		Clock:    clock,
+		Observer: engine.Unobserved{},
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	stopped := make(chan struct{})
@@ -270,6 +288,8 @@ func TestYield(t *testing.T) {
 		Wake:   func(queue.Key) {},
 		Timing: func() recovery.Timing { return recovery.Timing{Interval: time.Second, TakeoverAfter: 3 * time.Second} },
 		Clock:  clk,
+
+		Observer: engine.Unobserved{},
 	})
 	l.Round(t.Context())
 	clk.Step(3 * time.Second)
@@ -317,5 +337,21 @@ func TestLate(t *testing.T) {
 		if diff := cmp.Diff(step.want, w.late); diff != "" {
 			t.Errorf("round %d (-want +got):\n%s", i, diff)
 		}
+	}
+}
+
+// TestObserver: every round tells which queues there are; taking a queue over is told once, as long
+// as the replica goes on with it.
+func TestObserver(t *testing.T) {
+	w := newWorld(app, web)
+	w.due[app] = []queue.Action{queue.Start{Run: run}}
+	for range 6 {
+		w.round(t, time.Second)
+	}
+	if diff := cmp.Diff([]queue.Key{app, web}, w.listed); diff != "" {
+		t.Errorf("listed (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"shop/app after 3s: start build"}, w.taken); diff != "" {
+		t.Errorf("taken over (-want +got):\n%s", diff)
 	}
 }

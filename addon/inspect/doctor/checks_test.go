@@ -14,6 +14,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store"
 )
 
 var noon = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
@@ -129,7 +130,7 @@ func TestChecks(t *testing.T) {
 		// It costs nothing: nobody goes through the slots that there might be.
 		"a limit without bounds": {func(f *Facts) { f.Queues[0].Snapshot.Limit = 1 << 40 }, nil},
 		"in memory": {func(f *Facts) {
-			f.Queues[0].Config.Backend, f.Queues[0].Snapshot.Slots = config.BackendMemory, nil
+			f.Queues[0].Config.Backend, f.Queues[0].Snapshot.Slots = store.Memory, nil
 		}, nil},
 		"run over": {func(f *Facts) { f.Queues[0].Snapshot.Runs[0].Phase = queue.Done }, []string{"slots: is over"}},
 		"refused": {func(f *Facts) {

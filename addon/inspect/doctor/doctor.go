@@ -8,8 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 )
 
@@ -58,7 +58,7 @@ func summary(f *Facts) string {
 			s += ", Pipelines-as-Code " + p.Version
 		}
 	}
-	if slices.ContainsFunc(f.Installations, func(i inspect.Installation) bool { return i.Config.Backend == config.BackendMemory }) {
+	if slices.ContainsFunc(f.Installations, func(i inspect.Installation) bool { return i.Config.Backend == store.Memory }) {
 		s += "; slots are in the memory of a replica and were not seen"
 	}
 	return s

@@ -17,7 +17,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 )
 
@@ -292,7 +292,7 @@ func (d *Doctor) refusals(ctx context.Context, f *Facts, namespace string) error
 	if len(wanted) == 0 {
 		return nil
 	}
-	list, err := d.Kube.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=" + string(report.ReasonClaimExpired)})
+	list, err := d.Kube.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=" + string(event.ReasonClaimExpired)})
 	if f.refused(err, "Events, which say why a run could not be started") {
 		return nil
 	}

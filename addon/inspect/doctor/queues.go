@@ -6,10 +6,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 )
 
@@ -29,7 +29,7 @@ func slots(f *Facts) []Finding {
 	const rewritten = "A working replica puts it right by itself; if this stays, look at what is said of replicas and rights. Find out who edits Leases: nobody needs to."
 	var all []Finding
 	for _, q := range f.Queues {
-		if q.Config.Backend != config.BackendLease || q.Config.HandBack {
+		if q.Config.Backend != store.Lease || q.Config.HandBack {
 			continue
 		}
 		holders, runs := map[int]queue.Slot{}, map[string]queue.Run{}
@@ -133,7 +133,7 @@ func runs(f *Facts) []Finding {
 					What: fmt.Sprintf("It has had slot %d for %s and has not been started.", is.Slot, report.Round(since)),
 					Do:   "Either no replica works, or the start is refused: the log of the leading replica says which, and after " + q.Config.Policy.ClaimTTL.String() + " an event ClaimExpired on the run.",
 				})
-			case is.Why == queue.Starting && !claimed && q.Config.Backend == config.BackendLease:
+			case is.Why == queue.Starting && !claimed && q.Config.Backend == store.Lease:
 				all = append(all, Finding{
 					Where: where, passing: true,
 					What: "It could be started, and nobody starts it.",

@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"sync"
 	"time"
@@ -27,6 +28,8 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/latest"
 )
 
 // Refresh bounds what is written.
@@ -47,18 +50,22 @@ type Board interface {
 
 // Config holds what an Annotator works with; all of it is required.
 type Config struct {
-	Board    Board
-	Recorder engine.Recorder
-	Clock    clock.Clock
-	Policy   func() queue.Policy
-	Refresh  func() Refresh
+	Board Board
+	// Looks are the latest looks. They have to come before the Annotator among the observers of a
+	// replica: a change that it hears of is in them.
+	Looks   *latest.Looks
+	Events  event.Sink
+	Clock   clock.Clock
+	Policy  func() queue.Policy
+	Refresh func() Refresh
 	// Acts says whether this replica works on the queue. Others write nothing.
 	Acts func(queue.Key) bool
 }
 
-// Annotator keeps the texts of all queues up to date. It observes an engine, and is
-// safe for concurrent use.
+// Annotator keeps the texts of all queues up to date. It observes a replica, and is safe for
+// concurrent use.
 type Annotator struct {
+	engine.Unobserved
 	Config
 	recent report.Recent
 
@@ -66,12 +73,10 @@ type Annotator struct {
 	queues map[queue.Key]*sheet
 }
 
-// sheet is what is known of one queue.
+// sheet is what was written about one queue.
 type sheet struct {
-	seen     queue.Snapshot
-	changed  bool // since the last round
-	round    time.Time
-	refusals map[string]string // of starts, by run UID
+	changed bool      // since the last round
+	round   time.Time // the last one
 }
 
 var _ engine.Observer = (*Annotator)(nil)
@@ -79,60 +84,50 @@ var _ engine.Observer = (*Annotator)(nil)
 // New returns an Annotator.
 func New(c Config) *Annotator { return &Annotator{Config: c, queues: map[queue.Key]*sheet{}} }
 
-// Decided implements engine.Observer. What the caches alone show is not told.
-func (a *Annotator) Decided(s queue.Snapshot, _ time.Duration) {
-	if s.Freshness == queue.Cached {
+// Looked implements engine.Observer. What the caches alone show is not written.
+func (a *Annotator) Looked(l engine.Look) {
+	if !l.Confirmed() {
 		return
 	}
-	a.recent.Note(s.Key, s.Runs)
+	a.recent.Note(l.Snapshot.Key, l.Snapshot.Runs)
+	a.change(l.Snapshot.Key)
+}
+
+// Wrote implements engine.Observer. A start that is refused is worth telling.
+func (a *Annotator) Wrote(w engine.Write) {
+	if _, ok := w.Action.(queue.Start); ok && w.Err != nil && !errors.Is(w.Err, engine.ErrStale) {
+		a.change(w.Queue.Key)
+	}
+}
+
+// change has the next round look at the queue.
+func (a *Annotator) change(key queue.Key) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	sheet := a.sheet(s.Key)
-	sheet.seen, sheet.changed = s, true
-	for uid := range sheet.refusals {
-		if !waits(s, uid) {
-			delete(sheet.refusals, uid)
-		}
+	if a.queues[key] == nil {
+		a.queues[key] = &sheet{}
 	}
+	a.queues[key].changed = true
 }
 
-func waits(s queue.Snapshot, uid string) bool {
-	for _, r := range s.Runs {
-		if r.UID == uid {
-			return r.Phase == queue.Pending
-		}
-	}
-	return false
-}
-
-// Applied implements engine.Observer.
-func (a *Annotator) Applied(key queue.Key, action queue.Action, err error) {
-	start, ok := action.(queue.Start)
-	if !ok || err == nil || errors.Is(err, engine.ErrStale) {
-		return
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	sheet := a.sheet(key)
-	if sheet.refusals == nil {
-		sheet.refusals = map[string]string{}
-	}
-	sheet.refusals[start.Run.UID], sheet.changed = err.Error(), true
-}
-
-// Gone implements engine.Observer.
-func (a *Annotator) Gone(key queue.Key) {
+// Missing implements engine.Observer.
+func (a *Annotator) Missing(key queue.Key, _ []queue.Run) {
 	a.recent.Forget(key)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.queues, key)
 }
 
-func (a *Annotator) sheet(key queue.Key) *sheet {
-	if a.queues[key] == nil {
-		a.queues[key] = &sheet{}
+// Listed implements engine.Observer.
+func (a *Annotator) Listed(keys []queue.Key) {
+	exists := make(map[queue.Key]bool, len(keys))
+	for _, key := range keys {
+		exists[key] = true
 	}
-	return a.queues[key]
+	a.recent.Keep(func(key queue.Key) bool { return exists[key] })
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	maps.DeleteFunc(a.queues, func(key queue.Key, _ *sheet) bool { return !exists[key] })
 }
 
 // look is how often queues are looked at for one whose round is due.
@@ -153,32 +148,32 @@ func (a *Annotator) Run(ctx context.Context) {
 // Round writes what is due of all queues.
 func (a *Annotator) Round(ctx context.Context) {
 	refresh := a.Refresh()
-	for key, s := range a.due(refresh) {
-		if err := a.write(ctx, key, s, refresh.Positions); err != nil {
+	for _, key := range a.due(refresh) {
+		known, ok := a.Looks.Get(key)
+		if !ok || !known.Confirmed() {
+			continue // the next confirmed look brings it back
+		}
+		if err := a.write(ctx, known, refresh.Positions); err != nil {
 			klog.FromContext(ctx).V(1).Info("annotations not written", "queue", key.String(), "reason", err.Error())
 			a.again(key)
 		}
 	}
 }
 
-// due are the queues that have changed and whose last round is long enough ago, as
-// they were seen. Their next round counts from now.
-func (a *Annotator) due(refresh Refresh) map[queue.Key]sheet {
+// due lists the queues that have changed and whose last round is long enough ago. Their next round
+// counts from now.
+func (a *Annotator) due(refresh Refresh) []queue.Key {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	now, due := a.Clock.Now(), map[queue.Key]sheet{}
+	var due []queue.Key
+	now := a.Clock.Now()
 	for key, s := range a.queues {
 		switch {
 		case !a.Acts(key):
 			delete(a.queues, key) // another replica's now; its news will bring it back
 		case refresh.Positions > 0 && s.changed && now.Sub(s.round) >= refresh.Interval:
 			s.changed, s.round = false, now
-			copied := *s
-			copied.refusals = make(map[string]string, len(s.refusals))
-			for uid, why := range s.refusals {
-				copied.refusals[uid] = why
-			}
-			due[key] = copied
+			due = append(due, key)
 		}
 	}
 	return due
@@ -197,9 +192,9 @@ func (a *Annotator) again(key queue.Key) {
 // left to the next round. One whose change is refused keeps nobody else from being
 // told; after any other error, or too many refusals, the rest is left to the next
 // round, too.
-func (a *Annotator) write(ctx context.Context, key queue.Key, s sheet, positions int) error {
-	now := a.Clock.Now()
-	all := queue.Stand(s.seen, now, a.Policy())
+func (a *Annotator) write(ctx context.Context, known latest.Known, positions int) error {
+	now, key := a.Clock.Now(), known.Snapshot.Key
+	all := queue.Stand(known.Snapshot, now, a.Policy())
 	typical, of := a.recent.Typical(key)
 	var turns map[string]time.Time
 	if of > 0 {
@@ -207,7 +202,7 @@ func (a *Annotator) write(ctx context.Context, key queue.Key, s sheet, positions
 	}
 	var refused []error
 	for _, is := range all.Runs {
-		refusal := s.refusals[is.Run.UID]
+		refusal := known.Refusals[is.Run.UID]
 		if !lasts(is, refusal) {
 			continue
 		}
@@ -233,7 +228,7 @@ func (a *Annotator) write(ctx context.Context, key queue.Key, s sheet, positions
 				return errors.Join(refused...)
 			}
 		case first:
-			a.Recorder.Record(report.Queued(key, is.Run, text[pac.Reason]))
+			a.Events.Record(event.Queued(key, is.Run, text[pac.Reason]))
 		}
 	}
 	return errors.Join(refused...)

@@ -17,8 +17,9 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/annotate"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/latest"
 )
 
 var (
@@ -51,23 +52,32 @@ func (b *board) Show(_ context.Context, _ queue.Key, run queue.Run, texts map[st
 }
 
 type rig struct {
-	*annotate.Annotator
+	engine.Observers
+	annotator *annotate.Annotator
 	board
 	clock  *clocktesting.FakeClock
-	events []report.Event
+	events []event.Event
 	acts   bool
 }
 
-func (r *rig) Record(e report.Event) { r.events = append(r.events, e) }
+func (r *rig) Record(e event.Event) { r.events = append(r.events, e) }
 
 func newRig(positions int) *rig {
 	r := &rig{board: board{texts: map[string]map[string]string{}, refuse: map[string]error{}}, clock: clocktesting.NewFakeClock(noon), acts: true}
-	r.Annotator = annotate.New(annotate.Config{
-		Board: &r.board, Recorder: r, Clock: r.clock, Acts: func(queue.Key) bool { return r.acts },
+	acts := func(queue.Key) bool { return r.acts }
+	looks := latest.New(acts)
+	r.annotator = annotate.New(annotate.Config{
+		Board: &r.board, Looks: looks, Events: r, Clock: r.clock, Acts: acts,
 		Policy:  func() queue.Policy { return queue.Policy{ClaimTTL: 30 * time.Second, OrderGrace: 30 * time.Second} },
 		Refresh: func() annotate.Refresh { return annotate.Refresh{Interval: 10 * time.Second, Positions: positions} },
 	})
+	r.Observers = engine.Observers{looks, r.annotator}
 	return r
+}
+
+// see has the replica look at the queue.
+func (r *rig) see(s queue.Snapshot) {
+	r.Looked(engine.Look{Snapshot: s, At: r.clock.Now()})
 }
 
 // round lets time pass and returns how much a round wrote.
@@ -75,7 +85,7 @@ func (r *rig) round(t *testing.T, pause time.Duration) int {
 	t.Helper()
 	before := r.writes
 	r.clock.Step(pause)
-	r.Round(t.Context())
+	r.annotator.Round(t.Context())
 	return r.writes - before
 }
 
@@ -97,7 +107,7 @@ func TestTexts(t *testing.T) {
 	r := newRig(2)
 	s := look(4)
 	s.Runs = append(s.Runs, queue.Run{Name: "past", UID: "past", Phase: queue.Done, Began: noon.Add(-10 * time.Minute), Ended: noon.Add(-6 * time.Minute)})
-	r.Decided(s, 0)
+	r.see(s)
 	if n := r.round(t, 0); n != 3 {
 		t.Errorf("%d writes, want one for each run that waits", n)
 	}
@@ -119,7 +129,7 @@ func TestTexts(t *testing.T) {
 	if diff := cmp.Diff(want, r.texts); diff != "" {
 		t.Error(diff)
 	}
-	if len(r.events) != 3 || r.events[0].Reason != report.ReasonQueued {
+	if len(r.events) != 3 || r.events[0].Reason != event.ReasonQueued {
 		t.Errorf("events %v, want that each was queued", r.events)
 	}
 }
@@ -130,12 +140,12 @@ func TestBound(t *testing.T) {
 	const runs, positions = 200, 20
 	r := newRig(positions)
 	s := look(runs)
-	r.Decided(s, 0)
+	r.see(s)
 	if n := r.round(t, 0); n != runs-1 {
 		t.Errorf("%d writes at first, want %d: each waiting run is told once", n, runs-1)
 	}
 	for range 9 {
-		r.Decided(s, 0)
+		r.see(s)
 		if n := r.round(t, time.Second); n != 0 {
 			t.Fatalf("%d writes within the interval", n)
 		}
@@ -147,7 +157,7 @@ func TestBound(t *testing.T) {
 	s.Runs = s.Runs[1:]
 	s.Runs[0].Phase, s.Runs[0].Began = queue.Started, noon
 	s.Slots = []queue.Slot{{Version: "2", Holder: &queue.Holder{Name: s.Runs[0].Name, UID: s.Runs[0].UID}, HeldSince: noon}}
-	r.Decided(s, 0)
+	r.see(s)
 	if n := r.round(t, 10*time.Second); n != positions {
 		t.Errorf("%d writes after one start, want %d", n, positions)
 	}
@@ -158,11 +168,11 @@ func TestRefusalIsTold(t *testing.T) {
 	s := look(2)
 	s.Limit = 2
 	s.Slots = append(s.Slots, queue.Slot{Index: 1, Version: "1", Holder: &queue.Holder{Name: "run-001", UID: "run-001"}, HeldSince: noon})
-	r.Decided(s, 0)
+	r.see(s)
 	if n := r.round(t, 0); n != 0 {
 		t.Errorf("%d writes to a run that is about to be started", n)
 	}
-	r.Applied(app, queue.Start{Run: s.Runs[1]}, errors.New("admission webhook denied it: frozen"))
+	r.Wrote(engine.Write{Queue: engine.Queue{Key: app}, Action: queue.Start{Run: s.Runs[1]}, Err: errors.New("admission webhook denied it: frozen")})
 	r.round(t, 10*time.Second)
 	got := r.texts["run-001"]
 	if got[pac.Status] != "claimed" || !strings.Contains(got[pac.Reason], "refused with: admission webhook denied it: frozen") {
@@ -172,9 +182,10 @@ func TestRefusalIsTold(t *testing.T) {
 
 func TestWhoWritesNothing(t *testing.T) {
 	for name, prepare := range map[string]func(*rig){
-		"not its queue":  func(r *rig) { r.Decided(look(3), 0); r.acts = false },
-		"no such queue":  func(r *rig) { r.Decided(look(3), 0); r.Gone(app) },
-		"from the cache": func(r *rig) { s := look(3); s.Freshness = queue.Cached; r.Decided(s, 0) },
+		"not its queue":  func(r *rig) { r.see(look(3)); r.acts = false },
+		"no such queue":  func(r *rig) { r.see(look(3)); r.Missing(app, nil) },
+		"not listed":     func(r *rig) { r.see(look(3)); r.Listed(nil) },
+		"from the cache": func(r *rig) { s := look(3); s.Freshness = queue.Cached; r.see(s) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(20)
@@ -189,7 +200,7 @@ func TestWhoWritesNothing(t *testing.T) {
 // A run that has changed since is left to the next round, with those after it told.
 func TestStaleRun(t *testing.T) {
 	r := newRig(20)
-	r.Decided(look(3), 0)
+	r.see(look(3))
 	r.refuse["run-001"] = fmt.Errorf("%w: conflict", engine.ErrStale)
 	if n := r.round(t, 0); n != 2 || r.texts["run-002"] == nil {
 		t.Errorf("%d writes, texts %v", n, r.texts)
@@ -213,7 +224,7 @@ func TestErrors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(20)
-			r.Decided(look(3), 0)
+			r.see(look(3))
 			r.refuse["run-001"] = fmt.Errorf("patch: %w", c.err)
 			if n := r.round(t, 0); n != c.writes {
 				t.Errorf("%d writes, want %d", n, c.writes)
@@ -232,7 +243,7 @@ func TestErrors(t *testing.T) {
 
 func TestRefusalsAreBounded(t *testing.T) {
 	r := newRig(3)
-	r.Decided(look(20), 0)
+	r.see(look(20))
 	for i := range 20 {
 		r.refuse[fmt.Sprintf("run-%03d", i)] = apierrors.NewForbidden(schema.GroupResource{}, "", nil)
 	}
@@ -255,12 +266,12 @@ func TestTurnPutOff(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(20)
-			r.Decided(look(2), 0)
+			r.see(look(2))
 			r.round(t, 0)
 			s := look(2)
 			s.Runs[0].Claim = &queue.Token{}
 			c.change(&s)
-			r.Decided(s, 0)
+			r.see(s)
 			r.round(t, 10*time.Second)
 			want := map[string]string{pac.Status: c.status, pac.Reason: c.reason, pac.QueuedAt: "2026-07-01T12:00:00Z"}
 			if diff := cmp.Diff(want, r.texts["run-001"]); diff != "" {
@@ -271,7 +282,7 @@ func TestTurnPutOff(t *testing.T) {
 	r := newRig(20)
 	s := look(2)
 	s.HandBack, s.Runs[1].Hidden = true, false
-	r.Decided(s, 0)
+	r.see(s)
 	if n := r.round(t, 0); n != 0 {
 		t.Errorf("%d writes to a run that PAC has back", n)
 	}
@@ -279,7 +290,7 @@ func TestTurnPutOff(t *testing.T) {
 
 func TestSwitchedOff(t *testing.T) {
 	r := newRig(0)
-	r.Decided(look(3), 0)
+	r.see(look(3))
 	if n := r.round(t, time.Hour); n != 0 {
 		t.Errorf("%d writes", n)
 	}

@@ -22,7 +22,8 @@ const scope = "github.com/pac-lease-queue/pac-lease-queue"
 // Config holds what a replica's metrics are made of; all of it is required.
 type Config struct {
 	Meters metric.MeterProvider
-	Clock  clock.PassiveClock
+	// Clock says how long a queue has been stalled when somebody scrapes.
+	Clock clock.PassiveClock
 	// MaxQueues is how many queues have series of their own at most: if there are
 	// more, none has. It is asked at every scrape, so that it can change at run time.
 	MaxQueues func() int
@@ -30,6 +31,7 @@ type Config struct {
 
 // Metrics are those of one replica. It is safe for concurrent use.
 type Metrics struct {
+	engine.Unobserved
 	Config
 	starts, expiredClaims, conflicts, recoveries metric.Int64Counter
 	wait, freeSlot, decision                     metric.Float64Histogram
@@ -68,9 +70,9 @@ func New(c Config) (*Metrics, error) {
 	return m, nil
 }
 
-// Report has every scrape told how things stand, of those queues that exist then,
-// and how many buckets this replica leads. Call it once the caches are filled.
-func (m *Metrics) Report(queues func() []queue.Key, buckets func() int) error {
+// Report has every scrape told how things stand, and how many buckets this replica leads. Call it
+// once the caches are filled.
+func (m *Metrics) Report(buckets func() int) error {
 	i := instruments{meter: m.meter}
 	g := gauges{
 		queues: i.gauge(queuesSeen), buckets: i.gauge(leaderBuckets),
@@ -78,7 +80,7 @@ func (m *Metrics) Report(queues func() []queue.Key, buckets func() int) error {
 	}
 	i.callback(func(_ context.Context, o metric.Observer) error {
 		o.ObserveFloat64(g.buckets, float64(buckets()))
-		m.tell(o, g, queues())
+		m.tell(o, g)
 		return nil
 	}, g.queues, g.buckets, g.waiting, g.used, g.limit, g.excess, g.stalled)
 	if err := errors.Join(i.wrong...); err != nil {
@@ -87,42 +89,53 @@ func (m *Metrics) Report(queues func() []queue.Key, buckets func() int) error {
 	return nil
 }
 
-// Decided implements engine.Observer.
-func (m *Metrics) Decided(s queue.Snapshot, took time.Duration) {
-	m.decision.Record(context.Background(), took.Seconds())
-	if s.Limit == queue.Unlimited {
-		m.Gone(s.Key)
-		return
-	}
-	now := m.Clock.Now()
+// Looked implements engine.Observer.
+func (m *Metrics) Looked(l engine.Look) {
+	m.decision.Record(context.Background(), l.Took.Seconds())
+	key := l.Snapshot.Key
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	was := m.queues[s.Key]
+	if l.Snapshot.Limit == queue.Unlimited {
+		delete(m.queues, key)
+		return
+	}
+	was := m.queues[key]
 	if was == nil {
 		was = &state{}
 	}
-	is := was.look(s, now)
-	m.queues[s.Key] = &is
+	is := was.look(l.Snapshot, l.At)
+	m.queues[key] = &is
 }
 
-// Gone implements engine.Observer.
-func (m *Metrics) Gone(key queue.Key) {
+// Missing implements engine.Observer.
+func (m *Metrics) Missing(key queue.Key, _ []queue.Run) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.queues, key)
 }
 
-// Applied implements engine.Observer.
-func (m *Metrics) Applied(key queue.Key, a queue.Action, err error) {
-	if err != nil {
-		if errors.Is(err, engine.ErrStale) {
-			count(m.conflicts, 1, attribute.String(objectLabel, string(a.Writes())))
+// Listed implements engine.Observer.
+func (m *Metrics) Listed(keys []queue.Key) {
+	exists := make(map[queue.Key]bool, len(keys))
+	for _, key := range keys {
+		exists[key] = true
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	maps.DeleteFunc(m.queues, func(key queue.Key, _ *state) bool { return !exists[key] })
+}
+
+// Wrote implements engine.Observer.
+func (m *Metrics) Wrote(w engine.Write) {
+	if w.Err != nil {
+		if errors.Is(w.Err, engine.ErrStale) {
+			count(m.conflicts, 1, attribute.String(objectLabel, string(w.Action.Writes())))
 		}
 		return
 	}
-	switch a := a.(type) {
+	switch a := w.Action.(type) {
 	case queue.Start:
-		m.started(key, a.Run)
+		m.started(w.Queue.Key, a.Run, w.At)
 	case queue.Expire:
 		count(m.expiredClaims, 1)
 	case queue.Claim:
@@ -136,28 +149,28 @@ func (m *Metrics) Applied(key queue.Key, a queue.Action, err error) {
 		if a.Slot.Damaged != "" {
 			m.recovered(kindRewrite)
 		}
-	case queue.Remove, queue.Cancel, queue.HandBack:
-		// Part of the usual course, and not counted.
+	case queue.Remove, queue.Cancel, queue.HandBack: // the usual course
 	}
 }
 
-func (m *Metrics) started(key queue.Key, run queue.Run) {
-	now, since := m.Clock.Now(), time.Time{}
+func (m *Metrics) started(key queue.Key, run queue.Run, at time.Time) {
+	since := time.Time{}
 	m.mu.Lock()
 	if s := m.queues[key]; s != nil {
-		since = s.start(run.UID, now)
+		since = s.start(run.UID, at)
 	}
 	m.mu.Unlock()
 	count(m.starts, 1)
 	// The time of creation is by the API server's clock, and in whole seconds.
-	m.wait.Record(context.Background(), max(0, now.Sub(run.Created).Seconds()))
+	m.wait.Record(context.Background(), max(0, at.Sub(run.Created).Seconds()))
 	if !since.IsZero() {
-		m.freeSlot.Record(context.Background(), max(0, now.Sub(since).Seconds()))
+		m.freeSlot.Record(context.Background(), max(0, at.Sub(since).Seconds()))
 	}
 }
 
-// Late counts a step that nobody took in time, so that recovery does.
-func (m *Metrics) Late(a queue.Action) { m.recovered(string(a.Kind())) }
+// Overdue implements engine.Observer: it counts a step that no replica took in time, so that
+// recovery does.
+func (m *Metrics) Overdue(_ queue.Key, a queue.Action) { m.recovered(string(a.Kind())) }
 
 func (m *Metrics) recovered(kind string) {
 	count(m.recoveries, 1, attribute.String(kindLabel, kind))
@@ -168,16 +181,11 @@ type gauges struct {
 	queues, buckets, waiting, used, limit, excess, stalled metric.Float64ObservableGauge
 }
 
-// tell says how the queues that exist stand, and forgets the others.
-func (m *Metrics) tell(o metric.Observer, g gauges, exist []queue.Key) {
-	live := make(map[queue.Key]bool, len(exist))
-	for _, key := range exist {
-		live[key] = true
-	}
+// tell says how the queues stand.
+func (m *Metrics) tell(o metric.Observer, g gauges) {
 	now, most := m.Clock.Now(), m.MaxQueues()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	maps.DeleteFunc(m.queues, func(key queue.Key, _ *state) bool { return !live[key] })
 	o.ObserveFloat64(g.queues, float64(len(m.queues)))
 	if len(m.queues) <= most {
 		for key, s := range m.queues {

@@ -35,13 +35,12 @@ type replica struct {
 	t        *testing.T
 	clock    *clocktesting.FakePassiveClock
 	registry *prometheus.Registry
-	exist    []queue.Key
 	most     int
 }
 
-func newReplica(t *testing.T, exist ...queue.Key) *replica {
+func newReplica(t *testing.T) *replica {
 	t.Helper()
-	r := &replica{t: t, clock: clocktesting.NewFakePassiveClock(noon), registry: prometheus.NewRegistry(), exist: exist, most: 100}
+	r := &replica{t: t, clock: clocktesting.NewFakePassiveClock(noon), registry: prometheus.NewRegistry(), most: 100}
 	exporter, err := otelprom.New(otelprom.WithRegisterer(r.registry), // otherwise as knative makes it
 		otelprom.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithSuffixes))
 	if err != nil {
@@ -53,13 +52,29 @@ func newReplica(t *testing.T, exist ...queue.Key) *replica {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Report(func() []queue.Key { return r.exist }, func() int { return 3 }); err != nil {
+	if err := r.Report(func() int { return 3 }); err != nil {
 		t.Fatal(err)
 	}
 	return r
 }
 
 func (r *replica) wait(d time.Duration) { r.clock.SetTime(r.clock.Now().Add(d)) }
+
+// see has the replica look at a queue.
+func (r *replica) see(s queue.Snapshot, took time.Duration) {
+	r.Looked(engine.Look{Snapshot: s, At: r.clock.Now(), Took: took})
+}
+
+// cached is a look at the caches alone.
+func cached(s queue.Snapshot) queue.Snapshot {
+	s.Freshness = queue.Cached
+	return s
+}
+
+// write has the replica carry out an action.
+func (r *replica) write(key queue.Key, a queue.Action, err error) {
+	r.Wrote(engine.Write{Queue: engine.Queue{Key: key}, Action: a, At: r.clock.Now(), Err: err})
+}
 
 // families are the product's metrics as they are scraped.
 func (r *replica) families() []*dto.MetricFamily {
@@ -135,9 +150,9 @@ func look(limit queue.Limit, runs ...string) queue.Snapshot {
 
 // TestTable: what is exported is what the table says, no more and no less.
 func TestTable(t *testing.T) {
-	r := newReplica(t, app)
-	r.Decided(look(1, "a"), time.Millisecond)
-	r.Applied(app, queue.Start{Run: queue.Run{UID: "a"}}, nil)
+	r := newReplica(t)
+	r.see(look(1, "a"), time.Millisecond)
+	r.write(app, queue.Start{Run: queue.Run{UID: "a"}}, nil)
 	scraped := map[string]*dto.MetricFamily{}
 	for _, f := range r.families() {
 		scraped[f.GetName()] = f
@@ -200,8 +215,8 @@ func TestGauges(t *testing.T) {
 		"started while there was no limit":    {unclaimed, 0, 2, 1, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newReplica(t, app)
-			r.Decided(tc.s, 0)
+			r := newReplica(t)
+			r.see(tc.s, 0)
 			r.want("pac_lease_queue_runs_waiting", fmt.Sprintf("shop/app %d", tc.waiting))
 			r.want("pac_lease_queue_slots_used", fmt.Sprintf("shop/app %d", tc.used))
 			r.want("pac_lease_queue_slots_limit", fmt.Sprintf("shop/app %d", tc.limit))
@@ -213,36 +228,35 @@ func TestGauges(t *testing.T) {
 
 // TestSeriesEnd: a queue has series as long as it is a queue.
 func TestSeriesEnd(t *testing.T) {
-	r := newReplica(t, app, web)
+	r := newReplica(t)
 	other := look(1, "a")
 	other.Key = web
-	r.Decided(look(1, "a"), 0)
-	other.Freshness = queue.Cached
-	r.Decided(other, 0)
+	r.see(look(1, "a"), 0)
+	r.see(cached(other), 0)
 	r.want("pac_lease_queue_runs_waiting", "shop/app 1", "shop/web 1")
 	r.want("pac_lease_queue_queues", "2")
 
-	r.exist = []queue.Key{app} // the caches know no more of it
+	r.Listed([]queue.Key{app}) // the caches know no more of web
 	r.want("pac_lease_queue_runs_waiting", "shop/app 1")
-	r.Gone(app) // its Repository is gone
+	r.Missing(app, nil) // its Repository is gone
 	r.want("pac_lease_queue_runs_waiting")
 	r.want("pac_lease_queue_queues", "0")
 
-	r.Decided(look(1, "a"), 0)
+	r.see(look(1, "a"), 0)
 	r.want("pac_lease_queue_slots_limit", "shop/app 1")
-	r.Decided(look(queue.Unlimited, "a"), 0)
+	r.see(look(queue.Unlimited, "a"), 0)
 	r.want("pac_lease_queue_slots_limit")
 	r.want("pac_lease_queue_stalled_seconds")
 }
 
 // TestMaxQueues: too many queues have one series together, until they are fewer.
 func TestMaxQueues(t *testing.T) {
-	r := newReplica(t, app, web)
+	r := newReplica(t)
 	r.most = 1
 	other := look(3, "+a@", "+b", "+c", "+d", "e")
 	other.Key = web
-	r.Decided(look(2, "a", "b"), 0)
-	r.Decided(other, 0)
+	r.see(look(2, "a", "b"), 0)
+	r.see(other, 0)
 	r.wait(5 * time.Second)
 	r.want("pac_lease_queue_queues", "2")
 	r.want("pac_lease_queue_runs_waiting", "*/* 3")
@@ -253,7 +267,7 @@ func TestMaxQueues(t *testing.T) {
 	r.most = 2
 	r.want("pac_lease_queue_slots_limit", "shop/app 2", "shop/web 3")
 	r.most = 0
-	r.exist = []queue.Key{app}
+	r.Listed([]queue.Key{app})
 	r.want("pac_lease_queue_slots_limit", "*/* 2")
 }
 
@@ -281,12 +295,12 @@ func TestStalled(t *testing.T) {
 		"a holder that is known to be gone": {looks: []queue.Snapshot{unknown, unknown, unknown}, cached: []int{1, 2}, want: "3"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newReplica(t, app)
+			r := newReplica(t)
 			for i, s := range tc.looks {
 				if slices.Contains(tc.cached, i) {
-					s.Freshness = queue.Cached
+					s = cached(s)
 				}
-				r.Decided(s, 0)
+				r.see(s, 0)
 				r.wait(time.Second)
 			}
 			r.want("pac_lease_queue_stalled_seconds", "shop/app "+tc.want)
@@ -299,40 +313,40 @@ func TestStart(t *testing.T) {
 	start := func(name string) queue.Start {
 		return queue.Start{Run: queue.Run{UID: name, Created: noon.Add(-time.Minute)}}
 	}
-	r := newReplica(t, app)
-	r.Decided(look(2, "+x@", "+y@", "a", "b", "c"), 0)
+	r := newReplica(t)
+	r.see(look(2, "+x@", "+y@", "a", "b", "c"), 0)
 	r.wait(10 * time.Second)
-	r.Decided(look(2, "-x@", "+y@", "a", "b", "c"), 0) // from here on a could start
+	r.see(look(2, "-x@", "+y@", "a", "b", "c"), 0) // from here on a could start
 	r.wait(time.Second)
-	r.Decided(look(2, "-x@", "-y@", "a", "b", "c"), 0) // and from here on b
+	r.see(look(2, "-x@", "-y@", "a", "b", "c"), 0) // and from here on b
 	r.wait(time.Second)
-	r.Applied(app, start("a"), nil)
+	r.write(app, start("a"), nil)
 	r.want("pac_lease_queue_free_slot_to_start_seconds", "1 in 2s")
 	r.want("pac_lease_queue_wait_duration_seconds", "1 in 72s")
-	r.Decided(look(2, "-x@", "-y@", "a", "b", "c"), 0) // the cache has not seen the start yet
+	r.see(look(2, "-x@", "-y@", "a", "b", "c"), 0) // the cache has not seen the start yet
 	r.wait(time.Second)
-	r.Applied(app, start("b"), nil)
+	r.write(app, start("b"), nil)
 	r.want("pac_lease_queue_free_slot_to_start_seconds", "2 in 4s")
 	r.want("pac_lease_queue_stalled_seconds", "shop/app 0")
 
 	// Another replica starts c, this one the next: its chance is not c's.
 	r.wait(time.Minute)
-	r.Decided(look(2, "+a@", "c", "d"), 0)
+	r.see(look(2, "+a@", "c", "d"), 0)
 	r.wait(time.Second)
-	r.Decided(look(2, "+a@", "+c@", "d"), 0)
+	r.see(look(2, "+a@", "+c@", "d"), 0)
 	r.wait(time.Minute)
-	r.Decided(look(2, "-a@", "+c@", "d"), 0)
+	r.see(look(2, "-a@", "+c@", "d"), 0)
 	r.wait(time.Second)
-	r.Applied(app, start("d"), nil)
+	r.write(app, start("d"), nil)
 	r.want("pac_lease_queue_free_slot_to_start_seconds", "3 in 5s")
 
-	r.Applied(web, start("z"), nil) // of a queue that has no limit any more
+	r.write(web, start("z"), nil) // of a queue that has no limit any more
 	r.want("pac_lease_queue_free_slot_to_start_seconds", "3 in 5s")
 	r.want("pac_lease_queue_starts_total", "4")
 
 	// The API server's clock is ahead.
-	r = newReplica(t, app)
-	r.Applied(app, queue.Start{Run: queue.Run{Created: noon.Add(time.Minute)}}, nil)
+	r = newReplica(t)
+	r.write(app, queue.Start{Run: queue.Run{Created: noon.Add(time.Minute)}}, nil)
 	r.want("pac_lease_queue_wait_duration_seconds", "1 in 0s")
 }
 
@@ -364,7 +378,7 @@ func TestCounters(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := newReplica(t)
-			r.Applied(app, tc.action, tc.err)
+			r.write(app, tc.action, tc.err)
 			for _, name := range []string{"starts_total", "conflicts_total", "expired_claims_total", "recoveries_total"} {
 				var want []string
 				if w := tc.want[name]; w != "" {
@@ -376,29 +390,27 @@ func TestCounters(t *testing.T) {
 	}
 	r := newReplica(t)
 	for _, a := range []queue.Action{queue.Claim{}, queue.Start{}, queue.Expire{}, queue.Release{}, queue.Remove{}, queue.Cancel{}, queue.HandBack{}, queue.HandBack{}} {
-		r.Late(a)
+		r.Overdue(app, a)
 	}
 	r.want("pac_lease_queue_recoveries_total", "cancel 1", "claim 1", "expire 1", "hand-back 2", "release 1", "remove 1", "start 1")
-	r.Decided(look(1), 2*time.Millisecond)
-	other := look(1)
-	other.Freshness = queue.Cached
-	r.Decided(other, time.Millisecond)
+	r.see(look(1), 2*time.Millisecond)
+	r.see(cached(look(1)), time.Millisecond)
 	r.want("pac_lease_queue_decision_duration_seconds", "2 in 0.003s")
 }
 
 // TestConcurrently: scrapes and work at the same time, for the race detector.
 func TestConcurrently(t *testing.T) {
-	r := newReplica(t, app)
+	r := newReplica(t)
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
 			for range 50 {
-				r.Decided(look(2, "+a@", "b"), 0)
-				r.Applied(app, queue.Start{Run: queue.Run{UID: "b"}}, nil)
+				r.see(look(2, "+a@", "b"), 0)
+				r.write(app, queue.Start{Run: queue.Run{UID: "b"}}, nil)
 				if _, err := r.registry.Gather(); err != nil {
 					t.Error(err)
 				}
-				r.Gone(app)
+				r.Missing(app, nil)
 			}
 		})
 	}

@@ -25,7 +25,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue/audit"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/integration/fixture"
@@ -219,7 +219,7 @@ func (c *cluster) events(key queue.Key) []corev1.Event {
 }
 
 // waitEvent waits for an event with a reason on an object and returns it.
-func (c *cluster) waitEvent(key queue.Key, reason report.Reason, object string) corev1.Event {
+func (c *cluster) waitEvent(key queue.Key, reason event.Reason, object string) corev1.Event {
 	c.Helper()
 	ctx, cancel := context.WithTimeout(c.Context(), stepDeadline)
 	defer cancel()

@@ -12,7 +12,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
 )
@@ -47,7 +47,7 @@ func (c *cluster) wantUnharmed(runs int, untouched queue.Key, queues map[string]
 }
 
 // wantWarning waits for an event and wants it to be a Warning.
-func (c *cluster) wantWarning(key queue.Key, reason report.Reason, object string) {
+func (c *cluster) wantWarning(key queue.Key, reason event.Reason, object string) {
 	c.Helper()
 	if e := c.waitEvent(key, reason, object); e.Type != corev1.EventTypeWarning {
 		c.Errorf("%s: the event %s is %s, want a Warning", key, reason, e.Type)
@@ -67,13 +67,13 @@ func TestLeaseEditedByHand(t *testing.T) {
 	tests := map[string]struct {
 		edit func(*coordinationv1.Lease, history.View)
 		// warning is the reason of the Warning on the Repository, if one is due.
-		warning report.Reason
+		warning event.Reason
 	}{
 		"UID removed": {
 			edit:    func(l *coordinationv1.Lease, _ history.View) { delete(l.Annotations, runUID) },
-			warning: report.ReasonBadSlot,
+			warning: event.ReasonBadSlot,
 		},
-		"attempt not a number": {edit: annotation("attempt", "🍕"), warning: report.ReasonBadSlot},
+		"attempt not a number": {edit: annotation("attempt", "🍕"), warning: event.ReasonBadSlot},
 		"another attempt":      {edit: annotation("attempt", "7")},
 		"event in the future":  {edit: annotation("event", "garbage 9999-01-01T00:00:00Z")},
 		"unknown holder":       {edit: holder(ptr.To("unknown"))},
@@ -89,19 +89,19 @@ func TestLeaseEditedByHand(t *testing.T) {
 		"labels removed": {edit: func(l *coordinationv1.Lease, _ history.View) { l.Labels = nil }},
 		"annotations removed": {
 			edit:    func(l *coordinationv1.Lease, _ history.View) { l.Annotations = nil },
-			warning: report.ReasonBadSlot,
+			warning: event.ReasonBadSlot,
 		},
 		"owner removed": {edit: func(l *coordinationv1.Lease, _ history.View) { l.OwnerReferences = nil }},
 		"metadata removed": {
 			edit:    func(l *coordinationv1.Lease, _ history.View) { l.Labels, l.Annotations = nil, nil },
-			warning: report.ReasonBadSlot,
+			warning: event.ReasonBadSlot,
 		},
 		"label of another product": {edit: func(l *coordinationv1.Lease, _ history.View) {
 			l.Labels["app.kubernetes.io/managed-by"] = "helm"
 		}},
 		"everything of ours removed": {edit: func(l *coordinationv1.Lease, _ history.View) {
 			l.Labels, l.Annotations, l.OwnerReferences = nil, nil, nil
-		}, warning: report.ReasonSlotBlocked},
+		}, warning: event.ReasonSlotBlocked},
 	}
 	const runs = 5
 	c := newCluster(t)
@@ -112,7 +112,7 @@ func TestLeaseEditedByHand(t *testing.T) {
 	for name, test := range tests {
 		key := c.newQueue(2)
 		queues[name] = tampered{Key: key, quiet: test.warning == ""}
-		if test.warning == report.ReasonSlotBlocked {
+		if test.warning == event.ReasonSlotBlocked {
 			queues[name] = tampered{Key: key, repair: func(c *cluster, key queue.Key) { c.deleteLease(key, 0) }}
 		}
 		c.push(key, "push", runs)
@@ -169,7 +169,7 @@ func TestAnnotationsByHand(t *testing.T) {
 	startReplica(t, hastyConfig)
 	for name, test := range tests {
 		if test.warning {
-			c.wantWarning(queues[name].Key, report.ReasonBadAnnotation, "push-02")
+			c.wantWarning(queues[name].Key, event.ReasonBadAnnotation, "push-02")
 		}
 	}
 	c.wantUnharmed(runs, untouched, queues)

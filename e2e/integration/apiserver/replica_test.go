@@ -3,6 +3,7 @@ package apiserver_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -21,7 +22,6 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/watchdog"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/report/live"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/wire"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/integration/fixture"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
@@ -65,7 +65,7 @@ func startReplica(t *testing.T, configMap string, taps ...wire.Tap) *watchdog.Wa
 	ctx = injection.WithConfig(ctx, rest)
 	ctx = context.WithValue(ctx, kubeclient.Key{}, kubernetes.Interface(kube))
 	impl := controller.New(controller.Outside{
-		Environment: env, Watchdog: dog, Live: live.New(clock.RealClock{}), Ready: func() { ready.Store(true) },
+		Environment: env, Watchdog: dog, Debug: func(http.Handler) {}, Ready: func() { ready.Store(true) },
 	})(ctx, configmap.NewStaticWatcher(cm))
 	var running sync.WaitGroup
 	running.Go(func() {

@@ -18,8 +18,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue/audit"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
-
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/wire"
 )
@@ -222,7 +221,7 @@ func TestLateStart(t *testing.T) {
 			started := v.In(queue.Started)
 			return len(started) == 1 && started[0].Name == names[1]
 		})
-		c.wantWarning(key, report.ReasonClaimExpired, names[0])
+		c.wantWarning(key, event.ReasonClaimExpired, names[0])
 		return c, key, func() { healed.Store(true); gate.Open() }
 	}
 	t.Run("conditional", func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/metrics"
 )
 
@@ -62,7 +62,7 @@ func annotationsTable() string {
 func eventsTable() string {
 	var b strings.Builder
 	b.WriteString("| reason | type | on | means |\n| --- | --- | --- | --- |\n")
-	for _, r := range report.Reasons() {
+	for _, r := range event.Reasons() {
 		kind := "Normal"
 		if r.Warning {
 			kind = "**Warning**"

@@ -5,10 +5,8 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-
 	"errors"
 	"fmt"
-
 	"net/http"
 	"slices"
 	"sync"

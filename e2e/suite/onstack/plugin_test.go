@@ -19,7 +19,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/cli"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/report/live"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/debug"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite"
@@ -192,7 +192,7 @@ func waitingIn(t *testing.T, replica *stack.Replica, key queue.Key) []string {
 		t.Fatal(err)
 	}
 	defer answer.Body.Close()
-	var said struct{ Queues []live.Queue }
+	var said struct{ Queues []debug.Queue }
 	if err := json.NewDecoder(answer.Body).Decode(&said); err != nil {
 		t.Fatal(err)
 	}

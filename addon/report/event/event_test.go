@@ -1,4 +1,4 @@
-package report_test
+package event_test
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ import (
 	"k8s.io/client-go/tools/record"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
 )
 
 var (
@@ -45,23 +45,23 @@ func TestEvents(t *testing.T) {
 	onRun := corev1.ObjectReference{APIVersion: "tekton.dev/v1", Kind: "PipelineRun", Namespace: "shop", Name: "build", UID: "uid-1"}
 	onRepository := corev1.ObjectReference{APIVersion: "pipelinesascode.tekton.dev/v1alpha1", Kind: "Repository", Namespace: "shop", Name: "app", UID: "uid-app"}
 	for name, tc := range map[string]struct {
-		event report.Event
+		event event.Event
 		want  written
 	}{
 		"adopted": {
-			report.Adopted(app, queue.Claim{Run: run, Slot: queue.Slot{Index: 2}}),
+			event.Adopted(app, queue.Claim{Run: run, Slot: queue.Slot{Index: 2}}),
 			written{onRun, "Normal", "Adopted", "Was running without a slot; now holds slot 2 of Repository app."},
 		},
 		"no order": {
-			report.NotWaitedFor(app, run, queue.NoOrder),
+			event.NotWaitedFor(app, run, queue.NoOrder),
 			written{onRun, "Normal", "OrderTimedOut", "Pipelines-as-Code wrote no execution order; started in the order of creation instead."},
 		},
 		"not ready": {
-			report.NotWaitedFor(app, run, queue.NotReady),
+			event.NotWaitedFor(app, run, queue.NotReady),
 			written{onRun, "Normal", "NotWaitedFor", "Pipelines-as-Code still owes its git secret; started without waiting any longer."},
 		},
 		"claim expired": {
-			report.ClaimExpired(app, queue.Expire{Run: run, Slot: queue.Slot{Index: 2}, Attempt: 3, Backoff: 20*time.Second + 400*time.Millisecond}, ""),
+			event.ClaimExpired(app, queue.Expire{Run: run, Slot: queue.Slot{Index: 2}, Attempt: 3, Backoff: 20*time.Second + 400*time.Millisecond}, ""),
 			written{
 				onRun, "Warning", "ClaimExpired",
 				"Could not be started in slot 2 (attempt 3); the slot goes to the next run, this one is tried again in 20s. " +
@@ -69,7 +69,7 @@ func TestEvents(t *testing.T) {
 			},
 		},
 		"claim expired, and it is known why": {
-			report.ClaimExpired(app, queue.Expire{Run: run, Attempt: 1, Backoff: 5 * time.Second}, "policy no-friday denied the request: it is Friday"),
+			event.ClaimExpired(app, queue.Expire{Run: run, Attempt: 1, Backoff: 5 * time.Second}, "policy no-friday denied the request: it is Friday"),
 			written{
 				onRun, "Warning", "ClaimExpired",
 				"Could not be started in slot 0 (attempt 1); the slot goes to the next run, this one is tried again in 5s. " +
@@ -77,43 +77,43 @@ func TestEvents(t *testing.T) {
 			},
 		},
 		"superseded by a push": {
-			report.Superseded(app, queue.Cancel{Run: run, By: queue.Run{Name: "build-2", Origin: queue.Origin{Trigger: queue.PushTrigger, Branch: "main"}}}),
+			event.Superseded(app, queue.Cancel{Run: run, By: queue.Run{Name: "build-2", Origin: queue.Origin{Trigger: queue.PushTrigger, Branch: "main"}}}),
 			written{onRun, "Normal", "Superseded", "Cancelled: build-2 is newer, of the same definition and branch main, and cancel-in-progress is on."},
 		},
 		"superseded in a pull request": {
-			report.Superseded(app, queue.Cancel{Run: run, By: queue.Run{Name: "build-2", Origin: queue.Origin{Trigger: queue.PullRequestTrigger, PullRequest: "7"}}}),
+			event.Superseded(app, queue.Cancel{Run: run, By: queue.Run{Name: "build-2", Origin: queue.Origin{Trigger: queue.PullRequestTrigger, PullRequest: "7"}}}),
 			written{onRun, "Normal", "Superseded", "Cancelled: build-2 is newer, of the same definition and pull request 7, and cancel-in-progress is on."},
 		},
 		"bad annotation": {
-			report.BadAnnotation(app, run, "annotation x: not good; it counts as 0"),
+			event.BadAnnotation(app, run, "annotation x: not good; it counts as 0"),
 			written{onRun, "Warning", "BadAnnotation", "annotation x: not good; it counts as 0."},
 		},
 		"no Repository": {
-			report.RepositoryMissing(app, run),
+			event.RepositoryMissing(app, run),
 			written{
 				onRun, "Warning", "RepositoryNotFound",
 				"Waits for a slot of Repository app, which does not exist in namespace shop. Create the Repository, or cancel or delete this run.",
 			},
 		},
 		"bad Repository": {
-			report.BadRepository(app, "uid-app", "concurrency_limit is -1."),
+			event.BadRepository(app, "uid-app", "concurrency_limit is -1."),
 			written{onRepository, "Warning", "BadRepository", "concurrency_limit is -1."},
 		},
 		"damaged slot": {
-			report.DamagedSlot(app, "uid-app", queue.Slot{Index: 2, Damaged: "Lease app.slot-2 is odd"}),
+			event.DamagedSlot(app, "uid-app", queue.Slot{Index: 2, Damaged: "Lease app.slot-2 is odd"}),
 			written{
 				onRepository, "Warning", "BadSlot",
 				"Slot 2 cannot be read and counts as taken for now: Lease app.slot-2 is odd. It will be written anew; nothing needs to be done, but somebody edited it.",
 			},
 		},
 		"blocked slot": {
-			report.SlotBlocked(app, "uid-app", queue.Slot{Index: 2}, errors.New("Lease shop/app.slot-2 is not ours")),
+			event.SlotBlocked(app, "uid-app", queue.Slot{Index: 2}, errors.New("Lease shop/app.slot-2 is not ours")),
 			written{onRepository, "Warning", "SlotBlocked", "Slot 2 cannot be made, so nothing more is started than fits into the other slots: Lease shop/app.slot-2 is not ours."},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cluster := &events{}
-			report.NewRecorder(cluster).Record(tc.event)
+			event.NewRecorder(cluster).Record(tc.event)
 			if diff := cmp.Diff([]written{tc.want}, cluster.all); diff != "" {
 				t.Errorf("events (-want +got):\n%s", diff)
 			}
@@ -129,18 +129,18 @@ func TestRecorderRepeats(t *testing.T) {
 	otherKey.Namespace = "bank"
 	again := run
 	again.UID = "uid-3" // deleted and made anew: somebody else's business
-	different := []report.Event{
-		report.BadAnnotation(app, run, "one"),
-		report.BadAnnotation(app, run, "two"),
-		report.BadAnnotation(app, otherRun, "one"),
-		report.BadAnnotation(app, again, "one"),
-		report.BadAnnotation(otherKey, run, "one"),
-		report.ClaimExpired(app, queue.Expire{Run: run, Attempt: 1}, ""),
-		report.ClaimExpired(app, queue.Expire{Run: run, Attempt: 2}, ""),
-		report.BadRepository(app, "uid-app", "one"),
+	different := []event.Event{
+		event.BadAnnotation(app, run, "one"),
+		event.BadAnnotation(app, run, "two"),
+		event.BadAnnotation(app, otherRun, "one"),
+		event.BadAnnotation(app, again, "one"),
+		event.BadAnnotation(otherKey, run, "one"),
+		event.ClaimExpired(app, queue.Expire{Run: run, Attempt: 1}, ""),
+		event.ClaimExpired(app, queue.Expire{Run: run, Attempt: 2}, ""),
+		event.BadRepository(app, "uid-app", "one"),
 	}
 	cluster := &events{}
-	r := report.NewRecorder(cluster)
+	r := event.NewRecorder(cluster)
 	for range 3 {
 		for _, e := range different {
 			r.Record(e)
@@ -150,7 +150,7 @@ func TestRecorderRepeats(t *testing.T) {
 		t.Errorf("%d events are written, want %d: %+v", len(cluster.all), len(different), cluster.all)
 	}
 	other := &events{}
-	report.NewRecorder(other).Record(different[0])
+	event.NewRecorder(other).Record(different[0])
 	if len(other.all) != 1 {
 		t.Error("another recorder knows what this one told")
 	}
@@ -160,19 +160,19 @@ func TestRecorderRepeats(t *testing.T) {
 // is not.
 func TestRecorderForgets(t *testing.T) {
 	cluster := &events{}
-	r := report.NewRecorder(cluster)
+	r := event.NewRecorder(cluster)
 	const many = 10_000
 	for i := range many {
-		r.Record(report.BadAnnotation(app, run, strconv.Itoa(i)))
+		r.Record(event.BadAnnotation(app, run, strconv.Itoa(i)))
 	}
 	if len(cluster.all) != many {
 		t.Fatalf("%d of %d events are written", len(cluster.all), many)
 	}
-	r.Record(report.BadAnnotation(app, run, strconv.Itoa(many-1)))
+	r.Record(event.BadAnnotation(app, run, strconv.Itoa(many-1)))
 	if len(cluster.all) != many {
 		t.Error("the last event is written again")
 	}
-	r.Record(report.BadAnnotation(app, run, "0"))
+	r.Record(event.BadAnnotation(app, run, "0"))
 	if len(cluster.all) != many+1 {
 		t.Error("what was told very long ago is remembered still: the memory is not bounded")
 	}
@@ -180,12 +180,12 @@ func TestRecorderForgets(t *testing.T) {
 
 func TestRecorderConcurrently(t *testing.T) {
 	cluster := &events{}
-	r := report.NewRecorder(cluster)
+	r := event.NewRecorder(cluster)
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
 			for i := range 50 {
-				r.Record(report.BadAnnotation(app, run, strconv.Itoa(i)))
+				r.Record(event.BadAnnotation(app, run, strconv.Itoa(i)))
 			}
 		})
 	}

@@ -1,10 +1,11 @@
-package report
+package event
 
 import (
 	"fmt"
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 )
 
 // Event is one message on one object.
@@ -44,9 +45,9 @@ func SlotAcquired(key queue.Key, r queue.Run, slot int) Event {
 // Started: the run was started, for the first time or again.
 func Started(key queue.Key, a queue.Start, waited time.Duration) Event {
 	if a.Token.Slot == queue.NoSlot {
-		return onRun(key, a.Run, ReasonStarted, "Started %s after its creation, without a slot: Repository %s has no limit.", Round(waited), key.Repository)
+		return onRun(key, a.Run, ReasonStarted, "Started %s after its creation, without a slot: Repository %s has no limit.", report.Round(waited), key.Repository)
 	}
-	return onRun(key, a.Run, ReasonStarted, "Started %s after its creation, in slot %d of Repository %s.", Round(waited), a.Token.Slot, key.Repository)
+	return onRun(key, a.Run, ReasonStarted, "Started %s after its creation, in slot %d of Repository %s.", report.Round(waited), a.Token.Slot, key.Repository)
 }
 
 // HandedBack: the run is Pipelines-as-Code's again.
@@ -58,7 +59,7 @@ func HandedBack(key queue.Key, r queue.Run) Event {
 func Recovered(key queue.Key, uid string, step queue.Action, after time.Duration) Event {
 	return Event{
 		Kind: Repository, Key: key, Name: key.Repository, UID: uid, Reason: ReasonRecovered,
-		Message: fmt.Sprintf("Took the queue over: to %s had been overdue for %s.", step, Round(after)),
+		Message: fmt.Sprintf("Took the queue over: to %s had been overdue for %s.", step, report.Round(after)),
 	}
 }
 

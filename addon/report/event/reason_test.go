@@ -1,4 +1,4 @@
-package report_test
+package event_test
 
 import (
 	"go/ast"
@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
 )
 
 // Every reason there is is explained, once.
@@ -16,7 +16,7 @@ func TestReasonsAreExplained(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	there := map[report.Reason]bool{}
+	there := map[event.Reason]bool{}
 	for _, declaration := range file.Decls {
 		if constants, ok := declaration.(*ast.GenDecl); ok && constants.Tok == token.CONST {
 			for _, spec := range constants.Specs {
@@ -24,14 +24,14 @@ func TestReasonsAreExplained(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				there[report.Reason(value)] = true
+				there[event.Reason(value)] = true
 			}
 		}
 	}
 	if len(there) == 0 {
 		t.Fatal("no reasons were found")
 	}
-	for _, r := range report.Reasons() {
+	for _, r := range event.Reasons() {
 		if !there[r.Reason] {
 			t.Errorf("%s is explained twice, or is none", r.Reason)
 		}
