@@ -31,18 +31,18 @@ func TestMemoryBackendRestarted(t *testing.T) {
 	s.must(only.Restart(s.ctx))
 	s.finished(8)
 	if v := s.View(); len(v.Slots) > 0 {
-		t.Errorf("there are Leases: %+v", v.Slots)
+		t.Errorf("slots are Leases: %+v", v.Slots)
 	}
 }
 
 func TestDurationsChangedWhileQueued(t *testing.T) {
 	s := newScene(t, 1, 2)
-	s.Tolerated = suite.AllWarnings // PAC tells that it could not write the order
+	s.Tolerated = suite.AllWarnings // PAC warns that it could not write the order
 	s.upgrade("concurrency.orderGrace=10m", "concurrency.orderGrace="+orderGrace.String())
-	s.policy("no-order", `has(object.metadata.annotations) && 'pac-lease-queue.dev/execution-order' in object.metadata.annotations`, "false")
+	s.policy("no-order", withHeldOrder, "false")
 	s.push(2, time.Second)
 	s.wait("2 runs", suite.QueuedDeadline, func(v history.View) bool { return len(v.Runs) == 2 })
-	// What would be waited for another ten minutes is over in a second.
+	// The wait, of ten minutes so far, ends within a second.
 	s.must(cluster.Addon().Upgrade(s.ctx, "concurrency.orderGrace=1s"))
 	s.done(2)
 	s.audited()
@@ -55,11 +55,11 @@ func TestHandBack(t *testing.T) {
 	s.started(2)
 	s.queued(6)
 	s.upgrade("handBack=true", "handBack=false")
-	v := s.wait("PAC starts the next", suite.QueuedDeadline, func(v history.View) bool {
+	v := s.wait("PAC to start the next run", suite.QueuedDeadline, func(v history.View) bool {
 		return len(v.Slots) == 0 && slices.ContainsFunc(v.In(queue.Started), func(r queue.Run) bool { return r.Claim == nil })
 	})
 	if len(v.In(queue.Pending)) == 0 {
-		t.Error("nothing was left to hand back")
+		t.Error("no run was left to hand back")
 	}
 	s.finished(6)
 	s.must(cluster.Addon().Upgrade(s.ctx, "handBack=false"))
@@ -70,17 +70,17 @@ func TestHandBack(t *testing.T) {
 func TestStartRefusedByPolicy(t *testing.T) {
 	s := newScene(t, 1, 2)
 	s.Tolerated = suite.AllWarnings
-	s.policy("frozen", `object.metadata.name.startsWith('run-01-') && oldObject.?spec.?status.orValue('') == 'PipelineRunPending'`,
+	s.policy("frozen", `object.metadata.name.startsWith('run-01-') && `+wasPending,
 		`object.?spec.?status.orValue('') == 'PipelineRunPending'`)
 	s.push(3, time.Second)
-	s.done(2) // the others, once the claim of the first has expired
+	s.done(2) // once the claim of the first has expired
 	e := s.event("ClaimExpired")
 	if want := "refused by the scenario"; !strings.Contains(e.Message, want) {
-		t.Errorf("the event says %q, want in it %q: what refuses the start", e.Message, want)
+		t.Errorf("the event says %q, want what refuses the start: %q", e.Message, want)
 	}
 	waiting := s.View().In(queue.Pending)
 	if len(waiting) != 1 || waiting[0].Attempt == 0 || waiting[0].NotBefore.IsZero() {
-		t.Errorf("waiting: %+v, want the first run, in its back-off", waiting)
+		t.Errorf("waiting: %+v, want the first run in back-off", waiting)
 	}
 	s.lift(s.Key.Namespace + "-frozen")
 	s.finished(3)
@@ -88,7 +88,7 @@ func TestStartRefusedByPolicy(t *testing.T) {
 
 func TestNewerRunSupersedesOlder(t *testing.T) {
 	s := newScene(t, 1, 2)
-	s.Tolerated = suite.OthersWarnings // PAC says that it does not cancel under a limit
+	s.Tolerated = suite.OthersWarnings // PAC warns that it cancels nothing under a limit
 	files := func(first time.Duration) map[string]string {
 		files := s.Files(4, time.Second)
 		files[".tekton/run-01.yaml"] = stack.RunFile("run-01", first, keys.CancelInProgress+`: "true"`)
@@ -101,10 +101,11 @@ func TestNewerRunSupersedesOlder(t *testing.T) {
 	s.pushFiles(files(time.Second))
 	s.done(8)
 	report := s.audited()
-	// run-01 was running, run-03 still queued; the other two are not cancelled.
-	if want, got := []string{"run-01", "run-02", "run-04", "run-01", "run-02", "run-03", "run-04"}, suite.Definitions(report); !slices.Equal(got, want) {
-		t.Errorf("started were %v, want %v", got, want)
+	// Of the first push run-01 was running and run-03 queued when they were cancelled.
+	want := []string{"run-01", "run-02", "run-04", "run-01", "run-02", "run-03", "run-04"}
+	if got := suite.Definitions(report); !slices.Equal(got, want) {
+		t.Errorf("the runs started as %v, want %v", got, want)
 	}
 	s.event("Superseded")
-	s.reported(4, "run-01", "run-03") // PAC may call a cancelled run a success, too
+	s.reported(4, "run-01", "run-03") // PAC may report a cancelled run as a success
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite"
 )
 
-// some returns one of the PipelineRuns that PAC made, to make others like it.
-func some(v history.View) *tektonv1.PipelineRun {
+// sample returns one of PAC's PipelineRuns, as a model for others.
+func sample(v history.View) *tektonv1.PipelineRun {
 	return v.PipelineRuns[v.Runs[0].Name]
 }
 
@@ -28,21 +28,21 @@ func TestMalformedExecutionOrder(t *testing.T) {
 	s := newScene(t, 1, 2)
 	s.Tolerated = suite.AllWarnings
 	s.push(2, time.Second)
-	like := some(s.queued(2))
-	for i, order := range []string{"no-slash", "", ",,", "elsewhere/run", s.Key.Namespace + "/somebody-else"} {
+	like := sample(s.queued(2))
+	for i, order := range []string{"no-slash", "", ",,", "elsewhere/run", s.Key.Namespace + "/another-run"} {
 		s.create(like, fmt.Sprintf("malformed-%d-x", i), map[string]string{keys.ExecutionOrder: order})
 	}
 	s.done(7)
 	s.audited()
 	if e := s.event("BadAnnotation"); e.Type != corev1.EventTypeWarning || !strings.Contains(e.Message, "queued by its creation time") {
-		t.Errorf("the event is %s %q, want a Warning that says what became of the run", e.Type, e.Message)
+		t.Errorf("the event is %s %q, want a Warning that says how the run is queued", e.Type, e.Message)
 	}
 }
 
 func TestExecutionOrderNeverArrives(t *testing.T) {
 	s := newScene(t, 1, 2)
-	s.Tolerated = suite.AllWarnings // PAC tells that it could not write the order
-	s.policy("no-order", `has(object.metadata.annotations) && '`+pac.HeldOrder+`' in object.metadata.annotations`, "false")
+	s.Tolerated = suite.AllWarnings // PAC warns that it could not write the order
+	s.policy("no-order", withHeldOrder, "false")
 	s.push(3, time.Second)
 	s.done(3)
 	s.audited()
@@ -55,15 +55,15 @@ func TestUnknownRepository(t *testing.T) {
 	s := newScene(t, 1, 2)
 	s.Tolerated = suite.AllWarnings
 	s.push(3, time.Second)
-	like := some(s.queued(3))
+	like := sample(s.queued(3))
 	s.create(like, "stray-x", map[string]string{keys.Repository: "nowhere", keys.ExecutionOrder: s.Key.Namespace + "/stray-x"})
 	s.event("RepositoryNotFound")
 	s.finished(3)
 	stray := env.Recorder.View(queue.Key{Namespace: s.Key.Namespace, Repository: "nowhere"})
 	if len(stray.In(queue.Pending)) != 1 {
-		t.Errorf("the stray run is %+v, want it pending", stray.Runs)
+		t.Errorf("the stray run is %+v, want it to be pending", stray.Runs)
 	}
-	s.patch("stray-x", cancelled) // or it waits for ever
+	s.patch("stray-x", cancelled) // it would wait forever
 }
 
 func TestAbsurdLimit(t *testing.T) {
@@ -79,15 +79,19 @@ func TestGuardKeepsRunsHeld(t *testing.T) {
 	s.started(1)
 	v := s.queued(4)
 	last := v.In(queue.Pending)[2].Name
-	for name, c := range map[string]struct{ user, body, says string }{
-		"start as developer":     {string(stack.Developer), `{"spec":{"status":null}}`, "starts by itself when a slot is free"},
-		"start as PAC's watcher": {string(stack.PACWatcherUser), `{"spec":{"status":""}}`, "starts by itself when a slot is free"},
-		"start as administrator": {string(stack.Admin), `{"spec":{"status":""}}`, "starts by itself when a slot is free"},
-		"jump the queue":         {string(stack.Developer), `{"metadata":{"annotations":{"` + pac.HeldOrder + `":"` + s.Key.Namespace + `/` + last + `"}}}`, "keeps its place"},
-		"raise the attempt":      {string(stack.Developer), `{"metadata":{"annotations":{"` + pac.Attempt + `":"7"}}}`, "only pac-lease-queue writes"},
-		"forge a claim":          {string(stack.Developer), `{"metadata":{"annotations":{"` + pac.Claim + `":"0/1/0"}}}`, "only pac-lease-queue writes"},
+	annotate := func(key, value string) string { return fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, key, value) }
+	for name, c := range map[string]struct {
+		user       stack.User
+		body, says string
+	}{
+		"start as developer":     {stack.Developer, `{"spec":{"status":null}}`, "starts by itself when a slot is free"},
+		"start as PAC's watcher": {stack.PACWatcherUser, `{"spec":{"status":""}}`, "starts by itself when a slot is free"},
+		"start as administrator": {stack.Admin, `{"spec":{"status":""}}`, "starts by itself when a slot is free"},
+		"jump the queue":         {stack.Developer, annotate(pac.HeldOrder, s.Key.Namespace+"/"+last), "keeps its place"},
+		"raise the attempt":      {stack.Developer, annotate(pac.Attempt, "7"), "only pac-lease-queue writes"},
+		"forge a claim":          {stack.Developer, annotate(pac.Claim, "0/1/0"), "only pac-lease-queue writes"},
 	} {
-		err := s.patchAs(stack.User(c.user), last, c.body)
+		err := s.patchAs(c.user, last, c.body)
 		if err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v, want a refusal that says %q", name, err, c.says)
 		}
@@ -116,11 +120,12 @@ func TestConfigurationRefused(t *testing.T) {
 			return err
 		}
 		for _, e := range events.Items {
-			if e.Reason == "ConfigurationRefused" && strings.Contains(e.Message, "no-such-setting") && strings.Contains(e.Message, "claim-ttl") {
+			named := strings.Contains(e.Message, "no-such-setting") && strings.Contains(e.Message, "claim-ttl")
+			if e.Reason == "ConfigurationRefused" && named {
 				return nil
 			}
 		}
-		return fmt.Errorf("%d events, none of that kind", len(events.Items))
+		return fmt.Errorf("none of %d events names both settings", len(events.Items))
 	})
 	s.push(3, time.Second)
 	s.finished(3)
@@ -128,15 +133,15 @@ func TestConfigurationRefused(t *testing.T) {
 
 func TestRunsStartedBeforeTheAddonAreAdopted(t *testing.T) {
 	s := newScene(t, 2, 2)
-	s.Tolerated = suite.OthersWarnings // PAC's watcher may complain of the guard
+	s.Tolerated = suite.OthersWarnings // PAC's watcher may warn about the guard
 	s.must(cluster.Uninstall(s.ctx))
 	files := s.Files(6, time.Second)
 	files[".tekton/run-01.yaml"] = stack.RunFile("run-01", 30*time.Second)
 	files[".tekton/run-02.yaml"] = stack.RunFile("run-02", 30*time.Second)
 	s.pushFiles(files)
-	s.started(2) // by PAC's own queue, which has the other four in its memory
+	s.started(2) // by PAC's own queue, which keeps the other four in its memory
 	s.must(cluster.Upgrade(s.ctx))
-	s.wait("both have a slot", suite.StepDeadline, func(v history.View) bool {
+	s.wait("a slot for both runs", suite.StepDeadline, func(v history.View) bool {
 		return len(v.Slots) == 2 && v.Slots[0].Holder != nil && v.Slots[1].Holder != nil
 	})
 	s.event("Adopted")

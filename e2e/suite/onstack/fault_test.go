@@ -11,7 +11,7 @@ import (
 
 func TestReplicaKilledBetweenClaimAndStart(t *testing.T) {
 	s := newScene(t, 1, 1)
-	// The only replica, which therefore leads, will die right after its first claim.
+	// The only replica leads, and will kill itself right after its first claim.
 	doomed := cluster.Addon().Replicas()[0]
 	doomed.SetEnv("PAC_LEASE_QUEUE_FAILPOINT=claimed")
 	s.must(doomed.Restart(s.ctx))
@@ -20,12 +20,14 @@ func TestReplicaKilledBetweenClaimAndStart(t *testing.T) {
 	t.Cleanup(func() { doomed.SetEnv() })
 
 	s.push(3, time.Second)
-	s.eventually("the replica dies", suite.QueuedDeadline, func() error { return isDead(doomed) })
-	v := s.wait("the claim that it left behind", suite.StepDeadline, func(v history.View) bool { return len(v.Slots) == 1 && v.Slots[0].Holder != nil })
+	s.eventually("the replica to die", suite.QueuedDeadline, func() error { return isDead(doomed) })
+	v := s.wait("the claim that it left behind", suite.StepDeadline, func(v history.View) bool {
+		return len(v.Slots) == 1 && v.Slots[0].Holder != nil
+	})
 	left := v.Slots[0].Holder.Name
 	report := s.finished(3)
 	if report.Starts[0].Run != left {
-		t.Errorf("%s was started first, want %s: a claim is rolled forward, not given away", report.Starts[0].Run, left)
+		t.Errorf("%s was started first, want %s: another replica carries out the claim", report.Starts[0].Run, left)
 	}
 }
 
@@ -36,17 +38,17 @@ func TestAllReplicasDownForAWhile(t *testing.T) {
 	for _, r := range cluster.Addon().Replicas() {
 		s.must(r.Kill())
 	}
-	v := s.wait("what ran is done", suite.DrainDeadline, func(v history.View) bool { return len(v.In(queue.Started)) == 0 })
+	v := s.wait("the started runs to finish", suite.DrainDeadline, func(v history.View) bool { return len(v.In(queue.Started)) == 0 })
 	before := len(v.In(queue.Done))
-	s.push(2, time.Second) // nobody is there to start these
+	s.push(2, time.Second) // no replica is up to start these
 	if *hold == webhook {
-		s.Tolerated = suite.OthersWarnings // nor to hold them: PAC's order of them fails, and PAC says so
+		s.Tolerated = suite.OthersWarnings // nor to hold them: PAC fails to write their order and warns
 		s.wait("7 runs", suite.QueuedDeadline, func(v history.View) bool { return len(v.Runs) == 7 })
 	} else {
 		s.queued(7)
 	}
 	if v := s.View(); len(v.In(queue.Done)) != before || len(v.In(queue.Started)) != 0 {
-		t.Errorf("runs went on while no replica was up: %d done, %d started", len(v.In(queue.Done)), len(v.In(queue.Started)))
+		t.Errorf("while no replica was up, %d runs are done and %d started", len(v.In(queue.Done)), len(v.In(queue.Started)))
 	}
 	for _, r := range cluster.Addon().Replicas() {
 		s.must(r.Restart(s.ctx))

@@ -12,11 +12,11 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite"
 )
 
-// With the webhook, what the dead replica was asked last fails: an order that PAC
-// cannot write. That run is brought in all the same, without one.
+// With the webhook, the last request to the killed replica fails, and PAC cannot write that run's
+// order. The run is queued all the same, without an order.
 func TestReplicaKilledWhileAPushComesIn(t *testing.T) {
 	s := newScene(t, 2, 2)
-	s.Tolerated = suite.OthersWarnings // PAC tells if it could not write an order
+	s.Tolerated = suite.OthersWarnings // PAC warns if it could not write an order
 	for i, doomed := range cluster.Addon().Replicas() {
 		before := len(s.View().Runs)
 		s.push(5, time.Second)
@@ -37,7 +37,7 @@ func TestReplicaKilledWhileAPushComesIn(t *testing.T) {
 
 func TestWebhookSecretDeletedWhileRunning(t *testing.T) {
 	if *hold != webhook {
-		t.Skip("there is none")
+		t.Skip("the policy needs no Secret")
 	}
 	s := newScene(t, 1, 2)
 	s.push(3, 2*time.Second)
@@ -48,7 +48,7 @@ func TestWebhookSecretDeletedWhileRunning(t *testing.T) {
 	s.must(err)
 	s.must(secrets.Delete(s.ctx, name, metav1.DeleteOptions{}))
 	s.push(3, time.Second)
-	s.wait("the second push, in order", suite.QueuedDeadline, func(v history.View) bool {
+	s.wait("an order for the second push", suite.QueuedDeadline, func(v history.View) bool {
 		ordered := 0
 		for _, r := range v.Runs {
 			if r.Order != nil && r.Hidden || r.Phase == queue.Done {
@@ -57,10 +57,10 @@ func TestWebhookSecretDeletedWhileRunning(t *testing.T) {
 		}
 		return ordered == 6
 	})
-	s.eventually("there is another Secret", suite.StepDeadline, func() error {
+	s.eventually("a new Secret", suite.StepDeadline, func() error {
 		now, err := secrets.Get(s.ctx, name, metav1.GetOptions{})
 		if err == nil && now.UID == deleted.UID {
-			return errors.New("it is still the old one")
+			return errors.New("it is still the old Secret")
 		}
 		return err
 	})

@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// A new release replaces the replicas one after the other, and so does the way
-// back; the queue goes on meanwhile.
+// An upgrade and its rollback replace the replicas one after the other while the queue goes on.
 func TestUpgradeAndRollbackUnderLoad(t *testing.T) {
 	s := newScene(t, 2, 2)
 	s.push(14, 3*time.Second)

@@ -1,8 +1,3 @@
-// Package scenarios proves the product on the real components: real pushes to
-// Gitea, real PAC, Tekton and API server, and the add-on as its Helm chart
-// installs it. TestSuite plays the list that every cluster is to pass; the other
-// scenarios go deeper than that, by what only the embedded stack allows. Each ends
-// with an audit of the invariants over all watch events of its queue.
 package onstack_test
 
 import (
@@ -21,21 +16,21 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite/onstack"
 )
 
-// What all scenarios share: one stack, with the add-on once the first of them
-// needs it, and one record of everything.
+// All tests share one stack, on which the first test that needs the add-on installs it, and one
+// record of the history.
 var (
 	cluster *onstack.Cluster
 	env     suite.Env
 )
 
-// environment is what a test plays in.
+// environment returns the environment for a test's scenes.
 func environment(t *testing.T) *suite.Env {
 	e := env
 	e.Log = t.Logf
 	return &e
 }
 
-// addonOptions are how every scenario has the add-on installed.
+// addonOptions are the options of every installation of the add-on.
 var addonOptions = stack.AddonOptions{
 	Replicas: 2,
 	Race:     true,
@@ -43,15 +38,15 @@ var addonOptions = stack.AddonOptions{
 	Values:   []string{"concurrency.orderGrace=" + orderGrace.String(), "concurrency.claimTTL=" + claimTTL.String()},
 }
 
-// hold is admission.hold of the chart, in all scenarios.
-var hold = flag.String("hold", "", "how runs are held, policy or webhook; either, on a stack of its own, if not given")
+// hold is admission.hold of the chart, for all tests.
+var hold = flag.String("hold", "", "what holds runs: policy or webhook; without it, both, each on a stack of its own")
 
 const webhook = "webhook"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if testing.Short() {
-		fmt.Println("scenarios: not run in short mode, they need the embedded stack")
+		fmt.Println("onstack: skipped in short mode, its tests need the embedded stack")
 		return
 	}
 	if *hold != "" {
@@ -65,7 +60,8 @@ func TestMain(m *testing.M) {
 
 func run(m *testing.M) int {
 	addonOptions.Values = append(addonOptions.Values, "admission.hold="+*hold)
-	code := stacktest.Main(m, stack.Options{Components: stack.Everything, RunTime: time.Second, Revive: true}, func(ctx context.Context, s *stack.Stack) (err error) {
+	options := stack.Options{Components: stack.Everything, RunTime: time.Second, Revive: true}
+	code := stacktest.Main(m, options, func(ctx context.Context, s *stack.Stack) (err error) {
 		cluster = onstack.New(s, addonOptions)
 		env = suite.Env{Cluster: cluster, Artifacts: filepath.Join(s.Dir(), "artifacts")}
 		if env.Providers, err = cluster.Providers(); err != nil {

@@ -1,5 +1,3 @@
-// Package onstack is the embedded stack as the suite's Cluster. What a Deployment
-// and its nodes would do is done to processes: the replicas of the add-on.
 package onstack
 
 import (
@@ -19,27 +17,27 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite"
 )
 
-// anyQueue is one of those that the leader leads: all of them, since the chart has one bucket.
+// anyQueue stands for all queues: with one bucket, the chart's default, they have the same leader.
 var anyQueue queue.Key
 
-// Cluster is a stack with an installation of the add-on, or none.
+// Cluster is a stack, with or without an installation of the add-on.
 type Cluster struct {
 	*stack.Stack
 
 	opts    stack.AddonOptions
 	addon   *stack.Addon
-	drained *stack.Replica
+	drained *stack.Replica // stays down until it is restored
 }
 
 var _ suite.Cluster = (*Cluster)(nil)
 
-// New returns a stack without the add-on. The options are for when it is installed.
+// New returns a cluster without the add-on. Upgrade installs it with the given options.
 func New(s *stack.Stack, opts stack.AddonOptions) *Cluster { return &Cluster{Stack: s, opts: opts} }
 
-// Addon is the installation, or nil.
+// Addon returns the installation, or nil.
 func (c *Cluster) Addon() *stack.Addon { return c.addon }
 
-// Providers are two accounts on the stack's Gitea: a user and an organisation.
+// Providers returns two accounts at the stack's Gitea: a user and an organisation.
 func (c *Cluster) Providers() ([]provider.Provider, error) {
 	if _, _, err := c.Gitea().Client().CreateOrg(sdk.CreateOrgOption{Name: organisation}); err != nil {
 		return nil, err
@@ -52,18 +50,20 @@ func (c *Cluster) Providers() ([]provider.Provider, error) {
 
 const organisation = "team"
 
-// Healthy says whether the add-on is installed and has n replicas, all of them
-// running; it waits for those that are on their way.
+// Healthy says whether the add-on is installed with n replicas that all run. It waits for replicas
+// that are still starting.
 func (c *Cluster) Healthy(ctx context.Context, n int) bool {
-	return c.addon != nil && len(c.addon.Replicas()) == n && !slices.ContainsFunc(c.addon.Replicas(), func(r *stack.Replica) bool {
-		return r.WaitReady(ctx) != nil
-	})
+	if c.addon == nil || len(c.addon.Replicas()) != n {
+		return false
+	}
+	broken := func(r *stack.Replica) bool { return r.WaitReady(ctx) != nil }
+	return !slices.ContainsFunc(c.addon.Replicas(), broken)
 }
 
-// Config is the administrator's.
+// Config returns the administrator's configuration.
 func (c *Cluster) Config() *rest.Config { return c.Stack.Config(stack.Admin) }
 
-// Upgrade installs the add-on or changes chart values, and brings back what was killed.
+// Upgrade installs the add-on or changes its chart values, and restarts replicas that were killed.
 func (c *Cluster) Upgrade(ctx context.Context, values ...string) (err error) {
 	if c.addon == nil {
 		opts := c.opts
@@ -93,7 +93,7 @@ func (c *Cluster) Uninstall(ctx context.Context) error {
 	return err
 }
 
-// Kill kills the replica that leads and starts another in its place.
+// Kill kills the leading replica and starts it again.
 func (c *Cluster) Kill(ctx context.Context) (string, error) {
 	leader, err := c.addon.Leader(ctx, anyQueue)
 	if err != nil {
@@ -105,13 +105,13 @@ func (c *Cluster) Kill(ctx context.Context) (string, error) {
 	return leader.Name(), leader.Launch()
 }
 
-// Restart changes the pod template, as kubectl rollout restart does.
+// Restart replaces every replica by a change of the pod template, as kubectl rollout restart does.
 func (c *Cluster) Restart(ctx context.Context) error {
 	return c.Upgrade(ctx, "podAnnotations.restarted=at-"+strconv.FormatInt(time.Now().UnixNano(), 36))
 }
 
-// Drain ends the replica that leads as politely as an eviction does. It stays away
-// until it is restored.
+// Drain ends the leading replica with SIGTERM, as an eviction does, and keeps it down until
+// restore.
 func (c *Cluster) Drain(ctx context.Context) (restore func(context.Context) error, err error) {
 	leader, err := c.addon.Leader(ctx, anyQueue)
 	if err != nil {
@@ -125,10 +125,10 @@ func (c *Cluster) Drain(ctx context.Context) (restore func(context.Context) erro
 	return restore, leader.Stop(ctx)
 }
 
-// Watchers starts n PAC watchers in place of those that run.
+// Watchers replaces the PAC watchers by n new ones.
 func (c *Cluster) Watchers(ctx context.Context, n int) error { return c.StartWatchers(ctx, n) }
 
-// RunFile is the file of one PipelineRun, whose pod takes so long.
+// RunFile returns the file of one PipelineRun whose pod takes the given time.
 func (c *Cluster) RunFile(name string, each time.Duration, annotations ...string) string {
 	return stack.RunFile(name, each, annotations...)
 }

@@ -25,22 +25,22 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite"
 )
 
-// With fifty runs queued the plugin says what is in the cluster, and what the add-on
-// wrote on the runs.
+// With fifty runs in the queue, the plugin shows what is in the cluster and what the add-on wrote
+// on the runs.
 func TestPluginShowsTheTruth(t *testing.T) {
 	const runs, limit = 50, 2
 	s := newScene(t, limit, 2)
-	s.Tolerated = suite.OthersWarnings // Tekton, of what is cancelled in the end
+	s.Tolerated = suite.OthersWarnings // Tekton warns about the runs that the test cancels
 	s.push(4, time.Second)             // for estimates
 	s.done(4)
 	s.push(runs, 10*time.Minute)
 	s.queued(4 + runs)
-	view := s.wait("two runs run, and the others are ready to", suite.QueuedDeadline, func(v history.View) bool {
+	view := s.wait("two started runs and the others ready to start", suite.QueuedDeadline, func(v history.View) bool {
 		unready := func(r queue.Run) bool { return r.Owed != "" }
 		return len(v.In(queue.Started)) == limit && !slices.ContainsFunc(v.In(queue.Pending), unready)
 	})
 
-	// Nothing moves now: what the cluster says and what the plugin says is of the same state.
+	// Nothing moves from here on, so cluster and plugin show the same state.
 	started := map[string]int{}
 	for _, slot := range view.Slots {
 		started[slot.Holder.Name] = slot.Index
@@ -52,20 +52,20 @@ func TestPluginShowsTheTruth(t *testing.T) {
 		}
 	}
 	if len(waiting) != runs-limit {
-		t.Fatalf("%d runs wait", len(waiting))
+		t.Fatalf("%d runs wait, want %d", len(waiting), runs-limit)
 	}
 
 	var list cli.QueueList
 	s.pluginJSON(&list, "list", "-A")
 	i := slices.IndexFunc(list.Items, func(q cli.Queue) bool { return q.Namespace == s.Key.Namespace })
 	if i < 0 {
-		t.Fatalf("list has %+v", list.Items)
+		t.Fatalf("list shows no queue of %s: %+v", s.Key.Namespace, list.Items)
 	}
 	var described cli.Queue
 	s.pluginJSON(&described, "describe", s.Key.Repository)
 	began := time.Now()
 	watched := s.pluginWatch()
-	t.Logf("the first picture of watch takes %s", time.Since(began).Round(time.Millisecond))
+	t.Logf("watch shows its first picture after %s", time.Since(began).Round(time.Millisecond))
 	for what, q := range map[string]cli.Queue{"list": list.Items[i], "describe": described, "watch": watched} {
 		if *q.Limit != limit || q.Running != limit || q.Starting != 0 || q.Waiting != len(waiting) {
 			t.Errorf("%s: limit %d, %d running, %d starting, %d waiting", what, *q.Limit, q.Running, q.Starting, q.Waiting)
@@ -82,22 +82,22 @@ func TestPluginShowsTheTruth(t *testing.T) {
 			}
 		}
 		if diff := cmp.Diff(started, running); diff != "" {
-			t.Errorf("%s: runs that run (-cluster +plugin):\n%s", what, diff)
+			t.Errorf("%s: running (-cluster +plugin):\n%s", what, diff)
 		}
 		if diff := cmp.Diff(waiting, line); diff != "" {
-			t.Errorf("%s: the line (-cluster +plugin):\n%s", what, diff)
+			t.Errorf("%s: waiting (-cluster +plugin):\n%s", what, diff)
 		}
 	}
 	for _, replica := range cluster.Addon().Replicas() {
 		if diff := cmp.Diff(waiting, waitingIn(t, replica, s.Key)); diff != "" {
-			t.Errorf("the line as %s sees it (-cluster +replica):\n%s", replica.Name(), diff)
+			t.Errorf("waiting, in the debug view of %s (-cluster +replica):\n%s", replica.Name(), diff)
 		}
 	}
 	if described.TypicalRun == "" {
-		t.Error("describe does not know how long runs take")
+		t.Error("describe shows no typical duration of a run")
 	}
 
-	// What the add-on wrote on a run is written for people and a little later.
+	// The add-on writes its annotations a little later.
 	for position, name := range waiting[:3] {
 		var run cli.Run
 		s.pluginJSON(&run, "run", name)
@@ -110,7 +110,7 @@ func TestPluginShowsTheTruth(t *testing.T) {
 				return err
 			}
 			if is, reason := pr.Annotations[pac.Position], pr.Annotations[pac.Reason]; is != fmt.Sprint(run.Position) || reason != run.Reason {
-				return fmt.Errorf("the add-on says position %s, %s; the plugin %d, %s", is, reason, run.Position, run.Reason)
+				return fmt.Errorf("the annotations say position %s, %s; the plugin says %d, %s", is, reason, run.Position, run.Reason)
 			}
 			return nil
 		})
@@ -123,7 +123,14 @@ func TestPluginShowsTheTruth(t *testing.T) {
 		}
 	}
 
-	for _, args := range [][]string{{"list", "-A"}, {"list", "-o", "wide"}, {"describe", s.Key.Repository}, {"run", waiting[4]}, {"run", slices.Sorted(maps.Keys(started))[0]}, {"doctor"}} {
+	for _, args := range [][]string{
+		{"list", "-A"},
+		{"list", "-o", "wide"},
+		{"describe", s.Key.Repository},
+		{"run", waiting[4]},
+		{"run", slices.Sorted(maps.Keys(started))[0]},
+		{"doctor"},
+	} {
 		began := time.Now()
 		text := s.plugin(args...)
 		t.Logf("%s (%s):\n%s", strings.Join(args, " "), time.Since(began).Round(time.Millisecond), text)
@@ -135,7 +142,7 @@ func TestPluginShowsTheTruth(t *testing.T) {
 	s.audited()
 }
 
-// pluginCommand is the plugin, as somebody on the team who looks at the scene's namespace.
+// pluginCommand runs the plugin in the scene's namespace.
 func (s *scene) pluginCommand(ctx context.Context, out io.Writer, args ...string) error {
 	c := cli.Command("kubectl pac-queue")
 	c.SetArgs(append(args, "--kubeconfig", cluster.Kubeconfig(stack.Admin), "--namespace", s.Key.Namespace))
@@ -161,7 +168,7 @@ func (s *scene) pluginJSON(into any, args ...string) {
 	}
 }
 
-// pluginWatch is the first document of watch, which goes on until it is stopped.
+// pluginWatch returns the first document that watch prints, and stops it.
 func (s *scene) pluginWatch() (q cli.Queue) {
 	s.Helper()
 	ctx, stop := context.WithTimeout(s.ctx, suite.StepDeadline)
@@ -184,7 +191,7 @@ func (s *scene) pluginWatch() (q cli.Queue) {
 	return q
 }
 
-// waitingIn are the runs that wait in a queue as a replica says that it sees it.
+// waitingIn returns the waiting runs of a queue by a replica's debug view.
 func waitingIn(t *testing.T, replica *stack.Replica, key queue.Key) []string {
 	t.Helper()
 	answer, err := http.Get(replica.ProbesURL + "/debug/queues")

@@ -8,12 +8,13 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite"
 )
 
-// policy has the API server refuse updates of PipelineRuns in the scene's
-// namespace for which when is true and rule is not. It returns once that is in
-// force, which the API server tells nobody: refusing a probe shows it.
+// policy makes the API server refuse updates of PipelineRuns in the scene's namespace for which
+// when is true and rule is false, both CEL expressions. It returns once the policy is in force. The
+// API server does not report that, but it refuses a probe from then on.
 func (s *scene) policy(name, when, rule string) {
 	s.Helper()
 	name = s.Key.Namespace + "-" + name
@@ -22,6 +23,7 @@ func (s *scene) policy(name, when, rule string) {
 		Operations: []admissionv1.OperationType{admissionv1.Update, admissionv1.Create},
 		Rule:       admissionv1.Rule{APIGroups: []string{"tekton.dev"}, APIVersions: []string{"v1"}, Resources: []string{"pipelineruns"}},
 	}}}
+	expression := fmt.Sprintf("request.operation == 'CREATE' ? object.metadata.name != %q : (!(%s) || (%s))", probePolicy, when, rule)
 	fail := admissionv1.Fail
 	_, err := client.ValidatingAdmissionPolicies().Create(s.ctx, &admissionv1.ValidatingAdmissionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
@@ -32,19 +34,22 @@ func (s *scene) policy(name, when, rule string) {
 				{Name: "here", Expression: fmt.Sprintf("object.metadata.namespace == %q", s.Key.Namespace)},
 			},
 			Validations: []admissionv1.Validation{
-				{Expression: fmt.Sprintf("request.operation == 'CREATE' ? object.metadata.name != %q : (!(%s) || (%s))", probePolicy, when, rule), Message: "refused by the scenario"},
+				{Expression: expression, Message: "refused by the scenario"},
 			},
 		},
 	}, metav1.CreateOptions{})
 	s.must(err)
 	_, err = client.ValidatingAdmissionPolicyBindings().Create(s.ctx, &admissionv1.ValidatingAdmissionPolicyBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec:       admissionv1.ValidatingAdmissionPolicyBindingSpec{PolicyName: name, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny}},
+		Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
+			PolicyName: name, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny},
+		},
 	}, metav1.CreateOptions{})
 	s.must(err)
 	s.Cleanup(func() { s.lift(name) })
-	s.eventually("policy "+name+" is in force", suite.StepDeadline, func() error {
-		_, err := s.Tekton.TektonV1().PipelineRuns(s.Key.Namespace).Create(s.ctx, probeRun(probePolicy), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	s.eventually("policy "+name+" to be in force", suite.StepDeadline, func() error {
+		_, err := s.Tekton.TektonV1().PipelineRuns(s.Key.Namespace).
+			Create(s.ctx, probeRun(probePolicy), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		if err == nil {
 			return fmt.Errorf("the probe was accepted")
 		}
@@ -52,17 +57,27 @@ func (s *scene) policy(name, when, rule string) {
 	})
 }
 
-// probePolicy is the name of a run that every policy of a scenario refuses.
+// probePolicy is the name of the probe, which every policy refuses.
 const probePolicy = "policy-probe"
 
-// lift removes a policy at the end of a scenario.
+// Conditions for policies, in CEL.
+var (
+	withHeldOrder = withAnnotation(pac.HeldOrder)
+	wasPending    = `oldObject.?spec.?status.orValue('') == 'PipelineRunPending'`
+)
+
+func withAnnotation(key string) string {
+	return fmt.Sprintf("has(object.metadata.annotations) && '%s' in object.metadata.annotations", key)
+}
+
+// lift removes a policy.
 func (s *scene) lift(name string) {
 	client := s.Kube.AdmissionregistrationV1()
 	_ = client.ValidatingAdmissionPolicyBindings().Delete(s.background(), name, metav1.DeleteOptions{})
 	_ = client.ValidatingAdmissionPolicies().Delete(s.background(), name, metav1.DeleteOptions{})
 }
 
-// probeRun is a minimal run for requests that are not to be carried out.
+// probeRun returns a minimal run for dry-run requests.
 func probeRun(name string) *tektonv1.PipelineRun {
 	return &tektonv1.PipelineRun{
 		ObjectMeta: metav1.ObjectMeta{Name: name},

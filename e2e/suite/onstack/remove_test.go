@@ -13,7 +13,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite"
 )
 
-// Ways to take a run out of the queue.
+// removals are the ways to take a run out of the queue.
 var removals = map[string]func(*scene, string){
 	"Cancelled": func(s *scene, run string) { s.patch(run, cancelled) },
 	"Deleted":   func(s *scene, run string) { s.remove(run) },
@@ -39,7 +39,7 @@ func whileQueued(t *testing.T, how string) {
 	s.must(err)
 	for _, start := range auditor.Report().Starts {
 		if start.Run == victim.Name {
-			t.Errorf("%s was started though it was taken out of the queue before", victim.Name)
+			t.Errorf("%s was started after it had been taken out of the queue", victim.Name)
 		}
 	}
 }
@@ -55,23 +55,22 @@ func whileRunning(t *testing.T, how string) {
 	s.othersFinish(victim, 2)
 }
 
-// whileClaimed needs a run that has a slot and does not start: a policy of the
-// cluster refuses it.
+// whileClaimed needs a run that has a slot and does not start: a policy refuses the start.
 func whileClaimed(t *testing.T, how string) {
 	s := newScene(t, 1, 2)
-	s.Tolerated = suite.AllWarnings // its start is refused, which somebody may be told
+	s.Tolerated = suite.AllWarnings // the add-on may warn about the refused start
 	s.refuseStarts()
 	files := s.Files(3, time.Second)
 	files[".tekton/run-01.yaml"] = unstartable(files[".tekton/run-01.yaml"])
 	s.pushFiles(files)
-	v := s.wait("a claim that is not started", suite.QueuedDeadline, func(v history.View) bool { return len(claims(v)) == 1 })
-	victim := claims(v)[0]
+	v := s.wait("a claimed run", suite.QueuedDeadline, func(v history.View) bool { return len(claimed(v)) == 1 })
+	victim := claimed(v)[0]
 	removals[how](s, victim.Name)
 	s.othersFinish(victim, 2)
 }
 
-// claims are the runs that have a slot and are not started.
-func claims(v history.View) []queue.Run {
+// claimed returns the runs that have a slot and are not started.
+func claimed(v history.View) []queue.Run {
 	var runs []queue.Run
 	for _, r := range v.In(queue.Pending) {
 		for _, slot := range v.Slots {
@@ -86,7 +85,7 @@ func claims(v history.View) []queue.Run {
 // othersFinish waits for n runs to succeed besides the victim.
 func (s *scene) othersFinish(victim queue.Run, n int) {
 	s.Helper()
-	s.wait("the others are done", suite.DrainDeadline, func(v history.View) bool {
+	s.wait("the other runs to finish", suite.DrainDeadline, func(v history.View) bool {
 		others := 0
 		for _, r := range v.Runs {
 			if r.UID == victim.UID {
@@ -105,17 +104,17 @@ func (s *scene) othersFinish(victim queue.Run, n int) {
 	s.reported(n, suite.Definition(victim.Name))
 }
 
-// noStart is the annotation of a run whose start refuseStarts refuses.
-const noStart = "scenarios.pac-lease-queue.dev/no-start"
+// noStart is the annotation of runs whose start refuseStarts refuses.
+const noStart = "onstack.pac-lease-queue.dev/no-start"
 
 func unstartable(file string) string {
 	return strings.Replace(file, "  annotations:\n", "  annotations:\n    "+noStart+": \"true\"\n", 1)
 }
 
-// refuseStarts has the API server refuse the start of runs annotated noStart.
+// refuseStarts makes the API server refuse the start of runs annotated with noStart.
 func (s *scene) refuseStarts() {
 	s.Helper()
-	s.policy("no-start", `has(object.metadata.annotations) && '`+noStart+`' in object.metadata.annotations && oldObject.?spec.?status.orValue('') == 'PipelineRunPending'`,
+	s.policy("no-start", withAnnotation(noStart)+" && "+wasPending,
 		`object.?spec.?status.orValue('') != ''`)
 }
 
@@ -130,16 +129,16 @@ func TestRepositoryDeleted(t *testing.T) {
 	s.must(err)
 	s.must(repositories.Delete(s.ctx, s.Key.Repository, metav1.DeleteOptions{}))
 
-	s.wait("what ran is done, its slot collected, and nothing more starts", suite.DrainDeadline, func(v history.View) bool {
+	s.wait("the started run to finish and its slot to be collected", suite.DrainDeadline, func(v history.View) bool {
 		return len(v.In(queue.Started)) == 0 && len(v.Slots) == 0
 	})
 	s.event("RepositoryNotFound")
 	waiting := len(s.View().In(queue.Pending))
 	if waiting == 0 {
-		t.Fatal("no run waits for the Repository, want those that were queued")
+		t.Fatal("no run waits for the Repository, want the queued ones to wait")
 	}
 
-	// Back again, under another UID: the runs go on where they were.
+	// The Repository comes back with another UID, and the runs keep their places.
 	kept.ObjectMeta = metav1.ObjectMeta{Name: kept.Name, Namespace: kept.Namespace}
 	_, err = repositories.Create(s.ctx, kept, metav1.CreateOptions{})
 	s.must(err)

@@ -22,22 +22,20 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite"
 )
 
-// Durations of the add-on that scenarios wait out, short where that changes
-// nothing but the waiting.
+// Durations of the add-on that tests wait for. They are short where that only shortens the tests.
 const (
 	orderGrace = 6 * time.Second
 	claimTTL   = 8 * time.Second
 )
 
-// scene is one of the suite's whose errors end the test.
+// scene is a suite.Scene whose errors end the test.
 type scene struct {
 	*testing.T
 	*suite.Scene
 	ctx context.Context
 }
 
-// newScene makes a Repository with the given limit, zero for none, and sees to
-// it that the add-on runs with n replicas.
+// newScene opens a scene with the given limit, zero for none, on an add-on with n replicas.
 func newScene(t *testing.T, limit, n int) *scene {
 	t.Helper()
 	replicas(t, n)
@@ -61,7 +59,19 @@ func (s *scene) must(err error) {
 	}
 }
 
-// replicas has the add-on run with n healthy replicas.
+func (s *scene) mustView(v history.View, err error) history.View {
+	s.Helper()
+	s.must(err)
+	return v
+}
+
+func (s *scene) mustReport(r audit.Report, err error) audit.Report {
+	s.Helper()
+	s.must(err)
+	return r
+}
+
+// replicas makes the add-on run with n healthy replicas.
 func replicas(t *testing.T, n int) {
 	t.Helper()
 	if cluster.Healthy(t.Context(), n) {
@@ -72,10 +82,10 @@ func replicas(t *testing.T, n int) {
 	}
 }
 
-// background is a context for what comes after the test.
+// background returns a context for cleaning up after the test.
 func (s *scene) background() context.Context { return context.WithoutCancel(s.ctx) }
 
-// upgrade changes values of the chart for the rest of the scenario.
+// upgrade changes chart values for the rest of the test.
 func (s *scene) upgrade(value, afterwards string) {
 	s.Helper()
 	s.must(cluster.Upgrade(s.ctx, value))
@@ -86,8 +96,8 @@ func (s *scene) upgrade(value, afterwards string) {
 	})
 }
 
-// leads waits until the replica leads: it is the only one, but the lease of the last leader may
-// have to run out first.
+// leads waits until the replica leads. It is the only one, but the Lease of the last leader may
+// have to expire first.
 func (s *scene) leads(r *stack.Replica) {
 	s.Helper()
 	leader, err := cluster.Addon().Leader(s.ctx, s.Key)
@@ -104,6 +114,8 @@ func isDead(r *stack.Replica) error {
 	return nil
 }
 
+// The methods below are those of suite.Scene; their errors end the test.
+
 func (s *scene) push(n int, each time.Duration) {
 	s.Helper()
 	s.must(s.Push(s.ctx, n, each))
@@ -116,49 +128,32 @@ func (s *scene) pushFiles(files map[string]string) {
 
 func (s *scene) wait(what string, within time.Duration, condition func(history.View) bool) history.View {
 	s.Helper()
-	v, err := s.Wait(s.ctx, what, within, condition)
-	s.must(err)
-	return v
+	return s.mustView(s.Wait(s.ctx, what, within, condition))
 }
 
 func (s *scene) queued(n int) history.View {
 	s.Helper()
-	v, err := s.Queued(s.ctx, n)
-	s.must(err)
-	return v
+	return s.mustView(s.Queued(s.ctx, n))
 }
 
 func (s *scene) started(n int) history.View {
 	s.Helper()
-	v, err := s.Started(s.ctx, n)
-	s.must(err)
-	return v
+	return s.mustView(s.Started(s.ctx, n))
 }
 
 func (s *scene) done(n int) history.View {
 	s.Helper()
-	v, err := s.Done(s.ctx, n)
-	s.must(err)
-	return v
+	return s.mustView(s.Done(s.ctx, n))
 }
 
 func (s *scene) audited() audit.Report {
 	s.Helper()
-	report, err := s.Audited(s.ctx)
-	s.must(err)
-	return report
+	return s.mustReport(s.Audited(s.ctx))
 }
 
 func (s *scene) finished(n int) audit.Report {
 	s.Helper()
-	report, err := s.Finished(s.ctx, n)
-	s.must(err)
-	return report
-}
-
-func (s *scene) reported(n int, except ...string) {
-	s.Helper()
-	s.must(s.Reported(s.ctx, n, except...))
+	return s.mustReport(s.Finished(s.ctx, n))
 }
 
 func (s *scene) event(reason string) *corev1.Event {
@@ -168,12 +163,17 @@ func (s *scene) event(reason string) *corev1.Event {
 	return e
 }
 
+func (s *scene) reported(n int, except ...string) {
+	s.Helper()
+	s.must(s.Reported(s.ctx, n, except...))
+}
+
 func (s *scene) eventually(what string, within time.Duration, check func() error) {
 	s.Helper()
 	s.must(suite.Eventually(s.ctx, what, within, check))
 }
 
-// patch changes a run as the administrator.
+// patch patches a run as the administrator.
 func (s *scene) patch(run, body string) {
 	s.Helper()
 	s.must(s.patchAs(stack.Admin, run, body))
@@ -190,14 +190,14 @@ func (s *scene) patchAs(user stack.User, run, body string) error {
 
 const cancelled = `{"spec":{"status":"Cancelled"}}`
 
-// remove deletes a run. PAC's finalizer goes as soon as its watcher has seen it.
+// remove deletes a run. PAC's watcher removes its finalizer when it sees that.
 func (s *scene) remove(run string) {
 	s.Helper()
 	s.must(s.Tekton.TektonV1().PipelineRuns(s.Key.Namespace).Delete(s.ctx, run, metav1.DeleteOptions{}))
 }
 
-// create makes a PipelineRun the way PAC does, for runs that PAC itself would
-// not make so: name and annotations as given, everything else of a real one.
+// create creates a queued PipelineRun as PAC does, but with annotations that PAC would not write.
+// All else comes from a real run of PAC's.
 func (s *scene) create(like *tektonv1.PipelineRun, name string, annotations map[string]string) {
 	s.Helper()
 	pr := &tektonv1.PipelineRun{ObjectMeta: metav1.ObjectMeta{

@@ -16,8 +16,8 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite"
 )
 
-// Items of the suite's list that have a name here, and what is asked on top of them
-// where only processes can answer.
+// These scenarios of the list have a test of their own, which checks more where only the embedded
+// stack can.
 
 func TestLimitHolds(t *testing.T) {
 	for _, name := range []string{"limit_1_replica", "limit_2_replicas", "limit_3_replicas"} {
@@ -32,21 +32,21 @@ func TestBackendToggledWhileQueued(t *testing.T) {
 	stays := cluster.Addon().Replicas()[0]
 	play(t, "backend_toggled")
 	if cluster.Addon().Replicas()[0] != stays {
-		t.Errorf("%s was replaced: the change is to take effect in the running one", stays.Name())
+		t.Errorf("%s was replaced, want the change to take effect in the running replica", stays.Name())
 	}
 }
 
 func TestUninstallHandsBack(t *testing.T) {
 	play(t, "uninstall")
 	if out, err := cluster.Addon().Test(t.Context()); err != nil {
-		t.Errorf("helm test of what was installed anew: %v\n%s", err, out)
+		t.Errorf("helm test after the new installation: %v\n%s", err, out)
 	}
 }
 
 func TestNegativeControl(t *testing.T) { play(t, suite.NegativeControl().Name) }
 
-// TestSuite plays the whole list, as any cluster can, and the negative control.
-// What has just been played under a name of its own is not played again.
+// TestSuite plays the whole list and the negative control. It does not repeat a scenario that a
+// test of its own has just played.
 func TestSuite(t *testing.T) {
 	for _, s := range list() {
 		t.Run(s.Name, func(t *testing.T) {
@@ -55,7 +55,7 @@ func TestSuite(t *testing.T) {
 			if !ok {
 				play(t, s.Name)
 			} else if outcome != nil {
-				t.Error("it failed, see above")
+				t.Error("failed in a test of its own, see above")
 			}
 		})
 	}
@@ -63,7 +63,7 @@ func TestSuite(t *testing.T) {
 
 func list() []suite.Scenario { return append(suite.Scenarios(), suite.NegativeControl()) }
 
-// played has the outcomes of scenarios since TestSuite was last here.
+// played has the outcomes of the scenarios that TestSuite need not repeat.
 var played = map[string]error{}
 
 func play(t *testing.T, name string) {
@@ -71,7 +71,7 @@ func play(t *testing.T, name string) {
 	all := list()
 	i := slices.IndexFunc(all, func(s suite.Scenario) bool { return s.Name == name })
 	if i < 0 {
-		t.Fatalf("the list has no %s", name)
+		t.Fatalf("the list has no scenario %s", name)
 	}
 	played[name] = environment(t).Play(t.Context(), all[i])
 	if played[name] != nil {
@@ -79,7 +79,7 @@ func play(t *testing.T, name string) {
 	}
 }
 
-// What there is to see of a failure is collected, and nothing secret with it.
+// The artifacts of a failed scenario are collected, without any Secret's data.
 func TestFailureIsCollected(t *testing.T) {
 	e, dir := environment(t), t.TempDir()
 	e.Artifacts = dir
@@ -98,7 +98,7 @@ func TestFailureIsCollected(t *testing.T) {
 		return errors.Join(err, failure)
 	}})
 	if !errors.Is(err, failure) {
-		t.Fatalf("Play returned %v, want what the scenario did", err)
+		t.Fatalf("Play returned %v, want the scenario's error", err)
 	}
 	for _, file := range []string{
 		namespace + ".history",
@@ -113,7 +113,7 @@ func TestFailureIsCollected(t *testing.T) {
 		"cluster/nodes.yaml",
 	} {
 		if info, err := os.Stat(filepath.Join(dir, "doomed", file)); err != nil || info.Size() == 0 {
-			t.Errorf("%s: %v, want something in it", file, err)
+			t.Errorf("%s is missing or empty: %v", file, err)
 		}
 	}
 	secrets, err := cluster.Kubernetes().CoreV1().Secrets("").List(t.Context(), metav1.ListOptions{})
@@ -128,7 +128,7 @@ func TestFailureIsCollected(t *testing.T) {
 		for _, secret := range secrets.Items {
 			for key, value := range secret.Data {
 				if len(value) > 0 && strings.Contains(string(text), string(value)) {
-					t.Errorf("%s has %s of the Secret %s/%s in it", path, key, secret.Namespace, secret.Name)
+					t.Errorf("%s contains %s of Secret %s/%s", path, key, secret.Namespace, secret.Name)
 				}
 			}
 		}
