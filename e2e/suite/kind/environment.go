@@ -5,17 +5,20 @@ import (
 	"strconv"
 )
 
-// ExistingCluster names the variable with the kubeconfig of a cluster that is to be
-// used instead of a new one.
+// ExistingCluster is the environment variable with the kubeconfig of a cluster to use instead of a
+// new one.
 const ExistingCluster = "EXISTING_KUBECONFIG"
 
-// Variables are Terraform's, by the names that make targets have for them in the
-// environment.
+// Variables returns Terraform's variables by the environment variables that make sets for them.
 func Variables(env func(string) string) (map[string]any, error) {
 	all := map[string]any{}
 	for name, variable := range map[string]string{
-		"CLUSTER": "cluster_name", "BACKEND": "backend", "HOLD": "hold", ExistingCluster: "existing_kubeconfig",
-		"KUBERNETES_VERSION": "kubernetes_version", "GIT_PROVIDER": "git_provider",
+		"CLUSTER":            "cluster_name",
+		"BACKEND":            "backend",
+		"HOLD":               "hold",
+		"KUBERNETES_VERSION": "kubernetes_version",
+		"GIT_PROVIDER":       "git_provider",
+		ExistingCluster:      "existing_kubeconfig",
 	} {
 		if value := env(name); value != "" {
 			all[variable] = value

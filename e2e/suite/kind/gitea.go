@@ -11,12 +11,11 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/build"
 )
 
-// giteaHome is where Gitea's published image has its program.
+// giteaHome is the folder of the program in Gitea's published image.
 const giteaHome = "/app/gitea"
 
-// giteaTools are what Gitea runs, and what its Git hooks, which are shell scripts,
-// run: programs of this machine, by their path in the image. Pushes look for Git's
-// two services by name.
+// giteaTools are the programs that Gitea and its Git hooks, which are shell scripts, call. They are
+// programs of this machine, by their paths in the image. A push calls Git's two services by name.
 var giteaTools = map[string]string{
 	"/usr/bin/git":              "git",
 	"/usr/bin/git-receive-pack": "git",
@@ -28,8 +27,8 @@ var giteaTools = map[string]string{
 	"/usr/bin/dirname":          "dirname",
 }
 
-// giteaContent is Gitea with its templates, the tools, and every shared library that
-// they are linked with.
+// giteaContent returns Gitea with its templates, the tools, and every shared library that they are
+// linked with.
 func giteaContent(ctx context.Context, gitea string) (content, error) {
 	sources, err := build.ModuleDir(ctx, build.ModuleGitea)
 	if err != nil {
@@ -38,7 +37,7 @@ func giteaContent(ctx context.Context, gitea string) (content, error) {
 	c := content{files: map[string]string{giteaHome + "/gitea": gitea}, entrypoint: giteaHome + "/gitea"}
 	for target, tool := range giteaTools {
 		if c.files[target], err = exec.LookPath(tool); err != nil {
-			return content{}, fmt.Errorf("for the image of Gitea, %s: %w", tool, err)
+			return content{}, fmt.Errorf("the image of Gitea needs %s: %w", tool, err)
 		}
 	}
 	for _, program := range c.files {
@@ -54,13 +53,14 @@ func giteaContent(ctx context.Context, gitea string) (content, error) {
 	return c, nil
 }
 
-// library is a path in the output of ldd: "libz.so.1 => /lib/libz.so.1 (0x7f...)", or the loader, without an arrow.
+// library matches a path in the output of ldd: "libz.so.1 => /lib/libz.so.1 (0x7f...)", or the
+// loader, without an arrow.
 var library = regexp.MustCompile(`(/\S+) \(0x[0-9a-f]+\)`)
 
-// static is what ldd says of a program without shared libraries, glibc's and musl's.
+// static matches what glibc's and musl's ldd print for a program without shared libraries.
 var static = regexp.MustCompile(`not a dynamic executable|statically linked|Not a valid dynamic program`)
 
-// libraries adds the shared libraries of a program, each at its own path.
+// libraries adds the shared libraries of a program to files, each at its own path.
 func libraries(ctx context.Context, files map[string]string, program string) error {
 	out, err := exec.CommandContext(ctx, "ldd", program).CombinedOutput()
 	if err != nil && !static.Match(out) {

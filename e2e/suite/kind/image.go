@@ -25,29 +25,29 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/scripts/image"
 )
 
-// registry is the first part of the images' names. Nothing can be pulled from there.
+// registry is the host part of the images' names. It does not exist, so nothing is ever pulled.
 const registry = "kind.local"
 
-// Image is a container image in an archive, as kind loads it.
+// Image is a container image in an archive that kind can load.
 type Image struct {
 	Name    string
-	Tag     string // of what is in it: the same programs have the same tag
+	Tag     string // a hash of the content: the same programs have the same tag
 	Archive string
 }
 
-// Repository is the image's name without its tag.
+// Repository returns the image's name without its tag.
 func (i Image) Repository() string { return registry + "/" + i.Name }
 
-// Ref is how a pod names the image.
+// Ref returns the reference for pods.
 func (i Image) Ref() string { return i.Repository() + ":" + i.Tag }
 
-// Names of images that are not called like a component of the stack.
+// Names of the images that are not components of the stack.
 const (
 	addonImage = "pac-lease-queue"
 	stepImage  = "step"
 )
 
-// koImages are the images by the reference that manifests for ko have in their place.
+// koImages are the images by the references that stand in their place in manifests for ko.
 var koImages = map[string]build.Component{
 	"ko://github.com/tektoncd/pipeline/cmd/controller":                                       build.TektonController,
 	"ko://github.com/tektoncd/pipeline/cmd/webhook":                                          build.TektonWebhook,
@@ -59,24 +59,24 @@ var koImages = map[string]build.Component{
 	"ko://github.com/openshift-pipelines/pipelines-as-code/cmd/pipelines-as-code-webhook":    build.PACWebhook,
 }
 
-// koPaths are where Tekton looks for its programs in their images.
+// koPaths are the paths at which Tekton looks for its programs in their images.
 var koPaths = map[build.Component]string{
 	build.TektonEntrypoint:     "/ko-app/entrypoint",
 	build.TektonWorkingDirInit: "/ko-app/workingdirinit",
 }
 
-// content is what is in an image: files of this machine by their path in it.
+// content is what an image holds: files of this machine, by their paths in the image.
 type content struct {
 	files      map[string]string
 	entrypoint string
 }
 
-// MakeImages makes the images of everything that runs in the cluster, as archives in
-// dir, and removes those there that are of an earlier content.
+// MakeImages writes archives with the images of everything that runs in the cluster to dir, and
+// removes archives of earlier content.
 func MakeImages(ctx context.Context, log func(format string, args ...any), dir string) (map[string]Image, error) {
 	if runtime.GOOS != "linux" {
-		return nil, fmt.Errorf("the images for kind are made of programs built here, which must be for linux and are for %s: run this on Linux, "+
-			"or install published images: \"terraform -chdir=terraform/e2e apply\", as terraform/e2e/README.md says", runtime.GOOS)
+		return nil, fmt.Errorf("the images for kind need programs for linux, but this machine builds them for %s: run this on Linux, "+
+			"or install published images with \"terraform -chdir=terraform/e2e apply\" (terraform/e2e/README.md)", runtime.GOOS)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ func MakeImages(ctx context.Context, log func(format string, args ...any), dir s
 	return images, prune(dir, images)
 }
 
-// contents builds the programs and says what is in which image.
+// contents builds the programs and returns the content of each image.
 func contents(ctx context.Context, log func(format string, args ...any), dir string) (map[string]content, error) {
 	components := append(slices.Collect(maps.Values(koImages)), build.Gitea)
 	programs, err := build.Build(ctx, log, components...)
@@ -109,7 +109,7 @@ func contents(ctx context.Context, log func(format string, args ...any), dir str
 		all[string(c)] = content{files: map[string]string{target: programs[c]}, entrypoint: target}
 	}
 	for _, c := range []build.Component{build.PACController, build.PACWatcher} {
-		if _, err := os.Stat(certificates); err == nil { // to reach a Git provider out of the cluster
+		if _, err := os.Stat(certificates); err == nil { // for a Git provider outside the cluster
 			all[string(c)].files[certificates] = certificates
 		}
 	}
@@ -126,10 +126,10 @@ func contents(ctx context.Context, log func(format string, args ...any), dir str
 	return all, nil
 }
 
-// certificates are where Go looks for them.
+// certificates is where Go looks for the trusted certificates.
 const certificates = "/etc/ssl/certs/ca-certificates.crt"
 
-// compile builds one of our own programs, static, and the same each time.
+// compile builds one of our own programs, statically and reproducibly.
 func compile(ctx context.Context, pkg, program string) error {
 	root, err := build.Root()
 	if err != nil {
@@ -143,7 +143,7 @@ func compile(ctx context.Context, pkg, program string) error {
 	return nil
 }
 
-// archive writes the image to dir, if it is not there already.
+// archive writes the image to dir unless it is there already.
 func (c content) archive(n, dir string) (Image, error) {
 	tag, err := c.tag()
 	if err != nil {
@@ -173,7 +173,7 @@ func (c content) archive(n, dir string) (Image, error) {
 	return img, os.Rename(partial, img.Archive)
 }
 
-// tag is the content's hash.
+// tag returns the content's hash.
 func (c content) tag() (string, error) {
 	h := sha256.New()
 	fmt.Fprintln(h, runtime.GOARCH, c.entrypoint)
@@ -195,13 +195,13 @@ func (c content) tag() (string, error) {
 
 const archiveSuffix = ".image.tar"
 
-// prune removes the archives in dir that are none of images.
+// prune removes the archives in dir that do not belong to images.
 func prune(dir string, images map[string]Image) error {
-	archives, err := filepath.Glob(filepath.Join(dir, "*"+archiveSuffix+"*"))
+	files, err := filepath.Glob(filepath.Join(dir, "*"+archiveSuffix+"*"))
 	if err != nil {
 		return err
 	}
-	for _, file := range archives {
+	for _, file := range files {
 		wanted := func(i Image) bool { return i.Archive == file }
 		if !slices.ContainsFunc(slices.Collect(maps.Values(images)), wanted) {
 			if err := os.Remove(file); err != nil {

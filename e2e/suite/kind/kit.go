@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,27 +15,28 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/build"
 )
 
-// Kit is what terraform/e2e needs to put the whole system on a cluster.
+// Kit is everything that terraform/e2e needs to put the whole system on a cluster.
 type Kit struct {
-	// Terraform is the program: terraform or tofu.
+	// Terraform is the path of the program, terraform or tofu.
 	Terraform string
 	// Configuration is the folder of the Terraform configuration.
 	Configuration string
-	// Env is what Terraform's environment must have on top of ours: PATH with the tools in front that provisioners call, above all.
+	// Env is added to Terraform's environment. Its PATH begins with the tools that provisioners
+	// call.
 	Env map[string]string
-	// Variables are those of the Terraform configuration that say what was prepared.
+	// Variables are the configuration's variables for what was prepared.
 	Variables map[string]any
 	// StepImage is the image of e2e/suite/kind/step, for the steps of test runs.
 	StepImage string
 }
 
-// Prepare builds what is missing. Dir is the folder for archives and manifests, which
-// Terraform refers to. Progress goes to log; nil means standard error.
+// Prepare builds what is missing. It writes archives and manifests to dir, where Terraform reads
+// them. Progress goes to log; nil means standard error.
 //
-// It reads the environment: E2E_TERRAFORM, E2E_KIND, E2E_KUBECTL and E2E_HELM name
-// programs to use instead of building them, KIND_NODE_IMAGE the image of kind's node,
-// and KIND_CONFIG_PATCHES a file to append to kind's configuration. Relative paths are
-// of the repository's root, where make runs, whatever folder a test runs in.
+// It reads the environment: E2E_TERRAFORM, E2E_KIND, E2E_KUBECTL and E2E_HELM name programs to use
+// instead of building them, KIND_NODE_IMAGE names the image of kind's node, and KIND_CONFIG_PATCHES
+// a file to append to kind's configuration. Relative paths are relative to the repository's root,
+// where make runs, and not to the folder of a test.
 func Prepare(ctx context.Context, log func(format string, args ...any), dir string) (*Kit, error) {
 	root, err := build.Root()
 	if err != nil {
@@ -79,7 +81,7 @@ func Prepare(ctx context.Context, log func(format string, args ...any), dir stri
 	return kit, nil
 }
 
-// FindTools is Prepare without images and manifests: enough to destroy.
+// FindTools is Prepare without images and manifests, which is enough to destroy a cluster.
 func FindTools(ctx context.Context, log func(format string, args ...any), dir string) (*Kit, error) {
 	root, err := build.Root()
 	if err != nil {
@@ -89,7 +91,7 @@ func FindTools(ctx context.Context, log func(format string, args ...any), dir st
 	return kit, kit.findTools(ctx, log, root, dir)
 }
 
-// tools are what the kit runs, and what the environment may name in place of each.
+// tools are the programs of the kit, each with the environment variable that may name another.
 var tools = []struct {
 	component build.Component
 	variable  string
@@ -100,7 +102,8 @@ var tools = []struct {
 	{build.Tofu, "E2E_TERRAFORM"},
 }
 
-// findTools finds or builds the tools. Provisioners find theirs by their plain names: dir has a link to each.
+// findTools finds or builds the tools. Provisioners call theirs by plain names, so dir gets a link
+// to each.
 func (k *Kit) findTools(ctx context.Context, log func(format string, args ...any), root, dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -114,7 +117,7 @@ func (k *Kit) findTools(ctx context.Context, log func(format string, args ...any
 			}
 			program = programs[tool.component]
 		}
-		if strings.ContainsRune(program, filepath.Separator) { // else PATH says where it is
+		if strings.ContainsRune(program, filepath.Separator) { // a plain name is on PATH
 			program = absolute(root, program)
 		}
 		program, err := exec.LookPath(program)
@@ -131,7 +134,7 @@ func (k *Kit) findTools(ctx context.Context, log func(format string, args ...any
 	}
 	k.Env = map[string]string{
 		"PATH": dir + string(os.PathListSeparator) + os.Getenv("PATH"),
-		// What somebody has configured for other work must not change this.
+		// The user's own configuration of Terraform must not change the result.
 		"TF_CLI_CONFIG_FILE": os.DevNull,
 		"TF_IN_AUTOMATION":   "1",
 		"CHECKPOINT_DISABLE": "1",
@@ -139,7 +142,7 @@ func (k *Kit) findTools(ctx context.Context, log func(format string, args ...any
 	return nil
 }
 
-// absolute is a path that may be relative to the root.
+// absolute resolves a path that may be relative to the root.
 func absolute(root, path string) string {
 	if filepath.IsAbs(path) {
 		return path
@@ -147,7 +150,7 @@ func absolute(root, path string) string {
 	return filepath.Join(root, path)
 }
 
-// link makes name a link to file, also while others read it.
+// link replaces name by a link to file, atomically.
 func link(file, name string) error {
 	fresh := fmt.Sprintf("%s.%d", name, os.Getpid())
 	if err := os.Symlink(file, fresh); err != nil {
@@ -156,18 +159,15 @@ func link(file, name string) error {
 	return os.Rename(fresh, name)
 }
 
-// VariablesFile is where WriteVariables writes what a cluster is made with, whoever
-// makes it, so that others go on with the same. Dir is that of Prepare.
+// VariablesFile returns the path for WriteVariables below the dir of Prepare. It is the same for
+// every caller, so that a test and command kit can continue each other's work.
 func VariablesFile(dir string) string { return filepath.Join(dir, "kit.tfvars.json") }
 
-// WriteVariables writes Variables, with more on top, to a file for -var-file.
+// WriteVariables writes Variables to a file for -var-file, overridden by more.
 func (k *Kit) WriteVariables(file string, more map[string]any) error {
 	all := map[string]any{}
-	for _, m := range []map[string]any{k.Variables, more} {
-		for name, value := range m {
-			all[name] = value
-		}
-	}
+	maps.Copy(all, k.Variables)
+	maps.Copy(all, more)
 	text, err := json.MarshalIndent(all, "", "  ")
 	if err != nil {
 		return err
@@ -175,7 +175,7 @@ func (k *Kit) WriteVariables(file string, more map[string]any) error {
 	return os.WriteFile(file, append(text, '\n'), 0o600)
 }
 
-// Command runs Terraform in the configuration.
+// Command returns a command that runs Terraform in the configuration's folder.
 func (k *Kit) Command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, k.Terraform, append([]string{"-chdir=" + k.Configuration}, args...)...)
 	cmd.Env = os.Environ()
@@ -185,8 +185,9 @@ func (k *Kit) Command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Claims are the targets of an apply before the first one: it writes what destroy has to know into the state before anything is made.
-// Only OpenTofu needs it, which writes its state every 20 seconds: killed before, a later destroy would find nothing to do.
+// Claims returns the targets to apply first. They write what destroy must know to the state before
+// anything is created. Only OpenTofu needs this: it writes its state every 20 seconds, and if it is
+// killed before, a later destroy would find nothing to remove.
 func Claims(existingCluster bool) []string {
 	if !existingCluster {
 		return []string{"module.kind_cluster[0].terraform_data.claim"}
@@ -201,7 +202,7 @@ func Claims(existingCluster bool) []string {
 
 func (k *Kit) stateFile() string { return filepath.Join(k.Configuration, "terraform.tfstate") }
 
-// Resources counts what Terraform has in its state.
+// Resources returns the number of resources in Terraform's state.
 func (k *Kit) Resources() (int, error) {
 	text, err := os.ReadFile(k.stateFile())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -216,19 +217,20 @@ func (k *Kit) Resources() (int, error) {
 	return len(state.Resources), nil
 }
 
-// Unused is an error if Terraform has made something that is still there: somebody
-// works with it, and a test must neither change it nor take it away in the end.
+// Unused returns an error if Terraform's state has resources. They may be in use, so a test must
+// neither change nor remove them.
 func (k *Kit) Unused() error {
 	switch n, err := k.Resources(); {
 	case err != nil:
 		return err
 	case n > 0:
-		return errors.New(`there is a cluster already: "make e2e-kind-down" removes it, "SKIP_apply=1 SKIP_destroy=1 make e2e-kind" plays the suite on it`)
+		return errors.New(`a cluster exists already: "make e2e-kind-down" removes it, ` +
+			`"SKIP_apply=1 SKIP_destroy=1 make e2e-kind" plays the suite on it`)
 	}
 	return nil
 }
 
-// RemoveState removes Terraform's files, if its state is empty.
+// RemoveState removes Terraform's files. It fails if the state still has resources.
 func (k *Kit) RemoveState() error {
 	n, err := k.Resources()
 	if err != nil {
@@ -237,5 +239,9 @@ func (k *Kit) RemoveState() error {
 	if n > 0 {
 		return fmt.Errorf("%s still has %d resources", k.stateFile(), n)
 	}
-	return errors.Join(os.RemoveAll(k.stateFile()), os.RemoveAll(k.stateFile()+".backup"), os.RemoveAll(filepath.Join(k.Configuration, ".terraform")))
+	return errors.Join(
+		os.RemoveAll(k.stateFile()),
+		os.RemoveAll(k.stateFile()+".backup"),
+		os.RemoveAll(filepath.Join(k.Configuration, ".terraform")),
+	)
 }

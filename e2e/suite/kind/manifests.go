@@ -19,7 +19,7 @@ import (
 // component is a system whose manifests come with its Go module.
 type component struct {
 	module string
-	files  []string // below its folder config
+	files  []string // below the module's folder config
 	partOf string   // the label app.kubernetes.io/part-of
 }
 
@@ -35,13 +35,16 @@ var (
 	pac = component{
 		module: build.ModulePAC,
 		partOf: "pipelines-as-code",
-		files:  []string{"100-*.yaml", "300-*.yaml", "2*.yaml", "30[1-7]-*.yaml", "400-*.yaml", "401-*.yaml", "500-*.yaml", "501-*.yaml", "600-*.yaml", "601-*.yaml"},
+		files: []string{
+			"100-*.yaml", "300-*.yaml", "2*.yaml", "30[1-7]-*.yaml", "400-*.yaml", "401-*.yaml",
+			"500-*.yaml", "501-*.yaml", "600-*.yaml", "601-*.yaml",
+		},
 	}
 )
 
-// manifests are the component's own files, as they are but for three things: the
-// images, requests that fit a small machine, and the label by which everything is
-// found again when it is to be removed.
+// manifests returns the component's own files with three changes: the images, resource requests
+// that fit a small machine, and the label by which Terraform finds everything again when it
+// destroys.
 func (c component) manifests(ctx context.Context, images map[string]Image) ([]*manifests.Object, error) {
 	dir, err := build.ModuleDir(ctx, c.module)
 	if err != nil {
@@ -65,7 +68,7 @@ func (c component) manifests(ctx context.Context, images map[string]Image) ([]*m
 	return objects, nil
 }
 
-// smallRequests are enough for what a test does.
+// smallRequests suffice for a test.
 var smallRequests = map[string]any{"requests": map[string]any{"cpu": "10m", "memory": "32Mi"}}
 
 func adaptContainers(o *manifests.Object, images map[string]Image) error {
@@ -94,10 +97,10 @@ func adaptContainers(o *manifests.Object, images map[string]Image) error {
 	return nil
 }
 
-// unused are images that Tekton only needs for features which are off by default.
+// unused are images that Tekton needs only for features that are off by default.
 var unused = []string{"ko://github.com/tektoncd/pipeline/cmd/sidecarlogresults"}
 
-// resolve puts an image in place of a reference for ko; anything else stays as it is.
+// resolve replaces a reference for ko by an image; other text stays as it is.
 func resolve(text string, images map[string]Image) (string, error) {
 	if !strings.HasPrefix(text, "ko://") || slices.Contains(unused, text) {
 		return text, nil
@@ -119,9 +122,8 @@ func toAny(list []string) []any {
 
 const watcherName = "pipelines-as-code-watcher"
 
-// sharedWatcher makes a StatefulSet of PAC's watcher beside its Deployment: so that
-// several share the work, each owning the bucket of its ordinal. It has no replicas
-// yet.
+// sharedWatcher returns a StatefulSet of PAC's watcher to go beside its Deployment: its pods share
+// the work, each with the bucket of its ordinal. It has no replicas at first.
 func sharedWatcher(objects []*manifests.Object) (*manifests.Object, error) {
 	i := slices.IndexFunc(objects, func(o *manifests.Object) bool { return o.GetKind() == "Deployment" && o.GetName() == watcherName })
 	if i < 0 {
@@ -132,7 +134,7 @@ func sharedWatcher(objects []*manifests.Object) (*manifests.Object, error) {
 	manifests.Set(set, int64(0), "spec", "replicas")
 	manifests.Set(set, watcherName, "spec", "serviceName")
 	manifests.Set(set, "Parallel", "spec", "podManagementPolicy")
-	// Of two controllers each must know its own pods.
+	// Deployment and StatefulSet must not select each other's pods.
 	for _, field := range []string{"selector/matchLabels", "template/metadata/labels"} {
 		manifests.Set(set, "shared", append(append([]string{"spec"}, strings.Split(field, "/")...), "pac-lease-queue.dev/watcher")...)
 	}
@@ -156,7 +158,7 @@ func sharedWatcher(objects []*manifests.Object) (*manifests.Object, error) {
 	return set, nil
 }
 
-// Manifests are the YAML texts of the components, by name: tekton, pipelines-as-code.
+// Manifests returns the YAML texts of the components by name: tekton, pipelines-as-code.
 func Manifests(ctx context.Context, images map[string]Image) (map[string][]byte, error) {
 	tektonObjects, err := tekton.manifests(ctx, images)
 	if err != nil {
@@ -188,7 +190,7 @@ func Manifests(ctx context.Context, images map[string]Image) (map[string][]byte,
 	return texts, nil
 }
 
-// archives are the files of all images, in the order of their names.
+// archives returns the archives of all images, in the order of the images' names.
 func archives(images map[string]Image) []string {
 	var files []string
 	for _, n := range slices.Sorted(maps.Keys(images)) {

@@ -1,6 +1,5 @@
-// Package onkube is any Kubernetes cluster as the suite's Cluster, by its kubeconfig:
-// Tekton, PAC and the add-on's release are there already, and kubectl and helm are on
-// PATH.
+// Package onkube is any Kubernetes cluster as a suite.Cluster, by its kubeconfig. Tekton, PAC and a
+// release of the add-on must be installed, and kubectl and helm must be on PATH.
 package onkube
 
 import (
@@ -28,26 +27,25 @@ import (
 
 // Deadlines. They bound how long a failing step takes.
 const (
-	rolloutDeadline  = 3 * time.Minute // helm's waits
-	electionDeadline = 90 * time.Second
-	goneDeadline     = 90 * time.Second // a pod that was deleted or evicted
+	rolloutDeadline  = 3 * time.Minute  // what helm waits for
+	electionDeadline = 90 * time.Second // a leader
+	goneDeadline     = 90 * time.Second // the end of a deleted or evicted pod
 	workingDeadline  = 90 * time.Second // from ready replicas to hold and guard in force
 )
 
-// release is the name of the add-on's release and of its namespace.
+// release names the add-on's release and its namespace.
 const release = "pac-lease-queue"
 
-// Options say which cluster, and how the add-on got there.
+// Options choose the cluster and what else its adapter needs.
 type Options struct {
 	Kubeconfig string
 	// Chart is the folder of the add-on's chart.
 	Chart string
-	// WatchersScript is the script of terraform/modules/pipelines-as-code that scales
-	// PAC's watchers.
+	// WatchersScript scales PAC's watchers: watchers.sh of terraform/modules/pipelines-as-code.
 	WatchersScript string
 	// StepImage is the image of e2e/suite/kind/step.
 	StepImage string
-	// Dir is a folder for files of this cluster.
+	// Dir is a folder for files about this cluster.
 	Dir string
 	Log func(format string, args ...any)
 }
@@ -57,14 +55,13 @@ type Cluster struct {
 	Options
 	config *rest.Config
 	kube   kubernetes.Interface
-	base   string   // file of the release's values when we came
-	values []string // set since, the latest last
+	base   string   // the file with the release's values at New
+	values []string // set by Upgrade since then, the latest last
 }
 
 var _ suite.Cluster = (*Cluster)(nil)
 
-// New finds the release of the add-on, whose values are what later changes are made
-// on top of.
+// New finds the release of the add-on. Later changes come on top of the values it has now.
 func New(ctx context.Context, o Options) (*Cluster, error) {
 	config, err := LoadConfig(o.Kubeconfig)
 	if err != nil {
@@ -81,7 +78,7 @@ func New(ctx context.Context, o Options) (*Cluster, error) {
 	return c, os.WriteFile(c.base, []byte(values), 0o600)
 }
 
-// LoadConfig reads a kubeconfig, for clients without rate limits of their own.
+// LoadConfig reads a kubeconfig for clients without client-side rate limits.
 func LoadConfig(kubeconfig string) (*rest.Config, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
@@ -91,10 +88,10 @@ func LoadConfig(kubeconfig string) (*rest.Config, error) {
 	return config, nil
 }
 
-// Config is the administrator's.
+// Config returns the administrator's configuration.
 func (c *Cluster) Config() *rest.Config { return rest.CopyConfig(c.config) }
 
-// run runs a program to its end and returns what it printed.
+// run runs a program to its end and returns its output.
 func (c *Cluster) run(ctx context.Context, program string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig)
@@ -105,7 +102,7 @@ func (c *Cluster) run(ctx context.Context, program string, args ...string) (stri
 	return string(out), nil
 }
 
-// Upgrade installs the add-on or changes its values, and waits until it works.
+// Upgrade installs the add-on or changes its values, and returns when helm test passes.
 func (c *Cluster) Upgrade(ctx context.Context, values ...string) error {
 	c.values = append(c.values, values...)
 	args := []string{
@@ -118,9 +115,9 @@ func (c *Cluster) Upgrade(ctx context.Context, values ...string) error {
 	if _, err := c.run(ctx, "helm", args...); err != nil {
 		return err
 	}
-	// The API server takes hold and guard in a moment after they are there, and the
-	// kubelet a changed ConfigMap is none of: replicas watch it.
-	return suite.Eventually(ctx, "helm test passes", workingDeadline, func() error {
+	// Hold and guard come into force a moment after they are created. A changed ConfigMap needs no
+	// wait for the kubelet: replicas watch it.
+	return suite.Eventually(ctx, "helm test to pass", workingDeadline, func() error {
 		_, err := c.run(ctx, "helm", "test", release, "--namespace", release, "--timeout", rolloutDeadline.String())
 		return err
 	})
@@ -133,7 +130,7 @@ func (c *Cluster) Uninstall(ctx context.Context) error {
 	return err
 }
 
-// Kill deletes the pod that leads, with no grace.
+// Kill deletes the leading pod without a grace period.
 func (c *Cluster) Kill(ctx context.Context) (string, error) {
 	leader, err := c.leader(ctx)
 	if err != nil {
@@ -150,27 +147,27 @@ func (c *Cluster) Kill(ctx context.Context) (string, error) {
 
 // gone waits until a pod is gone.
 func (c *Cluster) gone(ctx context.Context, pod *corev1.Pod) error {
-	return suite.Eventually(ctx, "pod "+pod.Name+" is gone", goneDeadline, func() error {
-		is, err := c.kube.CoreV1().Pods(pod.Namespace).Get(ctx, pod.Name, metav1.GetOptions{})
+	return suite.Eventually(ctx, "pod "+pod.Name+" to go", goneDeadline, func() error {
+		current, err := c.kube.CoreV1().Pods(pod.Namespace).Get(ctx, pod.Name, metav1.GetOptions{})
 		switch {
-		case apierrors.IsNotFound(err), err == nil && is.UID != pod.UID:
+		case apierrors.IsNotFound(err), err == nil && current.UID != pod.UID:
 			return nil
 		case err != nil:
 			return err
 		default:
-			return fmt.Errorf("it is %s", is.Status.Phase)
+			return fmt.Errorf("it is %s", current.Status.Phase)
 		}
 	})
 }
 
-// Restart changes the pod template, as kubectl rollout restart does.
+// Restart replaces every pod by a change of the pod template, as kubectl rollout restart does.
 func (c *Cluster) Restart(ctx context.Context) error {
 	return c.Upgrade(ctx, "podAnnotations.restarted=at-"+strconv.FormatInt(time.Now().UnixNano(), 36))
 }
 
-// Drain closes the node of the replica that leads to all but runs and evicts the add-on's pods from
-// it, the leader first. Those that the PodDisruptionBudget keeps, because their
-// successors have nowhere to go, stay: on a cluster of one node all but one.
+// Drain taints the node of the leading replica and evicts the add-on's pods from it, the leader
+// first. The PodDisruptionBudget may refuse further evictions when the evicted pods find no other
+// node: on a cluster of one node all pods but the leader stay.
 func (c *Cluster) Drain(ctx context.Context) (restore func(context.Context) error, err error) {
 	leader, err := c.leader(ctx)
 	if err != nil {
@@ -206,7 +203,7 @@ func (c *Cluster) Drain(ctx context.Context) (restore func(context.Context) erro
 			DeleteOptions: &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &pod.UID}},
 		})
 		if apierrors.IsTooManyRequests(err) && pod.UID != leader.UID {
-			c.Log("%s stays on %s: %v", pod.Name, node, err)
+			c.Log("pod %s stays on node %s: %v", pod.Name, node, err)
 			continue
 		}
 		if err != nil {
@@ -219,33 +216,34 @@ func (c *Cluster) Drain(ctx context.Context) (restore func(context.Context) erro
 	return restore, nil
 }
 
-// drained is the taint of a drained node. It is no cordon: on a cluster of one node
-// the pods of runs have nowhere else to go, and tolerate it.
+// drained is the taint of a drained node. Cordoning the node would also keep the pods of runs away,
+// which on a cluster of one node have no other; they tolerate this taint.
 const drained = "e2e.pac-lease-queue.dev/drained"
 
-// taint has nothing scheduled on a node but the pods of runs, or everything again.
-func (c *Cluster) taint(ctx context.Context, node string, closed bool) error {
+// taint adds the taint to a node or removes it.
+func (c *Cluster) taint(ctx context.Context, node string, add bool) error {
 	change := drained + "=:NoSchedule"
-	if !closed {
+	if !add {
 		change = drained + "-"
 	}
 	_, err := c.run(ctx, "kubectl", "taint", "node", node, change)
 	return err
 }
 
-// replicas are the pods of the add-on's Deployment.
+// replicas returns the pods of the add-on's Deployment.
 func (c *Cluster) replicas(ctx context.Context) ([]corev1.Pod, error) {
-	pods, err := c.kube.CoreV1().Pods(release).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=controller"})
+	selector := metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=controller"}
+	pods, err := c.kube.CoreV1().Pods(release).List(ctx, selector)
 	if err != nil {
 		return nil, err
 	}
 	return pods.Items, nil
 }
 
-// leader waits for a replica to lead. Its identity in leader election begins with
-// the name of its pod.
+// leader waits until a replica leads and returns its pod, whose name begins the identity that the
+// replica has in leader election.
 func (c *Cluster) leader(ctx context.Context) (leader *corev1.Pod, err error) {
-	err = suite.Eventually(ctx, "a replica leads", electionDeadline, func() error {
+	err = suite.Eventually(ctx, "a leading replica", electionDeadline, func() error {
 		leases, err := c.kube.CoordinationV1().Leases(release).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return err
@@ -259,26 +257,28 @@ func (c *Cluster) leader(ctx context.Context) (leader *corev1.Pod, err error) {
 				continue
 			}
 			name, _, _ := strings.Cut(*lease.Spec.HolderIdentity, "_")
-			if i := slices.IndexFunc(pods, func(p corev1.Pod) bool { return p.Name == name && p.DeletionTimestamp == nil }); i >= 0 {
+			i := slices.IndexFunc(pods, func(p corev1.Pod) bool { return p.Name == name && p.DeletionTimestamp == nil })
+			if i >= 0 {
 				leader = &pods[i]
 				return nil
 			}
 		}
-		return errors.New("no Lease of leader election is held by a replica that is there")
+		return errors.New("no Lease of leader election is held by an existing replica")
 	})
 	return leader, err
 }
 
-// Watchers has n PAC watchers share the work.
+// Watchers makes n PAC watchers share the work.
 func (c *Cluster) Watchers(ctx context.Context, n int) error {
 	if _, err := os.Stat(c.WatchersScript); err != nil {
 		return err
 	}
-	_, err := c.run(ctx, "env", "WATCHERS="+strconv.Itoa(n), "DEADLINE="+strconv.Itoa(int(rolloutDeadline.Seconds())), c.WatchersScript)
+	seconds := strconv.Itoa(int(rolloutDeadline.Seconds()))
+	_, err := c.run(ctx, "env", "WATCHERS="+strconv.Itoa(n), "DEADLINE="+seconds, c.WatchersScript)
 	return err
 }
 
-// RunFile is the file of one PipelineRun, whose only step really runs so long.
+// RunFile returns the file of one PipelineRun whose only step really takes the given time.
 func (c *Cluster) RunFile(name string, each time.Duration, annotations ...string) string {
 	var more strings.Builder
 	for _, annotation := range annotations {

@@ -1,5 +1,5 @@
-// Command step is what the tasks of test runs do: it takes a while, and ends with a
-// given code. Its image holds nothing else, so a step says it as its command:
+// Command step is the work of test runs: it takes a given time and exits with a given code. Its
+// image holds nothing else, so a step names it as its command:
 //
 //	command: [/step]
 //	args: ["-for", "5s", "-exit", "0"]
@@ -13,10 +13,10 @@ import (
 )
 
 func main() {
-	took := flag.Duration("for", 0, "how long it takes")
-	code := flag.Int("exit", 0, "the code that it ends with")
+	duration := flag.Duration("for", 0, "the time to take")
+	code := flag.Int("exit", 0, "the exit code")
 	flag.Parse()
-	fmt.Printf("for %s, then exit %d\n", *took, *code)
-	time.Sleep(*took)
+	fmt.Printf("for %s, then exit %d\n", *duration, *code)
+	time.Sleep(*duration)
 	os.Exit(*code)
 }

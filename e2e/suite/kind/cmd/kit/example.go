@@ -1,6 +1,6 @@
 package main
 
-// example is a push by hand. Words in capitals are replaced.
+// example is a push by hand. Its words in capitals are replaced.
 const example = `  pac() { curl -sS -u USER:PASSWORD -H 'Content-Type: application/json' "$@"; }
   pac GITEA/api/v1/user/repos -d '{"name": "shop", "auto_init": true, "default_branch": "main"}'
   pac GITEA/api/v1/repos/USER/shop/hooks -d '{"type": "gitea", "active": true, "events": ["push"],
@@ -35,6 +35,7 @@ const example = `  pac() { curl -sS -u USER:PASSWORD -H 'Content-Type: applicati
   END
   }
   file() { echo "{\"operation\": \"create\", \"path\": \".tekton/$1.yaml\", \"content\": \"$(run "$1")\"}"; }
-  pac GITEA/api/v1/repos/USER/shop/contents -d "{\"branch\": \"main\", \"message\": \"three runs\", \"files\": [$(file a), $(file b), $(file c)]}"
+  pac GITEA/api/v1/repos/USER/shop/contents \
+    -d "{\"branch\": \"main\", \"message\": \"three runs\", \"files\": [$(file a), $(file b), $(file c)]}"
   kubectl -n shop get pipelineruns --watch
 `

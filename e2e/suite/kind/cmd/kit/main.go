@@ -1,8 +1,7 @@
-// Command kit puts the whole system on a kind cluster by terraform/e2e, and takes it
-// away again.
+// Command kit puts the whole system on a kind cluster with terraform/e2e, and removes it.
 //
-//	go run ./e2e/suite/kind/cmd/kit prepare   # build tools, images and manifests, print the Terraform command
-//	go run ./e2e/suite/kind/cmd/kit up        # prepare, terraform apply, and print how to use it
+//	go run ./e2e/suite/kind/cmd/kit prepare   # build tools, images and manifests; print the Terraform command
+//	go run ./e2e/suite/kind/cmd/kit up        # prepare, terraform apply; print how to use the cluster
 //	go run ./e2e/suite/kind/cmd/kit down      # terraform destroy
 package main
 
@@ -36,7 +35,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) != 1 {
-		return errors.New("say what to do: prepare, up or down")
+		return errors.New("one command is needed: prepare, up or down")
 	}
 	root, err := build.Root()
 	if err != nil {
@@ -56,10 +55,10 @@ func run(ctx context.Context, args []string) error {
 	case "down":
 		return down(ctx, dir)
 	}
-	return fmt.Errorf("unknown command %q: say prepare, up or down", args[0])
+	return fmt.Errorf("unknown command %q, want prepare, up or down", args[0])
 }
 
-// lockWait is for a Terraform whose kit was killed and that still works.
+// lockWait waits for a Terraform that goes on after its kit was killed.
 const lockWait = "-lock-timeout=15m"
 
 func prepare(ctx context.Context, dir string) (*kind.Kit, error) {
@@ -85,7 +84,7 @@ func up(ctx context.Context, dir string) error {
 		return err
 	}
 	file := "-var-file=" + kind.VariablesFile(dir)
-	// An apply that aims at claims does not look at all variables, a plan does.
+	// The plan validates all variables; the apply of the claims alone does not.
 	if err := quietly(ctx, kit, "plan", "-input=false", lockWait, file); err != nil {
 		return err
 	}
@@ -98,9 +97,11 @@ func up(ctx context.Context, dir string) error {
 		return err
 	}
 	if err := terraform(ctx, kit, apply...); err != nil {
-		return fmt.Errorf("%w\nWhat is there stays, to be looked at. \"make e2e-kind-up\" goes on from here, \"make e2e-kind-down\" removes it", err)
+		return fmt.Errorf("%w\nWhat exists stays for inspection. "+
+			"\"make e2e-kind-up\" continues from here, \"make e2e-kind-down\" removes it", err)
 	}
-	fmt.Printf("\nprepared in %s, applied in %s\n\n", prepared.Round(time.Second), (time.Since(began) - prepared).Round(time.Second))
+	applied := time.Since(began) - prepared
+	fmt.Printf("\nprepared in %s, applied in %s\n\n", prepared.Round(time.Second), applied.Round(time.Second))
 	return addresses(ctx, kit)
 }
 
@@ -118,17 +119,17 @@ func down(ctx context.Context, dir string) error {
 	return kit.RemoveState()
 }
 
-// terraform runs Terraform and prints what it says.
+// terraform runs Terraform and shows its output.
 func terraform(ctx context.Context, kit *kind.Kit, args ...string) error {
 	return runTerraform(ctx, kit, os.Stderr, args)
 }
 
-// quietly runs Terraform and prints what it says only if it fails.
+// quietly runs Terraform and shows its output only if it fails.
 func quietly(ctx context.Context, kit *kind.Kit, args ...string) error {
-	var said bytes.Buffer
-	err := runTerraform(ctx, kit, &said, args)
+	var out bytes.Buffer
+	err := runTerraform(ctx, kit, &out, args)
 	if err != nil {
-		_, _ = said.WriteTo(os.Stderr)
+		_, _ = out.WriteTo(os.Stderr)
 	}
 	return err
 }
@@ -136,7 +137,8 @@ func quietly(ctx context.Context, kit *kind.Kit, args ...string) error {
 func runTerraform(ctx context.Context, kit *kind.Kit, out io.Writer, args []string) error {
 	cmd := kit.Command(ctx, args...)
 	cmd.Stdout, cmd.Stderr = out, out
-	// Ctrl-C reaches it once, by us: at a second one it would end without writing its state.
+	// Ctrl-C must reach it only once, from here: a second interrupt ends it without writing its
+	// state.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	if err := cmd.Run(); err != nil {
@@ -145,7 +147,7 @@ func runTerraform(ctx context.Context, kit *kind.Kit, out io.Writer, args []stri
 	return nil
 }
 
-// addresses prints how to use what was put on the cluster.
+// addresses prints how to use the cluster.
 func addresses(ctx context.Context, kit *kind.Kit) error {
 	out, err := kit.Command(ctx, "output", "-json").Output()
 	if err != nil {
@@ -160,7 +162,7 @@ func addresses(ctx context.Context, kit *kind.Kit) error {
 	if value("gitea_username") != "" {
 		url := value("gitea_url")
 		if url == "" {
-			url = "http://127.0.0.1:3000 after: kubectl -n gitea port-forward service/gitea 3000"
+			url = "http://127.0.0.1:3000, after \"kubectl -n gitea port-forward service/gitea 3000\""
 		}
 		fmt.Printf("Gitea       %s (user %s, password %s)\n", url, value("gitea_username"), value("gitea_password"))
 	}
