@@ -1,6 +1,6 @@
 // Command kit puts the whole system on a kind cluster with terraform/e2e, and removes it.
 //
-//	go run ./e2e/suite/kind/cmd/kit prepare   # build tools, images and manifests; print the Terraform command
+//	go run ./e2e/suite/kind/cmd/kit prepare   # build everything; print the Terraform command
 //	go run ./e2e/suite/kind/cmd/kit up        # prepare, terraform apply; print how to use the cluster
 //	go run ./e2e/suite/kind/cmd/kit down      # terraform destroy
 package main
@@ -97,7 +97,7 @@ func up(ctx context.Context, dir string) error {
 		return err
 	}
 	if err := terraform(ctx, kit, apply...); err != nil {
-		return fmt.Errorf("%w\nWhat exists stays for inspection. "+
+		return fmt.Errorf("%w\nWhat was created stays for inspection. "+
 			"\"make e2e-kind-up\" continues from here, \"make e2e-kind-down\" removes it", err)
 	}
 	applied := time.Since(began) - prepared
