@@ -10,12 +10,12 @@ locals {
     kubeconfig = var.existing_kubeconfig
     disposable = false
   }
-  # The port of the node that leads to Gitea, whether it is installed or not: a cluster's ports are for life. Of an existing
-  # cluster's nodes we take none.
+  # The port of the node that leads to Gitea. It is opened even without Gitea, because a cluster's
+  # ports cannot change. On an existing cluster no port is opened.
   node_port = local.own && var.gitea_port != 0 ? 30300 : 0
 }
 
-# What is missing is missed before anything is made.
+# Missing tools are reported before anything is created.
 resource "terraform_data" "tools" {
   triggers_replace = [local.own]
 
@@ -46,7 +46,7 @@ resource "terraform_data" "existing_cluster" {
   depends_on       = [terraform_data.tools]
 
   provisioner "local-exec" {
-    command     = "kubectl get --raw /readyz >/dev/null || { echo 'existing_kubeconfig leads to no cluster that answers.' >&2; exit 1; }"
+    command     = "kubectl get --raw /readyz >/dev/null || { echo 'The cluster of existing_kubeconfig does not answer.' >&2; exit 1; }"
     environment = { KUBECONFIG = var.existing_kubeconfig }
     quiet       = true
   }

@@ -4,12 +4,12 @@ output "kubeconfig" {
 }
 
 output "gitea_url" {
-  description = "Gitea's address for this machine. Empty where there is no Gitea, or no port that leads to it: then use kubectl port-forward."
+  description = "Gitea's address on this machine. Empty if Gitea is not installed or no port leads to it; then use kubectl port-forward."
   value       = local.node_port == 0 || var.git_provider != "gitea" ? "" : "http://127.0.0.1:${var.gitea_port}"
 }
 
 output "gitea_cluster_url" {
-  description = "Gitea's address in the cluster, by which it names its repositories; empty where there is none."
+  description = "Gitea's address in the cluster, with which the URLs of its repositories begin. Empty without Gitea."
   value       = try(module.gitea[0].url, "")
 }
 
@@ -25,16 +25,16 @@ output "gitea_password" {
 }
 
 output "gitea_token_secret" {
-  description = "Where the cluster keeps an API token of Gitea's administrator; null where there is no Gitea."
+  description = "Namespace, name and key of the Secret with an API token of Gitea's administrator. Null without Gitea."
   value       = try(module.gitea[0].token_secret, null)
 }
 
 output "pac_controller_url" {
-  description = "Where webhooks send their events, in the cluster."
+  description = "URL in the cluster to which webhooks send their events."
   value       = module.pipelines_as_code.controller_url
 }
 
 output "addon_namespace" {
-  description = "Namespace of the add-on; empty where it is not installed."
+  description = "Namespace of the add-on. Empty if it is not installed."
   value       = try(module.pac_lease_queue[0].namespace, "")
 }

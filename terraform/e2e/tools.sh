@@ -1,5 +1,5 @@
 #!/bin/sh
-# Checks that TOOLS are there.
+# Checks that TOOLS are in PATH.
 set -eu
 
 missing=
@@ -7,6 +7,6 @@ for tool in $TOOLS; do
   command -v "$tool" >/dev/null || missing="$missing $tool"
 done
 if [ -n "$missing" ]; then
-  echo "Not found in PATH:$missing. Install what is missing, or have \"make e2e-kind-up\" build it." >&2
+  echo "Not found in PATH:$missing. Install them, or run \"make e2e-kind-up\", which builds them." >&2
   exit 1
 fi

@@ -1,5 +1,5 @@
 variable "cluster_name" {
-  description = "Name of the kind cluster to make."
+  description = "Name of the kind cluster to create."
   type        = string
   default     = "pac-lease-queue"
 
@@ -10,7 +10,7 @@ variable "cluster_name" {
 }
 
 variable "existing_kubeconfig" {
-  description = "Kubeconfig of a cluster that is there already, to install everything in. Empty means that a kind cluster is made."
+  description = "Absolute path of the kubeconfig of an existing cluster, to install everything there. If empty, a kind cluster is created."
   type        = string
   default     = ""
 
@@ -21,7 +21,7 @@ variable "existing_kubeconfig" {
 }
 
 variable "kubeconfig" {
-  description = "Where to write the kubeconfig of the kind cluster. Empty means CLUSTER_NAME.kubeconfig in this folder."
+  description = "File to write the kind cluster's kubeconfig to. Default: CLUSTER_NAME.kubeconfig in this folder."
   type        = string
   default     = ""
 
@@ -32,13 +32,13 @@ variable "kubeconfig" {
 }
 
 variable "node_image" {
-  description = "Image of kind's node. Empty means kindest/node of kubernetes_version, or what kind was made for."
+  description = "Image of kind's node. Default: kindest/node in kubernetes_version, or kind's own default."
   type        = string
   default     = ""
 }
 
 variable "kubernetes_version" {
-  description = "Version of Kubernetes for kind to run, e.g. 1.36.4. Empty means that of node_image, or what kind was made for."
+  description = "Kubernetes version of the kind cluster, e.g. 1.36.4. Default: that of node_image, or kind's own default."
   type        = string
   default     = ""
 
@@ -48,7 +48,7 @@ variable "kubernetes_version" {
   }
   validation {
     condition     = var.kubernetes_version == "" || var.node_image == ""
-    error_message = "node_image says which Kubernetes it runs: leave kubernetes_version empty, or node_image."
+    error_message = "node_image already determines the Kubernetes version: set either kubernetes_version or node_image."
   }
 }
 
@@ -59,24 +59,24 @@ variable "kind_config_patches" {
 }
 
 variable "images" {
-  description = "\"built\": images made here, from image_archives and under the names that the manifests have. \"published\": images and manifests of the components' releases."
+  description = "\"built\": locally built images, from image_archives and under the names in the manifests. \"published\": the images and manifests of the components' releases."
   type        = string
   default     = "published"
 
   validation {
     condition     = contains(["built", "published"], var.images)
-    error_message = "images is built or published."
+    error_message = "images must be built or published."
   }
   validation {
     condition = var.images == "published" || alltrue([
       for given in [var.tekton_manifests, var.pipelines_as_code_manifests, var.gitea_image, var.addon_image] : given != ""
     ])
-    error_message = "With images = \"built\", tekton_manifests, pipelines_as_code_manifests, gitea_image and addon_image must say what was built; \"go run ./e2e/suite/kind/cmd/kit prepare\" builds it and writes a file of these variables."
+    error_message = "With images = \"built\", tekton_manifests, pipelines_as_code_manifests, gitea_image and addon_image must name what was built; \"go run ./e2e/suite/kind/cmd/kit prepare\" builds it and writes a file with these variables."
   }
 }
 
 variable "image_archives" {
-  description = "Archives of container images to load into the kind cluster. In an existing cluster the images must be there, or in a registry that it can reach."
+  description = "Archives of container images to load into the kind cluster. An existing cluster must have the images already, or be able to pull them."
   type        = list(string)
   default     = []
 }
@@ -106,29 +106,29 @@ variable "pipelines_as_code_manifests" {
 }
 
 variable "watchers" {
-  description = "How many watchers of Pipelines-as-Code run: 0 to 10, of a release 0 or 1. Two or more share the work, each with a bucket of its own."
+  description = "Number of Pipelines-as-Code watchers: 0 to 10, or 0 to 1 with a release. Two or more share the work, each with a bucket of its own."
   type        = number
   default     = 1
 
   validation {
     condition     = contains(range(11), var.watchers)
-    error_message = "watchers is 0 to 10."
+    error_message = "watchers must be 0 to 10."
   }
 }
 
 variable "git_provider" {
-  description = "\"gitea\": in the cluster. \"external\": somewhere else, none is installed."
+  description = "\"gitea\": installed in the cluster. \"external\": none is installed."
   type        = string
   default     = "gitea"
 
   validation {
     condition     = contains(["gitea", "external"], var.git_provider)
-    error_message = "git_provider is gitea or external."
+    error_message = "git_provider must be gitea or external."
   }
 }
 
 variable "gitea_image" {
-  description = "Image of Gitea. Empty means the published one."
+  description = "Image of Gitea. Default: the published one."
   type        = string
   default     = ""
 }
@@ -140,33 +140,33 @@ variable "gitea_port" {
 
   validation {
     condition     = var.gitea_port >= 0 && var.gitea_port < 65536 && floor(var.gitea_port) == var.gitea_port
-    error_message = "gitea_port is 0 to 65535."
+    error_message = "gitea_port must be 0 to 65535."
   }
 }
 
 variable "replicas" {
-  description = "Replicas of the add-on. 0 means without the add-on: Pipelines-as-Code keeps its own queue."
+  description = "Number of replicas of the add-on. With 0 the add-on is not installed, and Pipelines-as-Code keeps its own queue."
   type        = number
   default     = 2
 
   validation {
     condition     = var.replicas >= 0 && var.replicas <= 20 && floor(var.replicas) == var.replicas
-    error_message = "replicas is 0 to 20."
+    error_message = "replicas must be 0 to 20."
   }
 }
 
 variable "backend" {
-  description = "Where the add-on keeps slots: lease or memory. Memory is that of one replica."
+  description = "Where the add-on keeps slots: lease or memory. memory needs replicas = 1."
   type        = string
   default     = "lease"
 
   validation {
     condition     = contains(["lease", "memory"], var.backend)
-    error_message = "backend is lease or memory."
+    error_message = "backend must be lease or memory."
   }
   validation {
     condition     = var.backend != "memory" || var.replicas <= 1
-    error_message = "The backend memory is that of one replica: set replicas to 1, or backend to lease."
+    error_message = "The backend memory works with one replica only: set replicas to 1, or backend to lease."
   }
 }
 
@@ -177,40 +177,40 @@ variable "hold" {
 
   validation {
     condition     = contains(["auto", "policy", "webhook", "none"], var.hold)
-    error_message = "hold is auto, policy, webhook or none."
+    error_message = "hold must be auto, policy, webhook or none."
   }
 }
 
 variable "chart" {
-  description = "The add-on's chart. Empty means the one of this repository."
+  description = "Folder of the add-on's chart. Default: the one in this repository."
   type        = string
   default     = ""
 }
 
 variable "chart_values" {
-  description = "More values of the chart. What replicas, backend, hold and addon_image say, wins."
+  description = "More values for the chart. replicas, backend, hold and addon_image take precedence."
   type        = any
   default     = {}
 
   validation {
     condition     = can(keys(var.chart_values))
-    error_message = "chart_values is a map, as in values.yaml: { logLevel = \"debug\" }."
+    error_message = "chart_values must be a map, as in values.yaml: { logLevel = \"debug\" }."
   }
 }
 
 variable "addon_image" {
-  description = "Image of the add-on, with a tag. Empty means the one that the chart names."
+  description = "Image of the add-on, with a tag. Default: the image that the chart names."
   type        = string
   default     = ""
 }
 
 variable "deadline" {
-  description = "Seconds that each part may take to get ready, and to be removed."
+  description = "Seconds that each part may take to become ready, and to be removed."
   type        = number
   default     = 300
 
   validation {
     condition     = var.deadline >= 1 && floor(var.deadline) == var.deadline
-    error_message = "deadline is a whole number of seconds."
+    error_message = "deadline must be a whole number of seconds, at least 1."
   }
 }

@@ -1,4 +1,4 @@
-# What is planned for which variables.
+# The plan that results from the variables.
 
 run "a_cluster_of_our_own" {
   command = plan

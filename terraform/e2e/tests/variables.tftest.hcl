@@ -1,4 +1,4 @@
-# What cannot work is refused by a sentence, before anything is made.
+# Variables that cannot work are refused with a message, before anything is created.
 
 variables {
   images = "published"

@@ -4,7 +4,7 @@ locals {
   port      = 3000
   url       = "http://${local.service}.${local.namespace}.svc:${local.port}"
 
-  # Random, and the same from one apply to the next.
+  # Random, and stable from one apply to the next.
   secret = { for name in ["password", "secret_key", "internal_token"] : name => sha256("${name} ${terraform_data.seed.id}") }
 }
 

@@ -1,5 +1,5 @@
 output "url" {
-  description = "Gitea's address in the cluster, which is also the one that it calls its own."
+  description = "Gitea's address in the cluster, which is also its ROOT_URL."
   value       = local.url
 }
 

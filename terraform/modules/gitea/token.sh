@@ -1,8 +1,8 @@
 #!/bin/sh
-# Makes an API token of Gitea's administrator, and keeps it in the Secret gitea-token.
+# Creates an API token of Gitea's administrator, and stores it in the Secret gitea-token.
 set -eu
 
-# Like its user, a token is gone with the pod: so each time there is a new one, under a new name.
+# A token is lost with the pod, like its user, so each call creates a new one under a new name.
 token=$(kubectl -n "$NAMESPACE" exec deployment/gitea -c gitea -- /app/gitea/gitea --config /etc/gitea/app.ini \
   admin user generate-access-token --username "$GITEA_USER" --token-name "e2e-$(date +%s)" --scopes all --raw)
 kubectl apply --server-side --force-conflicts -f - <<END

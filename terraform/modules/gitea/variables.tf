@@ -1,10 +1,10 @@
 variable "cluster" {
-  description = "The cluster: its kubeconfig, an id that changes when it is replaced, and whether it is made and deleted along with this."
+  description = "The cluster: its kubeconfig, an id that changes when it is replaced, and disposable: whether the same state creates and deletes it."
   type        = object({ id = string, kubeconfig = string, disposable = optional(bool, false) })
 }
 
 variable "image" {
-  description = "Image of Gitea, with the program at /app/gitea/gitea as the published ones have it; empty means a published one."
+  description = "Image of Gitea, with the program at /app/gitea/gitea as in the published images. Default: a published image."
   type        = string
   default     = ""
 }
@@ -16,23 +16,23 @@ variable "username" {
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]*$", var.username)) && var.username != "admin"
-    error_message = "Use lower-case letters, digits and dashes. Gitea keeps \"admin\" for itself."
+    error_message = "Use lower-case letters, digits and dashes. Gitea reserves \"admin\"."
   }
 }
 
 variable "node_port" {
-  description = "Port of the cluster's nodes that leads to Gitea; 0 means none."
+  description = "Port of the cluster's nodes that leads to Gitea. 0 means none."
   type        = number
   default     = 0
 
   validation {
     condition     = var.node_port == 0 || (var.node_port >= 30000 && var.node_port <= 32767)
-    error_message = "Kubernetes gives services node ports from 30000 to 32767."
+    error_message = "A node port must be 30000 to 32767, or 0 for none."
   }
 }
 
 variable "deadline" {
-  description = "Seconds that Gitea may take to get ready, and to be removed."
+  description = "Seconds that Gitea may take to become ready, and to be removed."
   type        = number
   default     = 300
 }

@@ -16,8 +16,9 @@ locals {
   ])
 }
 
-# In the state before anything is made, so that destroy cleans up whatever became of the rest. If the name is taken it is tainted,
-# and a tainted resource is not destroyed by its provisioners: somebody else's cluster is safe.
+# The claim is in the state before anything is created, so destroy cleans up whatever became of the
+# rest. If the name is taken, the claim is tainted, and the destroy provisioners of a tainted
+# resource do not run: a cluster that this state did not create is safe.
 resource "terraform_data" "claim" {
   input = {
     name       = var.name

@@ -4,7 +4,7 @@ output "kubeconfig" {
 }
 
 output "id" {
-  description = "Changes when the cluster is replaced. Known when the images are loaded."
+  description = "Changes when the cluster is replaced. Available once the images are loaded."
   value       = terraform_data.cluster.id
   depends_on  = [terraform_data.image]
 }

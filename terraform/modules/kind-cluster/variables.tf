@@ -1,5 +1,5 @@
 variable "name" {
-  description = "Name of the cluster. It must not be taken."
+  description = "Name of the cluster. It must be free."
   type        = string
 
   validation {
@@ -19,7 +19,7 @@ variable "kubeconfig" {
 }
 
 variable "node_image" {
-  description = "Image of the nodes; empty means the one that this version of kind was made for."
+  description = "Image of the node. Default: that of this version of kind."
   type        = string
   default     = ""
 }
@@ -31,38 +31,38 @@ variable "config_patches" {
 
   validation {
     condition     = var.config_patches == "" || can(keys(yamldecode(var.config_patches)))
-    error_message = "The patches are appended to a kind configuration: they must be YAML with keys at the top, such as containerdConfigPatches."
+    error_message = "The patches are appended to a kind configuration, so they must be YAML with top-level keys such as containerdConfigPatches."
   }
   validation {
     condition     = length(setintersection(try(keys(yamldecode(var.config_patches)), []), ["kind", "apiVersion", "nodes"])) == 0
-    error_message = "The patches must leave kind, apiVersion and nodes alone, which the configuration has already."
+    error_message = "The patches must not contain kind, apiVersion or nodes, which the configuration already has."
   }
 }
 
 variable "ports" {
-  description = "Ports of the node to publish on 127.0.0.1: port of this machine by port of the node."
+  description = "Ports of the node to publish on 127.0.0.1, as a map from the node's port to the local port."
   type        = map(number)
   default     = {}
 
   validation {
     condition     = alltrue([for node, host in var.ports : can(tonumber(node)) && host > 0 && host < 65536])
-    error_message = "A port is a number from 1 to 65535."
+    error_message = "A port must be a number from 1 to 65535."
   }
 }
 
 variable "image_archives" {
-  description = "Archives of container images to load, as docker save writes them. An archive is loaded again when its name changes."
+  description = "Archives of container images to load, as written by docker save. An archive is loaded again when its name changes."
   type        = list(string)
   default     = []
 }
 
 variable "deadline" {
-  description = "Seconds that the node may take to get ready."
+  description = "Seconds that the node may take to become ready."
   type        = number
   default     = 300
 
   validation {
     condition     = var.deadline >= 1 && floor(var.deadline) == var.deadline
-    error_message = "The deadline is a whole number of seconds."
+    error_message = "The deadline must be a whole number of seconds, at least 1."
   }
 }

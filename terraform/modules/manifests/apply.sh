@@ -1,5 +1,6 @@
 #!/bin/sh
-# Applies SOURCE, or else YAML, and waits until it works: all workloads in NAMESPACES are rolled out, and PROBE would be created.
+# Applies SOURCE, or else YAML, and waits until all workloads in NAMESPACES are rolled out and the
+# API server would create PROBE.
 set -eu
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../scripts/cluster.sh"

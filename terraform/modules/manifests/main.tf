@@ -1,5 +1,5 @@
 locals {
-  # What a URL leads to is known by its version in it.
+  # The content behind a URL is identified by the version in the URL.
   content = sha256(var.yaml != "" ? var.yaml : try(
     filesha256(var.source_of),
     join("", [for f in sort(fileset(var.source_of, "*.yaml")) : filesha256("${var.source_of}/${f}")]),
@@ -7,8 +7,9 @@ locals {
   ))
 }
 
-# In the state before anything is made, so that destroy cleans up whatever became of the rest. If somebody else has installed the
-# same before it is tainted, and a tainted resource is not destroyed by its provisioners.
+# The claim is in the state before anything is created, so destroy cleans up whatever became of the
+# rest. If the same was installed by other means before, the claim is tainted, and the destroy
+# provisioners of a tainted resource do not run.
 resource "terraform_data" "claim" {
   input = {
     kubeconfig = var.cluster.kubeconfig
@@ -17,7 +18,7 @@ resource "terraform_data" "claim" {
     deadline   = var.deadline
     title      = var.title
     disposable = var.cluster.disposable
-    # Nothing has to be removed from a cluster that is deleted along with it.
+    # Nothing has to be removed from a cluster that is deleted by the same state.
     with_cluster = var.cluster.disposable && !var.optional
     first        = var.delete_first
     after        = var.after_claim

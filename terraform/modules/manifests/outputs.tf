@@ -4,6 +4,6 @@ output "id" {
 }
 
 output "claim" {
-  description = "Id of the resource that removes this when it is destroyed."
+  description = "Id of the resource that removes this module's objects when it is destroyed."
   value       = terraform_data.claim.id
 }

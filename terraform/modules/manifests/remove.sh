@@ -1,5 +1,6 @@
 #!/bin/sh
-# Removes NAMESPACES and what has SELECTOR outside of them, FIRST before that, unless it goes WITH_CLUSTER.
+# Deletes FIRST, then what SELECTOR selects outside of NAMESPACES, then NAMESPACES. Does nothing if
+# they go WITH_CLUSTER.
 set -eu
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../scripts/cluster.sh"
@@ -9,14 +10,14 @@ if [ "$WITH_CLUSTER" = true ] || gone; then
 fi
 # shellcheck disable=SC2086 # FIRST is a list of arguments
 if [ -n "$FIRST" ] && kubectl get ${FIRST%% *} >/dev/null 2>&1 && ! kubectl delete $FIRST --all-namespaces --timeout 60s; then
-  echo "Nobody takes care of the finalizers of what is left; they are taken off."
+  echo "No controller removes the finalizers of the remaining objects; they are removed here."
   kubectl get $FIRST --all-namespaces -o 'jsonpath={range .items[*]}{.metadata.namespace} {.kind}/{.metadata.name}{"\n"}{end}' |
     while read -r namespace object; do
       kubectl -n "$namespace" patch "$object" --type merge --patch '{"metadata":{"finalizers":null}}' || :
     done
 fi
 if [ -n "$SELECTOR" ]; then
-  # The webhooks first: with their servers gone they would refuse what follows.
+  # Webhooks first: without their servers they would refuse the deletions that follow.
   for kind in mutatingwebhookconfigurations,validatingwebhookconfigurations customresourcedefinitions clusterrolebindings,clusterroles; do
     kubectl delete "$kind" --ignore-not-found --selector "$SELECTOR" --timeout "${DEADLINE}s"
   done
@@ -24,6 +25,6 @@ fi
 for namespace in $NAMESPACES; do
   kubectl delete namespace "$namespace" --ignore-not-found --timeout "${DEADLINE}s" || {
     kubectl get namespace "$namespace" -o 'jsonpath={range .status.conditions[*]}{.message}{"\n"}{end}'
-    fail "$TITLE cannot be removed: namespace $namespace is still there after $DEADLINE seconds. What holds it is above."
+    fail "$TITLE cannot be removed: namespace $namespace still exists after $DEADLINE seconds. What holds it is above."
   }
 done

@@ -14,8 +14,9 @@ locals {
   ]))
 }
 
-# In the state before anything is installed, so that destroy cleans up whatever became of the rest. If there is such a release
-# already it is tainted, and a tainted resource is not destroyed by its provisioners.
+# The claim is in the state before anything is installed, so destroy cleans up whatever became of
+# the rest. If such a release exists already, the claim is tainted, and the destroy provisioners of
+# a tainted resource do not run.
 resource "terraform_data" "claim" {
   input = {
     kubeconfig = var.cluster.kubeconfig

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Uninstalls RELEASE, which gives the queues back to Pipelines-as-Code, and removes its namespace.
+# Uninstalls RELEASE, which hands the queues back to Pipelines-as-Code, and removes its namespace.
 set -eu
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../scripts/cluster.sh"
@@ -9,7 +9,7 @@ if gone; then
 fi
 helm uninstall "$RELEASE" --namespace "$RELEASE" --ignore-not-found --wait --timeout "${DEADLINE}s" || {
   explain "$RELEASE"
-  echo "The queues could not be given back: the add-on is uninstalled without. Runs that wait may wait for ever."
+  echo "The queues could not be handed back; the add-on is uninstalled anyway. Runs that wait may wait for ever."
   helm uninstall "$RELEASE" --namespace "$RELEASE" --ignore-not-found --no-hooks --wait --timeout "${DEADLINE}s"
 }
 kubectl delete namespace "$RELEASE" --ignore-not-found --timeout "${DEADLINE}s"

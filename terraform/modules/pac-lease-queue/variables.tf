@@ -1,27 +1,27 @@
 variable "cluster" {
-  description = "The cluster: its kubeconfig, an id that changes when it is replaced, and whether it is made and deleted along with this."
+  description = "The cluster: its kubeconfig, an id that changes when it is replaced, and disposable: whether the same state creates and deletes it."
   type        = object({ id = string, kubeconfig = string, disposable = optional(bool, false) })
 }
 
 variable "after" {
-  description = "Id of what must be installed before this is."
+  description = "Id of the module that must be installed before this one."
   type        = string
   default     = ""
 }
 
 variable "after_claim" {
-  description = "Claim of what must be installed before this is, and removed after it."
+  description = "Claim of the module that must be installed before this one, and removed after it."
   type        = string
   default     = ""
 }
 
 variable "chart" {
-  description = "The chart: a folder."
+  description = "Folder of the chart."
   type        = string
 }
 
 variable "image" {
-  description = "Image of the add-on, with a tag; empty means the one that the chart names."
+  description = "Image of the add-on, with a tag. Default: the image that the chart names."
   type        = string
   default     = ""
 
@@ -32,28 +32,28 @@ variable "image" {
 }
 
 variable "replicas" {
-  description = "How many replicas run."
+  description = "Number of replicas."
   type        = number
   default     = 2
 
   validation {
     condition     = var.replicas >= 1 && floor(var.replicas) == var.replicas
-    error_message = "The number of replicas is 1 or more."
+    error_message = "The number of replicas must be a whole number, at least 1."
   }
 }
 
 variable "backend" {
-  description = "Where slots are kept: lease or memory. Memory needs replicas = 1."
+  description = "Where slots are kept: lease or memory. memory needs replicas = 1."
   type        = string
   default     = "lease"
 
   validation {
     condition     = contains(["lease", "memory"], var.backend)
-    error_message = "The backend is lease or memory."
+    error_message = "The backend must be lease or memory."
   }
   validation {
     condition     = var.backend != "memory" || var.replicas == 1
-    error_message = "The backend memory is that of one replica: set replicas to 1, or the backend to lease."
+    error_message = "The backend memory works with one replica only: set replicas to 1, or the backend to lease."
   }
 }
 
@@ -64,23 +64,23 @@ variable "hold" {
 
   validation {
     condition     = contains(["auto", "policy", "webhook", "none"], var.hold)
-    error_message = "The hold is auto, policy, webhook or none."
+    error_message = "The hold must be auto, policy, webhook or none."
   }
 }
 
 variable "values" {
-  description = "More values of the chart. What the variables above say, wins."
+  description = "More values for the chart. The variables above take precedence."
   type        = any
   default     = {}
 
   validation {
     condition     = can(keys(var.values))
-    error_message = "The chart's values are a map, as in values.yaml: { logLevel = \"debug\" }."
+    error_message = "The values must be a map, as in values.yaml: { logLevel = \"debug\" }."
   }
 }
 
 variable "deadline" {
-  description = "Seconds that the add-on may take to get ready, and to be removed."
+  description = "Seconds that the add-on may take to become ready, and to be removed."
   type        = number
   default     = 300
 }

@@ -14,10 +14,10 @@ module "manifests" {
 
   after       = var.after
   after_claim = var.after_claim
-  # Its watcher has a finalizer on its runs.
+  # The watcher puts a finalizer on its runs.
   delete_first = "pipelineruns --selector app.kubernetes.io/managed-by=pipelinesascode.tekton.dev"
 
-  # Its webhook is in its way.
+  # Its creation passes the webhook.
   probe = yamlencode({
     apiVersion = "pipelinesascode.tekton.dev/v1alpha1"
     kind       = "Repository"

@@ -4,11 +4,11 @@ output "id" {
 }
 
 output "controller_url" {
-  description = "Where webhooks send their events, in the cluster."
+  description = "URL in the cluster to which webhooks send their events."
   value       = "http://pipelines-as-code-controller.pipelines-as-code.svc:8080"
 }
 
 output "claim" {
-  description = "Id of the resource that removes this when it is destroyed."
+  description = "Id of the resource that removes this module's objects when it is destroyed."
   value       = module.manifests.claim
 }

@@ -1,28 +1,28 @@
 variable "cluster" {
-  description = "The cluster: its kubeconfig, an id that changes when it is replaced, and whether it is made and deleted along with this, so that nothing has to be removed from it."
+  description = "The cluster: its kubeconfig, an id that changes when it is replaced, and disposable: whether the same state creates and deletes it, so that nothing has to be removed from it."
   type        = object({ id = string, kubeconfig = string, disposable = optional(bool, false) })
 }
 
 variable "after" {
-  description = "Id of what must be installed before this is."
+  description = "Id of the module that must be installed before this one."
   type        = string
   default     = ""
 }
 
 variable "after_claim" {
-  description = "Claim of what must be installed before this is, and removed after it."
+  description = "Claim of the module that must be installed before this one, and removed after it."
   type        = string
   default     = ""
 }
 
 variable "release" {
-  description = "Version of Pipelines-as-Code to install, if no manifests are given."
+  description = "Version of Pipelines-as-Code to install if manifests is empty."
   type        = string
   default     = "v0.50.0"
 
   validation {
     condition     = can(regex("^v[0-9]+\\.[0-9]+\\.[0-9]+$", var.release))
-    error_message = "Write the version of Pipelines-as-Code as its releases do: v0.50.0."
+    error_message = "Write the version as in the releases of Pipelines-as-Code: v0.50.0."
   }
 }
 
@@ -33,18 +33,18 @@ variable "manifests" {
 }
 
 variable "watchers" {
-  description = "How many watchers run. One is the Deployment that Pipelines-as-Code ships. Several share the work, each with a bucket of its own, as the pods of a StatefulSet, which only the manifests of this repository have."
+  description = "Number of watchers. One is the Deployment that Pipelines-as-Code ships. Several are the pods of a StatefulSet, which only the manifests of this repository have; they share the work, each with a bucket of its own."
   type        = number
   default     = 1
 
   validation {
     condition     = contains([0, 1], var.watchers) || (var.watchers > 1 && var.watchers <= 10 && floor(var.watchers) == var.watchers && var.manifests != "")
-    error_message = "Use 0 to 10 watchers, and of a release not more than 1: it has no StatefulSet of them."
+    error_message = "Use 0 to 10 watchers, or 0 to 1 with a release, which has no StatefulSet of watchers."
   }
 }
 
 variable "deadline" {
-  description = "Seconds that Pipelines-as-Code may take to get ready, and to be removed."
+  description = "Seconds that Pipelines-as-Code may take to become ready, and to be removed."
   type        = number
   default     = 300
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Has WATCHERS watchers share the work of Pipelines-as-Code.
+# Makes WATCHERS watchers share the work of Pipelines-as-Code.
 set -eu
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../scripts/cluster.sh"
@@ -20,7 +20,8 @@ if [ -n "$(replicas statefulset)" ]; then
   fi
 fi
 if [ "$(replicas deployment)/$(replicas statefulset)" != "$alone/$shared" ]; then
-  # Buckets are counted at start, and two watchers must never own the same one: all end before any begins.
+  # Watchers read the number of buckets at start, and two must never own the same bucket, so all
+  # stop before any starts.
   watchers scale deployment "$name" --replicas 0
   if [ -n "$shared" ]; then
     watchers scale statefulset "$name" --replicas 0

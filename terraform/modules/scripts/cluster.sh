@@ -1,31 +1,33 @@
 # shellcheck shell=sh
-# What the modules' scripts share. They are told the cluster by KUBECONFIG, and those that remove things whether it is DISPOSABLE: made
-# by the same Terraform state, to go with it.
+# The common part of the modules' scripts. KUBECONFIG names the cluster. DISPOSABLE tells the
+# scripts that remove things whether the same Terraform state created the cluster and deletes it.
 
 fail() {
   printf '%s\n' "$@" >&2
   exit 1
 }
 
-# gone says whether the cluster is not there any more. One that is there and refuses us, or is out of reach, is not gone; and of one that
-# somebody else keeps, an API server that is down for a moment says nothing: what was installed is still there.
+# gone succeeds if the cluster no longer exists. A cluster that refuses us, or is out of reach, is
+# not gone; nor is an existing cluster whose API server is down for a moment, because what was
+# installed there remains.
 gone() {
   if [ ! -e "$KUBECONFIG" ]; then
-    echo "$KUBECONFIG is gone, and with it, it is assumed, the cluster."
+    echo "$KUBECONFIG is gone, so the cluster is assumed to be gone too."
     return 0
   fi
   said=$(kubectl --request-timeout=10s get --raw /readyz 2>&1) && return 1
   case $DISPOSABLE:$said in
   true:*refused* | true:*"no such host"* | *"does not exist"* | *"no configuration has been provided"*)
-    echo "No cluster answers at the address in $KUBECONFIG; it is assumed to be gone."
+    echo "No cluster answers at the address in $KUBECONFIG, so it is assumed to be gone."
     return 0
     ;;
   esac
   fail "The cluster of $KUBECONFIG cannot be cleaned up: $said" \
-    "Make it answer and destroy again. If it is gone for good, remove $KUBECONFIG and destroy again."
+    "Make it answer and run destroy again. If it is gone for good, remove $KUBECONFIG and run destroy again."
 }
 
-# rolled_out NAMESPACE DEADLINE waits until every workload of the namespace is as it should be, or else says what is wrong and fails.
+# rolled_out NAMESPACE DEADLINE waits until every workload of the namespace is rolled out. After the
+# deadline it says what is wrong and fails.
 rolled_out() {
   until=$(($(date +%s) + $2))
   for workload in $(kubectl -n "$1" get deployments,statefulsets -o name); do
@@ -52,14 +54,14 @@ explain() {
   done
 }
 
-# accepted DEADLINE waits until the API server would create the object on standard input; it does not create it. So one knows that the
-# webhooks in its way work.
+# accepted DEADLINE waits until the API server would create the object on standard input, in a dry
+# run: proof that the webhooks on its way work.
 accepted() {
   object=$(cat)
   until=$(($(date +%s) + $1))
   until said=$(printf '%s\n' "$object" | kubectl create --dry-run=server -f - 2>&1); do
     if [ "$(date +%s)" -ge "$until" ]; then
-      fail "For $1 seconds the API server has refused to create an object that it should accept: $said"
+      fail "For $1 seconds the API server has refused an object that it should accept: $said"
     fi
     sleep 1
   done

@@ -12,7 +12,7 @@ module "manifests" {
   selector   = "app.kubernetes.io/part-of in (tekton-pipelines, tekton-pipelines-resolvers)"
   deadline   = var.deadline
 
-  # The conversion between API versions and the defaulting are in its way.
+  # Its creation passes the conversion between API versions and the defaulting.
   probe = yamlencode({
     apiVersion = "tekton.dev/v1beta1"
     kind       = "PipelineRun"

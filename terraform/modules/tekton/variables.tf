@@ -1,16 +1,16 @@
 variable "cluster" {
-  description = "The cluster: its kubeconfig, an id that changes when it is replaced, and whether it is made and deleted along with this, so that nothing has to be removed from it."
+  description = "The cluster: its kubeconfig, an id that changes when it is replaced, and disposable: whether the same state creates and deletes it, so that nothing has to be removed from it."
   type        = object({ id = string, kubeconfig = string, disposable = optional(bool, false) })
 }
 
 variable "release" {
-  description = "Version of Tekton Pipelines to install, if no manifests are given."
+  description = "Version of Tekton Pipelines to install if manifests is empty."
   type        = string
   default     = "v1.15.0"
 
   validation {
     condition     = can(regex("^v[0-9]+\\.[0-9]+\\.[0-9]+$", var.release))
-    error_message = "Write Tekton's version as its releases do: v1.15.0."
+    error_message = "Write the version as in Tekton's releases: v1.15.0."
   }
 }
 
@@ -21,7 +21,7 @@ variable "manifests" {
 }
 
 variable "deadline" {
-  description = "Seconds that Tekton may take to get ready, and to be removed."
+  description = "Seconds that Tekton may take to become ready, and to be removed."
   type        = number
   default     = 300
 }

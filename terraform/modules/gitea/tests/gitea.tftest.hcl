@@ -7,7 +7,7 @@ run "address" {
 
   assert {
     condition     = output.url == "http://gitea.gitea.svc:3000"
-    error_message = "Gitea would call itself ${output.url}"
+    error_message = "Gitea's URL is ${output.url}"
   }
 }
 

@@ -13,7 +13,7 @@ run "ports_on_loopback" {
     condition = yamldecode(local.config).nodes[0].extraPortMappings == [
       { containerPort = 30300, hostPort = 3000, listenAddress = "127.0.0.1" }
     ]
-    error_message = "kind is told ${local.config}"
+    error_message = "kind's configuration is ${local.config}"
   }
 }
 
@@ -30,7 +30,7 @@ run "patches" {
 
   assert {
     condition     = yamldecode(local.config).kind == "Cluster" && strcontains(yamldecode(local.config).kubeadmConfigPatches[0], "failCgroupV1")
-    error_message = "kind is told ${local.config}"
+    error_message = "kind's configuration is ${local.config}"
   }
 }
 

@@ -12,7 +12,7 @@ run "a_folder" {
 
   assert {
     condition     = local.content == sha256(filesha256("./tests/folder/one.yaml"))
-    error_message = "A folder should be known by what is in it."
+    error_message = "The content of a folder should identify it."
   }
 }
 
@@ -24,7 +24,7 @@ run "a_file" {
 
   assert {
     condition     = local.content == sha256(filesha256("./tests/folder/one.yaml")) && local.content != sha256("")
-    error_message = "A file should be known by what is in it."
+    error_message = "The content of a file should identify it."
   }
 }
 
@@ -36,7 +36,7 @@ run "a_url" {
 
   assert {
     condition     = local.content == sha256("")
-    error_message = "A URL should be known by its version."
+    error_message = "The version in a URL should identify it."
   }
 }
 
@@ -49,7 +49,7 @@ run "nothing_is_removed_from_a_disposable_cluster" {
 
   assert {
     condition     = terraform_data.claim.input.disposable && terraform_data.claim.input.with_cluster
-    error_message = "Destroy should be told."
+    error_message = "Destroy should know that the cluster goes as a whole."
   }
 }
 

@@ -18,11 +18,11 @@ run "values" {
       admission    = { hold = "webhook" }
       image        = { repository = "registry.example.com:5000/pac-lease-queue", tag = "v1" }
     }
-    error_message = "The chart is told ${local.values}"
+    error_message = "The chart's values are ${local.values}"
   }
   assert {
     condition     = local.chart_content != sha256("")
-    error_message = "A changed chart should be an upgrade: it should be known by its files."
+    error_message = "A changed chart should cause an upgrade, so its files should identify it."
   }
 }
 
@@ -34,7 +34,7 @@ run "a_cluster_that_goes_too" {
 
   assert {
     condition     = terraform_data.claim.input.disposable
-    error_message = "Destroy should be told: such a cluster is taken for gone if it does not answer."
+    error_message = "Destroy should know: a disposable cluster that does not answer counts as gone."
   }
 }
 
@@ -43,7 +43,7 @@ run "image_of_the_chart" {
 
   assert {
     condition     = !contains(keys(jsondecode(local.values)), "image")
-    error_message = "The chart is told ${local.values}"
+    error_message = "The chart's values are ${local.values}"
   }
 }
 

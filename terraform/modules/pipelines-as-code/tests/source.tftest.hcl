@@ -7,7 +7,7 @@ run "release" {
 
   assert {
     condition     = local.source == "https://github.com/openshift-pipelines/pipelines-as-code/releases/download/v0.50.0/release.k8s.yaml"
-    error_message = "Installed would be ${local.source}"
+    error_message = "The module would install ${local.source}"
   }
 }
 
@@ -28,7 +28,7 @@ run "our_manifests_have_several" {
 
   assert {
     condition     = local.source == "/manifests/pipelines-as-code.yaml"
-    error_message = "Installed would be ${local.source}"
+    error_message = "The module would install ${local.source}"
   }
 }
 

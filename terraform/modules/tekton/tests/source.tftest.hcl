@@ -10,7 +10,7 @@ run "release" {
 
   assert {
     condition     = local.source == "https://infra.tekton.dev/tekton-releases/pipeline/previous/v1.14.0/release.yaml"
-    error_message = "Installed would be ${local.source}"
+    error_message = "The module would install ${local.source}"
   }
 }
 
@@ -22,7 +22,7 @@ run "manifests" {
 
   assert {
     condition     = local.source == "/manifests/tekton.yaml"
-    error_message = "Installed would be ${local.source}"
+    error_message = "The module would install ${local.source}"
   }
 }
 
