@@ -2,6 +2,7 @@ package admission_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -11,10 +12,11 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
+
 	"knative.dev/pkg/webhook/certificates/resources"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/integration/fixture"
 )
 
 const (
@@ -22,21 +24,21 @@ const (
 	configurationName = "pac-lease-queue-hold"
 )
 
-// order asks for one order to be written; an error is that it was not held.
+// order writes one order. It fails unless the webhook holds it.
 func order(ctx context.Context) error {
-	run, err := create(ctx, byWebhook, newRun("asking", map[string]string{keys.ExecutionOrder: "ns/a"}), metav1.DryRunAll)
+	run, err := create(ctx, byWebhook, newRun("ordered", map[string]string{keys.ExecutionOrder: "ns/a"}), metav1.DryRunAll)
 	if err != nil {
 		return err
 	}
 	if run.Annotations[pac.HeldOrder] != "ns/a" || run.Annotations[keys.ExecutionOrder] != "" {
-		return fmt.Errorf("an order went through: %v", run.Annotations)
+		return fmt.Errorf("the order was not held: %v", run.Annotations)
 	}
 	return nil
 }
 
-// ordering has orders written one after the other until it is stopped, which tells
-// how many were, and what went wrong.
-func ordering(t *testing.T) (stop func() (int, []error)) {
+// keepOrdering writes orders one after the other until stop is called, which returns how many were
+// held and the errors of the others.
+func keepOrdering(t *testing.T) (stop func() (held int, errs []error)) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var (
@@ -60,24 +62,22 @@ func ordering(t *testing.T) (stop func() (int, []error)) {
 	}
 }
 
-func eventually(t *testing.T, what string, condition func(context.Context) (bool, error)) {
+func eventually(t *testing.T, what string, check func() error) {
 	t.Helper()
-	if err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, deadline, true, condition); err != nil {
-		t.Fatalf("%s: %v", what, err)
-	}
+	fixture.Eventually(t, deadline, what, check)
 }
 
 func needsCluster(t *testing.T) {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("needs an API server")
+	if cluster == nil {
+		t.Skip("needs a real API server")
 	}
 }
 
-// What is done on purpose must not be felt.
-func TestOrdersGoOnWhileReplicasComeAndGo(t *testing.T) {
+// A planned change of replicas lets no order fail.
+func TestOrdersAreHeldWhileReplicasComeAndGo(t *testing.T) {
 	needsCluster(t)
-	stop := ordering(t)
+	stop := keepOrdering(t)
 	for _, value := range []string{"replicaCount=1", "replicaCount=3", "podAnnotations.rolled=yes", "replicaCount=2"} {
 		if err := addon.Upgrade(t.Context(), value); err != nil {
 			t.Error(err)
@@ -90,44 +90,38 @@ func TestOrdersGoOnWhileReplicasComeAndGo(t *testing.T) {
 	t.Logf("%d orders held meanwhile", held)
 }
 
-// What is done by force costs no more than what was under way.
+// The death of a replica costs at most the request it was serving.
 func TestReplicaKilled(t *testing.T) {
 	needsCluster(t)
 	for _, r := range addon.Replicas() {
-		stop := ordering(t)
-		if err := r.Kill(); err != nil {
-			t.Fatal(err)
-		}
+		stop := keepOrdering(t)
+		fixture.Must(t, r.Kill())
 		for range 20 {
 			_ = order(t.Context())
 		}
 		if held, errs := stop(); len(errs) > 1 || held < 10 {
-			t.Errorf("%s killed: %d held, %d not: %v", r.Name(), held, len(errs), errs)
+			t.Errorf("after %s was killed, %d orders were held and %d not: %v", r.Name(), held, len(errs), errs)
 		}
-		if err := r.Restart(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		fixture.Must(t, r.Restart(t.Context()))
 	}
 }
 
-func TestNobodyThereToHold(t *testing.T) {
+// Without replicas orders fail, and runs without an order are admitted. A replica that is ready
+// holds orders at once.
+func TestNoReplicas(t *testing.T) {
 	needsCluster(t)
 	for _, r := range addon.Replicas() {
-		if err := r.Kill(); err != nil {
-			t.Fatal(err)
-		}
+		fixture.Must(t, r.Kill())
 	}
 	if err := order(t.Context()); !apierrors.IsInternalError(err) {
-		t.Errorf("an order meets %v, want it to fail", err)
+		t.Errorf("an order without replicas: %v, want an internal error", err)
 	}
 	if _, err := create(t.Context(), byWebhook, newRun("none", nil), metav1.DryRunAll); err != nil {
-		t.Errorf("a run without one meets %v, want it let through", err)
+		t.Errorf("a run without an order is refused: %v", err)
 	}
 	for _, r := range addon.Replicas() {
-		if err := r.Restart(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if err := order(t.Context()); err != nil { // from the moment that it is ready
+		fixture.Must(t, r.Restart(t.Context()))
+		if err := order(t.Context()); err != nil {
 			t.Error(err)
 		}
 	}
@@ -137,30 +131,26 @@ func TestSecretDeletedByHand(t *testing.T) {
 	needsCluster(t)
 	secrets := cluster.Kubernetes().CoreV1().Secrets(addon.Namespace())
 	before, err := secrets.Get(t.Context(), secretName, metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	stop := ordering(t)
+	fixture.Must(t, err)
+	stop := keepOrdering(t)
 	began := time.Now()
-	if err := secrets.Delete(t.Context(), secretName, metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "another certificate", func(ctx context.Context) (bool, error) {
-		s, err := secrets.Get(ctx, secretName, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			return false, nil
+	fixture.Must(t, secrets.Delete(t.Context(), secretName, metav1.DeleteOptions{}))
+	eventually(t, "the certificate is created anew", func() error {
+		s, err := secrets.Get(t.Context(), secretName, metav1.GetOptions{})
+		if err == nil && (s.UID == before.UID || len(s.Data[resources.ServerKey]) == 0) {
+			err = fmt.Errorf("Secret %s is not complete yet", secretName)
 		}
-		return err == nil && s.UID != before.UID && len(s.Data[resources.ServerKey]) > 0, err
+		return err
 	})
 	held, errs := stop()
 	for _, err := range errs {
 		t.Errorf("not held: %v", err)
 	}
-	t.Logf("there again after %s, %d orders held meanwhile", time.Since(began).Round(time.Millisecond), held)
+	t.Logf("the certificate was back after %s, %d orders held meanwhile", time.Since(began).Round(time.Millisecond), held)
 	for _, r := range addon.Replicas() {
-		eventually(t, r.Name()+" is ready", func(ctx context.Context) (bool, error) { return r.Ready(ctx) == nil, nil })
+		eventually(t, r.Name()+" is ready", func() error { return r.Ready(t.Context()) })
 	}
-	eventually(t, "orders are held", func(ctx context.Context) (bool, error) { return order(ctx) == nil, nil })
+	eventually(t, "orders are held", func() error { return order(t.Context()) })
 	for range 20 {
 		if err := order(t.Context()); err != nil {
 			t.Error(err)
@@ -168,17 +158,18 @@ func TestSecretDeletedByHand(t *testing.T) {
 	}
 }
 
-func TestBundleTakenOutByHand(t *testing.T) {
+func TestBundleRemovedByHand(t *testing.T) {
 	needsCluster(t)
 	configurations := cluster.Kubernetes().AdmissionregistrationV1().MutatingWebhookConfigurations()
 	_, err := configurations.Patch(t.Context(), configurationName, types.JSONPatchType,
 		[]byte(`[{"op":"remove","path":"/webhooks/0/clientConfig/caBundle"}]`), metav1.PatchOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "it is there again", func(ctx context.Context) (bool, error) {
-		c, err := configurations.Get(ctx, configurationName, metav1.GetOptions{})
-		return err == nil && len(c.Webhooks[0].ClientConfig.CABundle) > 0, err
+	fixture.Must(t, err)
+	eventually(t, "the CA bundle is restored", func() error {
+		c, err := configurations.Get(t.Context(), configurationName, metav1.GetOptions{})
+		if err == nil && len(c.Webhooks[0].ClientConfig.CABundle) == 0 {
+			err = errors.New("the configuration contains no CA bundle")
+		}
+		return err
 	})
-	eventually(t, "orders are held", func(ctx context.Context) (bool, error) { return order(ctx) == nil, nil })
+	eventually(t, "orders are held", func() error { return order(t.Context()) })
 }

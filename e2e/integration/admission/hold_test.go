@@ -15,36 +15,41 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 )
 
-// Every way in which an order may come to a run. Each is done in both namespaces and
-// returns the run as it then is.
-var ways = map[string]func(ctx context.Context, namespace, name string) (*tektonv1.PipelineRun, error){
-	"created with one": func(ctx context.Context, namespace, name string) (*tektonv1.PipelineRun, error) {
+// way brings an order to a run, and returns the run as it is then.
+type way func(ctx context.Context, namespace, name string) (*tektonv1.PipelineRun, error)
+
+// ways are all the ways in which an order may come to a run, and requests that look like one.
+var ways = map[string]way{
+	"created with an order": func(ctx context.Context, namespace, name string) (*tektonv1.PipelineRun, error) {
 		return create(ctx, namespace, newRun(name, map[string]string{keys.ExecutionOrder: "ns/a,ns/b", "other": "stays"}))
 	},
-	"created with none": func(ctx context.Context, namespace, name string) (*tektonv1.PipelineRun, error) {
+	"created without an order": func(ctx context.Context, namespace, name string) (*tektonv1.PipelineRun, error) {
 		return create(ctx, namespace, newRun(name, nil))
 	},
-	"created with an empty one": func(ctx context.Context, namespace, name string) (*tektonv1.PipelineRun, error) {
+	"created with an empty order": func(ctx context.Context, namespace, name string) (*tektonv1.PipelineRun, error) {
 		return create(ctx, namespace, newRun(name, map[string]string{keys.ExecutionOrder: ""}))
 	},
-	"created with one of each": func(ctx context.Context, namespace, name string) (*tektonv1.PipelineRun, error) {
+	"created with an order and a held order": func(ctx context.Context, namespace, name string) (*tektonv1.PipelineRun, error) {
 		return create(ctx, namespace, newRun(name, map[string]string{keys.ExecutionOrder: "ns/a", pac.HeldOrder: "ns/b"}))
 	},
-	"patched by a merge patch, as by PAC": func(ctx context.Context, namespace, name string) (*tektonv1.PipelineRun, error) {
+	"merge patch, as PAC sends it": func(ctx context.Context, namespace, name string) (*tektonv1.PipelineRun, error) {
 		return patched(ctx, namespace, name, types.MergePatchType, annotate(keys.ExecutionOrder, "ns/a,ns/b"))
 	},
-	"patched by a JSON patch": func(ctx context.Context, namespace, name string) (*tektonv1.PipelineRun, error) {
+	"JSON patch": func(ctx context.Context, namespace, name string) (*tektonv1.PipelineRun, error) {
 		return patched(ctx, namespace, name, types.JSONPatchType,
 			`[{"op":"add","path":"/metadata/annotations","value":{"`+keys.ExecutionOrder+`":"ns/\"a\" é \\u2028"}}]`)
 	},
 	"patched twice": func(ctx context.Context, namespace, name string) (*tektonv1.PipelineRun, error) {
-		return patched(ctx, namespace, name, types.MergePatchType, annotate(keys.ExecutionOrder, "ns/a"), annotate(keys.ExecutionOrder, "ns/b"))
+		return patched(ctx, namespace, name, types.MergePatchType,
+			annotate(keys.ExecutionOrder, "ns/a"), annotate(keys.ExecutionOrder, "ns/b"))
 	},
 	"patched after its start": func(ctx context.Context, namespace, name string) (*tektonv1.PipelineRun, error) {
-		return patched(ctx, namespace, name, types.MergePatchType, `{"spec":{"status":null}}`, annotate(keys.ExecutionOrder, "ns/a"))
+		return patched(ctx, namespace, name, types.MergePatchType,
+			`{"spec":{"status":null}}`, annotate(keys.ExecutionOrder, "ns/a"))
 	},
-	"taken away again": func(ctx context.Context, namespace, name string) (*tektonv1.PipelineRun, error) {
-		return patched(ctx, namespace, name, types.MergePatchType, annotate(keys.ExecutionOrder, "ns/a"), `{"metadata":{"annotations":null}}`)
+	"removed again": func(ctx context.Context, namespace, name string) (*tektonv1.PipelineRun, error) {
+		return patched(ctx, namespace, name, types.MergePatchType,
+			annotate(keys.ExecutionOrder, "ns/a"), `{"metadata":{"annotations":null}}`)
 	},
 	"another annotation": func(ctx context.Context, namespace, name string) (*tektonv1.PipelineRun, error) {
 		return patched(ctx, namespace, name, types.MergePatchType, annotate("other", "ns/a"))
@@ -57,7 +62,7 @@ var ways = map[string]func(ctx context.Context, namespace, name string) (*tekton
 		run.Annotations[keys.ExecutionOrder] = "ns/a"
 		return tekton.TektonV1().PipelineRuns(namespace).Update(ctx, run, metav1.UpdateOptions{})
 	},
-	"its status": func(ctx context.Context, namespace, name string) (*tektonv1.PipelineRun, error) {
+	"update of the status": func(ctx context.Context, namespace, name string) (*tektonv1.PipelineRun, error) {
 		run, err := create(ctx, namespace, newRun(name, nil))
 		if err != nil {
 			return nil, err
@@ -73,12 +78,16 @@ func annotate(key, value string) string {
 	return string(body)
 }
 
-func patched(ctx context.Context, namespace, name string, how types.PatchType, bodies ...string) (run *tektonv1.PipelineRun, err error) {
+// patched creates a run without an order and applies patches to it.
+func patched(
+	ctx context.Context, namespace, name string, kind types.PatchType, patches ...string,
+) (run *tektonv1.PipelineRun, err error) {
 	if run, err = create(ctx, namespace, newRun(name, nil)); err != nil {
 		return nil, err
 	}
-	for _, body := range bodies {
-		if run, err = tekton.TektonV1().PipelineRuns(namespace).Patch(ctx, name, how, []byte(body), metav1.PatchOptions{}); err != nil {
+	runs := tekton.TektonV1().PipelineRuns(namespace)
+	for _, patch := range patches {
+		if run, err = runs.Patch(ctx, name, kind, []byte(patch), metav1.PatchOptions{}); err != nil {
 			return nil, err
 		}
 	}
@@ -94,17 +103,17 @@ func TestWebhookDoesWhatThePolicyDoes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			want, got := outcome(t, way, byPolicy, run), outcome(t, way, byWebhook, run)
 			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("-policy +webhook:\n%s", diff)
+				t.Errorf("the run (-policy +webhook):\n%s", diff)
 			}
-			if _, there := got.Annotations[keys.ExecutionOrder]; there {
+			if _, exists := got.Annotations[keys.ExecutionOrder]; exists {
 				t.Error("the order is where Pipelines-as-Code looks for it")
 			}
 		})
 	}
 }
 
-// outcome is the run without what differs between any two.
-func outcome(t *testing.T, way func(context.Context, string, string) (*tektonv1.PipelineRun, error), namespace, name string) *tektonv1.PipelineRun {
+// outcome returns the run without the fields that differ between any two runs.
+func outcome(t *testing.T, way way, namespace, name string) *tektonv1.PipelineRun {
 	t.Helper()
 	run, err := way(t.Context(), namespace, name)
 	if err != nil {
@@ -122,15 +131,15 @@ func TestDryRunIsHeldAndLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	if run.Annotations[pac.HeldOrder] != "ns/a" {
-		t.Errorf("the annotations are %v", run.Annotations)
+		t.Errorf("the order is not held: %v", run.Annotations)
 	}
 	if _, err := tekton.TektonV1().PipelineRuns(byWebhook).Get(t.Context(), "dry", metav1.GetOptions{}); err == nil {
-		t.Error("the run is there")
+		t.Error("the run was persisted")
 	}
 }
 
-// BenchmarkOrder is what an order costs on its way in, by who holds it: one PATCH of
-// the annotation as PAC sends it, not persisted.
+// BenchmarkOrder measures the cost of an order at admission, by the kind of hold: one PATCH of the
+// annotation as PAC sends it, not persisted.
 func BenchmarkOrder(b *testing.B) {
 	for _, c := range []struct{ name, namespace string }{{"not-held", unheld}, {"policy", byPolicy}, {"webhook", byWebhook}} {
 		b.Run(c.name, func(b *testing.B) {
@@ -140,9 +149,9 @@ func BenchmarkOrder(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer func() { _ = tekton.TektonV1().PipelineRuns(c.namespace).Delete(ctx, name, metav1.DeleteOptions{}) }()
-			body := []byte(annotate(keys.ExecutionOrder, "ns/a,ns/b"))
+			patch, dryRun := []byte(annotate(keys.ExecutionOrder, "ns/a,ns/b")), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}}
 			for b.Loop() {
-				_, err := tekton.TektonV1().PipelineRuns(c.namespace).Patch(ctx, name, types.MergePatchType, body, metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
+				_, err := tekton.TektonV1().PipelineRuns(c.namespace).Patch(ctx, name, types.MergePatchType, patch, dryRun)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -1,7 +1,7 @@
-// Package admission_test has the chart's two holds side by side on a real API
-// server, each in a namespace of its own. What one makes of a PipelineRun the other
-// must make of it too, the webhook must go on whatever happens to its replicas and
-// certificates, and what it costs is measured.
+// Package admission_test runs the chart's two holds side by side on a real API server, each in a
+// namespace of its own. Both must change a PipelineRun in the same way, the webhook must keep
+// working whatever happens to its replicas and certificates, and a benchmark measures the cost of
+// both.
 package admission_test
 
 import (
@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 
 func prepare(ctx context.Context, s *stack.Stack) (err error) {
 	cluster = s
-	// PAC's own has no part in this, but the rights of the add-on there have.
+	// PAC's namespace must exist, because the chart grants rights in it.
 	for _, namespace := range []string{byPolicy, byWebhook, unheld, stack.PACNamespace} {
 		if err := s.NewNamespace(ctx, namespace); err != nil {
 			return err
@@ -58,22 +58,22 @@ func prepare(ctx context.Context, s *stack.Stack) (err error) {
 	if err := createPolicy(ctx, s); err != nil {
 		return err
 	}
-	measured := flag.Lookup("test.bench").Value.String() != "" // the race detector's time is nobody's
-	addon, err = s.InstallAddon(ctx, stack.AddonOptions{
-		Replicas: 2, Race: !measured, Values: []string{"admission.hold=webhook", "admission.guard.enabled=false", "watchNamespaces={" + byWebhook + "}"},
-	})
+	benchmarking := flag.Lookup("test.bench").Value.String() != "" // the race detector would distort the figures
+	addon, err = s.InstallAddon(ctx, stack.AddonOptions{Replicas: 2, Race: !benchmarking, Values: []string{
+		"admission.hold=webhook", "admission.guard.enabled=false", "watchNamespaces={" + byWebhook + "}",
+	}})
 	return err
 }
 
-// createPolicy creates what the chart has for admission.hold=policy, under the name
-// of another release.
+// createPolicy creates the chart's objects for admission.hold=policy, as those of another release.
 func createPolicy(ctx context.Context, s *stack.Stack) error {
 	root, err := build.Root()
 	if err != nil {
 		return err
 	}
-	rendered, err := s.Helm(ctx, "template", "other", filepath.Join(root, "charts", "pac-lease-queue"), "--show-only", "templates/hold.yaml",
-		"--set", "admission.hold=policy,watchNamespaces={"+byPolicy+"}", "--api-versions", "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy")
+	rendered, err := s.Helm(ctx, "template", "other", filepath.Join(root, "charts", "pac-lease-queue"),
+		"--show-only", "templates/hold.yaml", "--set", "admission.hold=policy,watchNamespaces={"+byPolicy+"}",
+		"--api-versions", "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy")
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func createPolicy(ctx context.Context, s *stack.Stack) error {
 	return wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, deadline, true, func(ctx context.Context) (bool, error) {
 		written, err := create(ctx, byPolicy, newRun("probe", map[string]string{keys.ExecutionOrder: "ns/a"}), metav1.DryRunAll)
 		if err != nil && strings.Contains(err.Error(), "There can be a delay") {
-			return false, nil // every five seconds the API server learns of new kinds for its policies
+			return false, nil // the API server looks for new kinds that policies match every five seconds
 		}
 		return err == nil && written.Annotations[keys.ExecutionOrder] == "", err
 	})

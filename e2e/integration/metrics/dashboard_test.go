@@ -12,10 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/integration/fixture"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/build"
 )
 
-// dashboard is as much of Grafana's format as has expressions.
+// dashboard is the part of Grafana's format that contains expressions.
 type dashboard struct {
 	Panels []struct {
 		Title   string
@@ -27,7 +28,7 @@ type dashboard struct {
 	}
 }
 
-// TestDashboard: every expression is valid, and shows something once runs have been started.
+// TestDashboard: every expression is valid and has a result once runs were started.
 func TestDashboard(t *testing.T) {
 	needsStack(t)
 	r := newRepository(t, "shown", 1)
@@ -35,26 +36,21 @@ func TestDashboard(t *testing.T) {
 	r.wait(drainDeadline, 0, 2)
 
 	root, err := build.Root()
-	must(t, err)
+	fixture.Must(t, err)
 	files, err := filepath.Glob(filepath.Join(root, "charts", "pac-lease-queue", "dashboards", "*.json"))
-	must(t, err)
+	fixture.Must(t, err)
 	if len(files) == 0 {
-		t.Fatal("there are no dashboards")
+		t.Fatal("the chart has no dashboards")
 	}
 	values := strings.NewReplacer("$__rate_interval", "5m", "$job", ".*", "$namespace", ".*", "$repository", ".*")
 	for _, file := range files {
 		data, err := os.ReadFile(file)
-		must(t, err)
+		fixture.Must(t, err)
 		var d dashboard
-		must(t, json.Unmarshal(data, &d))
-		shows := func(what, expression string) {
-			expression = values.Replace(expression)
-			eventually(t, stepDeadline, func() error { // scraped once more
-				samples, err := prometheus.query(t.Context(), expression)
-				if err == nil && (len(samples) == 0 || samples[0].Value[1] == "NaN") {
-					err = &emptyError{what, expression}
-				}
-				return err
+		fixture.Must(t, json.Unmarshal(data, &d))
+		shows := func(what, expression string) { // waits, because a result may need another scrape
+			waitQuery(t, stepDeadline, what, values.Replace(expression), func(samples []sample) bool {
+				return len(samples) > 0 && samples[0].Value[1] != "NaN"
 			})
 		}
 		for _, panel := range d.Panels {
@@ -69,7 +65,7 @@ func TestDashboard(t *testing.T) {
 			if selector, ok := strings.CutPrefix(variable.Definition, "label_values("); ok {
 				selector, label, _ := strings.Cut(strings.TrimSuffix(selector, ")"), ", "+variable.Name)
 				if label != "" {
-					t.Errorf("variable %s is of another label: %s", variable.Name, variable.Definition)
+					t.Errorf("variable %s takes the values of another label: %s", variable.Name, variable.Definition)
 				}
 				shows("variable "+variable.Name, "count by ("+variable.Name+") ("+selector+")")
 			}
@@ -77,24 +73,20 @@ func TestDashboard(t *testing.T) {
 	}
 }
 
-type emptyError struct{ what, expression string }
-
-func (e *emptyError) Error() string { return e.what + " shows nothing: " + e.expression }
-
-// TestNames: promtool has nothing to say against the product's metrics as they are scraped.
+// TestNames: promtool finds no fault with the product's metrics as they are scraped.
 func TestNames(t *testing.T) {
 	needsStack(t)
 	programs, err := build.Build(t.Context(), t.Logf, build.Promtool)
-	must(t, err)
+	fixture.Must(t, err)
 	for _, replica := range addon.Replicas() {
 		scraped, err := get(t.Context(), replica.MetricsURL)
-		must(t, err)
+		fixture.Must(t, err)
 		if !bytes.Contains(scraped, []byte("pac_lease_queue_leader_buckets")) {
-			t.Errorf("%s exports nothing of the product's", replica.Name())
+			t.Errorf("%s exports no metrics of the product", replica.Name())
 		}
 		check := exec.CommandContext(t.Context(), programs[build.Promtool], "check", "metrics")
 		check.Stdin = bytes.NewReader(scraped)
-		complaints, _ := check.CombinedOutput() // some of knative's names have it fail
+		complaints, _ := check.CombinedOutput() // it fails anyway, because of names that knative chose
 		for complaint := range strings.Lines(string(complaints)) {
 			if strings.Contains(complaint, "pac_lease_queue_") {
 				t.Errorf("promtool: %s", complaint)
@@ -103,22 +95,22 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestNoRequests: metrics ask nothing of the API server. While queues rest, replicas that are scraped every second make no requests but
-// those of leader election.
+// TestNoRequests: metrics cost the API server nothing. While queues rest, replicas that are scraped
+// every second make only the requests of leader election.
 func TestNoRequests(t *testing.T) {
 	needsStack(t)
-	eventually(t, alertDeadline, func() error {
+	fixture.Eventually(t, alertDeadline, "20 seconds without a request", func() error {
 		all, err := prometheus.query(t.Context(), `sum(increase(http_client_request_duration_seconds_count[20s])) > 0`)
 		if err != nil {
 			return err
 		}
 		if len(all) == 0 {
-			return errors.New("requests are not counted")
+			return errors.New("no request is counted, not even those of leader election")
 		}
-		made, err := prometheus.query(t.Context(),
-			`sum by (http_request_method, url_template) (increase(http_client_request_duration_seconds_count{url_template!~".*/leases/.name."}[20s])) > 0`)
+		made, err := prometheus.query(t.Context(), `sum by (http_request_method, url_template) (`+
+			`increase(http_client_request_duration_seconds_count{url_template!~".*/leases/.name."}[20s])) > 0`)
 		if err == nil && len(made) > 0 {
-			err = fmt.Errorf("within 20 seconds there were %v", made)
+			err = fmt.Errorf("the requests of 20 seconds are %v", made)
 		}
 		return err
 	})

@@ -1,7 +1,8 @@
-// Package metrics has a real Prometheus scrape the replicas on the embedded stack, with the alert rules and the dashboard as the chart
-// renders them: each alert is seen to fire when its fault is provoked, none in a normal run, and every panel to show something.
+// Package metrics runs a real Prometheus on the embedded stack, with the alert rules and the
+// dashboard as the chart renders them. Each alert fires when its fault is provoked, none in a
+// normal run, and every panel of the dashboard shows something.
 //
-// The rules have the durations that the chart lets one set, short ones here; their expressions are untouched.
+// The tests shorten the durations of the rules by values of the chart; their expressions stay.
 package metrics
 
 import (
@@ -14,20 +15,20 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/stacktest"
 )
 
-// Deadlines. They bound how long a failing test takes.
+// Deadlines. They bound the duration of a failing test.
 const (
-	drainDeadline = 4 * time.Minute // runs come to their ends
+	drainDeadline = 4 * time.Minute // until all runs are done
 	stepDeadline  = 60 * time.Second
-	alertDeadline = 3 * time.Minute // an alert fires, or is over
+	alertDeadline = 3 * time.Minute // until an alert fires or ends
 )
 
-// takeoverAfter is how long after the death of a leader another replica acts, as the chart has it.
+// takeoverAfter is the chart's default: how long after the death of a leader another replica acts.
 const takeoverAfter = 3 * time.Second
 
 var (
 	cluster    *stack.Stack
 	addon      *stack.Addon
-	network    *ways
+	network    *proxies
 	prometheus *server
 )
 
@@ -39,7 +40,7 @@ func TestMain(m *testing.M) {
 
 func prepare(ctx context.Context, s *stack.Stack) (err error) {
 	cluster = s
-	if network, err = newWays(); err != nil {
+	if network, err = newProxies(); err != nil {
 		return err
 	}
 	addon, err = s.InstallAddon(ctx, stack.AddonOptions{

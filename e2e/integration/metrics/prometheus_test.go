@@ -23,7 +23,8 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/process"
 )
 
-// job is what the Prometheus operator calls targets that a ServiceMonitor finds by this Service.
+// job is the label that the Prometheus operator gives targets which a ServiceMonitor finds by this
+// Service.
 const job = "pac-lease-queue-metrics"
 
 // server is a Prometheus that scrapes the replicas every second.
@@ -34,7 +35,7 @@ type server struct {
 	targets *httptest.Server
 }
 
-// startPrometheus starts one with the rules of the chart.
+// startPrometheus starts a server with the rules of the chart.
 func startPrometheus(ctx context.Context) (_ *server, err error) {
 	programs, err := build.Build(ctx, nil, build.Prometheus)
 	if err != nil {
@@ -84,7 +85,7 @@ func startPrometheus(ctx context.Context) (_ *server, err error) {
 	return s, s.process.Start(ctx)
 }
 
-// stop ends it and removes what it has written; nil is one that was never started.
+// stop stops the server and removes its files. A nil server was never started.
 func (s *server) stop() {
 	if s == nil {
 		return
@@ -98,7 +99,8 @@ func (s *server) stop() {
 	_ = os.RemoveAll(s.dir)
 }
 
-// listTargets tells Prometheus which replicas there are, with the labels that the operator would give them.
+// listTargets serves the list of replicas to Prometheus, with the labels that the operator would
+// give them.
 func listTargets(w http.ResponseWriter, _ *http.Request) {
 	type target struct {
 		Targets []string          `json:"targets"`
@@ -107,7 +109,8 @@ func listTargets(w http.ResponseWriter, _ *http.Request) {
 	targets := []target{}
 	for _, r := range addon.Replicas() {
 		address := strings.TrimSuffix(strings.TrimPrefix(r.MetricsURL, "http://"), "/metrics")
-		targets = append(targets, target{[]string{address}, map[string]string{"namespace": addon.Namespace(), "pod": r.Name(), "service": job}})
+		labels := map[string]string{"namespace": addon.Namespace(), "pod": r.Name(), "service": job}
+		targets = append(targets, target{[]string{address}, labels})
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(targets)
@@ -121,7 +124,7 @@ func write(path string, v any) error {
 	return os.WriteFile(path, data, 0o644)
 }
 
-// serviceMonitor is as much of one as is needed to scrape alike.
+// serviceMonitor is the part of a ServiceMonitor that affects how Prometheus scrapes.
 type serviceMonitor struct {
 	Spec struct {
 		Endpoints []struct {
@@ -130,14 +133,15 @@ type serviceMonitor struct {
 	} `json:"spec"`
 }
 
-// render has the chart make its rules, as a file of Prometheus, and its ServiceMonitor.
+// render renders the chart's rules, as a file for Prometheus, and its ServiceMonitor.
 func render(ctx context.Context) (rules any, monitor serviceMonitor, err error) {
 	var rule struct {
 		Spec any `json:"spec"`
 	}
 	for file, into := range map[string]any{"rules.yaml": &rule, "metrics.yaml": &monitor} {
 		rendered, err := helmTemplate(ctx, file, "serviceMonitor.enabled=true", "prometheusRule.enabled=true",
-			"prometheusRule.stalledFor=5s", "prometheusRule.limitExceededFor=5s", "prometheusRule.recoveryBusyFor=20s", "prometheusRule.outOfSyncFor=20s")
+			"prometheusRule.stalledFor=5s", "prometheusRule.limitExceededFor=5s",
+			"prometheusRule.recoveryBusyFor=20s", "prometheusRule.outOfSyncFor=20s")
 		if err != nil {
 			return nil, monitor, err
 		}
@@ -162,7 +166,7 @@ func helmTemplate(ctx context.Context, file string, values ...string) (string, e
 	return cluster.Helm(ctx, args...)
 }
 
-// get asks Prometheus.
+// get queries Prometheus' HTTP API.
 func (s *server) get(ctx context.Context, path string, query url.Values) ([]byte, error) {
 	return get(ctx, s.url+path+"?"+query.Encode())
 }
@@ -184,10 +188,10 @@ func get(ctx context.Context, url string) ([]byte, error) {
 	return body, err
 }
 
-// sample is one series of an answer.
+// sample is one series of a result.
 type sample struct {
 	Metric map[string]string `json:"metric"`
-	Value  [2]any            `json:"value"` // time and value
+	Value  [2]any            `json:"value"` // the time and the value
 }
 
 // query evaluates an expression now.
@@ -207,13 +211,13 @@ func (s *server) query(ctx context.Context, expression string) ([]sample, error)
 	return answer.Data.Result, nil
 }
 
-// firing are the alerts that fire, each with its Repository.
+// firing returns the alerts that fire now, each with its Repository.
 func (s *server) firing(t *testing.T) []string {
 	t.Helper()
 	return s.alerts(t, `ALERTS{alertstate="firing"}`)
 }
 
-// fired are the alerts that have fired since.
+// fired returns the alerts that have fired since a time.
 func (s *server) fired(t *testing.T, since time.Time) []string {
 	t.Helper()
 	return s.alerts(t, fmt.Sprintf(`max_over_time(ALERTS{alertstate="firing"}[%ds])`, int(time.Since(since).Seconds())+1))
