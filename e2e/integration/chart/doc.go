@@ -1,6 +1,6 @@
-// Package chart tests the Helm chart without a cluster: what helm makes of it, mode by mode and value by value. Helm is the program
-// that the embedded stack uses too, so what is tested is what people run.
+// Package chart tests the Helm chart without a cluster: what helm renders, mode by mode and value
+// by value. The tests run the same helm as the embedded stack.
 //
-// What the chart renders is committed in testdata and compared; after a change that is meant, `go test ./e2e/integration/chart -update` writes it
-// anew, to be read in the diff.
+// What the chart renders is committed in testdata. After an intended change, `go test
+// ./e2e/integration/chart -update` rewrites it, for review in the diff.
 package chart

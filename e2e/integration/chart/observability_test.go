@@ -15,8 +15,8 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/metrics"
 )
 
-// TestObservabilityDoc: the tables of docs/observability.md are those of the code and
-// of the chart's rules. -update writes them.
+// TestObservabilityDoc: the tables of docs/observability.md match the code and the chart's rules.
+// -update writes them.
 func TestObservabilityDoc(t *testing.T) {
 	path := filepath.Join(filepath.Dir(filepath.Dir(chart)), "docs", "observability.md")
 	text, err := os.ReadFile(path)
@@ -31,7 +31,7 @@ func TestObservabilityDoc(t *testing.T) {
 		before, rest, found := strings.Cut(doc, begin)
 		_, after, closed := strings.Cut(rest, end)
 		if !found || !closed {
-			t.Fatalf("%s has no place for the table of %s", path, name)
+			t.Fatalf("%s has no markers for the table of %s", path, name)
 		}
 		doc = before + begin + table + end + after
 	}
@@ -42,7 +42,7 @@ func TestObservabilityDoc(t *testing.T) {
 		return
 	}
 	if doc != string(text) {
-		t.Errorf("the tables of %s are not what the code says: make generate writes them", path)
+		t.Errorf("the tables of %s are out of date: run make generate", path)
 	}
 }
 
@@ -85,7 +85,7 @@ func metricsTable() string {
 	return b.String()
 }
 
-// templated is what Prometheus puts a value in.
+// templated matches a place where Prometheus inserts a value.
 var templated = regexp.MustCompile(`\{\{[^}]*\}\}(/\{\{[^}]*\}\})?`)
 
 func alertsTable(t *testing.T) string {
@@ -113,7 +113,8 @@ func alertsTable(t *testing.T) string {
 				t.Errorf("docs/operations.md does not say what to do about %s", rule.Alert)
 			}
 			says := templated.ReplaceAllString(rule.Annotations["summary"], "…")
-			fmt.Fprintf(&b, "| [`%s`](operations.md#%s) | %s | %s | %s |\n", rule.Alert, strings.ToLower(rule.Alert), rule.Labels["severity"], rule.For, says)
+			fmt.Fprintf(&b, "| [`%s`](operations.md#%s) | %s | %s | %s |\n",
+				rule.Alert, strings.ToLower(rule.Alert), rule.Labels["severity"], rule.For, says)
 		}
 	}
 	return b.String()

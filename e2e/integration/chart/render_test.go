@@ -26,15 +26,15 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/process"
 )
 
-var update = flag.Bool("update", false, "write what the chart renders to testdata instead of comparing it")
+var update = flag.Bool("update", false, "write what the chart renders to testdata instead of comparing the two")
 
 const (
-	product    = "pac-lease-queue" // of chart, release and namespace
-	withPolicy = "1.36.0"          // Kubernetes that serves MutatingAdmissionPolicy
-	older      = "1.35.4"          // and one that does not
+	product    = "pac-lease-queue" // the name of chart, release and namespace
+	withPolicy = "1.36.0"          // a Kubernetes version with MutatingAdmissionPolicy
+	older      = "1.35.4"          // one without
 )
 
-// helm is the program and where the chart lies.
+// helm is the path of the program, and chart that of the chart.
 var helm, chart string
 
 func TestMain(m *testing.M) {
@@ -52,7 +52,8 @@ func find() error {
 		return err
 	}
 	chart = filepath.Join(root, "charts", product)
-	// It is helm that reads the chart, of which go's cache of test results knows nothing unless the files are read here too.
+	// Go's cache of test results depends on the files a test reads. Helm reads the chart, so the
+	// test reads it too.
 	err = filepath.WalkDir(chart, func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && !entry.IsDir() {
 			_, err = os.ReadFile(path)
@@ -67,7 +68,7 @@ func find() error {
 	return err
 }
 
-// try runs helm on the chart and returns what it printed, or what it complained about.
+// try runs helm on the chart and returns its output, or its complaint as an error.
 func try(t *testing.T, command, release string, args ...string) (string, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), helm, append([]string{command, release, chart, "--namespace", product}, args...)...)
@@ -80,7 +81,7 @@ func try(t *testing.T, command, release string, args ...string) (string, error) 
 	return out.String(), nil
 }
 
-// template renders the chart as `helm template` with these arguments does.
+// template renders the chart by `helm template` with these arguments.
 func template(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := try(t, "template", product, args...)
@@ -90,7 +91,7 @@ func template(t *testing.T, args ...string) string {
 	return out
 }
 
-// set makes arguments of values and the version of Kubernetes.
+// set returns the arguments for a version of Kubernetes and values.
 func set(kubernetes string, values ...string) []string {
 	args := []string{"--kube-version", kubernetes}
 	for _, v := range values {
@@ -99,7 +100,7 @@ func set(kubernetes string, values ...string) []string {
 	return args
 }
 
-// object is one object that the chart renders, as it is and in its type.
+// object is one object that the chart renders, untyped and typed.
 type object struct {
 	*unstructured.Unstructured
 	typed runtime.Object
@@ -112,7 +113,8 @@ func (o object) String() string {
 	return o.GetKind() + " " + o.GetNamespace() + "/" + o.GetName()
 }
 
-// parse reads what was rendered into Kubernetes' types, strictly: an unknown or a double field is an error.
+// parse decodes the rendered objects into Kubernetes' types, strictly: an unknown or a duplicate
+// field is an error.
 func parse(t *testing.T, rendered string) []object {
 	t.Helper()
 	strict := serializer.NewCodecFactory(scheme.Scheme, serializer.EnableStrict).UniversalDeserializer()
@@ -141,7 +143,7 @@ func parse(t *testing.T, rendered string) []object {
 			}
 		}
 		if seen[o.String()] {
-			t.Fatalf("%s is there twice", o)
+			t.Fatalf("%s is rendered twice", o)
 		}
 		seen[o.String()] = true
 		objects = append(objects, o)
@@ -153,7 +155,7 @@ func render(t *testing.T, kubernetes string, values ...string) []object {
 	return parse(t, template(t, set(kubernetes, values...)...))
 }
 
-// get finds one object by what String says of it.
+// get finds an object by its String.
 func get[T any](t *testing.T, objects []object, id string) T {
 	t.Helper()
 	for _, o := range objects {
@@ -165,11 +167,11 @@ func get[T any](t *testing.T, objects []object, id string) T {
 			return typed
 		}
 	}
-	t.Fatalf("there is no %s", id)
+	t.Fatalf("the chart renders no %s", id)
 	panic("unreachable")
 }
 
-// golden compares with a file of testdata.
+// golden compares with a file in testdata.
 func golden(t *testing.T, file, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", file)
@@ -184,6 +186,6 @@ func golden(t *testing.T, file, got string) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
-		t.Errorf("%s (-want +got; -update if this is meant):\n%s", path, diff)
+		t.Errorf("%s (-want +got; run with -update if the change is intended):\n%s", path, diff)
 	}
 }

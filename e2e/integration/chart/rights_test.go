@@ -10,7 +10,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 )
 
-// Who may do what, to the last verb. In a mode in which they may do more or less, testdata/rights says so.
+// testdata/rights lists every verb that each account may use, in every mode that changes them.
 func TestRights(t *testing.T) {
 	var b strings.Builder
 	for _, mode := range []struct {
@@ -38,7 +38,7 @@ func TestRights(t *testing.T) {
 	golden(t, "rights", b.String())
 }
 
-// rights are the verbs that every account may use on what, by whatever role it may.
+// rights returns the verbs of every account on every resource, from all of its roles.
 func rights(t *testing.T, objects []object) map[string]map[string][]string {
 	t.Helper()
 	rules := map[string][]rbacv1.PolicyRule{}
@@ -61,7 +61,7 @@ func rights(t *testing.T, objects []object) map[string]map[string][]string {
 			role, where = to.Kind+" "+o.GetNamespace()+"/"+to.Name, "in "+o.GetNamespace()
 		}
 		if rules[role] == nil {
-			t.Errorf("%s binds %s, which is not there", o, role)
+			t.Errorf("%s binds %s, which does not exist", o, role)
 		}
 		delete(unbound, role)
 		for _, subject := range subjects {
@@ -85,12 +85,12 @@ func rights(t *testing.T, objects []object) map[string]map[string][]string {
 		}
 	}
 	for role := range unbound {
-		t.Errorf("nobody has %s", role)
+		t.Errorf("%s is bound to no account", role)
 	}
 	return accounts
 }
 
-// resources are what a rule is about.
+// resources lists the resources of a rule, with their names if it has any.
 func resources(rule rbacv1.PolicyRule) (all []string) {
 	names := rule.ResourceNames
 	if len(names) == 0 {

@@ -16,7 +16,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/build"
 )
 
-// rules are those of the chart as a file of Prometheus, with its defaults.
+// rules returns the chart's alert rules with default values, as a file for Prometheus.
 func rules(t *testing.T) []byte {
 	t.Helper()
 	for _, o := range render(t, withPolicy, "prometheusRule.enabled=true") {
@@ -28,12 +28,13 @@ func rules(t *testing.T) []byte {
 			return data
 		}
 	}
-	t.Fatal("there is no PrometheusRule")
+	t.Fatal("the chart renders no PrometheusRule")
 	return nil
 }
 
-// TestRules: Prometheus's own tool finds the alert rules valid, and testdata/alerts.yaml, which plays faults and what only looks like
-// one on them, true. On real replicas they are tested by e2e/integration/metrics.
+// TestRules: promtool finds the alert rules valid, and they pass the cases of testdata/alerts.yaml,
+// which play faults and what only looks like one. e2e/integration/metrics tests the rules with real
+// replicas.
 func TestRules(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds promtool")
@@ -61,7 +62,8 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// TestEveryMetricIsKnown: rules and dashboard ask for no metric that there is not, and the dashboard shows every one that there is.
+// TestEveryMetricIsKnown: rules and dashboards use only metrics that exist, and the dashboards show
+// every one of them.
 func TestEveryMetricIsKnown(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(chart, "dashboards", "*.json"))
 	if err != nil {
@@ -74,7 +76,7 @@ func TestEveryMetricIsKnown(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !json.Valid(data) {
-			t.Errorf("%s is no JSON", file)
+			t.Errorf("%s is not valid JSON", file)
 		}
 		shown += string(data)
 	}
@@ -90,7 +92,7 @@ func TestEveryMetricIsKnown(t *testing.T) {
 	}) {
 		name := strings.TrimSuffix(word, "_bucket")
 		if strings.HasPrefix(name, "pac_lease_queue_") && !slices.Contains(names, name) {
-			t.Errorf("there is no metric %s", name)
+			t.Errorf("metric %s does not exist", name)
 		}
 	}
 }

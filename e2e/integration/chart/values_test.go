@@ -14,8 +14,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// values are all there are. Each is set like this, on top of some others without which it means nothing, and testdata/values has what that
-// changes in the objects.
+// values are all values of the chart. Each is set as given here, together with the values in
+// besides, without which it has no effect. testdata/values contains the resulting changes in the
+// objects.
 var values = []struct {
 	name, json string
 	besides    []string
@@ -58,7 +59,8 @@ var values = []struct {
 	{name: "podDisruptionBudget.maxUnavailable", json: `"50%"`},
 	{name: "nodeSelector", json: `{"disk": "ssd"}`},
 	{name: "tolerations", json: `[{"operator": "Exists"}]`},
-	{name: "affinity", json: `{"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "preference": {"matchFields": []}}]}}`},
+	{name: "affinity", json: `{"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": ` +
+		`[{"weight": 1, "preference": {"matchFields": []}}]}}`},
 	{name: "topologySpreadConstraints", json: `[{"maxSkew": 2, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"},
 		{"maxSkew": 1, "topologyKey": "rack", "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": {"matchLabels": {"my": "own"}}}]`},
 	{name: "priorityClassName", json: `"high"`},
@@ -94,7 +96,7 @@ var values = []struct {
 	{name: "networkPolicy.egress", json: `[{"ports": [{"port": 6443}]}]`},
 }
 
-// Every value gets to where it belongs, and changes nothing else.
+// Every value changes exactly what it is meant to change.
 func TestValues(t *testing.T) {
 	defaults := render(t, withPolicy)
 	changes := make([]string, len(values))
@@ -110,7 +112,7 @@ func TestValues(t *testing.T) {
 				configuration(t, after)
 				difference := changed(before, after)
 				if difference == "" {
-					t.Error("changes nothing")
+					t.Error("the value changes nothing")
 				}
 				besides := ""
 				if len(v.besides) > 0 {
@@ -123,7 +125,7 @@ func TestValues(t *testing.T) {
 	golden(t, "values", strings.Join(changes, "\n"))
 }
 
-// changed lists the fields that differ, and objects that come or go.
+// changed lists the fields that differ, and the objects that appear or disappear.
 func changed(before, after []object) string {
 	was, is := byName(before), byName(after)
 	all := maps.Clone(was)
@@ -134,19 +136,20 @@ func changed(before, after []object) string {
 		case is[name] == nil:
 			fmt.Fprintf(&b, "- %s\n", name)
 			continue
-		case was[name] == nil: // with what is in it, but not what all have in common
+		case was[name] == nil: // its fields follow, except those that all objects have in common
 			fmt.Fprintf(&b, "+ %s\n", name)
 			maps.DeleteFunc(is[name], func(field, _ string) bool {
-				return !strings.HasPrefix(field, " metadata annotations") && (strings.HasPrefix(field, " metadata") || field == " apiVersion" || field == " kind")
+				common := strings.HasPrefix(field, " metadata") && !strings.HasPrefix(field, " metadata annotations")
+				return common || field == " apiVersion" || field == " kind"
 			})
 		}
 		fields := maps.Clone(is[name])
 		maps.Copy(fields, was[name])
 		for _, field := range slices.Sorted(maps.Keys(fields)) {
-			if value, there := was[name][field]; there && value != is[name][field] {
+			if value, exists := was[name][field]; exists && value != is[name][field] {
 				fmt.Fprintf(&b, "- %s:%s: %s\n", name, field, value)
 			}
-			if value, there := is[name][field]; there && value != was[name][field] {
+			if value, exists := is[name][field]; exists && value != was[name][field] {
 				fmt.Fprintf(&b, "+ %s:%s: %s\n", name, field, value)
 			}
 		}
@@ -154,15 +157,17 @@ func changed(before, after []object) string {
 	return b.String()
 }
 
-// byName are the fields of every object, by a path in which the items of lists go by their names, if they have any.
+// byName returns the fields of every object by path. In a path, an item of a list is named by its
+// name field, or else by its index.
 func byName(objects []object) map[string]map[string]string {
 	all := map[string]map[string]string{}
 	for _, o := range objects {
 		all[o.String()] = map[string]string{}
 		walk(all[o.String()], "", o.Object)
 		maps.DeleteFunc(all[o.String()], func(field, value string) bool {
-			// What roles are for is in testdata/rights; dashboards are files of the chart.
-			return strings.HasPrefix(field, " rules ") || strings.HasPrefix(field, " roleRef ") || strings.HasSuffix(field, ".json") && value != `""`
+			// testdata/rights covers roles, and dashboards are files of the chart.
+			dashboard := strings.HasSuffix(field, ".json") && value != `""`
+			return dashboard || strings.HasPrefix(field, " rules ") || strings.HasPrefix(field, " roleRef ")
 		})
 	}
 	return all
@@ -189,14 +194,14 @@ func walk(fields map[string]string, path string, value any) {
 	}
 }
 
-// schema is as much of a JSON schema as matters here.
+// schema is the part of a JSON schema that the test reads.
 type schema struct {
 	Description          string
 	Properties           map[string]schema
 	AdditionalProperties any
 }
 
-// Every value is documented, has a case above, and has no neighbours that nobody knows.
+// Every value is documented and has a case above, and the schema lets no unknown values in.
 func TestEveryValueIsKnown(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join(chart, "values.schema.json"))
 	if err != nil {
@@ -230,6 +235,6 @@ func TestEveryValueIsKnown(t *testing.T) {
 	slices.Sort(documented)
 	slices.Sort(tried)
 	if diff := cmp.Diff(documented, tried); diff != "" {
-		t.Errorf("values that there are and values that are tried (-are +tried):\n%s", diff)
+		t.Errorf("values (-in the schema +in the cases above):\n%s", diff)
 	}
 }

@@ -165,8 +165,8 @@ func TestFaults(t *testing.T) {
 		return nil
 	})
 	for _, alert := range prometheus.fired(t, began) {
-		// The cut replica does not see the other new queues either, and a start that was refused to one
-		// replica is tried by the other as a recovery.
+		// The cut replica does not see the other new queues either, and a start that was refused to
+		// one replica is tried by the other as a recovery.
 		name, _, _ := strings.Cut(alert, " ")
 		if !slices.Contains(want, alert) && name != outOfSync && name != recoveryBusy {
 			t.Errorf("the alert %s fired, too", alert)

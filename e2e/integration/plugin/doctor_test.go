@@ -146,6 +146,7 @@ func healthy(t *testing.T) {
 
 // doctor --fix restores a Lease that can no longer be read as a slot, whatever it lost.
 func TestDoctorRestoresSlots(t *testing.T) {
+	needsCluster(t)
 	replica := addon.Replicas()[0]
 	for name, take := range map[string]func(*coordinationv1.Lease){
 		"labels":     func(l *coordinationv1.Lease) { l.Labels = nil },
@@ -192,10 +193,9 @@ func TestDoctorListsWhatItMayNotRead(t *testing.T) {
 
 // doctor checks exactly the rights that the chart grants.
 func TestRightsAreTheCharts(t *testing.T) {
-	if cluster == nil {
-		t.Skip("needs a real API server")
-	}
-	reading, err := inspect.Read(t.Context(), inspect.Clients{Kube: clients.Kube, Tekton: clients.Tekton, PAC: clients.PAC}, inspect.Scope{})
+	needsCluster(t)
+	reader := inspect.Clients{Kube: clients.Kube, Tekton: clients.Tekton, PAC: clients.PAC}
+	reading, err := inspect.Read(t.Context(), reader, inspect.Scope{})
 	fixture.Must(t, err)
 	if len(reading.Installations) != 1 {
 		t.Fatalf("doctor found %d installations, want 1", len(reading.Installations))

@@ -65,7 +65,7 @@ func TestLookWithTheRightsOfADeveloper(t *testing.T) {
 // A user without any rights learns which ones to ask for.
 func TestLookWithoutRights(t *testing.T) {
 	newQueue(t, "closed", 1)
-	_, _, err := command(t, stack.Developer, "list", "--namespace", "closed", "--as", "nobody")
+	_, _, err := command(t, stack.Developer, "list", "--namespace", "closed", "--as", "stranger")
 	if err == nil || !strings.Contains(err.Error(), "impersonate") {
 		t.Errorf("a developer who impersonates another user gets %v, want a refusal", err)
 	}
@@ -73,7 +73,7 @@ func TestLookWithoutRights(t *testing.T) {
 		"--namespace closed": "you may not read Repositories in namespace closed; ask for the verbs get and list",
 		"-A":                 "you may not read Repositories in all namespaces; ask for the verbs get and list, or name one namespace",
 	} {
-		_, _, err := command(t, stack.Admin, append([]string{"list", "--as", "nobody"}, strings.Fields(args)...)...)
+		_, _, err := command(t, stack.Admin, append([]string{"list", "--as", "stranger"}, strings.Fields(args)...)...)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", args, err, want)
 		}

@@ -48,12 +48,17 @@ func prepare(ctx context.Context, s *stack.Stack) (err error) {
 	return err
 }
 
-// newQueue creates a Repository named shop, in a namespace of its own.
-func newQueue(t *testing.T, namespace string, limit int) {
+func needsCluster(t *testing.T) {
 	t.Helper()
 	if cluster == nil {
 		t.Skip("needs a real API server")
 	}
+}
+
+// newQueue creates a Repository named shop, in a namespace of its own.
+func newQueue(t *testing.T, namespace string, limit int) {
+	t.Helper()
+	needsCluster(t)
 	key := queue.Key{Namespace: namespace, Repository: "shop"}
 	fixture.Must(t, cluster.NewNamespace(t.Context(), namespace))
 	fixture.Must(t, clients.CreateRepository(t.Context(), key, &limit))
