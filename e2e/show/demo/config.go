@@ -1,23 +1,24 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-	"strconv"
 	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/show"
 )
 
-// The queues that can be shown.
+// The queues that the demo can show.
 const (
 	leaseQueue = "lease" // the add-on's
 	pacQueue   = "pac"   // PAC's own, without the add-on
 )
 
-// runTime is how long the pod of a run takes; with what Tekton and PAC add, a run
-// takes two to three seconds.
+// runTime is how long the pod of a run takes. With what Tekton and PAC add, a run takes two to
+// three seconds.
 const runTime = 2 * time.Second
 
-// config is what the environment says.
+// config is what a user chooses.
 type config struct {
 	Queue    string
 	Runs     int
@@ -25,79 +26,47 @@ type config struct {
 	Replicas int // of the add-on
 	Watchers int // of PAC
 	Kill     bool
-	Keep     bool
 }
 
-// readConfig reads and checks the environment. Variables that are empty count as
-// absent, and those that do not matter for the chosen queue are not looked at.
-func readConfig(getenv func(string) string) (config, error) {
-	e := environment{getenv: getenv}
-	c := config{
-		Queue:    e.choice("QUEUE", leaseQueue, pacQueue),
-		Watchers: e.number("WATCHERS", 1, 1, 4),
-		Keep:     e.flag("KEEP", false),
-	}
+func newConfig() *config { return &config{Queue: leaseQueue, Replicas: 2, Watchers: 1, Kill: true} }
+
+func (c *config) define(flags *pflag.FlagSet) {
+	flags.Var(show.Choice(&c.Queue, leaseQueue, pacQueue), "queue", "the add-on's queue, or PAC's own without the add-on")
+	flags.Var(show.Number(&c.Runs, 1, 500), "runs", "PipelineRuns in the push (default 8)")
+	flags.Var(show.Number(&c.Limit, 1, 100), "limit", "the Repository's concurrency_limit (default 2)")
+	flags.Var(show.Number(&c.Replicas, 1, 5), "replicas", "replicas of the add-on")
+	flags.Var(show.Number(&c.Watchers, 1, 4), "watchers", "watchers of PAC")
+	flags.BoolVar(&c.Kill, "kill", c.Kill, "kill the leading replica half-way, if another one is left")
+}
+
+// complete sets what the user left open, and clears what the chosen queue does not have.
+func (c *config) complete() error {
 	runs, limit := 8, 2
-	switch {
-	case c.Queue == leaseQueue:
-		c.Replicas = e.number("REPLICAS", 2, 1, 5)
-		c.Kill = e.flag("KILL", true) && c.Replicas > 1
-	case c.Watchers > 1:
-		// The negative control. One run at a time, PAC's queue gets stuck when two
-		// runs in a row are of different watchers: all but certain among twelve.
-		runs, limit = 12, 1
-	}
-	c.Runs = e.number("RUNS", runs, 1, 500)
-	c.Limit = e.number("LIMIT", limit, 1, 100)
-	return c, errors.Join(e.problems...)
-}
-
-// environment reads variables and collects what is wrong with them.
-type environment struct {
-	getenv   func(string) string
-	problems []error
-}
-
-func (e *environment) refuse(name, format string, args ...any) {
-	e.problems = append(e.problems, fmt.Errorf("%s is %q: %s", name, e.getenv(name), fmt.Sprintf(format, args...)))
-}
-
-func (e *environment) number(name string, absent, least, most int) int {
-	value := e.getenv(name)
-	if value == "" {
-		return absent
-	}
-	n, err := strconv.Atoi(value)
-	if err != nil || n < least || n > most {
-		e.refuse(name, "want a number from %d to %d", least, most)
-		return absent
-	}
-	return n
-}
-
-func (e *environment) flag(name string, absent bool) bool {
-	switch e.getenv(name) {
-	case "":
-		return absent
-	case "0":
-		return false
-	case "1":
-		return true
-	}
-	e.refuse(name, "want 0 or 1")
-	return absent
-}
-
-// choice takes the first of the choices when the variable is absent.
-func (e *environment) choice(name string, choices ...string) string {
-	value := e.getenv(name)
-	for _, c := range choices {
-		if value == c {
-			return c
+	if c.Queue == pacQueue {
+		c.Replicas = 0
+		if c.Watchers > 1 {
+			// The negative control. One run at a time, PAC's queue gets stuck when two runs in a
+			// row belong to different watchers, which is all but certain among twelve.
+			runs, limit = 12, 1
 		}
 	}
-	if value != "" {
-		e.refuse(name, "want one of %v", choices)
+	c.Kill = c.Kill && c.Replicas > 1
+	if c.Runs == 0 {
+		c.Runs = runs
 	}
-	return choices[0]
+	if c.Limit == 0 {
+		c.Limit = limit
+	}
+	return nil
+}
+
+// queueDeadline bounds the whole queue: a base, the time that PAC takes to create the runs, and,
+// for each run that waits for another, a pause as long as PAC's longest.
+func (c config) queueDeadline() time.Duration {
+	return time.Minute + time.Duration(c.Runs)*time.Second + time.Duration((c.Runs+c.Limit-1)/c.Limit)*(runTime+15*time.Second)
+}
+
+// statusDeadline is how long Gitea may take to show how the runs ended.
+func (c config) statusDeadline() time.Duration {
+	return 30*time.Second + time.Duration(c.Runs)*time.Second
 }

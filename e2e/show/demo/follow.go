@@ -6,25 +6,25 @@ import (
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/board"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/show"
 )
 
-// How often to look when nothing changes, so that ages grow.
+// How often the board is shown when nothing changes, so that ages grow.
 const (
 	tickLive  = 100 * time.Millisecond
 	tickLines = time.Second
 )
 
-// follow shows the queue until it is worked off, or until nothing happens any
-// more, and kills the leader half-way.
+// follow shows the queue until it is worked off or stuck, and kills the leader half-way.
 func (d *demo) follow(ctx context.Context) error {
 	tick := tickLines
-	if d.screen.Live() {
+	if d.Screen.Live() {
 		tick = tickLive
 	}
 	for exceeded := false; ; {
 		changed := d.recorder.Changed()
 		b := d.tracker.look(d.recorder.View(key), time.Now())
-		d.screen.Show(b)
+		d.Screen.Show(b)
 		running, finished := len(b.In(board.Running)), len(b.In(board.Finished))
 		switch stuck := d.stuck(b); {
 		case finished >= d.config.Runs:
@@ -32,7 +32,7 @@ func (d *demo) follow(ctx context.Context) error {
 		case stuck != "":
 			d.standstill = stuck
 			d.tracker.note(b.Now, true, stuck)
-			d.screen.Show(d.tracker.look(d.recorder.View(key), b.Now))
+			d.Screen.Show(d.tracker.look(d.recorder.View(key), b.Now))
 			return nil
 		case running > d.config.Limit && !exceeded:
 			exceeded = true
@@ -42,7 +42,7 @@ func (d *demo) follow(ctx context.Context) error {
 				return err
 			}
 		case d.killed != nil && d.killed.By == "":
-			if err := d.lookForHeir(); err != nil {
+			if err := d.findSuccessor(); err != nil {
 				return err
 			}
 		}
@@ -55,10 +55,10 @@ func (d *demo) follow(ctx context.Context) error {
 	}
 }
 
-// stuck says what keeps the queue from ever being worked off, if anything.
+// stuck describes why the queue will not be worked off any more; empty if it may be.
 func (d *demo) stuck(b board.Board) string {
 	running, finished := len(b.In(board.Running)), len(b.In(board.Finished))
-	state := fmt.Sprintf("with %d of %d running and %d of %s finished", running, d.config.Limit, finished, count(d.config.Runs, "run"))
+	state := fmt.Sprintf("with %d of %d running and %d of %s finished", running, d.config.Limit, finished, show.Count(d.config.Runs, "run"))
 	if running < d.config.Limit && b.Now.Sub(d.tracker.moved) > progressDeadline {
 		return fmt.Sprintf("nothing has happened for %s, %s", progressDeadline, state)
 	}
@@ -68,13 +68,13 @@ func (d *demo) stuck(b board.Board) string {
 	return ""
 }
 
-// killLeader kills the replica that leads, the hard way.
+// killLeader kills the leading replica with SIGKILL.
 func (d *demo) killLeader(ctx context.Context, finished int) error {
-	r, err := leader(ctx, d.stack, d.addon, key)
+	r, err := d.addon.Leader(ctx, key)
 	if err != nil {
 		return fmt.Errorf("killing the leader: %w", err)
 	}
-	if d.logs, err = logLengths(d.addon); err != nil {
+	if d.logs, err = logSizes(d.addon.Replicas()); err != nil {
 		return err
 	}
 	at := time.Now()
@@ -82,19 +82,19 @@ func (d *demo) killLeader(ctx context.Context, finished int) error {
 		return err
 	}
 	d.killed = &kill{Replica: r.Name(), At: at, Finished: finished}
-	d.tracker.note(at, true, fmt.Sprintf("%s, the leader, killed with SIGKILL after %s", r.Name(), count(finished, "run")))
+	d.tracker.note(at, true, fmt.Sprintf("%s, the leader, killed with SIGKILL after %s", r.Name(), show.Count(finished, "run")))
 	return nil
 }
 
-// lookForHeir finds out who goes on after the kill.
-func (d *demo) lookForHeir() error {
-	r, leads, err := heir(d.addon, key, d.logs)
+// findSuccessor looks for the replica that carries on after the kill.
+func (d *demo) findSuccessor() error {
+	r, elected, err := successor(d.addon.Replicas(), key, d.logs)
 	if err != nil || r == nil {
 		return err
 	}
 	d.killed.By = r.Name()
 	how := "found overdue work and took the queue over"
-	if leads {
+	if elected {
 		how = "was elected leader"
 	}
 	d.tracker.note(time.Now(), false, r.Name()+" "+how)

@@ -1,77 +1,35 @@
-// Command demo shows the add-on at its main job, on real components: one push to
-// Gitea becomes a queue of PipelineRuns, which several replicas work off together,
-// and half-way the leading one is killed. At the end it says what was kept and
-// what was not, and exits with 1 if anything was not.
+// Command demo shows the add-on at its main job on real components: one push to Gitea becomes a
+// queue of PipelineRuns, several replicas work it off together, and half-way the leading replica is
+// killed. The summary says what held and what did not; the exit code is 1 if anything did not.
 //
-//	go run ./e2e/show/demo
-//
-// The environment chooses:
-//
-//	RUNS=8        PipelineRuns in the push
-//	LIMIT=2       the Repository's concurrency_limit
-//	REPLICAS=2    replicas of the add-on
-//	KILL=0        kill nobody
-//	KEEP=1        leave everything up after the summary, until Ctrl-C
-//	QUEUE=pac     PAC's own queue, without the add-on
-//	WATCHERS=1    PAC watchers
-//
-// QUEUE=pac WATCHERS=2 is the negative control: two watchers, each with a queue in
-// its own memory, exceed the limit or leave runs behind, and the demo exits with 1.
-// One run at a time they do so most reliably, so LIMIT is 1 then, and RUNS 12,
-// unless set.
+//	go run ./e2e/show/demo --help
 package main
 
 import (
 	"context"
-	"fmt"
-	"os"
-	"os/signal"
-	"syscall"
 
-	"github.com/go-logr/logr"
-	"k8s.io/klog/v2"
-
-	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/screen"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/show"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 )
 
-// Exit codes.
-const (
-	exitOK          = 0
-	exitBroken      = 1 // or failed
-	exitUsage       = 2
-	exitInterrupted = 130
-)
+const about = `Watch one push being queued across replicas of the add-on. Half-way the leading replica is killed.
 
-func main() { os.Exit(run()) }
+QUEUE=pac WATCHERS=2 is the negative control: two watchers of PAC, each with a queue in its own
+memory, exceed the limit or leave runs behind, and the demo exits with 1. They do so most reliably
+with one run at a time, so LIMIT defaults to 1 then, and RUNS to 12.`
 
-func run() int {
-	config, err := readConfig(os.Getenv)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return exitUsage
-	}
-	// A second Ctrl-C ends the program at once, and every process of the stack
-	// with it.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	context.AfterFunc(ctx, stop)
-	klog.SetLogger(logr.Discard()) // the picture has the terminal to itself
-
-	out := screen.New(os.Stdout)
-	defer out.Close()
-	d := &demo{config: config, screen: out}
-	broken, err := d.run(ctx)
-	out.Close()
-	switch {
-	case ctx.Err() != nil && !d.summed && d.stopping == nil:
-		out.Say("interrupted; everything was stopped")
-		return exitInterrupted
-	case err != nil:
-		out.Say("demo: %v", err)
-		return exitBroken
-	case broken:
-		return exitBroken
-	default:
-		return exitOK
-	}
+func main() {
+	c := newConfig()
+	show.Main(show.Show{
+		Name:  "demo",
+		About: about,
+		Flags: c.define,
+		Check: c.complete,
+		Stack: func() stack.Options {
+			return stack.Options{Components: stack.Everything, Watchers: &c.Watchers, RunTime: runTime, Audit: true}
+		},
+		Play: func(ctx context.Context, stage *show.Stage) (show.Result, error) {
+			return (&demo{Stage: stage, config: *c}).play(ctx)
+		},
+	})
 }

@@ -8,25 +8,27 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/show"
 )
 
-// requests are what somebody asked of the API server from the push on.
+// requests counts the API requests of one client since the push.
 type requests struct {
-	Who                         string
-	Slots, Runs, Events, Others int // writes that were carried out
-	Refused                     int // writes, e.g. because somebody else was faster
+	Client                      string
+	Slots, Runs, Events, Others int // successful writes
+	Refused                     int // writes, e.g. because another client was faster
 	Reads                       int
 	Election                    int // reads and writes for leader election
 }
 
 var writes = map[string]bool{"create": true, "update": true, "patch": true, "delete": true, "deletecollection": true}
 
-// starting is what it cost to start the runs.
-func (r requests) starting(starts int) string {
-	return fmt.Sprintf("%.1f writes per run (%d of runs, %d of slots)", float64(r.Slots+r.Runs)/float64(max(starts, 1)), r.Runs, r.Slots)
+// perRun describes the cost of starting the runs.
+func (r requests) perRun(starts int) string {
+	return fmt.Sprintf("%.1f writes per run (%d to runs, %d to slots)", float64(r.Slots+r.Runs)/float64(max(starts, 1)), r.Runs, r.Slots)
 }
 
-// rest is what it asked besides.
+// rest describes all other requests.
 func (r requests) rest() string {
 	var parts []string
 	for _, part := range []struct {
@@ -34,7 +36,7 @@ func (r requests) rest() string {
 		what string
 	}{{r.Refused, "refused write"}, {r.Events, "event"}, {r.Others, "other write"}, {r.Reads, "read"}} {
 		if part.n > 0 {
-			parts = append(parts, count(part.n, part.what))
+			parts = append(parts, show.Count(part.n, part.what))
 		}
 	}
 	if r.Election > 0 {
@@ -43,9 +45,8 @@ func (r requests) rest() string {
 	return strings.Join(parts, ", ")
 }
 
-// countRequests counts what a user asked of the API server since a time, from its
-// audit log. Slots are the Leases in the namespace of the queue; those elsewhere
-// are leader election's.
+// countRequests counts the requests of a user since a time in the API server's audit log. Leases in
+// the namespace of the queue are slots; Leases elsewhere belong to leader election.
 func countRequests(log io.Reader, user, namespace string, since time.Time) (*requests, error) {
 	r := &requests{}
 	lines := bufio.NewScanner(log)
@@ -66,9 +67,9 @@ func countRequests(log io.Reader, user, namespace string, since time.Time) (*req
 		if e.User.Username != user || e.RequestReceivedTimestamp.Before(since) {
 			continue
 		}
-		resource, own := e.ObjectRef.Resource, e.ObjectRef.Namespace == namespace
+		resource, inQueue := e.ObjectRef.Resource, e.ObjectRef.Namespace == namespace
 		switch write := writes[e.Verb]; {
-		case resource == "leases" && !own:
+		case resource == "leases" && !inQueue:
 			r.Election++
 		case !write:
 			r.Reads++

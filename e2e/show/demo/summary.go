@@ -6,38 +6,38 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/board"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue/audit"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/show"
 )
 
-// summary is what came out of a demo.
+// summary is the outcome of a demo.
 type summary struct {
 	Config   config
 	Report   audit.Report
 	Statuses statuses
 	Kill     *kill
 	Requests *requests
-	// Stuck says how the queue came to a standstill; empty if it did not.
+	// Stuck tells how the queue got stuck; empty if it did not.
 	Stuck string
 }
 
-// kill is the death of a replica and what came after.
+// kill is the death of a replica and what followed.
 type kill struct {
 	Replica  string
 	At       time.Time
-	Finished int // runs, by then
-	// By says which replica went on; empty if that is not known.
+	Finished int // runs, before it
+	// By is the replica that carried on; empty if unknown.
 	By string
 }
 
 // statuses are the commit statuses that the Git provider shows.
 type statuses struct {
 	Want, Success int
-	Missing       []string // the others, with what is known of them
-	After         string   // how long they were waited for
+	Missing       []string // the other runs, each with its state
+	After         string   // how long the demo waited for them
 }
 
-// broken says what is wrong, if anything, one line each.
+// broken lists what went wrong, one line each.
 func (s summary) broken() []string {
 	var lines []string
 	for _, v := range s.Report.Violations {
@@ -50,7 +50,8 @@ func (s summary) broken() []string {
 		lines = append(lines, fmt.Sprintf("%d runs were pushed and %d were created", s.Config.Runs, s.Report.Runs))
 	}
 	if n := len(s.Statuses.Missing); n > 0 {
-		lines = append(lines, fmt.Sprintf("%d of %d commit statuses are not success%s: %s", n, s.Statuses.Want, s.Statuses.After, strings.Join(s.Statuses.Missing, ", ")))
+		lines = append(lines, fmt.Sprintf("%d of %d commit statuses are not success%s: %s",
+			n, s.Statuses.Want, s.Statuses.After, strings.Join(s.Statuses.Missing, ", ")))
 	}
 	return lines
 }
@@ -64,12 +65,12 @@ func (s summary) text() string {
 	fmt.Fprintln(&b, "SUMMARY")
 	line("runs", "%d pushed, %d done", s.Config.Runs, s.Report.Done)
 	line("order", "%s", s.order())
-	line("at once", "%d at most, the limit is %d (over every watch event)", s.Report.MostStarted, s.Config.Limit)
+	line("limit", "%d; at most %d started at a time (checked at every watch event)", s.Config.Limit, s.Report.MostStarted)
 	s.pause(line)
 	s.killing(line)
 	line("commit statuses", "%d of %d are success in Gitea", s.Statuses.Success, s.Statuses.Want)
 	if r := s.Requests; r != nil {
-		line("API requests", "by %s: %s", r.Who, r.starting(len(s.Report.Starts)))
+		line("API requests", "by %s: %s", r.Client, r.perRun(len(s.Report.Starts)))
 		if rest := r.rest(); rest != "" {
 			line("", "%s", rest)
 		}
@@ -77,7 +78,7 @@ func (s summary) text() string {
 	fmt.Fprintln(&b)
 	broken := s.broken()
 	if len(broken) == 0 {
-		fmt.Fprint(&b, "OK: the limit and the order were kept and nothing was lost.")
+		fmt.Fprint(&b, "OK: the limit held, the order was kept, and no run was lost.")
 		return b.String()
 	}
 	fmt.Fprintf(&b, "BROKEN: %s", strings.Join(s.names(), ", "))
@@ -87,15 +88,15 @@ func (s summary) text() string {
 	return b.String()
 }
 
-// meanings of the invariants.
+// meanings names what a violation of each invariant means.
 var meanings = map[string]string{
 	"I1": "limit exceeded",
 	"I2": "no progress",
-	"I3": "order not kept",
+	"I3": "order broken",
 	"I4": "runs or slots left behind",
 }
 
-// names lists what is broken in a few words.
+// names lists what went wrong in a few words.
 func (s summary) names() []string {
 	var names []string
 	for _, v := range s.Report.Violations {
@@ -126,16 +127,16 @@ func (s summary) order() string {
 	}
 	switch {
 	case len(s.Report.Starts) == 0:
-		return "nothing was started"
+		return "no run was started"
 	case overtakings > 0:
-		return fmt.Sprintf("not kept, %d of %d runs started before their turn", overtakings, len(s.Report.Starts))
+		return fmt.Sprintf("broken, %d of %d runs started before their turn", overtakings, len(s.Report.Starts))
 	default:
 		return "kept"
 	}
 }
 
-// pause is about the time from a free slot to the next start, apart from the
-// starts that the kill delayed.
+// pause reports the time from a free slot to the next start, without the starts that the kill
+// delayed.
 func (s summary) pause(line func(label, format string, args ...any)) {
 	var pauses []time.Duration
 	for _, start := range s.Report.Starts {
@@ -147,9 +148,10 @@ func (s summary) pause(line func(label, format string, args ...any)) {
 		return
 	}
 	slices.Sort(pauses)
-	line("pause", "from a free slot to the next start: median %s, worst %s", brief(pauses[len(pauses)/2]), brief(pauses[len(pauses)-1]))
+	line("pause", "from a free slot to the next start: median %s, worst %s",
+		show.Brief(pauses[len(pauses)/2]), show.Brief(pauses[len(pauses)-1]))
 	if n := len(s.Report.Starts) - len(pauses); n > 0 {
-		line("", "(%s that the kill delayed not counted)", count(n, "start"))
+		line("", "(not counting %s that the kill delayed)", show.Count(n, "start"))
 	}
 }
 
@@ -165,8 +167,7 @@ func (s summary) next() (audit.Start, bool) {
 	return s.Report.Starts[i], true
 }
 
-// delayed says whether a slot was free while no replica did what the killed one
-// had done before.
+// delayed reports whether a slot was free while no replica had taken the killed one's place yet.
 func (s summary) delayed(start audit.Start) bool {
 	next, ok := s.next()
 	return ok && start.At.After(s.Kill.At) && start.At.Add(-start.Pause).Before(next.At)
@@ -176,30 +177,15 @@ func (s summary) killing(line func(label, format string, args ...any)) {
 	if s.Kill == nil {
 		return
 	}
-	line("kill", "%s, the leader, by SIGKILL after %s", s.Kill.Replica, count(s.Kill.Finished, "run"))
+	line("kill", "SIGKILL to %s, the leader, after %s", s.Kill.Replica, show.Count(s.Kill.Finished, "run"))
 	next, ok := s.next()
 	if !ok {
-		line("", "nothing was left to start")
+		line("", "no run was left to start")
 		return
 	}
 	by := ""
 	if s.Kill.By != "" {
 		by = ", by " + s.Kill.By
 	}
-	line("", "next start %s later%s; a slot had been free for %s", brief(next.At.Sub(s.Kill.At)), by, brief(next.Pause))
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// brief rounds to what is worth reading.
-func brief(d time.Duration) string {
-	if d < time.Second {
-		return d.Round(time.Millisecond).String()
-	}
-	return board.Age(d)
+	line("", "next start %s later%s; a slot had been free for %s", show.Brief(next.At.Sub(s.Kill.At)), by, show.Brief(next.Pause))
 }

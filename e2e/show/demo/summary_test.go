@@ -14,7 +14,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 func started(run string, second int, pause time.Duration) audit.Start {
 	return audit.Start{Run: run, At: at(second), Pause: pause}
@@ -30,14 +30,14 @@ func kept() summary {
 		}},
 		Statuses: statuses{Want: 6, Success: 6},
 		Kill:     &kill{Replica: "pac-lease-queue-1", At: at(5), Finished: 3, By: "pac-lease-queue-0"},
-		Requests: &requests{Who: "the add-on", Slots: 8, Runs: 6, Refused: 1, Reads: 5, Election: 11},
+		Requests: &requests{Client: "the add-on", Slots: 8, Runs: 6, Refused: 1, Reads: 5, Election: 11},
 	}
 }
 
 func wedged() summary {
 	s := kept()
 	s.Config = config{Queue: pacQueue, Runs: 6, Limit: 1, Watchers: 2}
-	s.Kill, s.Requests = nil, &requests{Who: "PAC's watchers", Runs: 21, Events: 8, Others: 16, Reads: 154}
+	s.Kill, s.Requests = nil, &requests{Client: "PAC's watchers", Runs: 21, Events: 8, Others: 16, Reads: 154}
 	s.Report = audit.Report{Runs: 5, Done: 2, MostStarted: 2, Starts: s.Report.Starts[:3], Violations: []audit.Violation{
 		{Invariant: "I1", At: at(1), What: "run-02 makes 2 started runs, the limit is 1"},
 		{Invariant: "I3", At: at(1), What: "run-02 overtook run-01"},
@@ -77,7 +77,9 @@ func TestCompare(t *testing.T) {
 		{Context: "run-03", State: provider.Failure},
 		{Context: "Pipelines as Code CI / not-run-04", State: provider.Success},
 	}
-	names := runNames(map[string]string{".tekton/run-02.yaml": "", ".tekton/run-01.yaml": "", ".tekton/run-04.yaml": "", ".tekton/run-03.yaml": "", "README.md": ""})
+	names := runNames(map[string]string{
+		".tekton/run-02.yaml": "", ".tekton/run-01.yaml": "", ".tekton/run-04.yaml": "", ".tekton/run-03.yaml": "", "README.md": "",
+	})
 	want := statuses{Want: 4, Success: 1, Missing: []string{"run-02 (pending)", "run-03 (failure)", "run-04 (none)"}}
 	if diff := cmp.Diff(want, compare(names, shown)); diff != "" {
 		t.Errorf("statuses (-want +got):\n%s", diff)
@@ -88,7 +90,8 @@ func TestCountRequests(t *testing.T) {
 	const me = "system:serviceaccount:pac-lease-queue:pac-lease-queue"
 	line := func(second int, user, verb, namespace, resource, code string) string {
 		return `{"kind":"Event","verb":"` + verb + `","user":{"username":"` + user + `"},"objectRef":{"resource":"` + resource +
-			`","namespace":"` + namespace + `"},"responseStatus":{"code":` + code + `},"requestReceivedTimestamp":"` + at(second).Format(time.RFC3339Nano) + `"}`
+			`","namespace":"` + namespace + `"},"responseStatus":{"code":` + code +
+			`},"requestReceivedTimestamp":"` + at(second).Format(time.RFC3339Nano) + `"}`
 	}
 	log := strings.Join([]string{
 		line(-1, me, "create", "shop", "leases", "201"), // before
@@ -102,7 +105,8 @@ func TestCountRequests(t *testing.T) {
 		line(3, me, "get", "pac-lease-queue", "leases", "200"),
 		line(3, me, "update", "pac-lease-queue", "leases", "200"),
 		line(3, me, "update", "pac-lease-queue", "configmaps", "200"),
-		`{"kind":"Event","verb":"get","user":{"username":"` + me + `"},"requestURI":"/version","requestReceivedTimestamp":"` + at(4).Format(time.RFC3339Nano) + `"}`,
+		`{"kind":"Event","verb":"get","user":{"username":"` + me + `"},"requestURI":"/version",` +
+			`"requestReceivedTimestamp":"` + at(4).Format(time.RFC3339Nano) + `"}`,
 	}, "\n")
 	got, err := countRequests(strings.NewReader(log), me, "shop", at(0))
 	if err != nil {
@@ -113,7 +117,7 @@ func TestCountRequests(t *testing.T) {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}
 	if _, err := countRequests(strings.NewReader("not JSON"), me, "shop", at(0)); err == nil {
-		t.Error("a log that cannot be read is counted")
+		t.Error("an unreadable log is counted")
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
 )
 
-// tracker makes boards from looks at a queue. It remembers when it first saw each
-// run in its state: what the cluster writes down is rounded to seconds.
+// tracker makes boards from views of a queue. It remembers when it first saw each run in its state,
+// because the cluster's own timestamps are rounded to seconds.
 type tracker struct {
 	board   board.Board
 	seen    map[string]board.Run // by UID
@@ -38,7 +38,7 @@ func (t *tracker) note(at time.Time, alarm bool, text string) {
 	t.board.Events = append(t.board.Events, board.Event{At: at, Text: text, Alarm: alarm})
 }
 
-// look brings the board up to date.
+// look returns the board of a view.
 func (t *tracker) look(v history.View, now time.Time) board.Board {
 	t.board.Now, t.board.Limit = now, v.Limit
 	t.board.Runs = make([]board.Run, 0, len(v.Runs))
@@ -68,7 +68,7 @@ func (t *tracker) run(r queue.Run, v history.View, now time.Time) board.Run {
 	case known && shown.State == old.State:
 		shown.Since, shown.Took = old.Since, old.Took
 	case shown.State == board.Running && old.State == board.Claimed:
-		shown.Took = old.Took + now.Sub(old.Since) // it waited until now
+		shown.Took = old.Took + now.Sub(old.Since) // a claimed run still waits
 	case shown.State == board.Finished && old.State != board.Running:
 		shown.Took = ran(v.PipelineRuns[r.Name])
 	case known:
@@ -96,8 +96,8 @@ func (t *tracker) slot(r queue.Run, slots []queue.Slot) int {
 	return board.NoSlot
 }
 
-// numbers stand in for slots where there are none: PAC only counts. A run that
-// starts is given the lowest number that is free.
+// numbers stand in for slots on PAC's own queue, which only counts. A run that starts gets the
+// lowest free number.
 type numbers struct{ of map[string]int }
 
 func (n *numbers) update(runs []queue.Run) {
@@ -121,7 +121,7 @@ func (n *numbers) update(runs []queue.Run) {
 	}
 }
 
-// ran is how long a finished run ran, as far as the cluster knows.
+// ran returns how long a finished run ran by the cluster's timestamps.
 func ran(pr *tektonv1.PipelineRun) time.Duration {
 	if pr.Status.StartTime == nil || pr.Status.CompletionTime == nil {
 		return 0

@@ -19,7 +19,7 @@ var noon = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 
 func at(seconds int) time.Time { return noon.Add(time.Duration(seconds) * time.Second) }
 
-// view is a queue with runs a, b, … in the given phases, and slots that name them.
+// view is a queue with runs a, b, … in the given phases, and slots with the given holders.
 func view(limit int, phases string, slots ...string) history.View {
 	v := history.View{Limit: queue.Limit(limit), PipelineRuns: map[string]*tektonv1.PipelineRun{}}
 	order := queue.NewOrder([]string{"a"})
@@ -99,7 +99,7 @@ func TestTrackerNumbersRunsWithoutLeases(t *testing.T) {
 	}
 }
 
-func TestTrackerNoticesProgress(t *testing.T) {
+func TestTrackerTellsProgress(t *testing.T) {
 	tr := newTracker("queue", 2, true, at(0))
 	for i, phases := range []string{"p", "pp", "pp", "sp", "sp", "dp", "dp"} {
 		tr.look(view(1, phases), at(i))
@@ -109,14 +109,16 @@ func TestTrackerNoticesProgress(t *testing.T) {
 	}
 }
 
-// A run that starts and finishes between two looks is known by what the cluster
-// wrote down.
+// The cluster's timestamps tell of a run that starts and finishes between two views.
 func TestTrackerMissesARun(t *testing.T) {
 	tr := newTracker("queue", 1, true, at(0))
 	v := view(1, "f")
 	status := &v.PipelineRuns["a"].Status
 	status.StartTime, status.CompletionTime = &metav1.Time{Time: at(1)}, &metav1.Time{Time: at(3)}
-	want := board.Run{Name: "a", Placed: true, State: board.Finished, Slot: board.NoSlot, Since: at(4), Took: 2 * time.Second, Wrong: "pipelineruntimeout"}
+	want := board.Run{
+		Name: "a", Placed: true, State: board.Finished, Slot: board.NoSlot,
+		Since: at(4), Took: 2 * time.Second, Wrong: "pipelineruntimeout",
+	}
 	if diff := cmp.Diff(want, tr.look(v, at(4)).Runs[0]); diff != "" {
 		t.Errorf("run (-want +got):\n%s", diff)
 	}

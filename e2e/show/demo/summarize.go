@@ -14,8 +14,8 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 )
 
-// sum waits for what comes after the last run and draws the sum of everything.
-func (d *demo) sum(ctx context.Context) (summary, error) {
+// summarize waits for what follows the last run and collects the facts of the summary.
+func (d *demo) summarize(ctx context.Context) (summary, error) {
 	s := summary{Config: d.config, Kill: d.killed, Stuck: d.standstill}
 	var err error
 	if s.Statuses, err = d.statuses(ctx); err != nil {
@@ -23,7 +23,7 @@ func (d *demo) sum(ctx context.Context) (summary, error) {
 	}
 	settling, cancel := context.WithTimeout(ctx, settleDeadline)
 	defer cancel()
-	// A slot that is not given back is the audit's to report.
+	// The audit reports a slot that is never released.
 	if err := d.recorder.Wait(settling, key, slotsFree); err != nil && ctx.Err() != nil {
 		return s, err
 	}
@@ -47,8 +47,7 @@ func slotsFree(v history.View) bool {
 	return true
 }
 
-// statuses waits until Gitea shows that every run succeeded, unless the queue is
-// stuck: then some never will.
+// statuses waits until Gitea shows that every run succeeded. In a stuck queue some never will.
 func (d *demo) statuses(ctx context.Context) (statuses, error) {
 	names := runNames(stack.RunFiles(d.config.Runs, runTime))
 	deadline := time.Now().Add(d.config.statusDeadline())
@@ -73,7 +72,7 @@ func (d *demo) statuses(ctx context.Context) (statuses, error) {
 	}
 }
 
-// runNames are the names of the runs in the push.
+// runNames returns the names of the runs in the push.
 func runNames(files map[string]string) []string {
 	var names []string
 	for file := range files {
@@ -85,8 +84,8 @@ func runNames(files map[string]string) []string {
 	return names
 }
 
-// compare looks for the status of each run, whose context PAC makes of the
-// application's name and the run's.
+// compare looks up the status of each run. PAC composes its context of the application's name and
+// the run's.
 func compare(runs []string, shown []provider.Status) statuses {
 	s := statuses{Want: len(runs)}
 	for _, run := range runs {
@@ -105,21 +104,21 @@ func compare(runs []string, shown []provider.Status) statuses {
 	return s
 }
 
-// requests counts the API requests of whoever runs the queue.
+// requests counts the API requests of the component that runs the queue.
 func (d *demo) requests() (*requests, error) {
-	log, err := os.Open(d.stack.AuditLog())
+	log, err := os.Open(d.AuditLog())
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	who, user := "PAC's watchers", stack.PACWatcherUser.Name()
+	client, user := "PAC's watchers", stack.PACWatcherUser.Name()
 	if d.addon != nil {
-		who, user = "the add-on", "system:serviceaccount:"+d.addon.Namespace()+":pac-lease-queue"
+		client, user = "the add-on", "system:serviceaccount:"+d.addon.Namespace()+":pac-lease-queue"
 	}
 	r, err := countRequests(log, user, key.Namespace, d.pushed)
 	if err != nil {
 		return nil, err
 	}
-	r.Who = who
+	r.Client = client
 	return r, nil
 }
