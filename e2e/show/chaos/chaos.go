@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"sync"
 	"time"
@@ -13,85 +12,78 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/show"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 )
 
-// Deadlines for what comes after the last fault.
+// Deadlines for what follows the last fault.
 const (
-	// readyDeadline is for every process to work again.
+	// readyDeadline is how long all processes may take to be ready again.
 	readyDeadline = 90 * time.Second
-	// creationDeadline is for PAC to create what was pushed. What it has not
-	// created by then, it never will: its webhook is not called again.
+	// creationDeadline is how long PAC may take to create the pushed runs. Runs that it has not
+	// created by then never come: its webhook is not called again.
 	creationDeadline = 20 * time.Second
-	// drainDeadline is for every run to finish, and standstill is how long nothing
-	// may happen to any before it counts as over.
+	// drainDeadline is how long all runs may take to finish. Queues in which nothing happens for
+	// standstill are not waited for.
 	drainDeadline = 5 * time.Minute
 	standstill    = time.Minute
 )
 
 const (
-	// runTime is that of pods which do not say; all do.
+	// runTime is how long pods take that do not say so. All of them do.
 	runTime = 2 * time.Second
-	// lag is how far behind a replica may be before an overtaking is its fault:
-	// as far as a fault puts it, and the usual.
+	// lag is how far behind a replica may be before an overtaking is its fault: as far as a fault
+	// delays it, and the usual lag.
 	lag = mostDelay + history.Lag
-	// progressEvery is how often it is told how the queues stand.
+	// progressEvery is the pause between two lines about the queues.
 	progressEvery = 30 * time.Second
 )
 
 // chaos is one performance.
 type chaos struct {
+	*show.Stage
 	config config
-	out    io.Writer
-	began  time.Time // of the faults, once there are any
+	began  time.Time // of the faults
 
-	stack    *stack.Stack
 	network  *network
 	addon    *stack.Addon // nil without replicas
 	recorder *history.Recorder
 	lines    []*line
 	faults   *faults
-
-	printing sync.Mutex
 }
 
-// run goes through the whole chaos. Whatever happens, nothing runs on when it
-// returns; the logs are kept if anything is wrong.
-func run(ctx context.Context, config config, out io.Writer) (r report, err error) {
-	c := &chaos{config: config, out: out, began: time.Now()}
-	c.say("chaos %s", config)
+func (c *chaos) play(ctx context.Context) (result show.Result, err error) {
+	c.Say("chaos %s", c.config)
 	if c.network, err = newNetwork(); err != nil {
-		return r, err
+		return result, err
 	}
-	defer c.network.close()
-	watchers := 1
-	if config.Replicas == 0 {
-		watchers = 2 // PAC's own way to be there twice
-	}
-	c.stack, err = stack.Start(ctx, stack.Options{Components: stack.Everything, Watchers: &watchers, RunTime: runTime, Log: c.say})
-	if err != nil {
-		return r, err
-	}
+	c.Cleanup(c.network.close)
 	defer func() {
-		if ctx.Err() == nil && (err != nil || len(r.broken()) > 0 || config.Keep) {
-			c.stack.KeepDir()
-			err = errors.Join(err, c.writeRecord())
+		if ctx.Err() == nil && (err != nil || !result.OK || c.Keep) {
+			err = errors.Join(err, c.writeRecords())
 		}
-		err = errors.Join(err, c.stack.Stop())
 	}()
 	if err := c.prepare(ctx); err != nil {
-		return r, err
+		return result, err
 	}
 	defer c.recorder.Stop()
 	if err := c.rage(ctx); err != nil {
-		return r, err
+		return result, err
 	}
-	return c.judge()
+	r, err := c.judge()
+	if err != nil {
+		return result, err
+	}
+	broken := len(r.broken()) > 0
+	if broken {
+		c.KeepDir()
+	}
+	return show.Result{OK: !broken, Report: r.text()}, nil
 }
 
-// prepare starts what the stack has not, and the record.
+// prepare starts the record and the add-on, and creates the Repositories.
 func (c *chaos) prepare(ctx context.Context) (err error) {
-	if c.recorder, err = history.RecordEtcd(ctx, c.stack.EtcdURL()); err != nil {
+	if c.recorder, err = history.RecordEtcd(ctx, c.EtcdURL()); err != nil {
 		return err
 	}
 	c.recorder.Lag = lag
@@ -105,8 +97,8 @@ func (c *chaos) prepare(ctx context.Context) (err error) {
 
 // install installs the add-on.
 func (c *chaos) install(ctx context.Context) (err error) {
-	c.say("installing the add-on with helm, each replica behind a proxy")
-	c.addon, err = c.stack.InstallAddon(ctx, stack.AddonOptions{
+	c.Say("installing the add-on with helm, each replica behind a proxy")
+	c.addon, err = c.InstallAddon(ctx, stack.AddonOptions{
 		Replicas: c.config.Replicas,
 		Race:     true,
 		Via:      c.network.via,
@@ -122,18 +114,18 @@ func (c *chaos) install(ctx context.Context) (err error) {
 	return err
 }
 
-// rage has everything happen at once and returns when the queues are empty again,
-// or have had their time.
+// rage lets everything happen at once and returns when the queues have drained, or have had their
+// time.
 func (c *chaos) rage(ctx context.Context) error {
 	keeping, stop := context.WithCancel(ctx)
 	keepers, keeping := errgroup.WithContext(keeping)
-	c.say("everything is up; the faults begin, and time starts anew")
-	c.begin()
-	c.faults = &faults{chaos: c, lives: map[string]*sync.Mutex{}, ended: map[string]int{}}
-	for _, p := range c.stack.Processes() {
+	c.Say("everything is up; the faults begin, and time is counted from here")
+	c.began = c.ResetClock()
+	c.faults = &faults{chaos: c, locks: map[string]*sync.Mutex{}, ended: map[string]int{}}
+	for _, p := range c.Processes() {
 		keepers.Go(func() error { return c.faults.keep(keeping, p) })
 	}
-	keepers.Go(func() error { return c.tell(keeping) })
+	keepers.Go(func() error { return c.reportProgress(keeping) })
 
 	storm, raging := errgroup.WithContext(keeping)
 	storm.Go(func() error {
@@ -142,20 +134,21 @@ func (c *chaos) rage(ctx context.Context) error {
 	storm.Go(func() error { return c.push(raging, load(c.config)) })
 	err := storm.Wait()
 	if err == nil {
-		c.say("all faults are over")
+		c.Say("all faults are over, the queues drain")
 		err = c.drain(keeping)
 	}
 	stop()
 	return errors.Join(err, keepers.Wait(), context.Cause(ctx))
 }
 
-// drain waits until everything works and every run is done. What is not by then is
-// for the audit to report.
+// drain waits until every process is ready and every run is done. The audit reports runs that are
+// not.
 func (c *chaos) drain(ctx context.Context) error {
-	ready, cancel := context.WithTimeoutCause(ctx, readyDeadline, fmt.Errorf("not every process works %s after the last fault", readyDeadline))
+	ready, cancel := context.WithTimeoutCause(ctx, readyDeadline,
+		fmt.Errorf("not every process is ready %s after the last fault", readyDeadline))
 	defer cancel()
-	for _, p := range c.stack.Processes() {
-		for p.WaitReady(ready) != nil { // ended by itself, perhaps, and to be started again
+	for _, p := range c.Processes() {
+		for p.WaitReady(ready) != nil { // it may have exited, and keep is about to start it again
 			select {
 			case <-time.After(restartPause):
 			case <-ready.Done():
@@ -172,8 +165,8 @@ func (c *chaos) drain(ctx context.Context) error {
 	return c.wait(ctx, drainDeadline, func(_ *line, v history.View) bool { return drained(v) })
 }
 
-// wait waits for every queue, until the deadline at most, or until nothing happens
-// any more.
+// wait waits until a condition holds for every queue, but no longer than the deadline, and not for
+// queues in which nothing happens any more.
 func (c *chaos) wait(ctx context.Context, within time.Duration, condition func(*line, history.View) bool) error {
 	deadline := time.After(within)
 	for {
@@ -184,7 +177,7 @@ func (c *chaos) wait(ctx context.Context, within time.Duration, condition func(*
 		select {
 		case <-changed:
 		case <-time.After(standstill):
-			c.say("nothing has happened for %s", standstill)
+			c.Say("nothing has happened for %s", standstill)
 			return nil
 		case <-deadline:
 			return nil
@@ -194,13 +187,13 @@ func (c *chaos) wait(ctx context.Context, within time.Duration, condition func(*
 	}
 }
 
-// drained says whether nothing is left of a queue.
+// drained reports whether every run is done and every slot is free.
 func drained(v history.View) bool {
 	return len(v.In(queue.Done)) == len(v.Runs) && !slices.ContainsFunc(v.Slots, func(s queue.Slot) bool { return s.Holder != nil })
 }
 
-// tell tells now and then how the queues stand.
-func (c *chaos) tell(ctx context.Context) error {
+// reportProgress prints, from time to time, how the queues stand.
+func (c *chaos) reportProgress(ctx context.Context) error {
 	for {
 		select {
 		case <-time.After(progressEvery):
@@ -212,11 +205,11 @@ func (c *chaos) tell(ctx context.Context) error {
 			v := c.recorder.View(l.key)
 			pending, started, done = pending+len(v.In(queue.Pending)), started+len(v.In(queue.Started)), done+len(v.In(queue.Done))
 		}
-		c.say("-- runs: %d waiting, %d started, %d done", pending, started, done)
+		c.Say("-- runs: %d waiting, %d started, %d done", pending, started, done)
 	}
 }
 
-// until waits for a point of the plan.
+// until waits for a point in time of the plan.
 func (c *chaos) until(ctx context.Context, at time.Duration) error {
 	select {
 	case <-time.After(time.Until(c.began.Add(at))):
@@ -226,21 +219,7 @@ func (c *chaos) until(ctx context.Context, at time.Duration) error {
 	}
 }
 
-// replica is the index of a replica by its process.
+// replica returns the index of a replica by the name of its process.
 func (c *chaos) replica(name string) int {
 	return slices.IndexFunc(c.addon.Replicas(), func(r *stack.Replica) bool { return r.Name() == name })
-}
-
-// begin sets the time to zero.
-func (c *chaos) begin() {
-	c.printing.Lock()
-	defer c.printing.Unlock()
-	c.began = time.Now()
-}
-
-// say prints a line, with the time since the faults began, or since the start.
-func (c *chaos) say(format string, args ...any) {
-	c.printing.Lock()
-	defer c.printing.Unlock()
-	fmt.Fprintf(c.out, "%7.1fs  %s\n", time.Since(c.began).Seconds(), fmt.Sprintf(format, args...))
 }

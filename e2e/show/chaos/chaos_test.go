@@ -3,20 +3,21 @@ package main
 import (
 	"testing"
 	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/screen"
 )
 
-// TestShortChaos is make chaos in little, with a seed whose plan has something of
-// everything in it.
+// TestShortChaos is a short make chaos. The plan of this seed has faults of every sort.
 func TestShortChaos(t *testing.T) {
 	if testing.Short() {
-		t.Skip("not run in short mode, it needs the embedded stack")
+		t.Skip("needs the embedded stack")
 	}
-	r, err := run(t.Context(), config{Seed: 4, Duration: 30 * time.Second, Replicas: 3, Queues: 4, Runs: 40}, t.Output())
+	s := newShow(&config{Seed: 4, Duration: 30 * time.Second, Replicas: 3, Queues: 4, Runs: 40})
+	result, err := s.Perform(t.Context(), screen.Lines(t.Output()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%s", r.text())
-	for _, line := range r.broken() {
-		t.Error(line)
+	if !result.OK {
+		t.Error(result.Report)
 	}
 }

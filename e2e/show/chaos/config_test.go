@@ -1,15 +1,20 @@
 package main
 
 import (
-	"io"
 	"strings"
 	"testing"
 	"time"
 )
 
+func configure(args []string, env map[string]string) (config, error) {
+	c := newConfig()
+	s := newShow(c)
+	err := s.Configure(args, func(name string) string { return env[name] })
+	return *c, err
+}
+
 func TestConfig(t *testing.T) {
-	env := map[string]string{"DURATION": "3m", "SEED": "7", "RUNS": ""}
-	c, err := readConfig([]string{"-seed", "8"}, func(name string) string { return env[name] }, io.Discard)
+	c, err := configure([]string{"--seed", "8"}, map[string]string{"DURATION": "3m", "SEED": "7", "RUNS": ""})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -19,15 +24,14 @@ func TestConfig(t *testing.T) {
 }
 
 func TestConfigRefused(t *testing.T) {
-	for name, value := range map[string]string{"DURATION": "soon", "SEED": "-1", "REPLICAS": "-1", "QUEUES": "1000", "RUNS": "many"} {
-		_, err := readConfig(nil, func(asked string) string {
-			if asked == name {
-				return value
+	for name, values := range map[string][]string{
+		"DURATION": {"soon", "9s", "6h"}, "SEED": {"-1"}, "REPLICAS": {"-1"}, "QUEUES": {"1000"}, "RUNS": {"many", "10001"},
+	} {
+		for _, value := range values {
+			_, err := configure(nil, map[string]string{name: value})
+			if err == nil || !strings.Contains(strings.ToUpper(err.Error()), name) {
+				t.Errorf("%s=%s: %v, want an error that names it", name, value, err)
 			}
-			return ""
-		}, io.Discard)
-		if err == nil || !strings.Contains(strings.ToUpper(err.Error()), name) {
-			t.Errorf("%s=%s: %v, want an error that names it", name, value, err)
 		}
 	}
 }

@@ -15,11 +15,11 @@ import (
 )
 
 const (
-	// termination is how long a process may take to end politely: as long as
-	// Kubernetes would give it, cut short.
+	// termination is how long a process may take to end after SIGTERM: Kubernetes' grace period,
+	// shortened.
 	termination = 5 * time.Second
-	// restartPause is between the end of a process and its next start, when nobody
-	// killed it: the kubelet's back-off, cut short.
+	// restartPause is the pause before a process that exited by itself is started again: the
+	// kubelet's back-off, shortened.
 	restartPause = time.Second
 )
 
@@ -29,18 +29,20 @@ type happening struct {
 	began, ended time.Time
 }
 
-// faults are what is done to the processes of a stack, and what was.
+// faults inflicts faults on the processes of a stack and keeps count of them.
 type faults struct {
 	chaos *chaos
 
-	mu    sync.Mutex
-	lives map[string]*sync.Mutex // by process or its way: whoever holds it decides whether it runs, and how it is connected
+	mu sync.Mutex
+	// locks are by process or route; the holder decides whether the process runs, or how it is
+	// connected.
+	locks map[string]*sync.Mutex
 
 	happened []happening
-	ended    map[string]int // processes that ended by themselves
+	ended    map[string]int // processes that exited by themselves
 }
 
-// carryOut carries the plan out and returns when every fault is over.
+// carryOut carries out the plan and returns when every fault is over.
 func (f *faults) carryOut(ctx context.Context, plan []fault) error {
 	all, going := errgroup.WithContext(ctx)
 	for _, next := range plan {
@@ -54,20 +56,21 @@ func (f *faults) carryOut(ctx context.Context, plan []fault) error {
 
 // inflict carries out one fault, from its beginning to its end.
 func (f *faults) inflict(ctx context.Context, what fault) error {
-	if what.way == disturb {
-		// Lives are left alone: who cannot start over a bad network may try again.
-		// The plan has one fault begin when another ends, and ending takes a moment.
-		release := f.hold(waysOf(what.targets))
+	if what.means == disturb {
+		// The processes stay unlocked: one that cannot start over a bad network may be started
+		// again. The routes are locked because the plan lets a fault begin when another ends, and
+		// ending takes a moment.
+		release := f.hold(routesOf(what.targets))
 		defer release()
 	} else {
 		release := f.hold(what.targets)
 		defer release()
 		if i := slices.IndexFunc(what.targets, func(name string) bool { return !f.process(name).Running() }); i >= 0 {
-			f.chaos.say("(%s: left out, %s is down already)", what, what.targets[i])
+			f.chaos.Say("(skipped: %s; %s is down already)", what, what.targets[i])
 			return nil
 		}
 	}
-	f.chaos.say("%s", what)
+	f.chaos.Say("%s", what)
 	h := happening{fault: what, began: time.Now()}
 	if err := f.each(ctx, what, f.begin); err != nil {
 		return err
@@ -75,13 +78,13 @@ func (f *faults) inflict(ctx context.Context, what fault) error {
 	select {
 	case <-time.After(what.length):
 	case <-ctx.Done():
-		return context.Cause(ctx) // everything is stopped
+		return context.Cause(ctx) // the stack stops everything
 	}
 	if err := f.each(ctx, what, f.end); err != nil {
 		return err
 	}
 	h.ended = time.Now()
-	f.chaos.say("over after %s: %s", h.ended.Sub(h.began).Round(100*time.Millisecond), what)
+	f.chaos.Say("over after %s: %s", h.ended.Sub(h.began).Round(100*time.Millisecond), what)
 	f.mu.Lock()
 	f.happened = append(f.happened, h)
 	f.mu.Unlock()
@@ -103,13 +106,13 @@ func (f *faults) each(ctx context.Context, what fault, do func(context.Context, 
 
 func (f *faults) begin(ctx context.Context, what fault, name string) error {
 	p := f.process(name)
-	switch what.way {
+	switch what.means {
 	case kill:
 		return p.Kill()
 	case terminate:
 		polite, cancel := context.WithTimeout(ctx, termination)
 		defer cancel()
-		_ = p.Terminate(polite) // it is gone either way
+		_ = p.Terminate(polite) // it has ended either way
 		return context.Cause(ctx)
 	case pause:
 		return p.Pause()
@@ -121,54 +124,54 @@ func (f *faults) begin(ctx context.Context, what fault, name string) error {
 func (f *faults) end(ctx context.Context, what fault, name string) error {
 	p := f.process(name)
 	switch {
-	case what.way == pause:
+	case what.means == pause:
 		return p.Resume()
-	case what.way == disturb:
+	case what.means == disturb:
 		return f.chaos.network.heal(f.chaos.replica(name))
 	case name == apiServer:
 		return p.Start(ctx)
 	default:
-		// Whether it can get ready depends on what else is going on.
+		// Whether it becomes ready depends on the other faults.
 		return p.Launch()
 	}
 }
 
-func (f *faults) process(name string) *process.Process { return f.chaos.stack.Process(name) }
+func (f *faults) process(name string) *process.Process { return f.chaos.Process(name) }
 
-// waysOf names, for hold, what is between processes and the API server.
-func waysOf(processes []string) []string {
-	ways := make([]string, len(processes))
+// routesOf names, for hold, the routes of processes to the API server.
+func routesOf(processes []string) []string {
+	routes := make([]string, len(processes))
 	for i, p := range processes {
-		ways[i] = "way of " + p
+		routes[i] = "route of " + p
 	}
-	return ways
+	return routes
 }
 
-// hold takes the lives of some processes, or their ways, into the caller's hands.
+// hold locks processes or routes.
 func (f *faults) hold(names []string) (release func()) {
 	var held []*sync.Mutex
-	for _, name := range slices.Sorted(slices.Values(names)) { // in one order, or two would wait for each other
+	for _, name := range slices.Sorted(slices.Values(names)) { // always in the same order, which prevents deadlocks
 		f.mu.Lock()
-		life := f.lives[name]
-		if life == nil {
-			life = &sync.Mutex{}
-			f.lives[name] = life
+		lock := f.locks[name]
+		if lock == nil {
+			lock = &sync.Mutex{}
+			f.locks[name] = lock
 		}
 		f.mu.Unlock()
-		life.Lock()
-		held = append(held, life)
+		lock.Lock()
+		held = append(held, lock)
 	}
 	return func() {
-		for _, life := range held {
-			life.Unlock()
+		for _, lock := range held {
+			lock.Unlock()
 		}
 	}
 }
 
-// keep starts a process again whenever it ends by itself, as the kubelet would.
+// keep starts a process again whenever it exits by itself, as the kubelet would.
 func (f *faults) keep(ctx context.Context, p *process.Process) error {
 	for {
-		_ = p.Wait(ctx) // the stack says how it ended
+		_ = p.Wait(ctx) // the stack prints how it ended
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -177,7 +180,7 @@ func (f *faults) keep(ctx context.Context, p *process.Process) error {
 			f.mu.Lock()
 			f.ended[p.Name()]++
 			f.mu.Unlock()
-			f.chaos.say("%s is started again", p.Name())
+			f.chaos.Say("%s is started again", p.Name())
 			if err := p.Launch(); err != nil {
 				release()
 				return err
@@ -192,7 +195,7 @@ func (f *faults) keep(ctx context.Context, p *process.Process) error {
 	}
 }
 
-// count lists what happened by kind, the most frequent first.
+// count lists the faults by kind, the most frequent first.
 func (f *faults) count() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()

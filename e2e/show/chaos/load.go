@@ -24,26 +24,26 @@ type line struct {
 	pushed     map[string]int // runs by commit
 }
 
-// push is one push that is planned.
+// push is one planned push.
 type push struct {
 	at    time.Duration
 	queue int
 	runs  int
-	each  time.Duration // run time of their pods
+	each  time.Duration // how long their pods take
 }
 
-// The largest push, and the part of a chaos in which they come: the last faults
-// then hit full queues too.
+// The size of the largest push, and the part of the duration in which pushes come: early enough for
+// the last faults to hit full queues.
 const (
-	mostRuns = 8
-	loadPart = 0.9
+	largestPush = 8
+	loadPart    = 0.9
 )
 
-// load draws the pushes of a chaos, in order. Every queue gets one at once, and
-// later more of them if it can work more off at a time.
+// load draws the pushes of a chaos, in order. Every queue gets one at the start; later, queues with
+// a higher limit get more.
 func load(c config) []push {
 	random := rand.New(rand.NewPCG(c.Seed, 1))
-	var chances []int // queues, some more often than others
+	var chances []int // queue indexes; a higher limit makes more entries
 	for i, limit := range c.limits() {
 		for range limit + 1 {
 			chances = append(chances, i)
@@ -54,7 +54,7 @@ func load(c config) []push {
 		p := push{
 			at:    time.Duration(random.Float64() * loadPart * float64(c.Duration)),
 			queue: chances[random.IntN(len(chances))],
-			runs:  min(left, 1+random.IntN(mostRuns)),
+			runs:  min(left, 1+random.IntN(largestPush)),
 			each:  between(random, 500*time.Millisecond, 4*time.Second),
 		}
 		if len(pushes) < c.Queues {
@@ -67,25 +67,27 @@ func load(c config) []push {
 	return pushes
 }
 
-// newLines makes the Repositories.
+// newLines creates the Repositories.
 func (c *chaos) newLines(ctx context.Context) error {
 	for i, limit := range c.config.limits() {
 		name := fmt.Sprintf("queue-%d", i)
-		git, err := c.stack.Gitea().NewRepository(ctx, name)
+		git, err := c.Gitea().NewRepository(ctx, name)
 		if err != nil {
 			return err
 		}
-		repository, err := c.stack.NewPACRepository(ctx, name, name, git, &limit)
+		repository, err := c.NewPACRepository(ctx, name, name, git, &limit)
 		if err != nil {
 			return err
 		}
-		c.lines = append(c.lines, &line{key: queue.Key{Namespace: name, Repository: name}, limit: limit, repository: repository, pushed: map[string]int{}})
+		c.lines = append(c.lines, &line{
+			key: queue.Key{Namespace: name, Repository: name}, limit: limit, repository: repository, pushed: map[string]int{},
+		})
 	}
 	return nil
 }
 
-// push carries the plan out. It waits for an API server that is away: PAC would
-// create nothing. One that goes away while PAC is at it is a fault like others.
+// push carries out the planned pushes. Without an API server PAC would create no runs, so push
+// waits for one; an API server that goes away while PAC creates them is a fault like any other.
 func (c *chaos) push(ctx context.Context, pushes []push) error {
 	for i, p := range pushes {
 		if err := c.until(ctx, p.at); err != nil {
@@ -105,8 +107,7 @@ func (c *chaos) push(ctx context.Context, pushes []push) error {
 	return nil
 }
 
-// missing counts the pushed runs of which PAC has made no PipelineRun, and their
-// pushes.
+// missing counts the pushed runs that PAC has not created, and the pushes they belong to.
 func (l *line) missing(v history.View) (runs, pushes int) {
 	missing := maps.Clone(l.pushed)
 	for _, run := range v.PipelineRuns {

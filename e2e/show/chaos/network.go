@@ -17,17 +17,17 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/process"
 )
 
-// proxyDeadline is for toxiproxy to do what it is told. It can lock itself up when
-// a connection ends at the very moment at which a toxic is put on it.
+// proxyDeadline bounds toxiproxy's calls. It deadlocks when a connection ends at the very moment in
+// which a toxic is added to it.
 const proxyDeadline = 5 * time.Second
 
-// network is the way of each replica to the API server.
+// network is the route of each replica to the API server.
 type network struct {
 	server *toxiproxy.ApiServer
 	ports  *process.Ports
 
-	mu   sync.Mutex
-	ways map[int]*toxiproxy.Proxy // by replica
+	mu     sync.Mutex
+	routes map[int]*toxiproxy.Proxy // by replica
 }
 
 func newNetwork() (*network, error) {
@@ -38,26 +38,26 @@ func newNetwork() (*network, error) {
 	return &network{
 		server: toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop()),
 		ports:  ports,
-		ways:   map[int]*toxiproxy.Proxy{},
+		routes: map[int]*toxiproxy.Proxy{},
 	}, nil
 }
 
-// close cuts every way.
+// close cuts every route.
 func (n *network) close() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, way := range n.ways {
-		_ = inTime(func() error { way.Stop(); return nil }) // this program ends anyway
+	for _, route := range n.routes {
+		_ = inTime(func() error { route.Stop(); return nil }) // the program is about to exit
 	}
 	n.ports.Release()
 }
 
-// via makes the way of a replica.
+// via opens the route of a replica and returns its address.
 func (n *network) via(replica int, server string) (string, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if way := n.ways[replica]; way != nil {
-		return way.Listen, nil
+	if route := n.routes[replica]; route != nil {
+		return route.Listen, nil
 	}
 	port, err := n.ports.Take()
 	if err != nil {
@@ -67,18 +67,18 @@ func (n *network) via(replica int, server string) (string, error) {
 }
 
 func (n *network) open(replica int, listen, server string) (string, error) {
-	way := toxiproxy.NewProxy(n.server, strconv.Itoa(replica), listen, server)
-	if err := way.Start(); err != nil {
+	route := toxiproxy.NewProxy(n.server, strconv.Itoa(replica), listen, server)
+	if err := route.Start(); err != nil {
 		return "", err
 	}
-	n.ways[replica] = way
-	return way.Listen, nil
+	n.routes[replica] = route
+	return route.Listen, nil
 }
 
-// harm puts toxics on the way of a replica, connections that exist included.
+// harm adds toxics to the route of a replica, existing connections included.
 func (n *network) harm(replica int, harms []toxics.ToxicWrapper) error {
 	n.mu.Lock()
-	way := n.ways[replica]
+	route := n.routes[replica]
 	n.mu.Unlock()
 	for _, harm := range harms {
 		description, err := json.Marshal(harm)
@@ -86,7 +86,7 @@ func (n *network) harm(replica int, harms []toxics.ToxicWrapper) error {
 			return err
 		}
 		if err := inTime(func() error {
-			_, err := way.Toxics.AddToxicJson(bytes.NewReader(description))
+			_, err := route.Toxics.AddToxicJson(bytes.NewReader(description))
 			return err
 		}); err != nil {
 			return fmt.Errorf("toxic %s: %w", description, err)
@@ -95,21 +95,21 @@ func (n *network) harm(replica int, harms []toxics.ToxicWrapper) error {
 	return nil
 }
 
-// heal gives the replica a new way in place of the old one. What is under way is
-// lost along with its connection, as when a broken network is routed around;
-// taking a toxic off a live connection is what toxiproxy locks itself up over.
+// heal replaces the route of a replica. Requests in flight are lost along with their connections,
+// as when a broken network is routed around. Removing a toxic from a live connection would deadlock
+// toxiproxy.
 func (n *network) heal(replica int) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	old := n.ways[replica]
+	old := n.routes[replica]
 	if err := inTime(func() error { old.Stop(); return nil }); err != nil {
-		return fmt.Errorf("the old way of replica %d: %w", replica, err)
+		return fmt.Errorf("closing the old route of replica %d: %w", replica, err)
 	}
 	_, err := n.open(replica, old.Listen, old.Upstream)
 	return err
 }
 
-// inTime returns what do returns, or an error when that takes too long.
+// inTime returns the result of do, or an error if that takes too long.
 func inTime(do func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- do() }()
@@ -117,11 +117,11 @@ func inTime(do func() error) error {
 	case err := <-done:
 		return err
 	case <-time.After(proxyDeadline):
-		return errors.New("toxiproxy did not answer within " + proxyDeadline.String())
+		return errors.New("toxiproxy did not return within " + proxyDeadline.String())
 	}
 }
 
-// The directions as toxiproxy calls them.
+// toxiproxy's names for the directions.
 const (
 	requests = "upstream"
 	replies  = "downstream"
@@ -135,17 +135,17 @@ func delay(direction string, by, jitter time.Duration) toxics.ToxicWrapper {
 	return toxic(direction, "latency", &toxics.LatencyToxic{Latency: by.Milliseconds(), Jitter: jitter.Milliseconds()})
 }
 
-// drop lets connections stand and nothing through.
+// drop keeps connections open and lets nothing through.
 func drop(direction string) toxics.ToxicWrapper {
 	return toxic(direction, "timeout", &toxics.TimeoutToxic{})
 }
 
-// cut ends a connection after so many bytes.
+// cut closes a connection after a number of bytes.
 func cut(direction string, after int64) toxics.ToxicWrapper {
 	return toxic(direction, "limit_data", &toxics.LimitDataToxic{Bytes: after})
 }
 
-// reset ends a connection with a reset at the first byte.
+// reset resets a connection at the first byte.
 func reset(direction string) toxics.ToxicWrapper {
 	return toxic(direction, "reset_peer", &toxics.ResetToxic{})
 }

@@ -14,12 +14,11 @@ import (
 	"github.com/Shopify/toxiproxy/v2/toxics"
 )
 
-// patience is how long an answer may take that comes, and how long one is waited
-// for that does not.
+// patience is how long the client waits for a response.
 const patience = 500 * time.Millisecond
 
-// away is a server behind a network, and a client of it.
-type away struct {
+// remote is a server behind a network, with a client.
+type remote struct {
 	*testing.T
 	network *network
 	url     string
@@ -27,67 +26,68 @@ type away struct {
 	served  atomic.Int64
 }
 
-func newAway(t *testing.T) *away {
-	a := &away{T: t}
+func newRemote(t *testing.T) *remote {
+	r := &remote{T: t}
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		a.served.Add(1)
+		r.served.Add(1)
 		_, _ = io.WriteString(w, strings.Repeat("x", 100))
 	}))
 	server.EnableHTTP2 = true
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that are disturbed
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // disturbed handshakes are no news
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	var err error
-	if a.network, err = newNetwork(); err != nil {
+	if r.network, err = newNetwork(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(a.network.close)
-	address, err := a.network.via(0, server.Listener.Addr().String())
+	t.Cleanup(r.network.close)
+	address, err := r.network.via(0, server.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.url, a.client = "https://"+address, server.Client()
-	return a
+	r.url, r.client = "https://"+address, server.Client()
+	return r
 }
 
-// ask says whether there is an answer and how many requests it took.
-func (a *away) ask() (answered bool, served int64) {
-	before := a.served.Load()
-	ctx, cancel := context.WithTimeout(a.Context(), patience)
+// request sends one request and returns whether a response came and how many requests the server
+// got.
+func (r *remote) request() (answered bool, served int64) {
+	before := r.served.Load()
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.url, strings.NewReader("{}"))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url, strings.NewReader("{}"))
 	if err != nil {
-		a.Fatal(err)
+		r.Fatal(err)
 	}
-	res, err := a.client.Do(req)
+	res, err := r.client.Do(req)
 	if err == nil {
 		_, err = io.Copy(io.Discard, res.Body)
 		res.Body.Close()
 	}
-	return err == nil, a.served.Load() - before
+	return err == nil, r.served.Load() - before
 }
 
-func (a *away) must(err error) {
-	a.Helper()
+func (r *remote) must(err error) {
+	r.Helper()
 	if err != nil {
-		a.Fatal(err)
+		r.Fatal(err)
 	}
 }
 
-func (a *away) eventually(what string, condition func() bool) {
-	a.Helper()
+func (r *remote) eventually(what string, condition func() bool) {
+	r.Helper()
 	for deadline := time.Now().Add(20 * patience); !condition(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			a.Fatalf("not within %s: %s", 20*patience, what)
+			r.Fatalf("not within %s: %s", 20*patience, what)
 		}
 	}
 }
 
 func TestNetworkIsHarmedAndHeals(t *testing.T) {
-	a := newAway(t)
+	r := newRemote(t)
 	for name, c := range map[string]struct {
 		harms  []toxics.ToxicWrapper
-		served bool // though there is no answer
+		served bool // though no response comes
 	}{
 		"partition":     {harms: []toxics.ToxicWrapper{drop(requests), drop(replies)}},
 		"replies lost":  {harms: []toxics.ToxicWrapper{drop(replies)}, served: true},
@@ -96,50 +96,52 @@ func TestNetworkIsHarmedAndHeals(t *testing.T) {
 		"late requests": {harms: []toxics.ToxicWrapper{delay(requests, 2*patience, 0)}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a.T = t
-			a.eventually("an answer over a sound network", func() bool { answered, _ := a.ask(); return answered })
-			a.must(a.network.harm(0, c.harms))
-			answered, served := a.ask()
+			r.T = t
+			r.eventually("a response over a sound network", func() bool { answered, _ := r.request(); return answered })
+			r.must(r.network.harm(0, c.harms))
+			answered, served := r.request()
 			if answered {
-				t.Error("there is an answer")
+				t.Error("a response came")
 			}
 			if (served > 0) != c.served {
-				t.Errorf("%d requests went through, want some: %t", served, c.served)
+				t.Errorf("%d requests got through, want any: %t", served, c.served)
 			}
-			a.must(a.network.heal(0))
-			a.eventually("an answer over the healed network", func() bool { answered, _ := a.ask(); return answered })
+			r.must(r.network.heal(0))
+			r.eventually("a response over the healed network", func() bool { answered, _ := r.request(); return answered })
 		})
 	}
 }
 
 func TestRequestsArriveLate(t *testing.T) {
-	a := newAway(t)
-	a.ask()
-	a.must(a.network.harm(0, []toxics.ToxicWrapper{delay(requests, 2*patience, 0)}))
-	a.ask()
-	before := a.served.Load()
-	a.eventually("the request whose sender has given up", func() bool { return a.served.Load() > before })
+	r := newRemote(t)
+	r.request()
+	r.must(r.network.harm(0, []toxics.ToxicWrapper{delay(requests, 2*patience, 0)}))
+	r.request()
+	before := r.served.Load()
+	r.eventually("the request arrives after its sender gave up", func() bool { return r.served.Load() > before })
 }
 
-func TestManyWaysAreHarmedWhileConnectionsComeAndGo(t *testing.T) {
-	a := newAway(t)
+func TestRouteIsHarmedWhileConnectionsComeAndGo(t *testing.T) {
+	r := newRemote(t)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		for range 50 {
-			ctx, cancel := context.WithTimeout(a.Context(), 20*time.Millisecond)
-			if req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.url, nil); err == nil {
-				if res, err := a.client.Do(req); err == nil {
+			ctx, cancel := context.WithTimeout(r.Context(), 20*time.Millisecond)
+			if req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url, nil); err == nil {
+				if res, err := r.client.Do(req); err == nil {
 					res.Body.Close()
 				}
 			}
-			a.client.CloseIdleConnections()
+			r.client.CloseIdleConnections()
 			cancel()
 		}
 	}()
 	for range 20 {
-		a.must(a.network.harm(0, []toxics.ToxicWrapper{delay(requests, 5*time.Millisecond, time.Millisecond), delay(replies, 5*time.Millisecond, time.Millisecond)}))
-		a.must(a.network.heal(0))
+		r.must(r.network.harm(0, []toxics.ToxicWrapper{
+			delay(requests, 5*time.Millisecond, time.Millisecond), delay(replies, 5*time.Millisecond, time.Millisecond),
+		}))
+		r.must(r.network.heal(0))
 	}
 	<-done
 }

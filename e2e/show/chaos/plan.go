@@ -11,8 +11,8 @@ import (
 	"github.com/Shopify/toxiproxy/v2/toxics"
 )
 
-// Durations of the add-on in a chaos. They are shorter than the chart's where that
-// makes no difference but that a fault can outlast them.
+// The add-on's settings in a chaos. Shorter durations than the chart's make no difference, except
+// that a fault can outlast them.
 const (
 	claimTTL         = 8 * time.Second
 	takeoverAfter    = 3 * time.Second
@@ -22,70 +22,69 @@ const (
 	backoffMax       = 5 * time.Second
 )
 
-// What cannot be chosen, or is left as the chart has it.
+// Durations that are fixed, or left at the chart's default.
 const (
 	requestTimeout = 15 * time.Second // of the add-on: addon/engine
 	leaderTTL      = 15 * time.Second // leaderElection.leaseDuration
 )
 
-// way is how a fault is brought about.
-type way int
+// means is how a fault is inflicted.
+type means int
 
 const (
-	kill      way = iota // SIGKILL, and a new start at the end
-	terminate            // SIGTERM, likewise
-	pause                // SIGSTOP, and SIGCONT at the end
-	disturb              // toxics between a replica and the API server
+	kill      means = iota // SIGKILL, and a new start at the end
+	terminate              // SIGTERM, likewise
+	pause                  // SIGSTOP, and SIGCONT at the end
+	disturb                // toxics between a replica and the API server
 )
 
 // kind is a kind of fault.
 type kind struct {
 	name        string
 	target      string // a component; empty for the replicas
-	way         way
-	least, most time.Duration // how long it lasts
-	// toxics draws what disturbs the network, and words for it.
+	means       means
+	least, most time.Duration // its length
+	// toxics draws what disturbs the network, with a description.
 	toxics func(*rand.Rand) ([]toxics.ToxicWrapper, string)
 }
 
-// mostDelay is how late what a replica sees may be.
+// mostDelay is how late responses and watch events may reach a replica.
 const mostDelay = 6 * time.Second
 
-// What happens to one replica.
+// Faults of one replica.
 var replicaKinds = []kind{
-	{name: "killed", way: kill, least: time.Second, most: 10 * time.Second},
+	{name: "killed", means: kill, least: time.Second, most: 10 * time.Second},
 	// Past claimTTL and takeoverAfter, and at times past leaderTTL.
-	{name: "paused", way: pause, least: claimTTL + takeoverAfter + time.Second, most: leaderTTL + claimTTL},
-	{name: "slow network", way: disturb, least: 5 * time.Second, most: 15 * time.Second, toxics: slow},
-	{name: "stale view", way: disturb, least: 8 * time.Second, most: 15 * time.Second, toxics: stale},
-	{name: "late requests", way: disturb, least: requestTimeout + 6*time.Second, most: requestTimeout + 12*time.Second, toxics: late},
-	{name: "connections reset", way: disturb, least: 2 * time.Second, most: 8 * time.Second, toxics: resets},
-	{name: "replies cut off", way: disturb, least: 5 * time.Second, most: 12 * time.Second, toxics: cutOff},
-	{name: "replies lost", way: disturb, least: 5 * time.Second, most: 20 * time.Second, toxics: lost},
-	{name: "partitioned", way: disturb, least: 5 * time.Second, most: 20 * time.Second, toxics: partition},
+	{name: "paused", means: pause, least: claimTTL + takeoverAfter + time.Second, most: leaderTTL + claimTTL},
+	{name: "slow network", means: disturb, least: 5 * time.Second, most: 15 * time.Second, toxics: slow},
+	{name: "stale view", means: disturb, least: 8 * time.Second, most: 15 * time.Second, toxics: stale},
+	{name: "late requests", means: disturb, least: requestTimeout + 6*time.Second, most: requestTimeout + 12*time.Second, toxics: late},
+	{name: "connections reset", means: disturb, least: 2 * time.Second, most: 8 * time.Second, toxics: resets},
+	{name: "replies cut off", means: disturb, least: 5 * time.Second, most: 12 * time.Second, toxics: cutOff},
+	{name: "replies lost", means: disturb, least: 5 * time.Second, most: 20 * time.Second, toxics: lost},
+	{name: "partitioned", means: disturb, least: 5 * time.Second, most: 20 * time.Second, toxics: partition},
 }
 
-// What happens to all replicas at once.
-var everybodyKinds = []kind{
-	{name: "all killed", way: kill, least: time.Second, most: 5 * time.Second},
-	{name: "all paused", way: pause, least: 2 * time.Second, most: claimTTL + takeoverAfter},
-	{name: "all partitioned", way: disturb, least: 3 * time.Second, most: 8 * time.Second, toxics: partition},
+// Faults of all replicas at once.
+var allReplicasKinds = []kind{
+	{name: "all killed", means: kill, least: time.Second, most: 5 * time.Second},
+	{name: "all paused", means: pause, least: 2 * time.Second, most: claimTTL + takeoverAfter},
+	{name: "all partitioned", means: disturb, least: 3 * time.Second, most: 8 * time.Second, toxics: partition},
 }
 
 const apiServer = "kube-apiserver"
 
-// What happens to the control plane.
+// Faults of the control plane.
 var controlPlaneKinds = []kind{
-	{name: "API server killed", target: apiServer, way: kill, most: 3 * time.Second},
-	{name: "API server stopped", target: apiServer, way: terminate, most: 3 * time.Second},
-	{name: "etcd paused", target: "etcd", way: pause, least: 2 * time.Second, most: 8 * time.Second},
+	{name: "API server killed", target: apiServer, means: kill, most: 3 * time.Second},
+	{name: "API server stopped", target: apiServer, means: terminate, most: 3 * time.Second},
+	{name: "etcd paused", target: "etcd", means: pause, least: 2 * time.Second, most: 8 * time.Second},
 }
 
-// What happens to the neighbours: they are not what is tested, but make runs come
-// and go in odd ways.
+// Faults of the neighbours, which are not under test, but make runs come and go in odd ways.
 var neighbourKinds = []kind{
-	{name: "PAC watcher killed", target: "pac-watcher-0", way: kill, least: time.Second, most: 5 * time.Second},
-	{name: "Tekton killed", target: "tekton-controller", way: kill, least: time.Second, most: 5 * time.Second},
+	{name: "PAC watcher killed", target: "pac-watcher-0", means: kill, least: time.Second, most: 5 * time.Second},
+	{name: "Tekton killed", target: "tekton-controller", means: kill, least: time.Second, most: 5 * time.Second},
 }
 
 func slow(r *rand.Rand) ([]toxics.ToxicWrapper, string) {
@@ -100,7 +99,7 @@ func stale(r *rand.Rand) ([]toxics.ToxicWrapper, string) {
 
 func late(r *rand.Rand) ([]toxics.ToxicWrapper, string) {
 	by := between(r, requestTimeout+time.Second, requestTimeout+4*time.Second)
-	return []toxics.ToxicWrapper{delay(requests, by, 0)}, fmt.Sprintf("%s, their sender has given up by then", by)
+	return []toxics.ToxicWrapper{delay(requests, by, 0)}, fmt.Sprintf("%s late: their sender has given up by then", by)
 }
 
 func resets(*rand.Rand) ([]toxics.ToxicWrapper, string) {
@@ -113,7 +112,7 @@ func cutOff(r *rand.Rand) ([]toxics.ToxicWrapper, string) {
 }
 
 func lost(*rand.Rand) ([]toxics.ToxicWrapper, string) {
-	return []toxics.ToxicWrapper{drop(replies)}, "requests go through"
+	return []toxics.ToxicWrapper{drop(replies)}, "requests get through"
 }
 
 func partition(*rand.Rand) ([]toxics.ToxicWrapper, string) {
@@ -124,7 +123,7 @@ func partition(*rand.Rand) ([]toxics.ToxicWrapper, string) {
 type fault struct {
 	kind
 	targets []string      // names of processes
-	at      time.Duration // since the beginning
+	at      time.Duration // since the start of the faults
 	length  time.Duration
 	harms   []toxics.ToxicWrapper
 	detail  string
@@ -143,22 +142,24 @@ func (f fault) String() string {
 	return s
 }
 
-// plan draws the faults of a chaos, in the order in which they begin. They last no
-// longer than it; no two are on the same target at the same time.
+// plan draws the faults of a chaos, in the order in which they begin. All of them end within its
+// length, and no two hit the same target at the same time.
 func plan(seed uint64, length time.Duration, replicas int) []fault {
 	random := rand.New(rand.NewPCG(seed, 0))
-	var everybody []string
+	var all []string
 	for i := range replicas {
-		everybody = append(everybody, replicaName(i))
+		all = append(all, replicaName(i))
 	}
 	var faults []fault
 	if replicas > 0 {
-		faults = lane{deck: &deck{random: random, kinds: everybodyKinds}, targets: everybody, least: 20 * time.Second, most: 60 * time.Second}.fill(length, nil)
+		l := lane{deck: &deck{random: random, kinds: allReplicasKinds}, targets: all, least: 20 * time.Second, most: 60 * time.Second}
+		faults = l.fill(length, nil)
 	}
-	all := slices.Clone(faults)
-	deckOfReplicas := &deck{random: random, kinds: replicaKinds}
-	for _, replica := range everybody {
-		faults = append(faults, lane{deck: deckOfReplicas, targets: []string{replica}, least: 2 * time.Second, most: 15 * time.Second}.fill(length, all)...)
+	ofAll := slices.Clone(faults)
+	ofOne := &deck{random: random, kinds: replicaKinds}
+	for _, replica := range all {
+		l := lane{deck: ofOne, targets: []string{replica}, least: 2 * time.Second, most: 15 * time.Second}
+		faults = append(faults, l.fill(length, ofAll)...)
 	}
 	for _, l := range []lane{
 		{deck: &deck{random: random, kinds: controlPlaneKinds}, least: 10 * time.Second, most: 50 * time.Second},
@@ -170,17 +171,17 @@ func plan(seed uint64, length time.Duration, replicas int) []fault {
 	return faults
 }
 
-// replicaName is the name of a replica's process.
+// replicaName returns the name of a replica's process.
 func replicaName(i int) string { return fmt.Sprintf("pac-lease-queue-%d", i) }
 
-// lane is a series of faults, one after the other.
+// lane draws a series of faults, one after the other.
 type lane struct {
 	deck        *deck
-	targets     []string      // unless the kind has its own
-	least, most time.Duration // between two of them
+	targets     []string      // for kinds without a target of their own
+	least, most time.Duration // pause between two faults
 }
 
-// fill draws faults until no more has room, and leaves room for others.
+// fill draws faults until no further one fits, around others that hit the same targets.
 func (l lane) fill(length time.Duration, others []fault) []fault {
 	var faults []fault
 	for at := between(l.deck.random, 0, l.most); ; {
@@ -198,14 +199,14 @@ func (l lane) fill(length time.Duration, others []fault) []fault {
 	}
 }
 
-// deck gives out kinds of faults, each about as often as the others.
+// deck deals kinds of faults, each about as often as the others.
 type deck struct {
 	random *rand.Rand
 	kinds  []kind
 	left   []kind
 }
 
-// draw gives out the first kind that has room from the given time on.
+// draw deals the first kind that fits in from the given time on.
 func (d *deck) draw(from, length time.Duration, others []fault) (fault, bool) {
 	for range 2 {
 		for i, k := range d.left {

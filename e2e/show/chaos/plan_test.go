@@ -13,7 +13,7 @@ func TestPlan(t *testing.T) {
 	for seed := range uint64(50) {
 		faults := plan(seed, length, replicas)
 		if !slices.Equal(lines(faults), lines(plan(seed, length, replicas))) {
-			t.Fatalf("seed %d gives two plans", seed)
+			t.Fatalf("seed %d gives two different plans", seed)
 		}
 		for i, f := range faults {
 			kinds[f.name]++
@@ -31,9 +31,9 @@ func TestPlan(t *testing.T) {
 			}
 		}
 	}
-	for _, k := range slices.Concat(replicaKinds, everybodyKinds, controlPlaneKinds, neighbourKinds) {
+	for _, k := range slices.Concat(replicaKinds, allReplicasKinds, controlPlaneKinds, neighbourKinds) {
 		if kinds[k.name] < 50 {
-			t.Errorf("%q comes %d times in 50 plans, want it in about every one", k.name, kinds[k.name])
+			t.Errorf("%q is in 50 plans %d times, want it in about every plan", k.name, kinds[k.name])
 		}
 	}
 }

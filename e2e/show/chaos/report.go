@@ -13,39 +13,39 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue/audit"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/show"
 )
 
-// aftermath is how long after a fault a pause is still put down to it: another
-// replica takes over after takeoverAfter and a recovery tick, and watches come back
-// with a back-off.
+// aftermath is how long after a fault a pause still counts as caused by it: another replica takes
+// over after takeoverAfter and a recovery tick, and watches come back with a back-off.
 const aftermath = takeoverAfter + recoveryInterval + 5*time.Second
 
-// report is what came out of a chaos.
+// report is the outcome of a chaos.
 type report struct {
 	Config  config
 	Took    time.Duration
 	Faults  string
-	Ended   []string // processes that ended by themselves
+	Ended   []string // processes that exited by themselves
 	Pushes  int
 	Missing int // pushed runs that PAC never created
-	Stunted int // pushes that they are missing of
+	Stunted int // pushes that the missing runs belong to
 	Queues  []verdict
-	Crashes []string // what the add-on's logs must not have in them
-	Calm    pauses
-	Stormy  pauses
+	Crashes []string // in the logs of the add-on
+	Calm    pauses   // away from faults
+	Stormy  pauses   // near faults
 }
 
-// verdict is what came out of one queue.
+// verdict is the outcome of one queue.
 type verdict struct {
 	Key    queue.Key
 	Limit  int
 	Report audit.Report
-	// Lost are runs that never started, Doubled such as did more than once,
-	// Unfinished those that were started and are not done.
+	// Lost runs never started, Doubled runs started more than once, and Unfinished runs started but
+	// are not done.
 	Lost, Doubled, Unfinished []string
 }
 
-// pauses are the times from a free slot to a start.
+// pauses are the times from a free slot to the next start.
 type pauses []audit.Start
 
 func (p pauses) String() string {
@@ -54,7 +54,7 @@ func (p pauses) String() string {
 	}
 	sorted := slices.SortedFunc(slices.Values(p), func(a, b audit.Start) int { return cmp.Compare(a.Pause, b.Pause) })
 	worst := sorted[len(sorted)-1]
-	return fmt.Sprintf("median %s, worst %s (before %s, %s) of %d", brief(sorted[len(sorted)/2].Pause), brief(worst.Pause),
+	return fmt.Sprintf("median %s, worst %s (before %s, %s) of %d", show.Brief(sorted[len(sorted)/2].Pause), show.Brief(worst.Pause),
 		worst.Run, worst.At.Format("15:04:05"), len(sorted))
 }
 
@@ -89,8 +89,7 @@ func (c *chaos) judge() (report, error) {
 	return r, err
 }
 
-// disturbed says whether a fault, or what comes of one, fell into the pause before
-// a start.
+// disturbed reports whether a fault or its aftermath fell into the pause before a start.
 func (f *faults) disturbed(start audit.Start) bool {
 	return slices.ContainsFunc(f.happened, func(h happening) bool {
 		return h.began.Before(start.At) && start.At.Add(-start.Pause).Before(h.ended.Add(aftermath))
@@ -99,7 +98,7 @@ func (f *faults) disturbed(start audit.Start) bool {
 
 var crash = regexp.MustCompile(`(?m)^(panic: .*|fatal error: .*|WARNING: DATA RACE)$`)
 
-// crashes looks through the logs of the add-on for what no fault excuses.
+// crashes searches the logs of the add-on for crashes, which no fault excuses.
 func (c *chaos) crashes() ([]string, error) {
 	if c.addon == nil {
 		return nil, nil
@@ -117,24 +116,27 @@ func (c *chaos) crashes() ([]string, error) {
 	return found, nil
 }
 
-// writeRecord adds the record of every queue to the logs.
-func (c *chaos) writeRecord() error {
+// writeRecords puts the record of every queue beside the logs.
+func (c *chaos) writeRecords() error {
 	for _, l := range c.lines {
-		if err := os.WriteFile(filepath.Join(c.stack.LogsDir(), l.key.Repository+".history"), []byte(c.recorder.Text(l.key)), 0o644); err != nil {
+		file := filepath.Join(c.LogsDir(), l.key.Repository+".history")
+		if err := os.WriteFile(file, []byte(c.recorder.Text(l.key)), 0o644); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// broken says what is wrong, if anything, one line each.
+// broken lists what went wrong, one line each.
 func (r report) broken() []string {
 	var lines []string
 	for _, q := range r.Queues {
 		for _, v := range q.Report.Violations {
 			lines = append(lines, fmt.Sprintf("%s: %s", q.Key.Repository, v))
 		}
-		for what, runs := range map[string][]string{"lost": q.Lost, "started twice": q.Doubled, "started and never finished": q.Unfinished} {
+		for what, runs := range map[string][]string{
+			"lost": q.Lost, "started twice": q.Doubled, "started and never finished": q.Unfinished,
+		} {
 			if len(runs) > 0 {
 				lines = append(lines, fmt.Sprintf("%s: %s: %s", q.Key.Repository, what, strings.Join(runs, ", ")))
 			}
@@ -144,40 +146,42 @@ func (r report) broken() []string {
 	return append(lines, r.Crashes...)
 }
 
-// text is the report for people.
+// text writes the report for people.
 func (r report) text() string {
 	var b strings.Builder
 	line := func(label, format string, args ...any) {
 		fmt.Fprintf(&b, "  %-10s %s\n", label, fmt.Sprintf(format, args...))
 	}
-	fmt.Fprintf(&b, "CHAOS with seed %d: faults for %s, everything for %s, %d replicas\n", r.Config.Seed, r.Config.Duration, r.Took.Round(time.Second), r.Config.Replicas)
+	fmt.Fprintf(&b, "CHAOS with seed %d and %s: %s of faults, %s in all\n",
+		r.Config.Seed, show.Count(r.Config.Replicas, "replica"), r.Config.Duration, r.Took.Round(time.Second))
 	line("faults", "%s", r.Faults)
 	if len(r.Ended) > 0 {
-		line("", "and ended by themselves: %s", strings.Join(r.Ended, ", "))
+		line("", "exited by themselves: %s", strings.Join(r.Ended, ", "))
 	}
-	line("pushes", "%d with %d runs", r.Pushes, r.Config.Runs)
+	line("pushes", "%d with %s", r.Pushes, show.Count(r.Config.Runs, "run"))
 	if r.Missing > 0 {
-		line("", "PAC never created %d of these runs, of %d pushes: it does not try again", r.Missing, r.Stunted)
+		line("", "PAC never created %d of these runs, in %d pushes: it does not try again", r.Missing, r.Stunted)
 	}
 	violations := map[string]int{}
 	var lost, doubled, unfinished int
 	for _, q := range r.Queues {
-		line(q.Key.Repository, "limit %d, at most %d started at once; %d runs, %d done", q.Limit, q.Report.MostStarted, q.Report.Runs, q.Report.Done)
+		line(q.Key.Repository, "limit %d, at most %d started at a time; %d runs, %d done",
+			q.Limit, q.Report.MostStarted, q.Report.Runs, q.Report.Done)
 		for _, v := range q.Report.Violations {
 			violations[v.Invariant]++
 		}
 		lost, doubled, unfinished = lost+len(q.Lost), doubled+len(q.Doubled), unfinished+len(q.Unfinished)
 	}
-	line("pause", "from a free slot to the next start, in calm: %s", r.Calm)
-	line("", "under faults: %s", r.Stormy)
+	line("pause", "from a free slot to the next start, away from faults: %s", r.Calm)
+	line("", "near faults: %s", r.Stormy)
 	line("violations", "limit (I1) %d, order (I3) %d, left behind (I4) %d", violations["I1"], violations["I3"], violations["I4"])
 	line("runs", "lost %d, started twice %d, never finished %d", lost, doubled, unfinished)
 	broken := r.broken()
 	if len(broken) == 0 {
-		b.WriteString("OK: the limits and the order were kept, and every run finished, once.")
+		b.WriteString("OK: the limits held, the order was kept, and every run started once and finished.")
 		return b.String()
 	}
-	fmt.Fprintf(&b, "BROKEN:\n  %s\nThe same plan again: make chaos %s", strings.Join(broken, "\n  "), r.Config)
+	fmt.Fprintf(&b, "BROKEN:\n  %s\nTo repeat this plan: make chaos %s", strings.Join(broken, "\n  "), r.Config)
 	return b.String()
 }
 
@@ -189,7 +193,7 @@ func names(runs []queue.Run) []string {
 	return all
 }
 
-// tally lists what was counted, the most frequent first.
+// tally lists counts, the most frequent first.
 func tally(counts map[string]int) []string {
 	var all []string
 	for _, what := range slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
@@ -198,11 +202,4 @@ func tally(counts map[string]int) []string {
 		all = append(all, fmt.Sprintf("%d %s", counts[what], what))
 	}
 	return all
-}
-
-func brief(d time.Duration) string {
-	if d < time.Second {
-		return d.Round(time.Millisecond).String()
-	}
-	return d.Round(100 * time.Millisecond).String()
 }

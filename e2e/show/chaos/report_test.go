@@ -10,14 +10,16 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue/audit"
 )
 
-func TestReportNamesWhatIsBroken(t *testing.T) {
+func TestReportNamesFailures(t *testing.T) {
 	fine := verdict{Key: queue.Key{Namespace: "a", Repository: "a"}, Limit: 2, Report: audit.Report{Runs: 3, Done: 3, MostStarted: 2}}
 	if broken := (report{Queues: []verdict{fine}}).broken(); len(broken) > 0 {
-		t.Errorf("nothing is wrong, but it says %q", broken)
+		t.Errorf("reported as broken: %q, want nothing", broken)
 	}
 	bad := fine
 	bad.Key.Repository = "b"
-	bad.Report.Violations = []audit.Violation{{Invariant: "I1", At: time.Unix(0, 0).UTC(), What: "x makes 3 started runs, the limit is 2"}}
+	bad.Report.Violations = []audit.Violation{
+		{Invariant: "I1", At: time.Unix(0, 0).UTC(), What: "x makes 3 started runs, the limit is 2"},
+	}
 	bad.Lost, bad.Doubled, bad.Unfinished = []string{"lost-x"}, []string{"twice-x"}, []string{"hangs-x"}
 	r := report{Queues: []verdict{fine, bad}, Crashes: []string{"panic: x"}}
 	want := []string{
@@ -28,16 +30,16 @@ func TestReportNamesWhatIsBroken(t *testing.T) {
 		"panic: x",
 	}
 	if got := r.broken(); !slices.Equal(got, want) {
-		t.Errorf("it says %q, want %q", got, want)
+		t.Errorf("reported as broken: %q, want %q", got, want)
 	}
 	for _, line := range append(want, "BROKEN", "limit (I1) 1", "lost 1, started twice 1, never finished 1") {
 		if !strings.Contains(r.text(), line) {
-			t.Errorf("no %q in the report:\n%s", line, r.text())
+			t.Errorf("the report does not have %q:\n%s", line, r.text())
 		}
 	}
 }
 
-func TestPausesAreToldApart(t *testing.T) {
+func TestDisturbedPauses(t *testing.T) {
 	noon := time.Unix(0, 0)
 	f := faults{happened: []happening{{began: noon, ended: noon.Add(time.Minute)}}}
 	for name, c := range map[string]struct {
