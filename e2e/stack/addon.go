@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	appsv1 "k8s.io/api/apps/v1"
@@ -107,8 +108,13 @@ func (s *Stack) buildAddon(ctx context.Context, tags []string, race bool) (strin
 	path := filepath.Join(s.dir, "bin", name)
 	cmd := exec.CommandContext(ctx, "go", append(args, "-o", path, "./addon/cmd/"+addonName)...)
 	cmd.Dir = root
-	_, err = output(cmd)
-	return path, err
+	began := time.Now()
+	s.opts.Log("compiling the add-on (minutes on an empty Go cache)")
+	if _, err := output(cmd); err != nil {
+		return "", err
+	}
+	s.opts.Log("the add-on is compiled after %s", time.Since(began).Round(100*time.Millisecond))
+	return path, nil
 }
 
 // helm installs or upgrades the chart with the current values.

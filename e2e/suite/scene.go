@@ -2,7 +2,6 @@ package suite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -163,20 +162,12 @@ func (s *Scene) View() history.View { return s.env.Recorder.View(s.Key) }
 func (s *Scene) Wait(
 	ctx context.Context, what string, within time.Duration, condition func(history.View) bool,
 ) (history.View, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("%s: waited %s for %s", s.Key, within, what))
-	defer cancel()
-	var last history.View
-	if err := s.env.Recorder.Wait(ctx, s.Key, func(v history.View) bool { last = v; return condition(v) }); err != nil {
-		return last, errors.Join(err, s.env.Recorder.Err())
-	}
-	return last, nil
+	return s.env.Recorder.Await(ctx, s.Key, what, within, condition)
 }
 
 // Queued waits until n runs exist and PAC has given all those that wait an order.
 func (s *Scene) Queued(ctx context.Context, n int) (history.View, error) {
-	return s.Wait(ctx, fmt.Sprintf("%d runs with an order", n), QueuedDeadline, func(v history.View) bool {
-		return len(v.Runs) == n && !slices.ContainsFunc(v.In(queue.Pending), func(r queue.Run) bool { return r.Order == nil })
-	})
+	return s.Wait(ctx, fmt.Sprintf("%d runs with an order", n), QueuedDeadline, func(v history.View) bool { return v.Ordered(n) })
 }
 
 // Started waits until n runs are started and not done.

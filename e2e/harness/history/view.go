@@ -3,6 +3,8 @@ package history
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -32,6 +34,16 @@ func (v View) In(p queue.Phase) []queue.Run {
 		}
 	}
 	return runs
+}
+
+// Ordered reports whether n runs exist and PAC has given an order to all those that wait.
+func (v View) Ordered(n int) bool {
+	return len(v.Runs) == n && !slices.ContainsFunc(v.In(queue.Pending), func(r queue.Run) bool { return r.Order == nil })
+}
+
+// Free reports whether no slot has a holder.
+func (v View) Free() bool {
+	return !slices.ContainsFunc(v.Slots, func(s queue.Slot) bool { return s.Holder != nil })
 }
 
 // View returns the queue as it is now.
@@ -96,4 +108,18 @@ func (r *Recorder) Wait(ctx context.Context, key queue.Key, condition func(View)
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// Await waits for the condition, like Wait, but no longer than the deadline, and returns the last
+// view. The error names what it waited for, and any hole in the record.
+func (r *Recorder) Await(
+	ctx context.Context, key queue.Key, what string, within time.Duration, condition func(View) bool,
+) (View, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("%s: waited %s for %s", key, within, what))
+	defer cancel()
+	var last View
+	if err := r.Wait(ctx, key, func(v View) bool { last = v; return condition(v) }); err != nil {
+		return last, errors.Join(err, r.Err())
+	}
+	return last, nil
 }

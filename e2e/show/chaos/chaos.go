@@ -189,7 +189,7 @@ func (c *chaos) wait(ctx context.Context, within time.Duration, condition func(*
 
 // drained reports whether every run is done and every slot is free.
 func drained(v history.View) bool {
-	return len(v.In(queue.Done)) == len(v.Runs) && !slices.ContainsFunc(v.Slots, func(s queue.Slot) bool { return s.Holder != nil })
+	return len(v.In(queue.Done)) == len(v.Runs) && v.Free()
 }
 
 // reportProgress prints, from time to time, how the queues stand.

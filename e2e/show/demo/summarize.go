@@ -24,7 +24,7 @@ func (d *demo) summarize(ctx context.Context) (summary, error) {
 	settling, cancel := context.WithTimeout(ctx, settleDeadline)
 	defer cancel()
 	// The audit reports a slot that is never released.
-	if err := d.recorder.Wait(settling, key, slotsFree); err != nil && ctx.Err() != nil {
+	if err := d.recorder.Wait(settling, key, history.View.Free); err != nil && ctx.Err() != nil {
 		return s, err
 	}
 	auditor, err := d.recorder.Audit(key)
@@ -36,15 +36,6 @@ func (d *demo) summarize(ctx context.Context) (summary, error) {
 		return s, err
 	}
 	return s, nil
-}
-
-func slotsFree(v history.View) bool {
-	for _, s := range v.Slots {
-		if s.Holder != nil {
-			return false
-		}
-	}
-	return true
 }
 
 // statuses waits until Gitea shows that every run succeeded. In a stuck queue some never will.
