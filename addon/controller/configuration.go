@@ -62,7 +62,13 @@ func settings(c config.Config) replica.Settings {
 // watchConfiguration reads the configuration and follows it. One that is wrong
 // from the start is an error; a wrong change is refused with a Warning event, and
 // the old one stays in force.
-func watchConfiguration(ctx context.Context, kube kubernetes.Interface, env config.Environment, cmw configmap.Watcher, recorder record.EventRecorder) (*configuration, error) {
+func watchConfiguration(
+	ctx context.Context,
+	kube kubernetes.Interface,
+	env config.Environment,
+	cmw configmap.Watcher,
+	recorder record.EventRecorder,
+) (*configuration, error) {
 	cm, err := kube.CoreV1().ConfigMaps(env.Namespace).Get(ctx, env.ConfigMap, metav1.GetOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration: %w", err)
@@ -77,13 +83,26 @@ func watchConfiguration(ctx context.Context, kube kubernetes.Interface, env conf
 		next, err := config.Parse(cm.Data)
 		if err != nil {
 			logging.FromContext(ctx).Warnw("Configuration refused, the old one stays in force", "error", err)
-			recorder.Eventf(on, corev1.EventTypeWarning, string(event.ReasonConfigurationRefused), "The old configuration stays in force: %v", err)
+			recorder.Eventf(
+				on,
+				corev1.EventTypeWarning,
+				string(event.ReasonConfigurationRefused),
+				"The old configuration stays in force: %v",
+				err,
+			)
 			return
 		}
 		was := live.Get().Backend
 		if live.set(next) {
 			if next.Backend != was {
-				recorder.Eventf(on, corev1.EventTypeNormal, string(event.ReasonBackendChanged), "Slots are kept by the backend %s now; it was %s.", next.Backend, was)
+				recorder.Eventf(
+					on,
+					corev1.EventTypeNormal,
+					string(event.ReasonBackendChanged),
+					"Slots are kept by the backend %s now; it was %s.",
+					next.Backend,
+					was,
+				)
 			}
 			logging.FromContext(ctx).Infow("Configuration changed", "configuration", next)
 		}

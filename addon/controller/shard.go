@@ -128,15 +128,29 @@ func newShard(c common, namespace string) (*shard, error) {
 	if err != nil {
 		return nil, err
 	}
-	leases, err := lease.New(c.clients.kube.CoordinationV1(), w.leases, c.clock, func() time.Duration { return configuration.Get().Policy.ClaimTTL })
+	leases, err := lease.New(
+		c.clients.kube.CoordinationV1(),
+		w.leases,
+		c.clock,
+		func() time.Duration { return configuration.Get().Policy.ClaimTTL },
+	)
 	if err != nil {
 		return nil, err
 	}
 	pacNamespace := func() string { return configuration.Get().PACNamespace }
-	repositories := pac.NewRepositories(c.clients.pac.PipelinesascodeV1alpha1(), w.lister(pacNamespace), w.runs.GetIndexer(), func() pac.Settings {
-		is := configuration.Get()
-		return pac.Settings{Namespace: is.PACNamespace, GlobalRepository: is.PACGlobalRepository, CancelInProgress: w.cancelInProgress(is.PACNamespace)}
-	})
+	repositories := pac.NewRepositories(
+		c.clients.pac.PipelinesascodeV1alpha1(),
+		w.lister(pacNamespace),
+		w.runs.GetIndexer(),
+		func() pac.Settings {
+			is := configuration.Get()
+			return pac.Settings{
+				Namespace:        is.PACNamespace,
+				GlobalRepository: is.PACGlobalRepository,
+				CancelInProgress: w.cancelInProgress(is.PACNamespace),
+			}
+		},
+	)
 	s := &shard{runs: runs, leases: leases, watches: w}
 	s.engine = engine.New(engine.Config{
 		Repositories: repositories,

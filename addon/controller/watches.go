@@ -20,8 +20,8 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 )
 
-// watches is what a replica watches, and no more of it than decisions need: of one
-// namespace, or of all, and in PAC's what concerns everybody.
+// watches are the informers of one namespace, or of all, and those of PAC's namespace that concern
+// every queue. They keep no more of each object than decisions need.
 type watches struct {
 	runs, leases cache.SharedIndexInformer
 	repositories repositoryinformers.RepositoryInformer
@@ -64,15 +64,15 @@ func newWatches(c *clients, namespace, pacNamespace string) (*watches, error) {
 	return w, nil
 }
 
-// each has the function called with every queue that something happens to. What
-// may concern everybody is said of everybody.
-func (w *watches) each(wake func(queue.Key), everybody func() []queue.Key, pacNamespace func() string) error {
+// each calls wake for every queue that an event concerns. all lists the queues for events that may
+// concern every one.
+func (w *watches) each(wake func(queue.Key), all func() []queue.Key, pacNamespace func() string) error {
 	ofRun := func(o metav1.Object) []queue.Key { return only(pac.KeyOf(o)) }
 	ofLease := func(o metav1.Object) []queue.Key { return only(lease.KeyOf(o)) }
-	ofSettings := func(metav1.Object) []queue.Key { return everybody() }
+	ofSettings := func(metav1.Object) []queue.Key { return all() }
 	ofRepository := func(o metav1.Object) []queue.Key {
 		if o.GetNamespace() == pacNamespace() {
-			return everybody() // perhaps the global one, whose limit is everybody's default
+			return all() // perhaps the global one, whose limit is the default of every queue
 		}
 		return []queue.Key{{Namespace: o.GetNamespace(), Repository: o.GetName()}}
 	}
@@ -80,11 +80,11 @@ func (w *watches) each(wake func(queue.Key), everybody func() []queue.Key, pacNa
 		informer cache.SharedIndexInformer
 		keysOf   func(metav1.Object) []queue.Key
 	}
-	all := []watch{{w.runs, ofRun}, {w.leases, ofLease}, {w.settings.Informer(), ofSettings}, {w.repositories.Informer(), ofRepository}}
+	watched := []watch{{w.runs, ofRun}, {w.leases, ofLease}, {w.settings.Informer(), ofSettings}, {w.repositories.Informer(), ofRepository}}
 	if w.global.Informer() != w.repositories.Informer() {
-		all = append(all, watch{w.global.Informer(), ofSettings})
+		watched = append(watched, watch{w.global.Informer(), ofSettings})
 	}
-	for _, watch := range all {
+	for _, watch := range watched {
 		handler := controller.HandleAll(func(obj any) {
 			if tombstone, gone := obj.(cache.DeletedFinalStateUnknown); gone {
 				obj = tombstone.Obj
@@ -102,12 +102,19 @@ func (w *watches) each(wake func(queue.Key), everybody func() []queue.Key, pacNa
 	return nil
 }
 
-// fill starts watching and returns once every cache is filled.
+// fill starts the informers and returns once every cache is filled.
 func (w *watches) fill(ctx context.Context) error {
 	for _, start := range w.start {
 		start(ctx.Done())
 	}
-	if !cache.WaitForCacheSync(ctx.Done(), w.runs.HasSynced, w.leases.HasSynced, w.repositories.Informer().HasSynced, w.global.Informer().HasSynced, w.settings.Informer().HasSynced) {
+	if !cache.WaitForCacheSync(
+		ctx.Done(),
+		w.runs.HasSynced,
+		w.leases.HasSynced,
+		w.repositories.Informer().HasSynced,
+		w.global.Informer().HasSynced,
+		w.settings.Informer().HasSynced,
+	) {
 		return errors.New("stopped before the caches were filled")
 	}
 	return nil
@@ -132,7 +139,7 @@ func (r repositories) Repositories(namespace string) repositorylisters.Repositor
 	return r.RepositoryLister.Repositories(namespace)
 }
 
-// cancelInProgress is what PAC is set to.
+// cancelInProgress reads PAC's settings for runs that do not say it themselves.
 func (w *watches) cancelInProgress(pacNamespace string) queue.CancelInProgress {
 	cm, err := w.settings.Lister().ConfigMaps(pacNamespace).Get(pac.SettingsName)
 	if err != nil {

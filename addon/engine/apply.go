@@ -11,11 +11,10 @@ import (
 // errClaim marks a claim that failed.
 var errClaim = errors.New("claim failed")
 
-// apply carries the actions out, one by one and in order. It stops at the first
-// observation that proves stale, because what follows rests on the same look,
-// and at a claim that failed, because whoever comes next would overtake. Any
-// other failure concerns one run or slot and does not hold up the others. It
-// returns what was done, in words for the log.
+// apply carries the actions out, one by one and in order. It stops at the first observation that
+// proves stale, because what follows rests on the same look, and at a claim that failed, because the
+// next run in line would overtake. Any other failure concerns one run or slot and does not hold up
+// the others. It returns what was done, in words for the log.
 func (p *pass) apply(ctx context.Context, actions []queue.Action) ([]string, error) {
 	var done []string
 	var failed []error
@@ -41,37 +40,22 @@ func (p *pass) carryOut(ctx context.Context, a queue.Action) ([]string, error) {
 	case queue.Start:
 		return p.start(ctx, a)
 	case queue.Expire:
-		if err := p.wrote(a, p.Runs.Fence(ctx, p.queue.Key, a.Run, a.Attempt, p.now.Add(a.Backoff))); err != nil {
-			return nil, fmt.Errorf("expire the claim of %s on slot %d: %w", a.Run.Name, a.Slot.Index, err)
-		}
-		return []string{fmt.Sprintf("expire %s, attempt %d, slot %d", a.Run.Name, a.Attempt, a.Slot.Index)}, nil
+		return p.wrote(a, p.Runs.Fence(ctx, p.queue.Key, a.Run, a.Attempt, p.now.Add(a.Backoff)))
 	case queue.Release:
-		if err := p.wrote(a, p.store.Release(ctx, p.queue, a.Slot)); err != nil {
-			return nil, fmt.Errorf("%s: %w", a, outrun(err))
-		}
-		return []string{a.String()}, nil
+		return p.wrote(a, outrun(p.store.Release(ctx, p.queue, a.Slot)))
 	case queue.Remove:
-		if err := p.wrote(a, p.store.Remove(ctx, p.queue, a.Slot)); err != nil {
-			return nil, fmt.Errorf("%s: %w", a, outrun(err))
-		}
-		return []string{a.String()}, nil
+		return p.wrote(a, outrun(p.store.Remove(ctx, p.queue, a.Slot)))
 	case queue.Cancel:
-		if err := p.wrote(a, p.Runs.Cancel(ctx, p.queue.Key, a.Run)); err != nil {
-			return nil, fmt.Errorf("%s: %w", a, err)
-		}
-		return []string{a.String()}, nil
+		return p.wrote(a, p.Runs.Cancel(ctx, p.queue.Key, a.Run))
 	case queue.HandBack:
-		if err := p.wrote(a, p.Runs.HandBack(ctx, p.queue.Key, a.Run)); err != nil {
-			return nil, fmt.Errorf("%s: %w", a, err)
-		}
-		return []string{a.String()}, nil
+		return p.wrote(a, p.Runs.HandBack(ctx, p.queue.Key, a.Run))
 	}
 	return nil, fmt.Errorf("unknown action %T", a)
 }
 
-// retire removes what a backend that is not in force still has of the queue. A
-// claim that is lost with it is made again. A slot that has moved meanwhile is
-// left to the pass that the news of it brings.
+// retire removes the slots of the queue that are still in a backend that is not in force. A claim
+// that is lost with its slot is made again. A slot that has moved meanwhile is left to the pass that
+// its event triggers.
 func (p *pass) retire(ctx context.Context, former []Store) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -89,36 +73,39 @@ func (p *pass) retire(ctx context.Context, former []Store) error {
 	return nil
 }
 
-// claim takes the slot and, if the run is waiting, starts it right away. Whoever
-// comes next does so should this replica not get that far.
+// claim takes the slot and, if the run is waiting, starts it right away. If this replica does not get
+// that far, the next pass of any replica does.
 func (p *pass) claim(ctx context.Context, a queue.Claim) ([]string, error) {
-	slot, err := p.store.Claim(ctx, p.queue, a.Slot, queue.Holder{Name: a.Run.Name, UID: a.Run.UID, Attempt: a.Run.Attempt, Event: a.Event})
-	if p.wrote(a, err) != nil {
-		return nil, fmt.Errorf("%w: slot %d for %s: %w", errClaim, a.Slot.Index, a.Run.Name, outrun(err))
+	holder := queue.Holder{Name: a.Run.Name, UID: a.Run.UID, Attempt: a.Run.Attempt, Event: a.Event}
+	slot, err := p.store.Claim(ctx, p.queue, a.Slot, holder)
+	done, err := p.wrote(a, outrun(err))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errClaim, err)
 	}
 	if a.Run.Phase == queue.Started {
 		return []string{fmt.Sprintf("adopt %s into slot %d", a.Run.Name, slot.Index)}, nil
 	}
 	failpoint("claimed")
 	token := queue.Token{Slot: slot.Index, Transition: slot.Transition, Attempt: a.Run.Attempt}
-	did, err := p.start(ctx, queue.Start{Run: a.Run, Token: token, Claimed: p.Clock.Now(), Late: a.Late})
-	return append([]string{fmt.Sprintf("claim slot %d for %s", slot.Index, a.Run.Name)}, did...), err
+	started, err := p.start(ctx, queue.Start{Run: a.Run, Token: token, Claimed: p.Clock.Now(), Late: a.Late})
+	return append(done, started...), err
 }
 
 func (p *pass) start(ctx context.Context, a queue.Start) ([]string, error) {
-	if err := p.wrote(a, p.Runs.Start(ctx, p.queue.Key, a)); err != nil {
+	return p.wrote(a, p.Runs.Start(ctx, p.queue.Key, a))
+}
+
+// wrote tells the observer of a write. It returns what was done, in words for the log, or the error
+// that the write ended with.
+func (p *pass) wrote(a queue.Action, err error) ([]string, error) {
+	p.Observer.Wrote(Write{Queue: p.queue, Action: a, At: p.Clock.Now(), Err: err})
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", a, err)
 	}
 	return []string{a.String()}, nil
 }
 
-// wrote tells the observer of a write and passes its outcome on.
-func (p *pass) wrote(a queue.Action, err error) error {
-	p.Observer.Wrote(Write{Queue: p.queue, Action: a, At: p.Clock.Now(), Err: err})
-	return err
-}
-
-// outrun marks a refused write of a slot: only replicas write slots.
+// outrun marks a stale write of a slot.
 func outrun(err error) error {
 	if errors.Is(err, ErrStale) {
 		return fmt.Errorf("%w: %w", ErrOutrun, err)

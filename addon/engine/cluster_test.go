@@ -79,13 +79,13 @@ func newCluster(t *testing.T, limit queue.Limit, runs []queue.Run, slots ...queu
 
 func (c *cluster) next() string { c.version++; return strconv.Itoa(c.version) }
 
-// put writes a run as somebody else would.
+// put writes a run as another client would.
 func (c *cluster) put(r queue.Run) {
 	r.Version = c.next()
 	c.runs[r.Name] = r
 }
 
-// change writes a run as somebody else would.
+// change edits a run as another client would.
 func (c *cluster) change(name string, change func(*queue.Run)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -100,7 +100,7 @@ func (c *cluster) finish(names ...string) {
 	}
 }
 
-// setSlot writes a slot as somebody else would.
+// setSlot writes a slot as another client would.
 func (c *cluster) setSlot(s queue.Slot) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -133,7 +133,7 @@ func (c *cluster) call(what string, commit func() error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case index >= len(c.calls): // nobody listens any more
+	case index >= len(c.calls): // the caller is gone
 	case errors.Is(err, engine.ErrStale):
 		c.calls[index] += ": stale"
 	case err != nil:

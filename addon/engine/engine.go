@@ -13,17 +13,16 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
-// ErrStale is returned by a conditional write whose observation is no longer
-// true: somebody else was there first, or this very request was, before the
-// client repeated it. Look again.
+// ErrStale is returned by a conditional write whose observation is no longer true: another writer
+// was faster, or this very request was, before the client repeated it. The caller looks again.
 var ErrStale = errors.New("the cluster has moved on since it was observed")
 
-// ErrOutrun is returned by Reconcile, along with ErrStale, when it was a slot
-// that somebody else had moved: another replica is at work on this queue.
+// ErrOutrun is returned by Reconcile, along with ErrStale, when the stale object was a slot: only
+// replicas write slots, so another replica is at work on this queue.
 var ErrOutrun = errors.New("another replica moved the slot")
 
-// ErrBlocked is returned by a claim when something that is not the store's own is
-// in the slot's place. Looking again does not help; somebody must remove it.
+// ErrBlocked is returned by a claim when an object that is not the store's own is in the slot's
+// place. Looking again does not help; an operator must remove it.
 var ErrBlocked = errors.New("the slot's place is taken")
 
 // Queue is what a Repository says about its queue.
@@ -32,16 +31,14 @@ type Queue struct {
 	// UID of the Repository, which owns the slots.
 	UID   string
 	Limit queue.Limit
-	// CancelInProgress is what PAC is set to.
+	// CancelInProgress is PAC's setting.
 	CancelInProgress queue.CancelInProgress
-	// Problems are for people: settings that were not usable, and what is done
-	// instead.
+	// Problems are for people: settings that cannot be used, and what happens instead.
 	Problems []string
 }
 
-// Repositories tells the limits. Get reports false for a Repository that does
-// not exist or is being deleted. Only a [queue.Fresh] answer has to go past the
-// caches.
+// Repositories reads the limits. Get reports false for a Repository that does not exist or is being
+// deleted. Only a [queue.Fresh] answer has to go past the caches.
 type Repositories interface {
 	Get(ctx context.Context, key queue.Key, freshness queue.Freshness) (Queue, bool, error)
 }
@@ -116,8 +113,8 @@ func New(c Config) *Engine {
 	return &Engine{Config: c, seen: map[queue.Key]map[int]sighting{}}
 }
 
-// pass is one look at one queue and what follows from it. The store stays the
-// same throughout: what one backend showed is not to be written to another.
+// pass is one look at one queue and what follows from it. The store stays the same throughout: what
+// one backend shows must not be written to another.
 type pass struct {
 	*Engine
 	queue Queue
@@ -125,8 +122,8 @@ type pass struct {
 	now   time.Time
 }
 
-// Reconcile takes one look at the queue and does what follows from it. It
-// returns when to look again if nothing changes before; zero means never.
+// Reconcile takes one look at the queue and does what follows from it. It returns when to look again
+// if nothing changes before; zero means never. An error does not prove that nothing was written.
 func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error) {
 	q, exists, err := e.Repositories.Get(ctx, key, queue.Cached)
 	if err != nil {
@@ -175,7 +172,7 @@ func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error
 	return earliest(decision.Next, p.unseen(snapshot)), err
 }
 
-// decide decides, observed.
+// decide makes the decision and tells the observer.
 func (p *pass) decide(s queue.Snapshot) queue.Decision {
 	began := p.Clock.Now()
 	decision := queue.Decide(s, p.now, p.Policy())
@@ -183,9 +180,9 @@ func (p *pass) decide(s queue.Snapshot) queue.Decision {
 	return decision
 }
 
-// unseenPoll is how often a run is looked at that holds a slot and that no
-// informer shows: PAC marks a run as finished as soon as somebody cancels it,
-// while Tekton is still ending it, and nothing tells when that is over.
+// unseenPoll is how often the engine reads a run that holds a slot and that no informer shows: PAC
+// marks a run as finished as soon as it is cancelled, while Tekton is still ending it, and no event
+// tells when that is over.
 const unseenPoll = time.Second
 
 // unseen is when to look again because of such a run; zero if there is none.
@@ -206,14 +203,15 @@ func earliest(a, b time.Time) time.Time {
 	return a
 }
 
-// Overdue returns the actions that the queue is waiting for, judged from the
-// caches alone. An empty answer means that nothing is to be done.
+// Overdue returns the actions that the queue is waiting for, judged from the caches alone. It writes
+// nothing. An empty answer means that there is nothing to do.
 func (e *Engine) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, error) {
 	q, exists, err := e.Repositories.Get(ctx, key, queue.Cached)
 	if err != nil {
 		return nil, err
 	}
 	if !exists {
+		e.forget(key)
 		e.Observer.Missing(key, nil)
 		return nil, nil
 	}
@@ -227,10 +225,11 @@ func (e *Engine) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, er
 	return decision.Actions, nil
 }
 
-// orphaned: without its Repository a queue has no limit and PAC no credentials, so nothing is
-// started; its slots are collected with their owner. Should the Repository come back, the runs go
-// on; PAC gets them back like all others. People are told once a run has waited as long as it would
-// for its order: the Repository may just not be seen yet.
+// orphaned looks at a queue whose Repository does not exist. Such a queue has no limit and PAC no
+// credentials, so nothing is started; its slots are collected with their owner. If the Repository
+// comes back, the runs go on; a hand-back returns them to PAC like all others. The observer hears of
+// runs that have waited for as long as they would for their order: the caches may just not show the
+// Repository yet.
 func (e *Engine) orphaned(ctx context.Context, key queue.Key) (next time.Time, err error) {
 	e.forget(key)
 	var waiting []queue.Run

@@ -50,7 +50,7 @@ func TestClaimAndStart(t *testing.T) {
 			},
 			map[int]string{0: "a", 1: "b", 2: "c"},
 		},
-		"a claim that somebody did not get to start": {
+		"a claim whose replica did not get to start it": {
 			1, pending("a"),
 			[]queue.Slot{slot(0, "a")},
 			[]string{"start a with 0/4/0"},
@@ -62,7 +62,7 @@ func TestClaimAndStart(t *testing.T) {
 			[]string{"claim 0 for a"},
 			map[int]string{0: "a"},
 		},
-		"nobody waits": {
+		"nothing waits": {
 			1, in(queue.Done, pending("a")),
 			[]queue.Slot{slot(0, "a")},
 			[]string{"release 0"},
@@ -223,7 +223,7 @@ func TestRetire(t *testing.T) {
 	c.wantStarted("a")
 }
 
-// TestBlockedClaim: somebody has to hear of what no further look can mend.
+// TestBlockedClaim: an operator has to hear of what no further look can mend.
 func TestBlockedClaim(t *testing.T) {
 	c := newCluster(t, 2, pending("a", "b"))
 	c.intercepted["claim 0 for a"] = func(func() error) error { return engine.ErrBlocked }
@@ -391,7 +391,7 @@ func TestStale(t *testing.T) {
 			[]queue.Slot{slot(0, ""), slot(1, "")},
 			func(c *cluster) { c.setSlot(slot(0, "x")) },
 			[]string{"claim 0 for a: stale"},
-			"claim failed: slot 0 for a",
+			"claim failed: claim slot 0 for a",
 		},
 		"start of a claimed run": {
 			2, pending("a", "b"),
@@ -451,7 +451,7 @@ func TestStale(t *testing.T) {
 	}
 }
 
-// TestRefusedStart: one run that nobody may start does not hold up the others,
+// TestRefusedStart: one run that may not be started does not hold up the others,
 // and does not keep its slot for ever.
 func TestRefusedStart(t *testing.T) {
 	c := newCluster(t, 2, pending("a", "b", "c"), slot(0, "a"), slot(1, ""))
@@ -608,7 +608,7 @@ func TestAbsentSlot(t *testing.T) {
 		c.wantStarted("a")
 		r.wantEvents("Normal Adopted a")
 	})
-	t.Run("somebody was faster", func(t *testing.T) {
+	t.Run("another replica was faster", func(t *testing.T) {
 		c := newCluster(t, 1, pending("a", "b"))
 		r := c.replica()
 		c.intercepted["claim 0 for a"] = func(commit func() error) error {
@@ -669,7 +669,7 @@ func TestMissingHolder(t *testing.T) {
 			[]string{"get a", "claim 0 for b", "start b with 0/5/0"},
 			false,
 		},
-		"nobody knows": {
+		"unknown": {
 			func(c *cluster) { c.finished["a"] = true; c.intercepted["get a"] = lost },
 			[]string{"get a: " + errUnknown.Error()},
 			true,
@@ -679,7 +679,7 @@ func TestMissingHolder(t *testing.T) {
 			c := newCluster(t, 1, append(slices.Clone(running), pending("b")...), slot(0, "a"))
 			tc.meddle(c)
 			if name == "another run has its name" {
-				c.queue.Limit = 2 // it runs, and PAC does not show it: nobody counts it
+				c.queue.Limit = 2 // it runs, and PAC does not show it: no list counts it
 			}
 			r := c.replica()
 			_, err := r.pass()
@@ -750,15 +750,25 @@ func TestEvents(t *testing.T) {
 	bad[0].Created = noon
 	bad[0].Problems = []string{"annotation x: not good", "annotation y: not good either"}
 	damaged := slot(2, "")
-	damaged.Damaged = "somebody wrote on it"
+	damaged.Damaged = "edited by hand"
 	c := newCluster(t, 3, slices.Concat(late, bad), slot(0, ""), slot(1, ""), damaged)
 	c.queue.Problems = []string{"the limit is odd"}
 	r := c.replica()
 	r.wait(time.Minute) // past every grace
 	r.mustPass("claim 0 for a", "start a with 0/5/0", "claim 1 for b", "start b with 1/5/0")
-	r.wantEvents("Normal NotWaitedFor b", "Normal OrderTimedOut a", "Normal SlotAcquired a", "Normal SlotAcquired b", "Normal Started a", "Normal Started b", "Warning BadAnnotation c", "Warning BadRepository app", "Warning BadSlot app")
+	r.wantEvents(
+		"Normal NotWaitedFor b",
+		"Normal OrderTimedOut a",
+		"Normal SlotAcquired a",
+		"Normal SlotAcquired b",
+		"Normal Started a",
+		"Normal Started b",
+		"Warning BadAnnotation c",
+		"Warning BadRepository app",
+		"Warning BadSlot app",
+	)
 
-	// Nobody is told of what did not happen, as far as is known.
+	// There is no event for what did not happen, as far as is known.
 	c = newCluster(t, 1, late[:1], slot(0, ""))
 	r = c.replica()
 	r.wait(time.Minute)
@@ -772,7 +782,7 @@ func TestEvents(t *testing.T) {
 // written anew.
 func TestDamagedSlot(t *testing.T) {
 	damaged := slot(0, "")
-	damaged.Damaged = "somebody wrote on it"
+	damaged.Damaged = "edited by hand"
 	c := newCluster(t, 1, pending("a"), damaged)
 	r := c.replica()
 	next, err := r.pass()

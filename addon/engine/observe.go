@@ -8,16 +8,15 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
-// requestTimeout bounds one look past the caches and one write. A connection
-// that hangs must not keep a queue waiting; what became of the request shows at
-// the next look.
+// requestTimeout bounds one look past the caches and one write. A connection that hangs must not
+// keep a queue waiting; the next look shows what became of the request.
 const requestTimeout = 15 * time.Second
 
 // observe gathers all that a decision needs.
 //
-// Slots are read before runs: a claimed run may then be seen further along than
-// its slot says, never behind it, so a started run is never taken for a waiting
-// one because the look was not of one instant.
+// Slots are read before runs. The look is not of one instant, and in this order a claimed run may be
+// seen further along than its slot says, but never behind it: a started run is never taken for a
+// waiting one.
 func (p *pass) observe(ctx context.Context, freshness queue.Freshness) (queue.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -55,8 +54,7 @@ func (p *pass) observe(ctx context.Context, freshness queue.Freshness) (queue.Sn
 	return s, nil
 }
 
-// date notes since when this engine, by its own clock, has seen each slot as it
-// is now.
+// date fills in since when this engine, by its own clock, has seen each slot as it is now.
 func (e *Engine) date(s queue.Snapshot) {
 	now := e.Clock.Now()
 	e.mu.Lock()
@@ -85,7 +83,7 @@ func (e *Engine) date(s queue.Snapshot) {
 	e.seen[s.Key] = is
 }
 
-// park has the time of parked claims counted anew from now.
+// park restarts the clock of parked claims.
 func (e *Engine) park(key queue.Key, slots []int, now time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -96,7 +96,7 @@ var seeds = flag.Int("seeds", 500, "how many random histories TestReplicas goes 
 // TestReplicas lets three replicas with caches of any age loose on one queue,
 // while requests and replies are lost or late and people meddle. The cluster
 // watches the limit; in the end, with nothing wrong any more, every run that
-// nobody cancelled has been started and every slot is free.
+// was not cancelled has been started and every slot is free.
 func TestReplicas(t *testing.T) {
 	for seed := range *seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { history(t, rand.New(rand.NewSource(int64(seed)))) })
@@ -181,7 +181,7 @@ func history(t *testing.T, rnd *rand.Rand) {
 			someone().wait(policy.ClaimTTL / 2)
 		}
 		if name := all[rnd.Intn(len(all))].Name; chance(10) && c.runs[name].Name != "" {
-			c.change(name, func(*queue.Run) {}) // somebody annotates it
+			c.change(name, func(*queue.Run) {}) // a user annotates it
 		}
 		c.calls = nil
 	}

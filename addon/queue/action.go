@@ -66,9 +66,10 @@ type Claim struct {
 	Late  Lateness
 }
 
-func (Claim) Kind() Kind         { return KindClaim }
-func (Claim) Writes() Object     { return ObjectSlot }
-func (a Claim) Step() string     { return fmt.Sprintf("%s for %s", a.Slot.step(KindClaim), a.Run.UID) }
+func (Claim) Kind() Kind     { return KindClaim }
+func (Claim) Writes() Object { return ObjectSlot }
+func (a Claim) Step() string { return fmt.Sprintf("%s for %s", a.Slot.step(KindClaim), a.Run.UID) }
+
 func (a Claim) String() string   { return fmt.Sprintf("claim slot %d for %s", a.Slot.Index, a.Run.Name) }
 func (a Claim) needsFresh() bool { return a.Slot.Version == "" || a.Slot.Damaged != "" }
 
@@ -103,6 +104,7 @@ type Expire struct {
 func (Expire) Kind() Kind     { return KindExpire }
 func (Expire) Writes() Object { return ObjectRun }
 func (a Expire) Step() string { return fmt.Sprintf("expire %s in slot %d", a.Run.UID, a.Slot.Index) }
+
 func (a Expire) String() string {
 	return fmt.Sprintf("expire the claim of %s on slot %d", a.Run.Name, a.Slot.Index)
 }

@@ -21,31 +21,38 @@ func TestActions(t *testing.T) {
 		step, text    string
 	}{
 		{
-			queue.Claim{Run: run, Slot: slot}, queue.Claim{Run: written, Slot: slot},
+			queue.Claim{Run: run, Slot: slot},
+			queue.Claim{Run: written, Slot: slot},
 			queue.KindClaim, queue.ObjectSlot, `claim slot 2 at "3" for uid-1`, "claim slot 2 for build",
 		},
 		{
-			queue.Start{Run: run, Token: token}, queue.Start{Run: written, Token: token},
+			queue.Start{Run: run, Token: token},
+			queue.Start{Run: written, Token: token},
 			queue.KindStart, queue.ObjectRun, "start uid-1 by 2/4/0", "start build",
 		},
 		{
-			queue.Expire{Run: run, Slot: slot, Attempt: 1}, queue.Expire{Run: written, Slot: slot, Attempt: 1},
+			queue.Expire{Run: run, Slot: slot, Attempt: 1},
+			queue.Expire{Run: written, Slot: slot, Attempt: 1},
 			queue.KindExpire, queue.ObjectRun, "expire uid-1 in slot 2", "expire the claim of build on slot 2",
 		},
 		{
-			queue.Release{Slot: slot}, queue.Release{Slot: slot},
+			queue.Release{Slot: slot},
+			queue.Release{Slot: slot},
 			queue.KindRelease, queue.ObjectSlot, `release slot 2 at "3"`, "release slot 2",
 		},
 		{
-			queue.Remove{Slot: slot}, queue.Remove{Slot: slot},
+			queue.Remove{Slot: slot},
+			queue.Remove{Slot: slot},
 			queue.KindRemove, queue.ObjectSlot, `remove slot 2 at "3"`, "remove slot 2",
 		},
 		{
-			queue.Cancel{Run: run, By: queue.Run{Name: "newer"}}, queue.Cancel{Run: written, By: queue.Run{Name: "newest"}},
+			queue.Cancel{Run: run, By: queue.Run{Name: "newer"}},
+			queue.Cancel{Run: written, By: queue.Run{Name: "newest"}},
 			queue.KindCancel, queue.ObjectRun, "cancel uid-1", "cancel build, superseded by newer",
 		},
 		{
-			queue.HandBack{Run: run}, queue.HandBack{Run: written},
+			queue.HandBack{Run: run},
+			queue.HandBack{Run: written},
 			queue.KindHandBack, queue.ObjectRun, "hand back uid-1", "hand back build",
 		},
 	} {

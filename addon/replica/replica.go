@@ -124,7 +124,7 @@ func (r *Replica) Promoted(leads func(queue.Key) bool) {
 }
 
 // Acts says whether this replica works on the queue: as its leader, or in place of one that does
-// not. Slots in memory are seen by nobody else, so then only the leader may.
+// not. No other replica sees slots in memory, so with them only the leader acts.
 func (r *Replica) Acts(key queue.Key) bool {
 	return r.Leads(key) || r.Settings().Backend != store.Memory && r.recovery.Acting(key)
 }

@@ -141,7 +141,7 @@ func TestYield(t *testing.T) {
 
 	other := newRig(t, lease)
 	other.takeOver()
-	other.err = fmt.Errorf("start: %w", engine.ErrStale) // the run has changed: nobody else need be at work
+	other.err = fmt.Errorf("start: %w", engine.ErrStale) // the run has changed: no other replica need be at work
 	_ = other.work(web, true, 200*time.Millisecond)
 	_ = other.work(web, true, 200*time.Millisecond)
 }

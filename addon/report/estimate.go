@@ -76,7 +76,7 @@ func (r *Recent) Typical(key queue.Key) (time.Duration, int) {
 
 // Turns estimates when each waiting run, by UID, is started if every run takes as
 // long as is typical. One that has to wait for something else as well is passed by
-// those behind it until then. Without a limit nobody waits for a turn.
+// those behind it until then. Without a limit no run waits for a turn.
 func Turns(all queue.Standings, typical time.Duration, now time.Time) map[string]time.Time {
 	if all.Limit == queue.Unlimited {
 		return nil

@@ -8,7 +8,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
-// Style is how times are told: to somebody who looks now ("6m"), or in what is
+// Style is how times are told: to a reader who looks now ("6m"), or in what is
 // written down and read later ("since 12:04:10Z").
 type Style struct {
 	Since, Until func(time.Time) string

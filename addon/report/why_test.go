@@ -19,7 +19,13 @@ func TestWhy(t *testing.T) {
 		return queue.Standing{Run: queue.Run{Name: name, UID: name, Phase: queue.Started, Began: noon.Add(-ago)}, Why: queue.Running}
 	}
 	two := []queue.Standing{running("build-x4k", 6*time.Minute), running("test-9fj", 2*time.Minute)}
-	waits := queue.Standing{Run: queue.Run{Name: "deploy", Owed: "its git secret", Attempt: 3}, Slot: queue.NoSlot, Position: 1, Until: noon.Add(12 * time.Second), By: &queue.Run{Name: "first"}}
+	waits := queue.Standing{
+		Run:      queue.Run{Name: "deploy", Owed: "its git secret", Attempt: 3},
+		Slot:     queue.NoSlot,
+		Position: 1,
+		Until:    noon.Add(12 * time.Second),
+		By:       &queue.Run{Name: "first"},
+	}
 	because := func(why queue.Why) queue.Standing { is := waits; is.Why = why; return is }
 	slotted := func(why queue.Why) queue.Standing { is := because(why); is.Slot, is.Position = 1, 0; return is }
 	next := queue.Standing{Run: queue.Run{Name: "lint"}, Why: queue.Starting, Slot: queue.NoSlot}
@@ -37,18 +43,25 @@ func TestWhy(t *testing.T) {
 		want    string
 	}{
 		{because(queue.SlotsTaken), two, "", report.At(noon), "waiting for a slot: 2 of 2 in use by build-x4k (6m), test-9fj (2m)"},
-		{because(queue.SlotsTaken), two, "", report.Written, "waiting for a slot: 2 of 2 in use by build-x4k (since 11:54:00Z), test-9fj (since 11:58:00Z)"},
+		{because(queue.SlotsTaken), two, "", report.Written, "waiting for a slot: 2 of 2 in use by build-x4k (since " +
+			"11:54:00Z), test-9fj (since 11:58:00Z)"},
 		{because(queue.SlotsTaken), many, "", report.At(noon), "waiting for a slot: 7 of 2 in use by a, b, c, d, e, and 2 more"},
 		{because(queue.SlotsTaken), nil, "", report.At(noon), "waiting for a slot: none of 2 is free yet"},
-		{because(queue.SlotsTaken), append(two[:1:1], next), "", report.At(noon), "waiting for a slot: 1 of 2 in use by build-x4k (6m); first to be started: lint"},
-		{because(queue.SlotsTaken), []queue.Standing{next, next}, "", report.At(noon), "waiting for a slot: first to be started: lint, lint"},
+		{because(queue.SlotsTaken), append(two[:1:1], next), "", report.At(noon), "waiting for a slot: 1 of 2 in use by " +
+			"build-x4k (6m); first to be started: lint"},
+		{because(queue.SlotsTaken), []queue.Standing{next, next}, "", report.At(noon), "waiting for a slot: first to be " +
+			"started: lint, lint"},
 		{next, two, "", report.At(noon), "is next to be started"},
 		{because(queue.WithoutOrder), two, "", report.At(noon), "waiting for Pipelines-as-Code to write its execution order, 12s left"},
-		{because(queue.WithoutOrder), two, "", report.Written, "waiting for Pipelines-as-Code to write its execution order, until 12:00:12Z"},
+		{because(queue.WithoutOrder), two, "", report.Written, "waiting for Pipelines-as-Code to write its execution order, " +
+			"until 12:00:12Z"},
 		{because(queue.Preparing), two, "", report.At(noon), "waiting for Pipelines-as-Code to make its git secret, 12s left"},
-		{because(queue.BehindPreparing), two, "", report.At(noon), "waiting for first, which comes first in the same event and which Pipelines-as-Code is still preparing"},
-		{because(queue.BackOff), two, "denied by policy P", report.Written, "could not be started, attempt 3, refused with: denied by policy P: waits until 12:00:12Z"},
-		{slotted(queue.LimitLowered), two, "", report.At(noon), "has slot 1, but the limit of 2 is taken up by others: waits until they are done"},
+		{because(queue.BehindPreparing), two, "", report.At(noon), "waiting for first, which comes first in the same event " +
+			"and which Pipelines-as-Code is still preparing"},
+		{because(queue.BackOff), two, "denied by policy P", report.Written, "could not be started, attempt 3, refused with: " +
+			"denied by policy P: waits until 12:00:12Z"},
+		{slotted(queue.LimitLowered), two, "", report.At(noon), "has slot 1, but the limit of 2 is taken up by others: waits " +
+			"until they are done"},
 		{slotted(queue.Starting), two, "", report.At(noon), "is being started"},
 		{slotted(queue.Starting), two, "denied", report.At(noon), "is being started, which fails so far, refused with: denied"},
 		{slotted(queue.Refused), two, "denied", report.At(noon), "could not be started, refused with: denied: gives its slot to the next"},
@@ -149,7 +162,16 @@ func TestRecent(t *testing.T) {
 	if _, of := r.Typical(app); of != 0 {
 		t.Errorf("of nothing it knows %d runs", of)
 	}
-	r.Note(app, []queue.Run{over("a", time.Minute), over("b", 3*time.Minute), over("c", time.Hour), {UID: "never ran", Phase: queue.Done}, {UID: "runs", Began: noon}})
+	r.Note(
+		app,
+		[]queue.Run{
+			over("a", time.Minute),
+			over("b", 3*time.Minute),
+			over("c", time.Hour),
+			{UID: "never ran", Phase: queue.Done},
+			{UID: "runs", Began: noon},
+		},
+	)
 	r.Note(app, []queue.Run{over("a", time.Minute)}) // seen again
 	if typical, of := r.Typical(app); typical != 3*time.Minute || of != 3 {
 		t.Errorf("typical are %s of %d, want 3m of 3", typical, of)

@@ -1,13 +1,12 @@
-// Package recovery finds queues that nobody brings forward.
+// Package recovery finds queues that no replica brings forward.
 //
-// Every replica runs the loop, whoever leads. It needs two signals before it
-// speaks up: the caches say that something is to be done for a queue, and the
-// same step has been due, by this replica's own clock, for longer than a live
-// leader would need. What is done then is decided anew by the engine; a mistaken
-// alarm costs refused writes.
+// Every replica runs the loop, leader or not. The loop needs two signals before it raises an alarm:
+// the caches show a step that is due, and the same step has been due, by this replica's own clock,
+// for longer than a live leader would need. The engine then decides anew; a false alarm costs refused
+// writes.
 //
-// Guaranteed: a step that is visibly due and stays undone is reported within
-// TakeoverAfter plus one Interval. Not guaranteed: that only one replica reports it.
+// Guaranteed: a step that is visibly due and stays undone raises an alarm within TakeoverAfter plus
+// one Interval. Not guaranteed: that only one replica raises it.
 package recovery
 
 import (
@@ -33,8 +32,8 @@ type Config struct {
 	// Timing is asked at every round, so that it can change at run time.
 	Timing func() Timing
 	Clock  clock.Clock
-	// Observer is told which queues there are, of every step that has been due for too
-	// long, and of every queue that this replica begins to act on.
+	// Observer hears which queues exist, of every step that has been due for too long, and of every
+	// queue that this replica begins to act on.
 	Observer engine.Observer
 }
 
@@ -46,9 +45,9 @@ type Timing struct {
 	TakeoverAfter time.Duration
 }
 
-// actingFor, in TakeoverAfters, is how long after its last alarm for a queue a
-// replica keeps acting on it at once: when the leader died, the steps that
-// follow must not each wait their time again.
+// actingFor is how long after its last alarm for a queue a replica keeps acting on it at once, in
+// multiples of TakeoverAfter: after the leader's death, the steps that follow must not each wait for
+// an alarm of their own.
 const actingFor = 10
 
 // Loop is the background loop of one replica. It is safe for concurrent use.
@@ -134,9 +133,8 @@ func (l *Loop) takeOver(ctx context.Context, key queue.Key, step queue.Action, a
 	l.Wake(key)
 }
 
-// Yield ends what Acting says of the queue. Call it when a write was refused
-// because somebody else had moved the queue: of several replicas that took it
-// over, one goes on.
+// Yield ends this replica's acting on the queue. The caller yields when a write was refused because
+// another replica had moved the queue: of several replicas that took it over, one goes on.
 func (l *Loop) Yield(key queue.Key) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

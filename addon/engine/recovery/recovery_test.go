@@ -72,7 +72,7 @@ func (w *world) TookOver(key queue.Key, step queue.Action, after time.Duration) 
 	w.taken = append(w.taken, fmt.Sprintf("%s after %s: %s", key, after, step))
 }
 
-// round lets d pass and reports whom the loop wakes then.
+// round lets d pass and reports which queues the loop wakes then.
 func (w *world) round(t *testing.T, d time.Duration) []queue.Key {
 	t.Helper()
 	w.clock.Step(d)
@@ -114,13 +114,13 @@ func TestSameStep(t *testing.T) {
 		"done and due once more": {
 			[][]queue.Action{{queue.Release{Slot: slot}}, {queue.Release{Slot: slot}}, nothing, {queue.Release{Slot: slot}}, {queue.Release{Slot: slot}}}, nil,
 		},
-		"somebody writes to the run without helping it": {
+		"a write to the run that does not help it": {
 			then(queue.Claim{Run: run, Slot: slot}, queue.Claim{Run: changedRun, Slot: slot}), []int{3, 4, 5, 6},
 		},
 		"a claimed run is written to": {
 			then(queue.Start{Run: run, Token: token}, queue.Start{Run: changedRun, Token: token}), []int{3, 4, 5, 6},
 		},
-		"somebody works on the slot":         {then(queue.Claim{Run: run, Slot: slot}, queue.Claim{Run: run, Slot: changedSlot}), []int{6}},
+		"a write to the slot":                {then(queue.Claim{Run: run, Slot: slot}, queue.Claim{Run: run, Slot: changedSlot}), []int{6}},
 		"another slot is to be released":     {then(queue.Release{Slot: slot}, queue.Release{Slot: otherSlot}), []int{6}},
 		"released, next it is to be removed": {then(queue.Release{Slot: slot}, queue.Remove{Slot: slot}), []int{6}},
 		"another run is next":                {then(queue.Claim{Run: run, Slot: slot}, queue.Claim{Run: queue.Run{UID: "uid-2"}, Slot: slot}), []int{6}},

@@ -189,7 +189,7 @@ func (a *Annotator) again(key queue.Key) {
 }
 
 // write brings the texts of one queue up to date. A run that has changed since is
-// left to the next round. One whose change is refused keeps nobody else from being
+// left to the next round. One whose change is refused keeps no other from being
 // told; after any other error, or too many refusals, the rest is left to the next
 // round, too.
 func (a *Annotator) write(ctx context.Context, known latest.Known, positions int) error {

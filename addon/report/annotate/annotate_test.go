@@ -63,7 +63,11 @@ type rig struct {
 func (r *rig) Record(e event.Event) { r.events = append(r.events, e) }
 
 func newRig(positions int) *rig {
-	r := &rig{board: board{texts: map[string]map[string]string{}, refuse: map[string]error{}}, clock: clocktesting.NewFakeClock(noon), acts: true}
+	r := &rig{
+		board: board{texts: map[string]map[string]string{}, refuse: map[string]error{}},
+		clock: clocktesting.NewFakeClock(noon),
+		acts:  true,
+	}
 	acts := func(queue.Key) bool { return r.acts }
 	looks := latest.New(acts)
 	r.annotator = annotate.New(annotate.Config{
@@ -106,7 +110,10 @@ func look(runs int) queue.Snapshot {
 func TestTexts(t *testing.T) {
 	r := newRig(2)
 	s := look(4)
-	s.Runs = append(s.Runs, queue.Run{Name: "past", UID: "past", Phase: queue.Done, Began: noon.Add(-10 * time.Minute), Ended: noon.Add(-6 * time.Minute)})
+	s.Runs = append(
+		s.Runs,
+		queue.Run{Name: "past", UID: "past", Phase: queue.Done, Began: noon.Add(-10 * time.Minute), Ended: noon.Add(-6 * time.Minute)},
+	)
 	r.see(s)
 	if n := r.round(t, 0); n != 3 {
 		t.Errorf("%d writes, want one for each run that waits", n)
@@ -172,7 +179,13 @@ func TestRefusalIsTold(t *testing.T) {
 	if n := r.round(t, 0); n != 0 {
 		t.Errorf("%d writes to a run that is about to be started", n)
 	}
-	r.Wrote(engine.Write{Queue: engine.Queue{Key: app}, Action: queue.Start{Run: s.Runs[1]}, Err: errors.New("admission webhook denied it: frozen")})
+	r.Wrote(
+		engine.Write{
+			Queue:  engine.Queue{Key: app},
+			Action: queue.Start{Run: s.Runs[1]},
+			Err:    errors.New("admission webhook denied it: frozen"),
+		},
+	)
 	r.round(t, 10*time.Second)
 	got := r.texts["run-001"]
 	if got[pac.Status] != "claimed" || !strings.Contains(got[pac.Reason], "refused with: admission webhook denied it: frozen") {
@@ -206,7 +219,7 @@ func TestStaleRun(t *testing.T) {
 		t.Errorf("%d writes, texts %v", n, r.texts)
 	}
 	if len(r.events) != 1 {
-		t.Errorf("events %v: nobody is told of what was not written", r.events)
+		t.Errorf("events %v: want none of what was not written", r.events)
 	}
 }
 
@@ -255,7 +268,10 @@ func TestRefusalsAreBounded(t *testing.T) {
 // A run whose turn was put off says so, and not what it said before.
 func TestTurnPutOff(t *testing.T) {
 	lowered := func(s *queue.Snapshot) {
-		s.Slots = append(s.Slots, queue.Slot{Index: 1, Version: "1", Holder: &queue.Holder{Name: "run-001", UID: "run-001"}, HeldSince: noon})
+		s.Slots = append(
+			s.Slots,
+			queue.Slot{Index: 1, Version: "1", Holder: &queue.Holder{Name: "run-001", UID: "run-001"}, HeldSince: noon},
+		)
 	}
 	for name, c := range map[string]struct {
 		change         func(*queue.Snapshot)

@@ -42,7 +42,14 @@ func TestQueues(t *testing.T) {
 		t.Errorf("queues before any was seen: %v, want an empty list", all)
 	}
 	run := func(name string, phase queue.Phase) queue.Run {
-		return queue.Run{Name: name, UID: name, Phase: phase, Held: true, Created: noon.Add(-time.Minute), Order: queue.NewOrder([]string{"a", "b"})}
+		return queue.Run{
+			Name:    name,
+			UID:     name,
+			Phase:   phase,
+			Held:    true,
+			Created: noon.Add(-time.Minute),
+			Order:   queue.NewOrder([]string{"a", "b"}),
+		}
 	}
 	looks.Looked(engine.Look{At: noon, Snapshot: queue.Snapshot{
 		Freshness: queue.Confirmed,

@@ -45,9 +45,24 @@ func SlotAcquired(key queue.Key, r queue.Run, slot int) Event {
 // Started: the run was started, for the first time or again.
 func Started(key queue.Key, a queue.Start, waited time.Duration) Event {
 	if a.Token.Slot == queue.NoSlot {
-		return onRun(key, a.Run, ReasonStarted, "Started %s after its creation, without a slot: Repository %s has no limit.", report.Round(waited), key.Repository)
+		return onRun(
+			key,
+			a.Run,
+			ReasonStarted,
+			"Started %s after its creation, without a slot: Repository %s has no limit.",
+			report.Round(waited),
+			key.Repository,
+		)
 	}
-	return onRun(key, a.Run, ReasonStarted, "Started %s after its creation, in slot %d of Repository %s.", report.Round(waited), a.Token.Slot, key.Repository)
+	return onRun(
+		key,
+		a.Run,
+		ReasonStarted,
+		"Started %s after its creation, in slot %d of Repository %s.",
+		report.Round(waited),
+		a.Token.Slot,
+		key.Repository,
+	)
 }
 
 // HandedBack: the run is Pipelines-as-Code's again.
@@ -97,15 +112,31 @@ func ClaimExpired(key queue.Key, x queue.Expire, refusal string) Event {
 	if refusal == "" {
 		refusal = "look at the admission policies and webhooks for PipelineRuns"
 	}
-	e := onRun(key, x.Run, ReasonClaimExpired, "Could not be started in slot %d (attempt %d); the slot goes to the next run, this one is tried again in %s. "+
-		"Something refuses the update of the run: %s", x.Slot.Index, x.Attempt, x.Backoff.Round(time.Second), refusal)
+	e := onRun(
+		key,
+		x.Run,
+		ReasonClaimExpired,
+		"Could not be started in slot %d (attempt %d); the slot goes to the next run, this one is tried again in %s. "+
+			"Something refuses the update of the run: %s",
+		x.Slot.Index,
+		x.Attempt,
+		x.Backoff.Round(time.Second),
+		refusal,
+	)
 	e.Warning = true
 	return e
 }
 
 // Superseded: a newer run made this one pointless.
 func Superseded(key queue.Key, c queue.Cancel) Event {
-	return onRun(key, c.Run, ReasonSuperseded, "Cancelled: %s is newer, of the same definition and %s, and cancel-in-progress is on.", c.By.Name, source(c.By.Origin))
+	return onRun(
+		key,
+		c.Run,
+		ReasonSuperseded,
+		"Cancelled: %s is newer, of the same definition and %s, and cancel-in-progress is on.",
+		c.By.Name,
+		source(c.By.Origin),
+	)
 }
 
 func source(o queue.Origin) string {
@@ -139,7 +170,12 @@ func BadRepository(key queue.Key, uid, problem string) Event {
 func DamagedSlot(key queue.Key, uid string, s queue.Slot) Event {
 	return Event{
 		Kind: Repository, Key: key, Name: key.Repository, UID: uid, Warning: true, Reason: ReasonBadSlot,
-		Message: fmt.Sprintf("Slot %d cannot be read and counts as taken for now: %s. It will be written anew; nothing needs to be done, but somebody edited it.", s.Index, s.Damaged),
+		Message: fmt.Sprintf(
+			"Slot %d cannot be read and counts as taken for now: %s. It was edited by hand. The add-on rewrites it; nothing "+
+				"needs to be done.",
+			s.Index,
+			s.Damaged,
+		),
 	}
 }
 

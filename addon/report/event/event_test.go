@@ -43,7 +43,13 @@ func (e *events) Event(on runtime.Object, kind, reason, message string) {
 // TestEvents: what people read, word for word, and on which object.
 func TestEvents(t *testing.T) {
 	onRun := corev1.ObjectReference{APIVersion: "tekton.dev/v1", Kind: "PipelineRun", Namespace: "shop", Name: "build", UID: "uid-1"}
-	onRepository := corev1.ObjectReference{APIVersion: "pipelinesascode.tekton.dev/v1alpha1", Kind: "Repository", Namespace: "shop", Name: "app", UID: "uid-app"}
+	onRepository := corev1.ObjectReference{
+		APIVersion: "pipelinesascode.tekton.dev/v1alpha1",
+		Kind:       "Repository",
+		Namespace:  "shop",
+		Name:       "app",
+		UID:        "uid-app",
+	}
 	for name, tc := range map[string]struct {
 		event event.Event
 		want  written
@@ -54,7 +60,8 @@ func TestEvents(t *testing.T) {
 		},
 		"no order": {
 			event.NotWaitedFor(app, run, queue.NoOrder),
-			written{onRun, "Normal", "OrderTimedOut", "Pipelines-as-Code wrote no execution order; started in the order of creation instead."},
+			written{onRun, "Normal", "OrderTimedOut", "Pipelines-as-Code wrote no execution order; started in the order of " +
+				"creation instead."},
 		},
 		"not ready": {
 			event.NotWaitedFor(app, run, queue.NotReady),
@@ -69,7 +76,8 @@ func TestEvents(t *testing.T) {
 			},
 		},
 		"claim expired, and it is known why": {
-			event.ClaimExpired(app, queue.Expire{Run: run, Attempt: 1, Backoff: 5 * time.Second}, "policy no-friday denied the request: it is Friday"),
+			event.ClaimExpired(app, queue.Expire{Run: run, Attempt: 1, Backoff: 5 * time.Second}, "policy no-friday denied "+
+				"the request: it is Friday"),
 			written{
 				onRun, "Warning", "ClaimExpired",
 				"Could not be started in slot 0 (attempt 1); the slot goes to the next run, this one is tried again in 5s. " +
@@ -78,11 +86,13 @@ func TestEvents(t *testing.T) {
 		},
 		"superseded by a push": {
 			event.Superseded(app, queue.Cancel{Run: run, By: queue.Run{Name: "build-2", Origin: queue.Origin{Trigger: queue.PushTrigger, Branch: "main"}}}),
-			written{onRun, "Normal", "Superseded", "Cancelled: build-2 is newer, of the same definition and branch main, and cancel-in-progress is on."},
+			written{onRun, "Normal", "Superseded", "Cancelled: build-2 is newer, of the same definition and branch main, and " +
+				"cancel-in-progress is on."},
 		},
 		"superseded in a pull request": {
 			event.Superseded(app, queue.Cancel{Run: run, By: queue.Run{Name: "build-2", Origin: queue.Origin{Trigger: queue.PullRequestTrigger, PullRequest: "7"}}}),
-			written{onRun, "Normal", "Superseded", "Cancelled: build-2 is newer, of the same definition and pull request 7, and cancel-in-progress is on."},
+			written{onRun, "Normal", "Superseded", "Cancelled: build-2 is newer, of the same definition and pull request 7, " +
+				"and cancel-in-progress is on."},
 		},
 		"bad annotation": {
 			event.BadAnnotation(app, run, "annotation x: not good; it counts as 0"),
@@ -92,7 +102,8 @@ func TestEvents(t *testing.T) {
 			event.RepositoryMissing(app, run),
 			written{
 				onRun, "Warning", "RepositoryNotFound",
-				"Waits for a slot of Repository app, which does not exist in namespace shop. Create the Repository, or cancel or delete this run.",
+				"Waits for a slot of Repository app, which does not exist in namespace shop. Create the Repository, or " +
+					"cancel or delete this run.",
 			},
 		},
 		"bad Repository": {
@@ -103,12 +114,14 @@ func TestEvents(t *testing.T) {
 			event.DamagedSlot(app, "uid-app", queue.Slot{Index: 2, Damaged: "Lease app.slot-2 is odd"}),
 			written{
 				onRepository, "Warning", "BadSlot",
-				"Slot 2 cannot be read and counts as taken for now: Lease app.slot-2 is odd. It will be written anew; nothing needs to be done, but somebody edited it.",
+				"Slot 2 cannot be read and counts as taken for now: Lease app.slot-2 is odd. It was edited by hand. The " +
+					"add-on rewrites it; nothing needs to be done.",
 			},
 		},
 		"blocked slot": {
 			event.SlotBlocked(app, "uid-app", queue.Slot{Index: 2}, errors.New("Lease shop/app.slot-2 is not ours")),
-			written{onRepository, "Warning", "SlotBlocked", "Slot 2 cannot be made, so nothing more is started than fits into the other slots: Lease shop/app.slot-2 is not ours."},
+			written{onRepository, "Warning", "SlotBlocked", "Slot 2 cannot be made, so nothing more is started than fits " +
+				"into the other slots: Lease shop/app.slot-2 is not ours."},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -128,7 +141,7 @@ func TestRecorderRepeats(t *testing.T) {
 	otherRun.Name, otherRun.UID = "test", "uid-2"
 	otherKey.Namespace = "bank"
 	again := run
-	again.UID = "uid-3" // deleted and made anew: somebody else's business
+	again.UID = "uid-3" // deleted and made anew: another run
 	different := []event.Event{
 		event.BadAnnotation(app, run, "one"),
 		event.BadAnnotation(app, run, "two"),

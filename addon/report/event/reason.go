@@ -42,17 +42,43 @@ func Reasons() []Explained {
 		{ReasonOrderTimedOut, PipelineRun, false, "Pipelines-as-Code wrote no execution order in time; started in the order of creation."},
 		{ReasonNotWaitedFor, PipelineRun, false, "Started although Pipelines-as-Code still owed something, which the message names."},
 		{ReasonAdopted, PipelineRun, false, "Ran already when pac-lease-queue came, or its Lease was deleted; has a slot now."},
-		{ReasonSuperseded, PipelineRun, false, "Cancelled because cancel-in-progress is on and a newer run is of the same definition and source."},
+		{
+			ReasonSuperseded,
+			PipelineRun,
+			false,
+			"Cancelled because cancel-in-progress is on and a newer run is of the same definition and source.",
+		},
 		{ReasonHandedBack, PipelineRun, false, "Is Pipelines-as-Code's again."},
 		{ReasonLimitChanged, Repository, false, "Has another `concurrency_limit` than before."},
-		{ReasonRecovered, Repository, false, "A replica took the queue over, since a step had not been taken in time; the message names it."},
+		{
+			ReasonRecovered,
+			Repository,
+			false,
+			"A replica took the queue over, since a step had not been taken in time; the message names it.",
+		},
 		{ReasonBackendChanged, ConfigMap, false, "Slots are kept elsewhere now. Every replica says so."},
-		{ReasonClaimExpired, PipelineRun, true, "Could not be started; the message has what refused it, usually an admission policy or webhook. It is tried again."},
+		{
+			ReasonClaimExpired,
+			PipelineRun,
+			true,
+			"Could not be started; the message has what refused it, usually an admission policy or webhook. It is tried again.",
+		},
 		{ReasonBadAnnotation, PipelineRun, true, "An annotation cannot be read; the message says which, and what is done instead."},
 		{ReasonNoRepository, PipelineRun, true, "Waits in the queue of a Repository that does not exist: create it, or cancel the run."},
 		{ReasonBadRepository, Repository, true, "Its `concurrency_limit` cannot be used; the message says what is done instead."},
-		{ReasonBadSlot, Repository, true, "Somebody edited a slot's Lease; it counts as taken for one `claimTTL` and is written anew. Nothing is to be done."},
+		{
+			ReasonBadSlot,
+			Repository,
+			true,
+			"A slot's Lease was edited by hand; it counts as taken for one `claimTTL`, then the add-on rewrites it. Nothing " +
+				"needs to be done.",
+		},
 		{ReasonSlotBlocked, Repository, true, "Another Lease is in a slot's place: remove it."},
-		{ReasonConfigurationRefused, ConfigMap, true, "A changed setting cannot be used; the old configuration stays in force. Every replica says so."},
+		{
+			ReasonConfigurationRefused,
+			ConfigMap,
+			true,
+			"A changed setting cannot be used; the old configuration stays in force. Every replica says so.",
+		},
 	}
 }

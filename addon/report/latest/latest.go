@@ -1,6 +1,6 @@
 // Package latest keeps the latest look at every queue, for whatever reports on queues.
 //
-// Guaranteed: a queue that is gone is forgotten within one round of recovery, whoever leads it; the
+// Guaranteed: a queue that is gone is forgotten within one round of recovery on every replica; the
 // number of queues is bounded; an engine never waits for more than the lock.
 //
 // Not guaranteed: that the look is recent. It says when it was taken.
@@ -154,7 +154,10 @@ func (l *Looks) All() []Known {
 	all := slices.Collect(maps.Values(l.queues))
 	l.mu.Unlock()
 	slices.SortFunc(all, func(a, b Known) int {
-		return cmp.Or(cmp.Compare(a.Snapshot.Key.Namespace, b.Snapshot.Key.Namespace), cmp.Compare(a.Snapshot.Key.Repository, b.Snapshot.Key.Repository))
+		return cmp.Or(
+			cmp.Compare(a.Snapshot.Key.Namespace, b.Snapshot.Key.Namespace),
+			cmp.Compare(a.Snapshot.Key.Repository, b.Snapshot.Key.Repository),
+		)
 	})
 	return all
 }

@@ -1,6 +1,6 @@
 // Package metrics counts what a replica sees and does, for Prometheus.
 //
-// Every replica reports every queue as it sees it, whoever leads; what the series
+// Every replica reports every queue as it sees it, leader or not; what the series
 // of a queue say is therefore taken as the maximum over replicas, never summed up.
 // Counters and histograms are of what this replica did itself, and are summed up.
 // A queue's series end with the queue; above a number of queues that can be

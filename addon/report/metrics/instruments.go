@@ -26,7 +26,12 @@ func (i *instruments) gauge(m Metric) metric.Float64ObservableGauge {
 }
 
 func (i *instruments) histogram(m Metric) metric.Float64Histogram {
-	made, err := i.meter.Float64Histogram(m.Name, metric.WithDescription(m.Help), metric.WithUnit(m.Unit), metric.WithExplicitBucketBoundaries(m.Buckets...))
+	made, err := i.meter.Float64Histogram(
+		m.Name,
+		metric.WithDescription(m.Help),
+		metric.WithUnit(m.Unit),
+		metric.WithExplicitBucketBoundaries(m.Buckets...),
+	)
 	i.wrong = append(i.wrong, err)
 	return made
 }

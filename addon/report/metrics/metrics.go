@@ -22,7 +22,7 @@ const scope = "github.com/pac-lease-queue/pac-lease-queue"
 // Config holds what a replica's metrics are made of; all of it is required.
 type Config struct {
 	Meters metric.MeterProvider
-	// Clock says how long a queue has been stalled when somebody scrapes.
+	// Clock says how long a queue has been stalled at a scrape.
 	Clock clock.PassiveClock
 	// MaxQueues is how many queues have series of their own at most: if there are
 	// more, none has. It is asked at every scrape, so that it can change at run time.
@@ -76,7 +76,9 @@ func (m *Metrics) Report(buckets func() int) error {
 	i := instruments{meter: m.meter}
 	g := gauges{
 		queues: i.gauge(queuesSeen), buckets: i.gauge(leaderBuckets),
-		waiting: i.gauge(runsWaiting), used: i.gauge(slotsUsed), limit: i.gauge(slotsLimit), excess: i.gauge(runsExcess), stalled: i.gauge(stalledSeconds),
+		waiting: i.gauge(
+			runsWaiting,
+		), used: i.gauge(slotsUsed), limit: i.gauge(slotsLimit), excess: i.gauge(runsExcess), stalled: i.gauge(stalledSeconds),
 	}
 	i.callback(func(_ context.Context, o metric.Observer) error {
 		o.ObserveFloat64(g.buckets, float64(buckets()))
@@ -176,7 +178,7 @@ func (m *Metrics) recovered(kind string) {
 	count(m.recoveries, 1, attribute.String(kindLabel, kind))
 }
 
-// gauges are the instruments that are read when somebody scrapes.
+// gauges are the instruments that a scrape reads.
 type gauges struct {
 	queues, buckets, waiting, used, limit, excess, stalled metric.Float64ObservableGauge
 }

@@ -165,8 +165,18 @@ func TestTable(t *testing.T) {
 			continue
 		}
 		names, _ := labels(f.GetMetric()[0])
-		if diff := cmp.Diff(m.Labels, names); diff != "" || strings.ToLower(f.GetType().String()) != string(m.Type) || f.GetHelp() != m.Help {
-			t.Errorf("%s is a %s with labels %v: %s\nwant a %s with %v: %s", m.Name, f.GetType(), names, f.GetHelp(), m.Type, m.Labels, m.Help)
+		if diff := cmp.Diff(m.Labels, names); diff != "" || strings.ToLower(f.GetType().String()) != string(m.Type) ||
+			f.GetHelp() != m.Help {
+			t.Errorf(
+				"%s is a %s with labels %v: %s\nwant a %s with %v: %s",
+				m.Name,
+				f.GetType(),
+				names,
+				f.GetHelp(),
+				m.Type,
+				m.Labels,
+				m.Help,
+			)
 		}
 		if (m.Type == metrics.Counter) != strings.HasSuffix(m.Name, "_total") || (m.Unit == "s") != strings.HasSuffix(m.Name, "_seconds") {
 			t.Errorf("%s, a %s in %q, is not named as Prometheus names things", m.Name, m.Type, m.Unit)
@@ -284,14 +294,14 @@ func TestStalled(t *testing.T) {
 	}{
 		"nothing waits":                     {looks: []queue.Snapshot{look(1), look(1), look(1)}, want: "0"},
 		"full":                              {looks: []queue.Snapshot{look(1, "+a@", "b"), look(1, "+a@", "b")}, want: "0"},
-		"room, and nobody starts":           {looks: []queue.Snapshot{look(1, "a"), look(1, "a"), look(1, "a")}, want: "3"},
+		"room, and no replica starts":       {looks: []queue.Snapshot{look(1, "a"), look(1, "a"), look(1, "a")}, want: "3"},
 		"claimed, and not started":          {looks: []queue.Snapshot{look(1, "a"), look(1, "a@"), look(1, "a@")}, want: "3"},
 		"not ready, for whatever reason":    {looks: []queue.Snapshot{look(1, "?a"), look(1, "?a")}, want: "2"},
 		"one was started":                   {looks: []queue.Snapshot{look(2, "a", "b"), look(2, "a", "b"), look(2, "+a@", "b")}, want: "1"},
 		"one was started as another ended":  {looks: []queue.Snapshot{look(2, "+a@", "b", "c"), look(2, "+a@", "b", "c"), look(2, "-a@", "+b@", "c")}, want: "1"},
 		"given back":                        {looks: []queue.Snapshot{handedBack, handedBack}, want: "0"},
 		"the limit was lowered":             {looks: []queue.Snapshot{look(2, "+a@", "b"), look(2, "+a@", "b"), look(1, "+a@", "b")}, want: "0"},
-		"a holder of whom caches tell not":  {looks: []queue.Snapshot{unknown, unknown}, cached: []int{0, 1}, want: "0"},
+		"a holder that the caches lack":     {looks: []queue.Snapshot{unknown, unknown}, cached: []int{0, 1}, want: "0"},
 		"a holder that is known to be gone": {looks: []queue.Snapshot{unknown, unknown, unknown}, cached: []int{1, 2}, want: "3"},
 	} {
 		t.Run(name, func(t *testing.T) {

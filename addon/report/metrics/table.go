@@ -77,21 +77,22 @@ var (
 	}
 	conflicts = Metric{
 		Name: "pac_lease_queue_conflicts_total", Type: Counter, Labels: []string{objectLabel},
-		Help: "Writes that were refused because somebody else had written the object (run, slot) first.",
+		Help: "Writes that were refused because another writer had changed the object (run, slot) first.",
 	}
 	recoveries = Metric{
 		Name: "pac_lease_queue_recoveries_total", Type: Counter, Labels: []string{kindLabel},
-		Help: "What was put right. Steps that nobody took in time: claim, start, expire, release, remove, cancel, hand-back. " +
+		Help: "What was put right. Steps that no replica took in time: claim, start, expire, release, remove, cancel, hand-back. " +
 			"adopt: a run that ran without a slot got one. rewrite: a slot that could not be read was written anew.",
 	}
 	waitSeconds = Metric{
 		Name: "pac_lease_queue_wait_duration_seconds", Type: Histogram, Unit: seconds,
-		Help:    "From the creation of a run to its start, by whoever started it.",
+		Help:    "From the creation of a run to its start, by any replica or person.",
 		Buckets: []float64{0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400},
 	}
 	freeSlotSeconds = Metric{
 		Name: "pac_lease_queue_free_slot_to_start_seconds", Type: Histogram, Unit: seconds,
-		Help:    "From there being both a free slot and a run that was ready for it to the start, as the replica saw it that started the run.",
+		Help: "From there being both a free slot and a run that was ready for it to the start, as the replica saw it that " +
+			"started the run.",
 		Buckets: []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60},
 	}
 	decisionSeconds = Metric{
