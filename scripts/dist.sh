@@ -8,15 +8,15 @@ cd "$(dirname "$0")/.."
 default_image=ghcr.io/pac-lease-queue/pac-lease-queue
 version=${1:-} image=${2:-$default_image}
 if ! [[ $version =~ ^[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$ ]]; then
-	echo "dist: the version is \"$version\": give one without a leading v, as in make dist VERSION=1.2.3" >&2
-	exit 1
+  echo "dist: the version is \"$version\": give one without a leading v, as in make dist VERSION=1.2.3" >&2
+  exit 1
 fi
 if [ -n "$(git status --porcelain)" ]; then
-	echo "dist: there are changes that are not committed; a release is made of a commit" >&2
-	exit 1
+  echo "dist: there are changes that are not committed; a release is made of a commit" >&2
+  exit 1
 fi
 
-tool() { go tool -modfile=go.tools.mod "$@"; }
+tool() { go tool -modfile=scripts/tools/go.mod "$@"; }
 helm=$(go run ./e2e/stack/cmd/stack build helm | awk '{print $2}')
 
 rm -rf dist
@@ -30,11 +30,11 @@ chart=$(mktemp -d)/pac-lease-queue
 trap 'rm -rf "${chart%/*}"' EXIT
 cp -r charts/pac-lease-queue "$chart"
 for file in values.yaml README.md; do
-	sed "s|$default_image|$image|" "charts/pac-lease-queue/$file" >"$chart/$file"
-	grep -qF "$image" "$chart/$file" || {
-		echo "dist: charts/pac-lease-queue/$file does not name $default_image, which was to become $image" >&2
-		exit 1
-	}
+  sed "s|$default_image|$image|" "charts/pac-lease-queue/$file" >"$chart/$file"
+  grep -qF "$image" "$chart/$file" || {
+    echo "dist: charts/pac-lease-queue/$file does not name $default_image, which was to become $image" >&2
+    exit 1
+  }
 done
 "$helm" package "$chart" --version "$version" --app-version "$version" --destination dist
 GOFLAGS=-mod=mod tool cyclonedx-gomod app -json -licenses -main addon/cmd/pac-lease-queue -output "dist/pac-lease-queue-$version.cdx.json" .

@@ -13,27 +13,27 @@ hold=policy
 if [ "$(printf '%s\n' 1.36 "$newest" | sort -V | head -n 1)" != 1.36 ]; then hold=webhook; fi
 rows=()
 row() { # BACKEND HOLD PROVIDER KUBERNETES
-	local given
-	for given in "${BACKEND:-all}/$1" "${HOLD:-all}/$2" "${PROVIDER:-all}/$3"; do
-		case $given in
-		all/* | "${given#*/}/${given#*/}") ;;
-		*) return 0 ;;
-		esac
-	done
-	rows+=("{\"backend\":\"$1\",\"hold\":\"$2\",\"provider\":\"$3\",\"kubernetes\":\"$4\"}")
+  local given
+  for given in "${BACKEND:-all}/$1" "${HOLD:-all}/$2" "${PROVIDER:-all}/$3"; do
+    case $given in
+    all/* | "${given#*/}/${given#*/}") ;;
+    *) return 0 ;;
+    esac
+  done
+  rows+=("{\"backend\":\"$1\",\"hold\":\"$2\",\"provider\":\"$3\",\"kubernetes\":\"$4\"}")
 }
 
 for backend in lease memory; do
-	if [ $hold = policy ]; then row $backend policy gitea "$newest"; fi
-	row $backend webhook gitea "$newest"
-	if [ -z "${KUBERNETES_VERSION:-}" ]; then row $backend webhook gitea $oldest; fi
+  if [ $hold = policy ]; then row $backend policy gitea "$newest"; fi
+  row $backend webhook gitea "$newest"
+  if [ -z "${KUBERNETES_VERSION:-}" ]; then row $backend webhook gitea $oldest; fi
 done
 if [ -n "${HAS_GITHUB:-}" ]; then row lease $hold github "$newest"; fi
 if [ -n "${HAS_GITLAB:-}" ]; then row lease $hold gitlab "$newest"; fi
 if [ -n "${HAS_GITHUB:-}${HAS_GITLAB:-}" ]; then row lease $hold mixed "$newest"; fi
 
 if [ ${#rows[@]} -eq 0 ]; then
-	echo "e2e-matrix: no combination has backend ${BACKEND:-any}, hold ${HOLD:-any}, provider ${PROVIDER:-any} and Kubernetes $newest; the policy needs 1.36; GitHub and GitLab need a token, and run with lease and $hold" >&2
-	exit 1
+  echo "e2e-matrix: no combination has backend ${BACKEND:-any}, hold ${HOLD:-any}, provider ${PROVIDER:-any} and Kubernetes $newest; the policy needs 1.36; GitHub and GitLab need a token, and run with lease and $hold" >&2
+  exit 1
 fi
 (IFS=, && echo "[${rows[*]}]")

@@ -7,8 +7,8 @@ cd "$(dirname "$0")/.."
 
 time=${1:?say for how long, e.g. 30s}
 grep -rl --include='*_test.go' '^func Fuzz' addon e2e | xargs -n1 dirname | sort -u | while read -r package; do
-	grep -hoE '^func Fuzz\w+' "$package"/*_test.go | cut -d' ' -f2 | while read -r target; do
-		echo "fuzz $package $target for $time"
-		go test -short -run '^$' -fuzz "^$target\$" -fuzztime "$time" "./$package" </dev/null
-	done
+  grep -hoE '^func Fuzz\w+' "$package"/*_test.go | cut -d' ' -f2 | while read -r target; do
+    echo "fuzz $package $target for $time"
+    go test -short -run '^$' -fuzz "^$target\$" -fuzztime "$time" "./$package" </dev/null
+  done
 done

@@ -1,11 +1,28 @@
 #!/usr/bin/env bash
 # Checks the Terraform configuration and its modules, and runs their tests, which need no cluster.
 #
-#   terraform/check.sh TERRAFORM   with this program: terraform or tofu
+#   terraform/check.sh             with E2E_TERRAFORM, or else terraform or tofu in PATH, or else
+#                                  OpenTofu, which is built once
+#   terraform/check.sh --if-there  only if none of them has to be built
 set -euo pipefail
-
-program=$1
 cd "$(dirname "$0")"
+
+cache=${PAC_LEASE_QUEUE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pac-lease-queue}
+there() {
+  local candidate
+  for candidate in ${E2E_TERRAFORM:-terraform tofu "$cache"/bin/tofu-v*}; do
+    case $candidate in *.lock | *.partial) continue ;; esac
+    if command -v "$candidate"; then return; fi
+  done
+  return 1
+}
+if ! program=$(there); then
+  if [ "${1:-}" = --if-there ]; then
+    echo "terraform/check.sh: skipped, no Terraform is there; make lint-terraform builds OpenTofu" >&2
+    exit 0
+  fi
+  program=$(cd .. && go run ./e2e/stack/cmd/stack build tofu | awk '{print $2}')
+fi
 data=$(mktemp -d)
 trap 'rm -rf "$data"' EXIT
 export TF_CLI_CONFIG_FILE=/dev/null CHECKPOINT_DISABLE=1

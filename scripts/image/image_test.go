@@ -31,7 +31,8 @@ func TestFromScratch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if file.OS != "linux" || file.Architecture != "arm64" || file.Config.User == "" || file.Config.User == "0" || file.Config.Labels["l"] != "v" {
+	user, label := file.Config.User, file.Config.Labels["l"]
+	if file.OS != "linux" || file.Architecture != "arm64" || user == "" || user == "0" || label != "v" {
 		t.Errorf("configuration: %+v", file)
 	}
 	if diff := cmp.Diff([]string{"/a"}, file.Config.Entrypoint); diff != "" {

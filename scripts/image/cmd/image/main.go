@@ -28,7 +28,8 @@ import (
 const program = "pac-lease-queue"
 
 func main() {
-	out := flag.String("out", "bin", "folder to write to: image/ (an OCI layout) and a tar file per architecture, as docker load and kind take it")
+	out := flag.String("out", "bin",
+		"folder to write to: image/ (an OCI layout) and, for docker load and kind, a tar file per architecture")
 	ref := flag.String("ref", "ghcr.io/pac-lease-queue/pac-lease-queue:devel", "name of the image")
 	version := flag.String("version", "devel", "version that the program tells")
 	push := flag.Bool("push", false, "also push it, with the credentials that docker has")
@@ -104,7 +105,8 @@ func run(ctx context.Context, out, ref, version string, architectures []string, 
 
 // compile builds the program, static and without anything of this machine in it.
 func compile(ctx context.Context, arch, version, binary string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=auto", "-ldflags", "-s -w -X main.version="+version, "-o", binary, "./addon/cmd/"+program)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=auto",
+		"-ldflags", "-s -w -X main.version="+version, "-o", binary, "./addon/cmd/"+program)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Run(); err != nil {
