@@ -181,12 +181,12 @@ func (c *cluster) audit(key queue.Key) audit.Report {
 func (c *cluster) wantSound(runs int, keys ...queue.Key) {
 	c.Helper()
 	for _, key := range keys {
-		c.wantSoundBut("", runs, key)
+		c.wantSoundExcept("", runs, key)
 	}
 }
 
-// wantSoundBut is wantSound for one queue, with one invariant left out.
-func (c *cluster) wantSoundBut(invariant string, runs int, key queue.Key) {
+// wantSoundExcept is wantSound for one queue, with one invariant left out.
+func (c *cluster) wantSoundExcept(invariant string, runs int, key queue.Key) {
 	c.Helper()
 	report := c.audit(key)
 	for _, v := range report.Violations {

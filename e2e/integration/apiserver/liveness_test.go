@@ -18,18 +18,18 @@ func TestStuckReplicaIsNotAlive(t *testing.T) {
 	dog := startReplica(t, usualConfig, wire.When(matching("patch pipelineruns"), gate.Tap))
 	c.push(key, "push", 1)
 	c.reach(gate)
-	if err := becomes(dog, false); err == nil || !strings.Contains(err.Error(), "queue "+key.String()) {
+	if err := waitAlive(dog, false); err == nil || !strings.Contains(err.Error(), "queue "+key.String()) {
 		t.Errorf("the watchdog reports %v, want that %s is stuck", err, key)
 	}
 	gate.Open()
 	c.waitFor(key, "started run", stepDeadline, viewStarted(1))
-	if err := becomes(dog, true); err != nil {
+	if err := waitAlive(dog, true); err != nil {
 		t.Errorf("after the answer: %v", err)
 	}
 }
 
-// becomes waits until the watchdog reports the replica alive, or not, and returns its report.
-func becomes(dog *watchdog.Watchdog, alive bool) error {
+// waitAlive waits until the watchdog reports the replica alive, or not, and returns its report.
+func waitAlive(dog *watchdog.Watchdog, alive bool) error {
 	deadline := time.Now().Add(stepDeadline)
 	for {
 		err := dog.Check()

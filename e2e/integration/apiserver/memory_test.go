@@ -10,18 +10,18 @@ import (
 
 // The memory backend keeps the same promises as long as one replica is active.
 func TestMemoryBackend(t *testing.T) {
-	t.Run("on a good line", func(t *testing.T) { alone(t, false) })
-	t.Run("on a bad line", func(t *testing.T) { alone(t, true) })
+	t.Run("on a good line", func(t *testing.T) { soleReplica(t, false) })
+	t.Run("on a bad line", func(t *testing.T) { soleReplica(t, true) })
 }
 
-func alone(t *testing.T, badLines bool) {
+func soleReplica(t *testing.T, badLines bool) {
 	c := newRace(t)
 	c.run(memoryConfig, 1, badLines)
 	for i, key := range c.queues {
 		if badLines && c.limits[i] > 1 {
 			// Claims, whose order counts, are not recorded in memory, so a start that was lost and
 			// sent again looks like overtaking.
-			c.wantSoundBut("I3", c.runs, key)
+			c.wantSoundExcept("I3", c.runs, key)
 		} else {
 			c.wantSound(c.runs, key)
 		}

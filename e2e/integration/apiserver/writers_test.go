@@ -83,7 +83,7 @@ func race(t *testing.T, replicas int, badLines bool) {
 	for i, key := range c.queues {
 		report := c.audit(key)
 		if report.MostStarted != c.limits[i] {
-			t.Errorf("%s: %d runs were started at once at most, want the limit, %d", key, report.MostStarted, c.limits[i])
+			t.Errorf("%s: at most %d runs were started at the same time, want the limit, %d", key, report.MostStarted, c.limits[i])
 		}
 		var started []string
 		for _, s := range report.Starts {

@@ -188,7 +188,7 @@ func TestPods(t *testing.T) {
 // Names are valid however long the name of the release is.
 func TestLongNames(t *testing.T) {
 	for _, release := range []string{strings.Repeat("r", 53), strings.Repeat("r", 20) + "-" + product + strings.Repeat("-r", 8)} {
-		out, err := try(t, "template", release, set(older, "watchNamespaces={shop}")...)
+		out, err := runHelm(t, "template", release, set(older, "watchNamespaces={shop}")...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -304,7 +304,7 @@ func TestSchemaRefusals(t *testing.T) {
 // want.
 func wantRefusal(t *testing.T, want string, args ...string) {
 	t.Helper()
-	if _, err := try(t, "template", product, args...); err == nil || !strings.Contains(err.Error(), want) {
+	if _, err := runHelm(t, "template", product, args...); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("helm fails with\n%v\nwant an error with\n%s", err, want)
 	}
 }
@@ -324,7 +324,7 @@ func TestNotes(t *testing.T) {
 		for _, v := range values {
 			args = append(args, "--set", v)
 		}
-		out, err := try(t, "install", product, args...)
+		out, err := runHelm(t, "install", product, args...)
 		if err != nil {
 			t.Fatal(err)
 		}

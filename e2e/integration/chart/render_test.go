@@ -68,8 +68,8 @@ func find() error {
 	return err
 }
 
-// try runs helm on the chart and returns its output, or its complaint as an error.
-func try(t *testing.T, command, release string, args ...string) (string, error) {
+// runHelm runs helm on the chart and returns its output, or its complaint as an error.
+func runHelm(t *testing.T, command, release string, args ...string) (string, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), helm, append([]string{command, release, chart, "--namespace", product}, args...)...)
 	cmd.Env = append(process.Env(t.TempDir()), "KUBECONFIG=/dev/null")
@@ -84,7 +84,7 @@ func try(t *testing.T, command, release string, args ...string) (string, error) 
 // template renders the chart by `helm template` with these arguments.
 func template(t *testing.T, args ...string) string {
 	t.Helper()
-	out, err := try(t, "template", product, args...)
+	out, err := runHelm(t, "template", product, args...)
 	if err != nil {
 		t.Fatalf("helm template %s: %v", strings.Join(args, " "), err)
 	}

@@ -27,15 +27,15 @@ import (
 )
 
 const (
-	release   = "pac-lease-queue" // also the name of its namespace, Deployment and ClusterRole
-	pacInfo   = "pipelines-as-code-info"
-	impatient = "500ms"
+	release = "pac-lease-queue" // also the name of its namespace, Deployment and ClusterRole
+	pacInfo = "pipelines-as-code-info"
+	settle  = "500ms"
 )
 
 // examine runs doctor on all namespaces.
 func examine(t *testing.T, flags ...string) (doctor.Report, error) {
 	t.Helper()
-	out, _, failed := command(t, stack.Admin, append([]string{"doctor", "--settle", impatient, "-o", "json"}, flags...)...)
+	out, _, failed := command(t, stack.Admin, append([]string{"doctor", "--settle", settle, "-o", "json"}, flags...)...)
 	var report doctor.Report
 	if err := json.Unmarshal([]byte(out), &report); err != nil {
 		t.Fatalf("doctor printed %q: %v, %v", out, err, failed)
@@ -123,7 +123,7 @@ func TestDoctorFindsEachFault(t *testing.T) {
 					t.Errorf("doctor also found: %+v", other)
 				}
 			}
-			text, _, _ := command(t, stack.Admin, "doctor", "--settle", impatient)
+			text, _, _ := command(t, stack.Admin, "doctor", "--settle", settle)
 			t.Logf("doctor says:\n%s", text)
 		})
 	}
@@ -133,7 +133,7 @@ func TestDoctorFindsEachFault(t *testing.T) {
 func healthy(t *testing.T) {
 	t.Helper()
 	eventually(t, "the cluster is healthy", func() error {
-		out, _, err := command(t, stack.Admin, "doctor", "--settle", impatient)
+		out, _, err := command(t, stack.Admin, "doctor", "--settle", settle)
 		if err == nil && (strings.Count(out, "\n") != 1 || !strings.HasPrefix(out, "Nothing is wrong: ")) {
 			err = errors.New("more than one line")
 		}
@@ -183,7 +183,7 @@ func TestDoctorRestoresSlots(t *testing.T) {
 // doctor lists what it could not check for a user who may read only the objects of queues.
 func TestDoctorListsWhatItMayNotRead(t *testing.T) {
 	newQueue(t, "unseen", 1)
-	out, _, _ := command(t, stack.Developer, "doctor", "--settle", impatient, "--namespace", "unseen")
+	out, _, _ := command(t, stack.Developer, "doctor", "--settle", settle, "--namespace", "unseen")
 	for _, want := range []string{"You may not list Deployments", "The hold: "} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is missing in the output of doctor:\n%s", want, out)

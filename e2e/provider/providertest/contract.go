@@ -97,15 +97,15 @@ func (s *suite) push(t *testing.T) {
 	}
 }
 
-// pushesAtTheSameTime: concurrent pushes all land, one on top of the other.
-func (s *suite) pushesAtTheSameTime(t *testing.T) {
+// concurrentPushes: concurrent pushes all land, one on top of the other.
+func (s *suite) concurrentPushes(t *testing.T) {
 	ctx := contextFor(t)
 	r := s.repository(ctx, t, s.driver(t, nil))
 	const n = 3
 	shas, errs := make([]string, n), make([]error, n)
 	var wg sync.WaitGroup
 	for i := range n {
-		wg.Go(func() { shas[i], errs[i] = r.Push(ctx, map[string]string{"file": fmt.Sprint(i)}, "at the same time") })
+		wg.Go(func() { shas[i], errs[i] = r.Push(ctx, map[string]string{"file": fmt.Sprint(i)}, "concurrent") })
 	}
 	wg.Wait()
 	for _, err := range errs {

@@ -18,9 +18,9 @@ import (
 // attempts is more often than a driver may send one request.
 const attempts = 10
 
-// nothingStaysBehind: if a later step of NewRepository fails, or its context ends, no repository is
+// failedCreation: if a later step of NewRepository fails, or its context ends, no repository is
 // left.
-func (s *suite) nothingStaysBehind(t *testing.T) {
+func (s *suite) failedCreation(t *testing.T) {
 	hook := func(r *http.Request) bool {
 		return r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/hooks")
 	}
@@ -90,8 +90,8 @@ func (s *suite) wrongToken(t *testing.T) {
 	}
 }
 
-// everything calls every function of a driver once and checks that each took effect exactly once.
-func (s *suite) everything(ctx context.Context, t *testing.T, w *wire) {
+// exercise calls every function of a driver once and checks that each took effect exactly once.
+func (s *suite) exercise(ctx context.Context, t *testing.T, w *wire) {
 	t.Helper()
 	r, err := s.driver(t, w).NewRepository(ctx, nameOf(t))
 	must(t, err)
@@ -139,9 +139,9 @@ func (s *suite) everything(ctx context.Context, t *testing.T, w *wire) {
 	}
 }
 
-// once: whichever request gets no usable answer, and whether or not it was carried out, everything
-// is done exactly once.
-func (s *suite) once(t *testing.T) {
+// exactlyOnce: whichever request gets no usable answer, and whether or not it was carried out,
+// everything is done exactly once.
+func (s *suite) exactlyOnce(t *testing.T) {
 	for name, tc := range map[string]struct {
 		fault fault
 		hits  func(*http.Request) bool
@@ -159,7 +159,7 @@ func (s *suite) once(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWire(none)
 			hit := w.firstTime(tc.hits, tc.fault)
-			s.everything(contextFor(t), t, w)
+			s.exercise(contextFor(t), t, w)
 			if len(hit) < 5 || t.Failed() {
 				t.Errorf("the fault hit %d requests: %v", len(hit), slices.Sorted(maps.Keys(hit)))
 			}
@@ -239,7 +239,7 @@ func (s *suite) limited(t *testing.T, limit Limit) {
 		}
 	}
 	refused := w.firstTime(writes, exceeded(wait))
-	s.everything(ctx, t, w)
+	s.exercise(ctx, t, w)
 	if least := time.Duration(len(refused)) * (wait - time.Second); len(refused) < 5 || w.clock.total() < least {
 		t.Errorf("the driver waited %s after %d refusals, want at least %s", w.clock.total(), len(refused), least)
 	}

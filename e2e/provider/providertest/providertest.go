@@ -108,16 +108,16 @@ func Run(t *testing.T, subject Subject) {
 	}
 	t.Run("NewRepository", s.newRepository)
 	t.Run("Push", s.push)
-	t.Run("PushesAtTheSameTime", s.pushesAtTheSameTime)
+	t.Run("ConcurrentPushes", s.concurrentPushes)
 	t.Run("NoFiles", s.noFiles)
 	t.Run("PullRequest", s.pullRequest)
 	t.Run("Statuses", s.statuses)
 	t.Run("Delete", s.delete)
-	t.Run("NothingStaysBehind", s.nothingStaysBehind)
+	t.Run("FailedCreation", s.failedCreation)
 	t.Run("WrongToken", s.wrongToken)
 	t.Run("Unavailable", s.unavailable)
 	t.Run("Silent", s.silent)
-	t.Run("OncePerRequest", s.once)
+	t.Run("ExactlyOnce", s.exactlyOnce)
 	for _, limit := range s.Limits {
 		t.Run("Limit/"+limit.Name, func(t *testing.T) { s.limited(t, limit) })
 	}

@@ -88,7 +88,7 @@ func (s *suite) events(t *testing.T, url, secret string) ([]Event, <-chan struct
 			t.Fatalf("event %+v: %v", event, err)
 		}
 		if _, err := s.Event(d.header, d.body, secret+"x"); err == nil {
-			t.Fatalf("event %+v passes for signed with another secret", event)
+			t.Fatalf("event %+v also verifies with another secret", event)
 		}
 		events = append(events, event)
 	}
