@@ -90,8 +90,12 @@ func (s *Scene) Finished(ctx context.Context, n int) (audit.Report, error) {
 // report, which names every run that started.
 func (s *Scene) Audited(ctx context.Context) (audit.Report, error) {
 	if _, err := s.Wait(ctx, "finished runs to release their slots", StepDeadline, func(v history.View) bool {
+		started := map[string]bool{}
+		for _, r := range v.In(queue.Started) {
+			started[r.UID] = true
+		}
 		return !slices.ContainsFunc(v.Slots, func(slot queue.Slot) bool {
-			return slot.Holder != nil && !slices.ContainsFunc(v.In(queue.Started), func(r queue.Run) bool { return r.UID == slot.Holder.UID })
+			return slot.Holder != nil && !started[slot.Holder.UID]
 		})
 	}); err != nil {
 		return audit.Report{}, errors.Join(err, s.broken(false))

@@ -71,7 +71,7 @@ func limitHolds(ctx context.Context, e *Env) error {
 			return err
 		}
 		if report.MostStarted != limits[i] {
-			return fmt.Errorf("%s: at most %d runs were started at once, want as many as the limit %d", s.Key, report.MostStarted, limits[i])
+			return fmt.Errorf("%s: at most %d runs were started at once, want %d, the limit", s.Key, report.MostStarted, limits[i])
 		}
 	}
 	return nil

@@ -146,7 +146,8 @@ func (c *collector) writeEvents(ctx context.Context) error {
 			lines[e.Namespace] = &strings.Builder{}
 		}
 		fmt.Fprintf(lines[e.Namespace], "%s %s %s %s %s/%s: %s (%d times)\n", at(e).UTC().Format("15:04:05"), e.Type,
-			cmp.Or(e.Source.Component, e.ReportingController), e.Reason, e.InvolvedObject.Kind, e.InvolvedObject.Name, e.Message, max(e.Count, 1))
+			cmp.Or(e.Source.Component, e.ReportingController), e.Reason,
+			e.InvolvedObject.Kind, e.InvolvedObject.Name, e.Message, max(e.Count, 1))
 	}
 	var errs []error
 	for namespace, text := range lines {

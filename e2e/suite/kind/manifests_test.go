@@ -107,7 +107,8 @@ func TestSharedWatcher(t *testing.T) {
 	for _, v := range set.Spec.Template.Spec.Containers[0].Env {
 		env[v.Name] = v
 	}
-	if from := env["STATEFUL_CONTROLLER_ORDINAL"].ValueFrom; from == nil || from.FieldRef == nil || from.FieldRef.FieldPath != "metadata.name" {
+	from := env["STATEFUL_CONTROLLER_ORDINAL"].ValueFrom
+	if from == nil || from.FieldRef == nil || from.FieldRef.FieldPath != "metadata.name" {
 		t.Errorf("the ordinal comes from %v, want the pod's name", from)
 	}
 	if got := env["STATEFUL_SERVICE_NAME"].Value; got != set.Spec.ServiceName {

@@ -98,10 +98,10 @@ func TestPluginShowsTheTruth(t *testing.T) {
 	}
 
 	// The add-on writes its annotations a little later.
-	for position, name := range waiting[:3] {
+	for i, name := range waiting[:3] {
 		var run cli.Run
 		s.pluginJSON(&run, "run", name)
-		if run.State != cli.Waiting || run.Position != position+1 || run.EstimatedStart == nil {
+		if run.State != cli.Waiting || run.Position != i+1 || run.EstimatedStart == nil {
 			t.Errorf("run %s: %+v", name, run)
 		}
 		s.eventually("the annotations of "+name, suite.StepDeadline, func() error {
@@ -109,8 +109,9 @@ func TestPluginShowsTheTruth(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			if is, reason := pr.Annotations[pac.Position], pr.Annotations[pac.Reason]; is != fmt.Sprint(run.Position) || reason != run.Reason {
-				return fmt.Errorf("the annotations say position %s, %s; the plugin says %d, %s", is, reason, run.Position, run.Reason)
+			position, reason := pr.Annotations[pac.Position], pr.Annotations[pac.Reason]
+			if position != fmt.Sprint(run.Position) || reason != run.Reason {
+				return fmt.Errorf("the annotations say position %s, %s; the plugin says %d, %s", position, reason, run.Position, run.Reason)
 			}
 			return nil
 		})

@@ -1,7 +1,7 @@
 // Command kit puts the whole system on a kind cluster with terraform/e2e, and removes it.
 //
 //	go run ./e2e/suite/kind/cmd/kit prepare   # build everything; print the Terraform command
-//	go run ./e2e/suite/kind/cmd/kit up        # prepare, terraform apply; print how to use the cluster
+//	go run ./e2e/suite/kind/cmd/kit up        # prepare, apply; print how to use the cluster
 //	go run ./e2e/suite/kind/cmd/kit down      # terraform destroy
 package main
 
