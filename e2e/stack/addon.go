@@ -2,6 +2,7 @@ package stack
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os/exec"
@@ -20,30 +21,35 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/build"
 )
 
-// addonName is the name of the add-on's release, namespace, Deployment and program.
+// addonName is the name of the add-on's release, namespace, Deployment and program, and begins the
+// names of its Leases of leader election.
 const addonName = "pac-lease-queue"
 
 // AddonOptions choose how the add-on is installed.
 type AddonOptions struct {
-	// Replicas is how many run; zero means as many as the chart says.
+	// Replicas is the number of replicas; zero means the chart's default.
 	Replicas int
 	// Values are chart values, each as helm's --set takes them: "admission.guard.enabled=false".
 	Values []string
 	// Namespace to install into; empty means pac-lease-queue.
 	Namespace string
-	// Binary is the program to run. Empty means that it is built from the sources, with Tags and Race.
+	// Binary is the program to run. Empty means to build it from the sources, with Tags and Race.
 	Binary string
 	Tags   []string
 	Race   bool
-	// Env is given to every replica in addition to what the Deployment says. Replica.SetEnv changes it for one.
+	// Env is added to the environment that the Deployment gives every replica. Replica.SetEnv
+	// changes it for one replica.
 	Env []string
-	// Via says where a replica finds the API server, if not at the API server's own address: at a proxy on 127.0.0.1, which is what
-	// the certificate is for. Addresses are host:port. It is asked for each replica whenever that is set up, by index.
+	// Via returns the address, host:port, at which a replica reaches the API server, whose own
+	// address it gets: that of a proxy on 127.0.0.1, for which the API server's certificate is
+	// valid. It is called for each replica, by index, whenever the replica is set up. nil means the
+	// API server's own address.
 	Via func(replica int, apiServer string) (string, error)
 }
 
-// Addon is the add-on, installed by its Helm chart. Its Deployment starts no pods here; what the pods would run, runs as
-// processes, with what the Deployment says and the rights that the chart gives its ServiceAccount.
+// Addon is an installation of the add-on by its Helm chart. Its Deployment starts no pods here. Its
+// replicas are processes, with the arguments and environment of the Deployment and the rights of
+// its ServiceAccount.
 type Addon struct {
 	stack      *Stack
 	opts       AddonOptions
@@ -55,7 +61,8 @@ type Addon struct {
 	replicas []*Replica
 }
 
-// InstallAddon installs the add-on and returns when all its replicas are ready and its hold is in force.
+// InstallAddon installs the add-on and returns when all its replicas are ready and its hold is in
+// force.
 func (s *Stack) InstallAddon(ctx context.Context, opts AddonOptions) (*Addon, error) {
 	if opts.Namespace == "" {
 		opts.Namespace = addonName
@@ -83,14 +90,14 @@ func (s *Stack) InstallAddon(ctx context.Context, opts AddonOptions) (*Addon, er
 	return a, nil
 }
 
-// installed are the installations of the add-on there have been; one that is gone has no replicas.
+// installed returns all installations of the add-on so far. An uninstalled one has no replicas.
 func (s *Stack) installed() []*Addon {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.addons)
 }
 
-// buildAddon builds the add-on from the sources; the Go build cache makes that cheap.
+// buildAddon builds the add-on from the sources, which the Go build cache makes cheap.
 func (s *Stack) buildAddon(ctx context.Context, tags []string, race bool) (string, error) {
 	root, err := build.Root()
 	if err != nil {
@@ -138,7 +145,8 @@ func (a *Addon) Replicas() []*Replica {
 	return slices.Clone(a.replicas)
 }
 
-// set makes a replica the i-th, after the last or in place of another; nil drops it and those after it.
+// set puts a replica at index i, at the end or in place of another. nil drops all replicas from i
+// on.
 func (a *Addon) set(i int, replica *Replica) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -152,17 +160,17 @@ func (a *Addon) set(i int, replica *Replica) {
 	}
 }
 
-// Namespace returns the namespace that the add-on is installed in.
+// Namespace returns the namespace of the installation.
 func (a *Addon) Namespace() string { return a.opts.Namespace }
 
-// Scale changes the number of replicas by helm upgrade: Helm 4 refuses to upgrade what kubectl scale has changed. Surplus replicas are
-// asked to end.
+// Scale changes the number of replicas by helm upgrade: Helm 4 refuses to upgrade a Deployment that
+// kubectl scale has changed. Surplus replicas get SIGTERM.
 func (a *Addon) Scale(ctx context.Context, replicas int) error {
 	return a.Upgrade(ctx, fmt.Sprintf("replicaCount=%d", replicas))
 }
 
-// Upgrade runs helm upgrade with more values, on top of those given so far, and restarts the replicas one after the other if their
-// pod template changed.
+// Upgrade runs helm upgrade with more values, on top of the current ones, and replaces the replicas
+// one after the other if their pod template changed.
 func (a *Addon) Upgrade(ctx context.Context, values ...string) error {
 	a.upgrades = append(a.upgrades, a.opts.Values)
 	a.opts.Values = slices.Concat(a.opts.Values, values)
@@ -172,7 +180,7 @@ func (a *Addon) Upgrade(ctx context.Context, values ...string) error {
 	return a.rollOut(ctx)
 }
 
-// Rollback runs helm rollback to the release before the last, and replaces the replicas as Upgrade does.
+// Rollback runs helm rollback to the previous revision and replaces the replicas as Upgrade does.
 func (a *Addon) Rollback(ctx context.Context) error {
 	if _, err := a.stack.Helm(ctx, "rollback", addonName, "--namespace", a.opts.Namespace); err != nil {
 		return err
@@ -183,13 +191,15 @@ func (a *Addon) Rollback(ctx context.Context) error {
 	return a.rollOut(ctx)
 }
 
-// Uninstall runs helm uninstall and then asks the replicas to end, as the deletion of their Deployment would.
+// Uninstall runs helm uninstall and then ends the replicas with SIGTERM, as the deletion of their
+// Deployment would.
 func (a *Addon) Uninstall(ctx context.Context) error {
 	_, err := a.withHooks(ctx, "uninstall", addonName, "--namespace", a.opts.Namespace)
 	return errors.Join(err, a.shrink(ctx, 0), a.policiesSettled(ctx))
 }
 
-// rollOut makes the replicas what the Deployment says, number and pod template, and waits until the API server has taken the hold in.
+// rollOut makes the replicas match the Deployment, in number and pod template, and waits until the
+// hold is in force.
 func (a *Addon) rollOut(ctx context.Context) error {
 	deployment, err := a.stack.kube.AppsV1().Deployments(a.opts.Namespace).Get(ctx, addonName, metav1.GetOptions{})
 	if err != nil {
@@ -223,7 +233,7 @@ func (a *Addon) rollOut(ctx context.Context) error {
 		}
 	}
 	for _, replica := range a.Replicas() {
-		if replica.Running() { // a killed one stays so until the test restarts it
+		if replica.Running() { // a killed replica stays dead until the test restarts it
 			if err := replica.WaitReady(ctx); err != nil {
 				return err
 			}
@@ -235,21 +245,32 @@ func (a *Addon) rollOut(ctx context.Context) error {
 	return a.reportReady(ctx, deployment)
 }
 
-// reportReady says of the Deployment, in place of its controller, that its replicas are ready.
+// reportReady writes the status of the Deployment, in place of its controller: all replicas are
+// ready.
 func (a *Addon) reportReady(ctx context.Context, deployment *appsv1.Deployment) error {
-	n := int32(len(a.Replicas()))
-	patch := fmt.Appendf(nil, `{"status":{"observedGeneration":%d,"replicas":%d,"updatedReplicas":%d,"readyReplicas":%d,"availableReplicas":%d}}`,
-		deployment.Generation, n, n, n, n)
-	_, err := a.stack.kube.AppsV1().Deployments(deployment.Namespace).Patch(ctx, deployment.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
+	n := len(a.Replicas())
+	patch, err := json.Marshal(map[string]any{"status": map[string]any{
+		"observedGeneration": deployment.Generation,
+		"replicas":           n,
+		"updatedReplicas":    n,
+		"readyReplicas":      n,
+		"availableReplicas":  n,
+	}})
+	if err != nil {
+		return err
+	}
+	_, err = a.stack.kube.AppsV1().Deployments(deployment.Namespace).
+		Patch(ctx, deployment.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
 	return err
 }
 
-// Test runs helm test and returns what it prints.
+// Test runs helm test and returns its output.
 func (a *Addon) Test(ctx context.Context) (string, error) {
 	return a.withHooks(ctx, "test", addonName, "--namespace", a.opts.Namespace, "--logs=false")
 }
 
-// shrink ends the replicas beyond the first n, all at once, as a Deployment's controller does.
+// shrink ends the replicas from index n on, all at the same time, as a Deployment's controller
+// does.
 func (a *Addon) shrink(ctx context.Context, n int) error {
 	replicas := a.Replicas()
 	var ending errgroup.Group

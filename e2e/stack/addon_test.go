@@ -28,18 +28,18 @@ const (
 	addonStandIn  = "addon"
 )
 
-// sighting is what a stand-in for the add-on saw when it started.
-type sighting struct {
+// observation is what a stand-in for the add-on found when it started.
+type observation struct {
 	Args []string
 	Env  []string
 	User string
 	Pid  int
-	// Server is where it finds the API server.
+	// Server is the address of the API server.
 	Server string
 }
 
-// The add-on's replicas are what the chart's Deployment says: number, arguments, environment, ServiceAccount. A stand-in plays the
-// add-on's program.
+// The add-on's replicas have the number, arguments, environment and ServiceAccount of the chart's
+// Deployment. A stand-in takes the place of the add-on's program.
 func TestAddonRunsWhatTheChartSays(t *testing.T) {
 	s := start(t, stack.Options{Components: stack.CRDs})
 	ctx, cancel := context.WithTimeout(t.Context(), addonDeadline)
@@ -50,7 +50,7 @@ func TestAddonRunsWhatTheChartSays(t *testing.T) {
 			if replica == 0 {
 				return apiServer, nil
 			}
-			return strings.Replace(apiServer, "127.0.0.1", "localhost", 1), nil // another way to the same
+			return strings.Replace(apiServer, "127.0.0.1", "localhost", 1), nil // the same, by another name
 		},
 	})
 	if err != nil {
@@ -60,19 +60,19 @@ func TestAddonRunsWhatTheChartSays(t *testing.T) {
 		t.Fatalf("%d replicas run, want 2", n)
 	}
 	for i, replica := range addon.Replicas() {
-		got := look(t, s, replica)
+		got := observed(t, s, replica.Name())
 		if host := []string{"127.0.0.1", "localhost"}[i]; !strings.HasPrefix(got.Server, "https://"+host+":") {
-			t.Errorf("%s finds the API server at %s, want it via %s", replica.Name(), got.Server, host)
+			t.Errorf("%s reaches the API server at %s, want host %s", replica.Name(), got.Server, host)
 		}
 		if want := []string{"controller"}; !slices.Equal(got.Args, want) {
 			t.Errorf("%s: arguments %q, want %q", replica.Name(), got.Args, want)
 		}
 		if want := "system:serviceaccount:pac-lease-queue:pac-lease-queue"; got.User != want {
-			t.Errorf("%s: the API server takes it for %s, want %s", replica.Name(), got.User, want)
+			t.Errorf("%s is user %s at the API server, want %s", replica.Name(), got.User, want)
 		}
 		for _, want := range []string{"SYSTEM_NAMESPACE=pac-lease-queue", "POD_NAME=" + replica.Name()} {
 			if !slices.Contains(got.Env, want) {
-				t.Errorf("%s: no %s in its environment", replica.Name(), want)
+				t.Errorf("the environment of %s lacks %s", replica.Name(), want)
 			}
 		}
 	}
@@ -82,14 +82,14 @@ func TestAddonRunsWhatTheChartSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	if first.Running() {
-		t.Error("the killed replica runs")
+		t.Error("the killed replica still runs")
 	}
 	first.SetEnv(childVariable+"="+addonStandIn, "FAILPOINT=here")
 	if err := first.Restart(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if got := look(t, s, first); !slices.Contains(got.Env, "FAILPOINT=here") {
-		t.Error("the restarted replica did not get its own variable")
+	if got := observed(t, s, first.Name()); !slices.Contains(got.Env, "FAILPOINT=here") {
+		t.Error("the restarted replica lacks its own variable")
 	}
 
 	if err := addon.Scale(ctx, 3); err != nil {
@@ -98,15 +98,15 @@ func TestAddonRunsWhatTheChartSays(t *testing.T) {
 	if n := len(addon.Replicas()); n != 3 {
 		t.Errorf("%d replicas after scaling, want 3", n)
 	}
-	before := look(t, s, addon.Replicas()[1]).Pid
+	before := observed(t, s, addon.Replicas()[1].Name()).Pid
 	if err := addon.Upgrade(ctx, "podAnnotations.release=next"); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(addon.Replicas()); n != 3 {
-		t.Errorf("%d replicas after the upgrade, want 3 as before", n)
+		t.Errorf("%d replicas after the upgrade, want still 3", n)
 	}
-	if look(t, s, addon.Replicas()[1]).Pid == before {
-		t.Error("the upgrade changed the pod template but did not restart the replica")
+	if observed(t, s, addon.Replicas()[1].Name()).Pid == before {
+		t.Error("the upgrade changed the pod template but did not replace the replica")
 	}
 
 	var pids []int
@@ -117,33 +117,32 @@ func TestAddonRunsWhatTheChartSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantGone(t, pids)
-	if got := lookAt(t, s, "pac-lease-queue-hand-back"); got.User != "system:serviceaccount:pac-lease-queue:pac-lease-queue-hand-back" || !slices.Contains(got.Args, "hand-back") {
-		t.Errorf("before the uninstall %s ran %q, want the Job of its hook", got.User, got.Args)
+	const hook = "pac-lease-queue-hand-back"
+	got, user := observed(t, s, hook), "system:serviceaccount:pac-lease-queue:"+hook
+	if got.User != user || !slices.Contains(got.Args, "hand-back") {
+		t.Errorf("at the uninstall %s ran %q, want the Job of the hook", got.User, got.Args)
 	}
-	if _, err := s.Kubernetes().AppsV1().Deployments(addon.Namespace()).Get(ctx, "pac-lease-queue", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-		t.Errorf("the Deployment is still there (%v)", err)
+	deployments := s.Kubernetes().AppsV1().Deployments(addon.Namespace())
+	if _, err := deployments.Get(ctx, "pac-lease-queue", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("the Deployment still exists (%v)", err)
 	}
 }
 
-// look reads what a stand-in saw.
-func look(t *testing.T, s *stack.Stack, replica *stack.Replica) sighting {
-	t.Helper()
-	return lookAt(t, s, replica.Name())
-}
-
-func lookAt(t *testing.T, s *stack.Stack, pod string) (seen sighting) {
+// observed reads what a pod's stand-in found.
+func observed(t *testing.T, s *stack.Stack, pod string) (o observation) {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(s.Dir(), pod+".json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(b, &seen); err != nil {
+	if err := json.Unmarshal(b, &o); err != nil {
 		t.Fatal(err)
 	}
-	return seen
+	return o
 }
 
-// beAddon is the stand-in: it notes what it sees and, as the controller, is ready until it is asked to end.
+// beAddon is the stand-in. It writes what it finds to a file and, as the controller, is ready until
+// it gets SIGTERM.
 func beAddon() error {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer cancel()
@@ -159,7 +158,9 @@ func beAddon() error {
 	if err != nil {
 		return err
 	}
-	b, err := json.Marshal(sighting{Args: os.Args[1:], Env: os.Environ(), User: me.Status.UserInfo.Username, Pid: os.Getpid(), Server: config.Host})
+	b, err := json.Marshal(observation{
+		Args: os.Args[1:], Env: os.Environ(), User: me.Status.UserInfo.Username, Pid: os.Getpid(), Server: config.Host,
+	})
 	if err != nil {
 		return err
 	}
@@ -167,7 +168,7 @@ func beAddon() error {
 		return err
 	}
 	if os.Args[1] != "controller" {
-		return nil // a hook, which is done
+		return nil // a hook
 	}
 	server := &http.Server{
 		Addr: "127.0.0.1:" + os.Getenv("PROBES_PORT"),

@@ -16,14 +16,15 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/process"
 )
 
-// auditPolicy logs who asked for what, once per request, when it is answered.
+// auditPolicy logs each request once, with its user, when it is answered.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived, ResponseStarted]
 rules: [{level: Metadata}]
 `
 
-// startAPIServer starts etcd and kube-apiserver. The API server tries until etcd answers, so they start together.
+// startAPIServer starts etcd and kube-apiserver at the same time: the API server retries until etcd
+// answers.
 func (s *Stack) startAPIServer(ctx context.Context) error {
 	etcd, err := s.etcd()
 	if err != nil {
@@ -106,7 +107,7 @@ func (s *Stack) apiServer(etcd endpoints) (*process.Process, error) {
 		"--service-account-key-file=" + signingKey,
 		"--service-account-signing-key-file=" + signingKey,
 		"--service-cluster-ip-range=10.0.0.0/24",
-		// Pods need no token: nothing runs in them.
+		// Pods need no token, since no process runs in them.
 		"--disable-admission-plugins=ServiceAccount",
 		"--endpoint-reconciler-type=none",
 		"--allow-privileged=true",
@@ -133,7 +134,8 @@ func (s *Stack) apiServer(etcd endpoints) (*process.Process, error) {
 	}), nil
 }
 
-// AuditLog returns the file with one JSON line per request, if Options.Audit asked for it.
+// AuditLog returns the path of the file with one JSON line per request, which exists with
+// Options.Audit.
 func (s *Stack) AuditLog() string { return filepath.Join(s.LogsDir(), "audit.jsonl") }
 
 func loopback(scheme string, port int) string { return fmt.Sprintf("%s://127.0.0.1:%d", scheme, port) }

@@ -14,16 +14,17 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/process"
 )
 
-// controllers are those that the product, Tekton and tests lean on. No workload controllers: kwok would run their pods.
+// controllers are those that the add-on, Tekton and the tests need. Workload controllers are not
+// among them: kwok would run their pods.
 var controllers = []string{
-	"serviceaccount-controller",          // Tekton makes no pod without the namespace's default ServiceAccount
+	"serviceaccount-controller",          // Tekton creates no pod without the default ServiceAccount
 	"garbage-collector-controller",       // owner references
 	"namespace-controller",               // namespace deletion
 	"clusterrole-aggregation-controller", // Tekton adds to the ClusterRoles edit and view
 }
 
-// startControllerManager starts kube-controller-manager and waits until it works. Start it after the CRDs are there: its garbage
-// collector looks for new kinds every 30 seconds only.
+// startControllerManager starts kube-controller-manager and waits until it works. The CRDs must
+// exist before: its garbage collector looks for new kinds only every 30 seconds.
 func (s *Stack) startControllerManager(ctx context.Context) error {
 	ports, err := s.takePorts(1)
 	if err != nil {

@@ -10,15 +10,15 @@ import (
 
 const folderPattern = "pac-lease-queue-stack-"
 
-// folder is where a stack keeps its files. A lock file in it tells the folders of running stacks from those of programs that were
-// killed.
+// folder holds the files of a stack. Its lock file tells the folder of a running stack from one
+// that a killed program left behind.
 type folder struct {
 	path string
 	lock *os.File
 }
 
-// newFolder makes a folder for a stack: path, or a new one in the temporary folder, from which it first clears those that
-// killed programs left behind.
+// newFolder creates the folder of a stack at path. Without a path it creates one in the temporary
+// folder, after removing those that killed programs left there.
 func newFolder(path string) (*folder, error) {
 	var err error
 	if path == "" {
@@ -37,8 +37,8 @@ func newFolder(path string) (*folder, error) {
 	return &folder{path: path, lock: lock}, syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 }
 
-// close removes the folder, or leaves it for good if it is to be kept. The lock file goes last: a folder that is removed only in
-// part is swept up later.
+// close removes the folder, or only its lock file if the folder is to be kept. The lock file goes
+// last, so that sweepFolders finds a folder that was removed in part.
 func (f *folder) close(keep bool) error {
 	defer f.lock.Close()
 	if keep {
@@ -53,13 +53,14 @@ func (f *folder) close(keep bool) error {
 	return errors.Join(err, os.RemoveAll(f.path))
 }
 
-// sweepFolders removes the folders whose owner is gone and did not mean to keep them. It is a courtesy: errors do not matter.
+// sweepFolders removes the folders that killed programs left behind. It is a courtesy and ignores
+// errors.
 func sweepFolders() {
 	locks, _ := filepath.Glob(filepath.Join(os.TempDir(), folderPattern+"*", "lock"))
 	for _, path := range locks {
 		info, err := os.Stat(path)
 		if err != nil || time.Since(info.ModTime()) < time.Minute {
-			continue // perhaps not locked yet
+			continue // its owner may not have locked it yet
 		}
 		lock, err := os.Open(path)
 		if err != nil {

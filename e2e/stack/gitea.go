@@ -20,7 +20,8 @@ import (
 // giteaUser owns every repository.
 const giteaUser = "pac"
 
-// giteaConfig is Gitea's app.ini. %[1]s is the data folder, %[2]s the folder of templates, %[3]d the port, %[4]s and %[5]s secrets.
+// giteaConfig is Gitea's app.ini. %[1]s is the data folder, %[2]s the folder of templates, %[3]d
+// the port, and %[4]s and %[5]s are secrets.
 const giteaConfig = `
 APP_NAME = pac-lease-queue stack
 RUN_MODE = prod
@@ -81,10 +82,10 @@ type Gitea struct {
 	provider *gitea.Provider
 }
 
-// Gitea returns the Git provider, or nil if the stack has none.
+// Gitea returns the stack's Gitea, or nil if the stack has none.
 func (s *Stack) Gitea() *Gitea { return s.gitea }
 
-// URL returns the address of the web interface and of the API.
+// URL returns the address of the web interface and the API.
 func (g *Gitea) URL() string { return g.url }
 
 // Token returns an API token of the user who owns every repository.
@@ -93,7 +94,7 @@ func (g *Gitea) Token() string { return g.token }
 // Client returns an API client.
 func (g *Gitea) Client() *sdk.Client { return g.client }
 
-// startGitea starts Gitea and makes its user.
+// startGitea starts Gitea and creates its user.
 func (s *Stack) startGitea(ctx context.Context) error {
 	static, err := build.ModuleDir(ctx, build.ModuleGitea)
 	if err != nil {
@@ -137,7 +138,7 @@ func (s *Stack) startGitea(ctx context.Context) error {
 
 var giteaToken = regexp.MustCompile(`\b[0-9a-f]{40}\b`)
 
-// giteaCreateUser makes the administrator and returns an API token of theirs.
+// giteaCreateUser creates Gitea's administrator and returns the user's API token.
 func (s *Stack) giteaCreateUser(ctx context.Context, dir, config string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, giteaDeadline)
 	defer cancel()
@@ -152,12 +153,12 @@ func (s *Stack) giteaCreateUser(ctx context.Context, dir, config string) (string
 	}
 	token := giteaToken.FindString(out)
 	if token == "" {
-		return "", fmt.Errorf("gitea printed no token: %s", out)
+		return "", fmt.Errorf("gitea admin user create printed no token: %s", out)
 	}
 	return token, nil
 }
 
-// NewRepository makes a repository with a branch main and a webhook to the PAC controller.
+// NewRepository creates a repository with a branch main and a webhook to the PAC controller.
 func (g *Gitea) NewRepository(ctx context.Context, name string) (provider.Repository, error) {
 	return g.provider.NewRepository(ctx, name)
 }

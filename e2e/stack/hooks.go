@@ -14,16 +14,18 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/kubelet"
 )
 
-// hookAnnotation marks what helm makes only to have it run, and waits for.
+// hookAnnotation marks the objects that helm creates, runs and waits for as hooks.
 const hookAnnotation = "helm.sh/hook"
 
-// hookPoll is the pause between looks for new hooks.
+// hookPoll is the pause between searches for new hooks.
 const hookPoll = 200 * time.Millisecond
 
-// withHooks runs a helm command and, meanwhile, as processes, what the Jobs and Pods of its hooks would run. Their results go into
-// their status, for helm, and their output into the logs.
+// withHooks runs a helm command and, as processes, the Jobs and Pods of its hooks. Their results go
+// into their status, where helm waits for them, and their output into log files.
 func (a *Addon) withHooks(ctx context.Context, helm ...string) (string, error) {
 	ctx, stop := context.WithCancel(ctx)
 	running := make(chan error, 1)
@@ -77,7 +79,9 @@ func (a *Addon) runJob(ctx context.Context, job *batchv1.Job) error {
 	job.Status.StartTime = &began
 	condition := func(kinds ...batchv1.JobConditionType) {
 		for _, kind := range kinds {
-			job.Status.Conditions = append(job.Status.Conditions, batchv1.JobCondition{Type: kind, Status: corev1.ConditionTrue, LastTransitionTime: ended})
+			job.Status.Conditions = append(job.Status.Conditions, batchv1.JobCondition{
+				Type: kind, Status: corev1.ConditionTrue, LastTransitionTime: ended,
+			})
 		}
 	}
 	if failure != nil {
@@ -102,14 +106,16 @@ func (a *Addon) runPod(ctx context.Context, pod *corev1.Pod) error {
 	return errors.Join(failure, err)
 }
 
-// runContainer runs what a pod would, with the rights of its ServiceAccount, and returns when it has ended.
+// runContainer runs a pod's container as a process, with the rights of the pod's ServiceAccount,
+// and returns when it has ended.
 func (a *Addon) runContainer(ctx context.Context, pod *corev1.Pod) error {
 	s := a.stack
-	container, err := onlyContainer(pod.Spec)
+	container, err := kubelet.Container(pod.Spec)
 	if err != nil {
 		return err
 	}
-	env, err := s.containerEnv(ctx, pod, container)
+	pod.Spec.NodeName = nodeName
+	env, err := kubelet.Env(ctx, s.kube, pod, container)
 	if err != nil {
 		return err
 	}

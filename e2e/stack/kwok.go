@@ -15,17 +15,19 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/process"
 )
 
-// Annotations of a PipelineRun that decide what becomes of its pods. Tekton hands them on from run to task run to pod.
+// Annotations of a PipelineRun that determine how its pods end. Tekton copies them from the run to
+// its task runs and their pods.
 const (
-	// AnnotationDelay is how long each pod runs, e.g. "500ms"; without it, Options.RunTime.
+	// AnnotationDelay is the time that each pod takes, e.g. "500ms". The default is
+	// Options.RunTime.
 	AnnotationDelay = "stack.pac-lease-queue.dev/delay"
-	// AnnotationFail, when "true", makes each pod fail at the end of that time.
+	// AnnotationFail makes each pod fail at the end of that time if it is "true".
 	AnnotationFail = "stack.pac-lease-queue.dev/fail"
 )
 
 const nodeName = "kwok"
 
-// kwokObjects are the fake node and the policy that binds every pod to it, in place of a scheduler.
+// kwokObjects are the fake node and a policy that binds every pod to it, in place of a scheduler.
 const kwokObjects = `
 apiVersion: v1
 kind: Node
@@ -52,8 +54,9 @@ metadata: {name: stack-bind-pods}
 spec: {policyName: stack-bind-pods}
 `
 
-// taskRunStage ends the pods of task runs. %[1]s names the stage, %[2]s is NotIn or In: of those that are to fail; %[3]s is
-// their phase and %[4]d their exit code; %[5]d is the default delay in milliseconds.
+// taskRunStage ends the pods of task runs. %[1]s is the name of the stage, %[2]s is NotIn for pods
+// that succeed and In for pods that fail, %[3]s is their phase, %[4]d their exit code, and %[5]d
+// the default delay in milliseconds.
 const taskRunStage = `
 apiVersion: kwok.x-k8s.io/v1alpha1
 kind: Stage
@@ -143,7 +146,7 @@ func (s *Stack) startKwok(ctx context.Context) error {
 	return s.startUp(ctx, p)
 }
 
-// podsCanRun checks that the node is ready and, without creating anything, that a new pod is bound to it.
+// podsCanRun checks that the node is ready and, by a dry run, that a new pod is bound to it.
 func (s *Stack) podsCanRun(ctx context.Context) error {
 	node, err := s.kube.CoreV1().Nodes().Get(ctx, nodeName, metav1.GetOptions{})
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 )
 
 // The Lease of leader election names an identity, and the log of a replica's current life says
-// which identity is the replica's. A life that was killed leads no more, though it keeps the Lease.
+// which identity is the replica's. A killed life no longer leads, although it keeps the Lease.
 func TestLeader(t *testing.T) {
 	const bucket = "pac-lease-queue.queues.00-of-01"
 	dir := t.TempDir()

@@ -17,7 +17,7 @@ import (
 // object is any Kubernetes object.
 type object = manifests.Object
 
-// create creates objects as the administrator, namespaces first, the rest side by side.
+// create creates objects as the administrator: first the namespaces, then all others concurrently.
 func (s *Stack) create(ctx context.Context, objects []*object) error {
 	groups, err := restmapper.GetAPIGroupResources(s.kube.Discovery())
 	if err != nil {
@@ -50,7 +50,7 @@ func (s *Stack) createOne(ctx context.Context, mapper meta.RESTMapper, o *object
 	}
 	namespace := o.GetNamespace()
 	if mapping.Scope.Name() == meta.RESTScopeNameRoot {
-		namespace = "" // PAC gives its ClusterRoles one
+		namespace = "" // PAC's ClusterRoles have one
 		o.SetNamespace("")
 	}
 	if _, err := s.dynamic.Resource(mapping.Resource).Namespace(namespace).Create(ctx, o, metav1.CreateOptions{}); err != nil {

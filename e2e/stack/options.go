@@ -6,25 +6,29 @@ import (
 	"time"
 )
 
-// Components is a set of what runs besides etcd and the API server, which always do.
+// Components is a set of components besides etcd and the API server, which always run.
 type Components uint
 
-// The parts of a stack. Tekton, PAC and Kwok bring the parts that they need along.
+// The components. Tekton, PAC and Kwok add those that they need.
 const (
-	// ControllerManager makes default ServiceAccounts, collects garbage by owner reference, empties deleted namespaces and
-	// aggregates ClusterRoles. It runs no workload controllers: Deployments start no pods.
+	// ControllerManager creates default ServiceAccounts, collects garbage by owner references,
+	// empties deleted namespaces and aggregates ClusterRoles. It runs no workload controllers, so
+	// Deployments start no pods.
 	ControllerManager Components = 1 << iota
 	// CRDs are the custom resources of Tekton and PAC, without their controllers and webhooks.
 	CRDs
 	// Tekton is its controller and its webhook.
 	Tekton
-	// PAC is Pipelines-as-Code: its controller, which receives webhook events, and Options.Watchers watchers.
+	// PAC is Pipelines-as-Code: its controller, which receives webhook events, and Options.Watchers
+	// watchers.
 	PAC
-	// Kwok runs pods on a fake node: those of TaskRuns complete after a while (AnnotationDelay, AnnotationFail).
+	// Kwok runs pods on a fake node. The pods of TaskRuns end after a delay (AnnotationDelay,
+	// AnnotationFail).
 	Kwok
 	// GitProvider is Gitea.
 	GitProvider
-	// Helm is built along with the others, for InstallAddon, which would otherwise do so when it needs it.
+	// Helm builds helm along with the components. Without it, InstallAddon builds helm when it
+	// needs it.
 	Helm
 )
 
@@ -36,7 +40,7 @@ const (
 
 func (c Components) has(part Components) bool { return c&part != 0 }
 
-// withNeeds adds what the chosen parts cannot do without.
+// withNeeds adds the components that the chosen ones need.
 func (c Components) withNeeds() Components {
 	if c.has(Tekton | PAC | Kwok) {
 		c |= ControllerManager
@@ -50,21 +54,24 @@ func (c Components) withNeeds() Components {
 // Options choose what Start starts.
 type Options struct {
 	Components Components
-	// Watchers is the number of PAC watchers; nil means one. Several share the work as the pods of a StatefulSet do: each owns
-	// the queue keys of one bucket.
+	// Watchers is the number of PAC watchers; nil means one. Several share the work like the pods
+	// of a StatefulSet: each has one bucket of the queue keys.
 	Watchers *int
-	// Dir is the folder to work in, made if missing. Empty means a new one in the temporary folder.
+	// Dir is the folder of the stack, created if missing. Empty means a new one in the temporary
+	// folder.
 	Dir string
-	// Keep leaves the folder in place when the stack stops.
+	// Keep keeps the folder when the stack stops.
 	Keep bool
 	// Audit writes one line per request to the API server's audit log (AuditLog).
 	Audit bool
-	// RunTime is how long the pods of TaskRuns take that do not say so themselves. Zero means two seconds.
+	// RunTime is the time that pods of TaskRuns take without AnnotationDelay. Zero means two
+	// seconds.
 	RunTime time.Duration
-	// Revive starts PAC's watchers again when they end by themselves, as the Deployment of a real cluster does: PAC 0.50 panics when it
-	// looks at a cancelled run before Tekton has (pkg/reconciler/status.go, postFinalStatus).
+	// Revive restarts PAC's watchers when they crash, as their Deployment would: PAC 0.50 panics
+	// when it sees a cancelled run before Tekton has set its condition (pkg/reconciler/status.go,
+	// postFinalStatus).
 	Revive bool
-	// Log is told what goes on, one line at a time; nil means standard error.
+	// Log receives the progress, line by line; nil means standard error.
 	Log func(format string, args ...any)
 }
 

@@ -19,17 +19,18 @@ import (
 
 const pacLeaderElection = "pac-watcher-config-leader-election"
 
-// pacManifests are Pipelines-as-Code's own files.
+// pacManifests returns the objects of Pipelines-as-Code's own files.
 func (s *Stack) pacManifests(ctx context.Context) ([]*object, error) {
 	dir, err := build.ModuleDir(ctx, build.ModulePAC)
 	if err != nil {
 		return nil, err
 	}
 	return manifests.Read(filepath.Join(dir, "config"),
-		"100-*.yaml", "200-*.yaml", "201-*.yaml", "202-*.yaml", "300-*.yaml", "301-*.yaml", "302-*.yaml", "303-*.yaml", "305-*.yaml", "306-*.yaml")
+		"100-*.yaml", "200-*.yaml", "201-*.yaml", "202-*.yaml",
+		"300-*.yaml", "301-*.yaml", "302-*.yaml", "303-*.yaml", "305-*.yaml", "306-*.yaml")
 }
 
-// PACControllerURL returns the address that receives webhook events.
+// PACControllerURL returns the address at which PAC receives webhook events.
 func (s *Stack) PACControllerURL() string { return s.pacURL }
 
 func (s *Stack) startPACController(ctx context.Context) error {
@@ -62,8 +63,9 @@ func (s *Stack) startPACController(ctx context.Context) error {
 	return s.startUp(ctx, p)
 }
 
-// StartWatchers starts n PAC watchers, pac-watcher-0 and on, after stopping those that run. They divide the queue keys among
-// themselves like the pods of a StatefulSet, without leader election: a watcher that is back works at once.
+// StartWatchers stops all PAC watchers and starts n, named pac-watcher-0 and so on. They divide the
+// queue keys like the pods of a StatefulSet, without leader election: a restarted watcher works at
+// once.
 func (s *Stack) StartWatchers(ctx context.Context, n int) error {
 	if err := s.StopWatchers(ctx); err != nil {
 		return err
@@ -100,14 +102,16 @@ func (s *Stack) Watchers() []*process.Process {
 	return slices.Clone(s.watchers)
 }
 
-// WatcherURL returns where a PAC watcher tells that it lives (/live) and what it has in its memory (/debug/queue).
+// WatcherURL returns the address of a PAC watcher, which serves its liveness (/live) and the queue
+// in its memory (/debug/queue).
 func (s *Stack) WatcherURL(watcher *process.Process) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.watcherURLs[watcher.Name()]
 }
 
-// StopWatchers ends every PAC watcher politely. StartWatchers brings new ones; Process.Restart brings one back.
+// StopWatchers ends every PAC watcher with SIGTERM. StartWatchers starts new ones, Process.Restart
+// brings one back.
 func (s *Stack) StopWatchers(ctx context.Context) error {
 	var errs []error
 	for _, p := range s.Watchers() {
@@ -122,7 +126,7 @@ func (s *Stack) StopWatchers(ctx context.Context) error {
 func (s *Stack) watcher(i int) (*process.Process, error) {
 	name := "pac-watcher-" + strconv.Itoa(i)
 	if p := s.Process(name); p != nil {
-		return p, nil // keeps its ports
+		return p, nil // it keeps its ports
 	}
 	env, err := s.knativePorts()
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// authority is a certificate authority for the length of one stack.
+// authority is the certificate authority of one stack.
 type authority struct {
 	certificate    *x509.Certificate
 	certificatePEM []byte
@@ -38,7 +38,7 @@ func newAuthority() (*authority, error) {
 	return &authority{certificate: cert, certificatePEM: block("CERTIFICATE", der), key: key}, nil
 }
 
-// writeServing writes a serving certificate for loopback and its key.
+// writeServing writes a serving certificate for loopback, and its key.
 func (a *authority) writeServing(certFile, keyFile string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -14,7 +14,8 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/manifests"
 )
 
-// policyDeadline is how long the API server may take to put a policy or webhook into force, or out of it.
+// policyDeadline bounds how long the API server takes to put a policy or webhook into force, or out
+// of it.
 const policyDeadline = 30 * time.Second
 
 const (
@@ -22,28 +23,29 @@ const (
 	claim          = "pac-lease-queue.dev/claim"
 )
 
-// policiesSettled waits until the API server does what the chart's hold and guard say, or no longer does if they are gone: it
-// learns of them a moment after they are created or deleted, and a push in that moment would not be held. Nothing but a request tells.
+// policiesSettled waits until the API server enforces the chart's hold and guard if they exist, and
+// no longer does if they are gone. It learns of a change a moment late, a push in that moment would
+// not be held, and only requests show whether it has.
 func (a *Addon) policiesSettled(ctx context.Context) error {
 	s, policies := a.stack, a.stack.kube.AdmissionregistrationV1()
-	there := func(_ any, err error) (bool, error) {
+	exists := func(_ any, err error) (bool, error) {
 		if apierrors.IsNotFound(err) {
 			return false, nil
 		}
 		return err == nil, err
 	}
-	policy, err := there(policies.MutatingAdmissionPolicies().Get(ctx, addonName+"-hold", metav1.GetOptions{}))
+	policy, err := exists(policies.MutatingAdmissionPolicies().Get(ctx, addonName+"-hold", metav1.GetOptions{}))
 	if err != nil {
 		return err
 	}
-	webhook, err := there(policies.MutatingWebhookConfigurations().Get(ctx, addonName+"-hold", metav1.GetOptions{}))
+	webhook, err := exists(policies.MutatingWebhookConfigurations().Get(ctx, addonName+"-hold", metav1.GetOptions{}))
 	if err != nil {
 		return err
 	}
 	if webhook && !slices.ContainsFunc(a.Replicas(), func(r *Replica) bool { return r.Running() }) {
-		return nil // nobody is there to serve it
+		return nil // no replica serves it
 	}
-	guard, err := there(policies.ValidatingAdmissionPolicies().Get(ctx, addonName+"-guard", metav1.GetOptions{}))
+	guard, err := exists(policies.ValidatingAdmissionPolicies().Get(ctx, addonName+"-guard", metav1.GetOptions{}))
 	if err != nil {
 		return err
 	}
@@ -62,7 +64,8 @@ spec: {status: PipelineRunPending, pipelineSpec: {tasks: [{name: t, taskSpec: {s
 		if err != nil {
 			return nil, err
 		}
-		return pac.Resource(pipelineRunResource).Namespace(namespace).Create(ctx, run[0], metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		return pac.Resource(pipelineRunResource).Namespace(namespace).
+			Create(ctx, run[0], metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	}
 	return until(ctx, "the policies of the chart", policyDeadline, func(ctx context.Context) error {
 		created, err := probe(ctx, executionOrder, namespace+"/policy-check")
@@ -70,17 +73,17 @@ spec: {status: PipelineRunPending, pipelineSpec: {tasks: [{name: t, taskSpec: {s
 			return err
 		}
 		if _, passed := created.GetAnnotations()[executionOrder]; passed == hold {
-			return fmt.Errorf("an execution order passes: %t, the chart's hold is there: %t", passed, hold)
+			return fmt.Errorf("an execution order passes: %t, the chart's hold exists: %t", passed, hold)
 		}
 		_, err = probe(ctx, claim, "0/1/0")
 		if refused := apierrors.IsForbidden(err); refused != guard {
-			return fmt.Errorf("a forged claim is refused: %t, the chart's guard is there: %t", refused, guard)
+			return fmt.Errorf("a forged claim is refused: %t, the chart's guard exists: %t", refused, guard)
 		}
 		return nil
 	})
 }
 
-// watchedNamespace is one in which hold and guard are in force.
+// watchedNamespace returns a namespace in which hold and guard apply.
 func (a *Addon) watchedNamespace() string {
 	if a.deployment != nil {
 		for _, variable := range a.deployment.Spec.Template.Spec.Containers[0].Env {

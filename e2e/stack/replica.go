@@ -12,16 +12,18 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/kubelet"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/process"
 )
 
-// Replica is one replica of the add-on: the process that its pod would run. Its name, the pod's, is stable over restarts.
+// Replica is one replica of the add-on: the process that its pod would run. Its name is the pod's
+// and survives restarts.
 type Replica struct {
 	*process.Process
 
 	// MetricsURL is where the replica serves Prometheus metrics.
 	MetricsURL string
-	// ProbesURL is where it answers probes, and those who debug it.
+	// ProbesURL is where it answers probes and serves its debug view.
 	ProbesURL string
 
 	stack     *Stack
@@ -31,7 +33,7 @@ type Replica struct {
 	local     localPorts
 }
 
-// end asks the replica to end, if it runs, and gives its ports back.
+// end ends the replica with SIGTERM, if it runs, and returns its ports.
 func (r *Replica) end(ctx context.Context) error {
 	polite, cancel := context.WithTimeout(ctx, addonDeadline)
 	defer cancel()
@@ -53,12 +55,13 @@ func (a *Addon) launch(ctx context.Context, i int) error {
 	return r.Launch()
 }
 
-// replica works out what replica i runs.
+// replica works out the process of replica i.
 func (a *Addon) replica(ctx context.Context, i int) (*Replica, error) {
 	s, template := a.stack, a.deployment.Spec.Template.DeepCopy()
 	pod := &corev1.Pod{ObjectMeta: template.ObjectMeta, Spec: template.Spec}
 	pod.Name, pod.Namespace = fmt.Sprintf("%s-%d", a.deployment.Name, i), a.deployment.Namespace
-	container, err := onlyContainer(pod.Spec)
+	pod.Spec.NodeName = nodeName
+	container, err := kubelet.Container(pod.Spec)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +71,7 @@ func (a *Addon) replica(ctx context.Context, i int) (*Replica, error) {
 		return nil, err
 	}
 	r.local = local
-	env, err := s.containerEnv(ctx, pod, container)
+	env, err := kubelet.Env(ctx, s.kube, pod, container)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +83,7 @@ func (a *Addon) replica(ctx context.Context, i int) (*Replica, error) {
 		args = args[1:]
 	}
 	for j := range args {
-		args[j] = expand(args[j], env)
+		args[j] = kubelet.Expand(args[j], env)
 	}
 	token, err := s.serviceAccountToken(ctx, pod.Namespace, pod.Spec.ServiceAccountName)
 	if err != nil {
@@ -90,13 +93,13 @@ func (a *Addon) replica(ctx context.Context, i int) (*Replica, error) {
 	if a.opts.Via != nil {
 		address, err := a.opts.Via(i, strings.TrimPrefix(s.apiURL, "https://"))
 		if err != nil {
-			return nil, fmt.Errorf("the way of %s to the API server: %w", pod.Name, err)
+			return nil, fmt.Errorf("the address of the API server for %s: %w", pod.Name, err)
 		}
 		apiServer = "https://" + address
 	}
 	name := pod.Name
 	if pod.Namespace != addonName {
-		name = pod.Namespace + "-" + name // there may be several installations
+		name = pod.Namespace + "-" + name // several installations may exist
 	}
 	kubeconfig := filepath.Join(s.dir, "kubeconfig", name)
 	if err := s.writeKubeconfig(kubeconfig, apiServer, token, pod.Namespace); err != nil {
@@ -124,13 +127,15 @@ func (a *Addon) replica(ctx context.Context, i int) (*Replica, error) {
 	return r, nil
 }
 
-// The ports that every program made with knative.dev/pkg listens on, whether its container declares them or not.
+// Every program built on knative.dev/pkg listens on these ports, whether its container declares
+// them or not.
 const (
 	metricsPort   = 9090
 	profilingPort = 8008
 )
 
-// localPorts maps the ports of a container to those of a process, which shares its address with many.
+// localPorts maps the ports of a container to local ports: processes share one address, containers
+// do not.
 type localPorts map[int]int
 
 // takePorts takes a local port for each port of the container.
@@ -150,7 +155,8 @@ func (r *Replica) takePorts(container *corev1.Container) (localPorts, error) {
 	return ports, nil
 }
 
-// env rewrites the variables that carry a port of the container (their names end in PORT), and adds those that knative reads.
+// env replaces the container's ports in the variables that carry one, whose names end in PORT, and
+// adds the variables that knative reads.
 func (l localPorts) env(env []string) []string {
 	out := []string{
 		"METRICS_PROMETHEUS_PORT=" + strconv.Itoa(l[metricsPort]),

@@ -14,10 +14,10 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider"
 )
 
-// namespaceDeadline is how long a new namespace may take to get its default ServiceAccount.
+// namespaceDeadline bounds how long a new namespace takes to get its default ServiceAccount.
 const namespaceDeadline = 30 * time.Second
 
-// PACRepository is a Repository of PAC, tied to a Git repository.
+// PACRepository is a Repository of PAC for a Git repository.
 type PACRepository struct {
 	Namespace string
 	Name      string
@@ -26,8 +26,8 @@ type PACRepository struct {
 	client pac.Interface
 }
 
-// NewPACRepository makes a Repository for a Git repository, with the secrets that PAC needs, in a namespace that is made if
-// missing. Without a limit (nil) its runs do not queue.
+// NewPACRepository creates a Repository for a Git repository, with the Secret that PAC needs, and
+// its namespace if that is missing. Without a limit (nil) its runs do not queue.
 func (s *Stack) NewPACRepository(ctx context.Context, namespace, name string, git provider.Repository, limit *int) (*PACRepository, error) {
 	if err := s.NewNamespace(ctx, namespace); err != nil {
 		return nil, err
@@ -53,7 +53,8 @@ func (r *PACRepository) SetLimit(ctx context.Context, limit *int) error {
 		value = fmt.Sprint(*limit)
 	}
 	patch := fmt.Appendf(nil, `{"spec":{"concurrency_limit":%s}}`, value)
-	_, err := r.client.PipelinesascodeV1alpha1().Repositories(r.Namespace).Patch(ctx, r.Name, types.MergePatchType, patch, metav1.PatchOptions{})
+	_, err := r.client.PipelinesascodeV1alpha1().Repositories(r.Namespace).
+		Patch(ctx, r.Name, types.MergePatchType, patch, metav1.PatchOptions{})
 	return err
 }
 
@@ -62,10 +63,11 @@ func (r *PACRepository) Delete(ctx context.Context) error {
 	return r.client.PipelinesascodeV1alpha1().Repositories(r.Namespace).Delete(ctx, r.Name, metav1.DeleteOptions{})
 }
 
-// NewNamespace makes a namespace, if it is missing, and waits until Tekton can run something in it.
+// NewNamespace creates a namespace if it is missing, and waits until Tekton can run pods in it.
 func (s *Stack) NewNamespace(ctx context.Context, name string) error {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	if _, err := s.kube.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+	_, err := s.kube.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return err
 	}
 	if !s.opts.Components.has(ControllerManager) {

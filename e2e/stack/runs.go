@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// RunFiles returns the .tekton/ folder of n trivial PipelineRuns, run-01 and on, that PAC creates on a push to main. Each has one
-// task with one step, whose pod takes delay.
+// RunFiles returns the files of n trivial PipelineRuns in .tekton/, run-01 and so on, which PAC
+// creates on a push to main. Each has one task with one step, whose pod takes delay.
 func RunFiles(n int, delay time.Duration) map[string]string {
 	files := map[string]string{}
 	for i := 1; i <= n; i++ {
@@ -17,7 +17,7 @@ func RunFiles(n int, delay time.Duration) map[string]string {
 	return files
 }
 
-// RunFile returns the file of one trivial PipelineRun, with more annotations if given, each as "key: value".
+// RunFile returns the file of one trivial PipelineRun. Each further annotation is "key: value".
 func RunFile(name string, delay time.Duration, annotations ...string) string {
 	annotations = append(annotations, AnnotationDelay+": "+delay.String())
 	return fmt.Sprintf(`apiVersion: tekton.dev/v1

@@ -9,10 +9,11 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// tokenSeconds is how long a ServiceAccount's token is valid: longer than any stack runs.
+// tokenSeconds is the validity of a ServiceAccount's token: longer than any stack runs.
 const tokenSeconds = 24 * 60 * 60
 
-// ServiceAccountConfig returns a client configuration with a token of a ServiceAccount, without client-side rate limits.
+// ServiceAccountConfig returns a client configuration with a token of a ServiceAccount, without
+// client-side rate limits.
 func (s *Stack) ServiceAccountConfig(ctx context.Context, namespace, name string) (*rest.Config, error) {
 	token, err := s.serviceAccountToken(ctx, namespace, name)
 	if err != nil {

@@ -17,11 +17,12 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// backendDeadline is how long a replica may take to say that it is ready before the next one is asked.
+// backendDeadline bounds the readiness check of one replica before the next one is tried.
 const backendDeadline = time.Second
 
-// services is the API server's way into the cluster, where it calls webhooks: an HTTP proxy in place of a cluster's network and its
-// kube-proxy. The address of a Service of the add-on leads to its ready replicas in turn; any other address to itself.
+// services is an HTTP proxy in place of a cluster's network and its kube-proxy, through which the
+// API server calls webhooks. The address of a Service of the add-on leads to its ready replicas in
+// turn. Loopback addresses and names lead where they say.
 type services struct {
 	stack  *Stack
 	server *http.Server
@@ -30,7 +31,7 @@ type services struct {
 	next int
 }
 
-// egressConfig has the API server use the proxy.
+// egressConfig makes the API server use the proxy.
 const egressConfig = `apiVersion: apiserver.k8s.io/v1beta1
 kind: EgressSelectorConfiguration
 egressSelections:
@@ -38,12 +39,13 @@ egressSelections:
   connection: {proxyProtocol: HTTPConnect, transport: {uds: {udsName: %q}}}
 `
 
-// serveServices starts the proxy and returns the file that tells the API server of it.
+// serveServices starts the proxy and returns the path of the configuration that points the API
+// server to it.
 func (s *Stack) serveServices() (config string, err error) {
 	socket := filepath.Join(s.dir, "services.sock")
 	l, err := net.Listen("unix", socket)
 	if err != nil {
-		return "", fmt.Errorf("the API server's way to Services: %w", err)
+		return "", fmt.Errorf("the proxy to Services: %w", err)
 	}
 	p := &services{stack: s}
 	p.server = &http.Server{Handler: http.HandlerFunc(p.connect), ReadHeaderTimeout: time.Minute}
@@ -62,7 +64,7 @@ func (p *services) stop() {
 // connect answers CONNECT host:port.
 func (p *services) connect(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodConnect {
-		http.Error(w, "this proxy only connects", http.StatusMethodNotAllowed)
+		http.Error(w, "this proxy supports CONNECT only", http.StatusMethodNotAllowed)
 		return
 	}
 	backend, err := p.dial(r.Context(), r.Host)
@@ -80,7 +82,7 @@ func (p *services) connect(w http.ResponseWriter, r *http.Request) {
 	if _, err := io.WriteString(client, "HTTP/1.1 200 OK\r\n\r\n"); err != nil {
 		return
 	}
-	// When either side is done so is the other: it is TLS that passes here.
+	// Both directions end together: the traffic is TLS, which is of no use in one direction only.
 	done := make(chan struct{}, 2)
 	go func() { _, _ = io.Copy(backend, buffered); done <- struct{}{} }()
 	go func() { _, _ = io.Copy(client, backend); done <- struct{}{} }()
@@ -113,7 +115,7 @@ func (p *services) dial(ctx context.Context, address string) (net.Conn, error) {
 	return nil, fmt.Errorf("none of %d replicas behind Service %s/%s is ready", len(ports), service.Namespace, service.Name)
 }
 
-// service finds a Service and its target port by its address.
+// service finds the Service with an address, and the target port.
 func (p *services) service(ctx context.Context, ip, port string) (*corev1.Service, string, error) {
 	found, err := p.stack.kube.CoreV1().Services("").List(ctx, metav1.ListOptions{FieldSelector: "spec.clusterIP=" + ip})
 	if err != nil {
@@ -141,13 +143,14 @@ func (b backend) ready(ctx context.Context) bool {
 	return b.Running() && b.Ready(ctx) == nil
 }
 
-// backends are the replicas that a Service selects.
+// backends returns the replicas that a Service selects.
 func (p *services) backends(service *corev1.Service, target string) []backend {
 	var found []backend
 	for _, addon := range p.stack.installed() {
 		for _, r := range addon.Replicas() {
 			port, ok := r.local[containerPort(r.container, target)]
-			if ok && addon.Namespace() == service.Namespace && labels.SelectorFromSet(service.Spec.Selector).Matches(labels.Set(r.labels)) {
+			selected := labels.SelectorFromSet(service.Spec.Selector).Matches(labels.Set(r.labels))
+			if ok && selected && addon.Namespace() == service.Namespace {
 				found = append(found, backend{Replica: r, port: port})
 			}
 		}

@@ -46,7 +46,7 @@ type Stack struct {
 	processes []*process.Process
 	watchers  []*process.Process
 	addons    []*Addon
-	// watcherURLs are the addresses of all watchers there ever were, by name.
+	// watcherURLs are the addresses of all watchers so far, by name.
 	watcherURLs map[string]string
 	stopping    bool
 	keep        bool
@@ -54,10 +54,11 @@ type Stack struct {
 	stopErr     error
 }
 
-// Start builds what is missing, starts the chosen components and returns when all of them work. When it fails, everything is stopped
-// again and the error names the folder with the logs. The context bounds the start only; Stop ends the stack.
+// Start builds missing programs, starts the chosen components and returns when all of them work.
+// When it fails, it stops everything and the error names the folder with the logs. The context
+// bounds only the start; Stop ends the stack.
 func Start(ctx context.Context, opts Options) (*Stack, error) {
-	log := opts.Log // nil has a meaning of its own for Build
+	log := opts.Log // Build has its own default for nil
 	opts = opts.withDefaults()
 	programs, err := build.Build(ctx, log, opts.programs()...)
 	if err != nil {
@@ -68,7 +69,7 @@ func Start(ctx context.Context, opts Options) (*Stack, error) {
 		return nil, err
 	}
 	if err := s.start(ctx); err != nil {
-		if ctx.Err() != nil { // nobody wants to know why any more
+		if ctx.Err() != nil { // the caller gave up and needs no logs
 			return nil, errors.Join(err, s.Stop())
 		}
 		s.KeepDir()
@@ -77,7 +78,7 @@ func Start(ctx context.Context, opts Options) (*Stack, error) {
 	return s, nil
 }
 
-// programs are those that the chosen components need.
+// programs returns the programs of the chosen components.
 func (o Options) programs() []build.Component {
 	need := []build.Component{build.Etcd, build.KubeAPIServer}
 	for part, programs := range map[Components][]build.Component{
@@ -95,7 +96,7 @@ func (o Options) programs() []build.Component {
 	return need
 }
 
-// prepare makes the folder, ports, certificates and users.
+// prepare creates the folder, ports, certificates and users.
 func (s *Stack) prepare() (err error) {
 	if s.folder, err = newFolder(s.opts.Dir); err != nil {
 		return err
@@ -130,7 +131,7 @@ func (s *Stack) prepare() (err error) {
 	return err
 }
 
-// start brings the components up, each as early as what it leans on allows.
+// start starts the components, each as early as its dependencies allow.
 func (s *Stack) start(ctx context.Context) error {
 	parts := s.opts.Components
 	all, ctx := errgroup.WithContext(ctx)
@@ -153,7 +154,7 @@ func (s *Stack) start(ctx context.Context) error {
 	return all.Wait()
 }
 
-// startClients starts what talks to the API server.
+// startClients starts the components that are clients of the API server.
 func (s *Stack) startClients(ctx context.Context, all *errgroup.Group) error {
 	parts := s.opts.Components
 	tektonPort := 0
@@ -189,7 +190,7 @@ func (s *Stack) startClients(ctx context.Context, all *errgroup.Group) error {
 	return nil
 }
 
-// createManifests creates every object that the components want to find.
+// createManifests creates the objects that the components expect.
 func (s *Stack) createManifests(ctx context.Context, tektonPort int) error {
 	objects, err := manifests.Parse(developerRBAC)
 	if err != nil {
@@ -216,7 +217,7 @@ func (s *Stack) createManifests(ctx context.Context, tektonPort int) error {
 	return s.create(ctx, objects)
 }
 
-// developerRBAC lets the developers edit what a person on the team edits.
+// developerRBAC lets developers edit what a member of a team edits.
 const developerRBAC = `
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
@@ -243,14 +244,15 @@ func (s *Stack) LogsDir() string { return filepath.Join(s.dir, "logs") }
 // APIServerURL returns the address of the API server.
 func (s *Stack) APIServerURL() string { return s.apiURL }
 
-// EtcdURL returns the address of etcd, in which the API server keeps everything.
+// EtcdURL returns the address of etcd.
 func (s *Stack) EtcdURL() string { return s.etcdURL }
 
 // Kubernetes returns the administrator's client.
 func (s *Stack) Kubernetes() kubernetes.Interface { return s.kube }
 
-// Process returns the process of a name, or nil: etcd, kube-apiserver, kube-controller-manager, tekton-controller,
-// tekton-webhook, pac-controller, pac-watcher-0 and on, kwok, gitea, and the add-on's replicas by their pod names.
+// Process returns the process with a name, or nil. The names are etcd, kube-apiserver,
+// kube-controller-manager, tekton-controller, tekton-webhook, pac-controller, pac-watcher-0 and so
+// on, kwok, gitea, and the pod names of the add-on's replicas.
 func (s *Stack) Process(name string) *process.Process {
 	for _, p := range s.Processes() {
 		if p.Name() == name {
@@ -260,21 +262,23 @@ func (s *Stack) Process(name string) *process.Process {
 	return nil
 }
 
-// Processes returns every process of the stack, running or not, in the order they were first started.
+// Processes returns every process of the stack, running or not, in the order they were first
+// started.
 func (s *Stack) Processes() []*process.Process {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.processes)
 }
 
-// KeepDir makes Stop leave the folder with the logs, e.g. because a test failed.
+// KeepDir makes Stop keep the folder with the logs, e.g. after a failed test.
 func (s *Stack) KeepDir() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.keep = true
 }
 
-// Stop ends every process, first politely, and removes the folder unless it is to be kept. It may be called more than once.
+// Stop ends every process, gracefully where that takes no longer than stopGrace, and removes the
+// folder unless it is to be kept. It may be called more than once.
 func (s *Stack) Stop() error {
 	s.stopped.Do(func() { s.stopErr = s.stop() })
 	return s.stopErr
@@ -287,7 +291,7 @@ func (s *Stack) stop() error {
 	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
 	defer cancel()
-	// The clients first: some of them end only when the API server answers.
+	// Clients first: some of them end only while the API server answers.
 	for _, abrupt := range []bool{false, true} {
 		var all sync.WaitGroup
 		for _, p := range s.Processes() {
@@ -305,7 +309,7 @@ func (s *Stack) stop() error {
 	return s.folder.close(keep)
 }
 
-// add makes a process part of the stack, in place of an ended one of the same name.
+// add adds a process to the stack, in place of an ended one with the same name.
 func (s *Stack) add(spec process.Spec) *process.Process {
 	spec.Logs = s.LogsDir()
 	if spec.Dir == "" {
@@ -320,7 +324,7 @@ func (s *Stack) add(spec process.Spec) *process.Process {
 	return p
 }
 
-// startUp starts a process and says when it works.
+// startUp starts a process, waits until it works, and logs how long that took.
 func (s *Stack) startUp(ctx context.Context, p *process.Process) error {
 	began := time.Now()
 	if err := p.Start(ctx); err != nil {
@@ -330,7 +334,7 @@ func (s *Stack) startUp(ctx context.Context, p *process.Process) error {
 	return nil
 }
 
-// died reports a process that ended although nobody asked it to.
+// died reports a process that ended by itself.
 func (s *Stack) died(p *process.Process, err error) {
 	s.mu.Lock()
 	stopping := s.stopping
@@ -341,7 +345,7 @@ func (s *Stack) died(p *process.Process, err error) {
 	s.opts.Log("%s ended by itself: %v (see %s)", p.Name(), err, p.LogFile())
 	if s.opts.Revive && slices.Contains(s.Watchers(), p) {
 		if err := p.Launch(); err != nil {
-			s.opts.Log("%s was not started again: %v", p.Name(), err)
+			s.opts.Log("restarting %s: %v", p.Name(), err)
 		}
 	}
 }

@@ -27,7 +27,8 @@ const (
 	runsDeadline  = 2 * time.Minute
 	goneDeadline  = 10 * time.Second
 
-	// childVariable makes the test binary play another part: the program that TestKilledProgramLeavesNothing kills, or the add-on.
+	// childVariable gives the test binary another role: the program that
+	// TestKilledProgramLeavesNothing kills, or the add-on.
 	childVariable = "STACK_TEST_CHILD"
 )
 
@@ -45,7 +46,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// start starts a stack that ends with the test; a failed test leaves the logs.
+// start starts a stack that ends with the test. The logs of a failed test stay.
 func start(t *testing.T, opts stack.Options) *stack.Stack {
 	t.Helper()
 	if testing.Short() {
@@ -68,8 +69,9 @@ func start(t *testing.T, opts stack.Options) *stack.Stack {
 	return s
 }
 
-// One push to Gitea becomes three PipelineRuns, which PAC's own queue runs one at a time, and whose results are back in Gitea. A
-// second stack meanwhile changes nothing, and nothing is left of either.
+// One push to Gitea becomes three PipelineRuns. PAC's own queue runs them one at a time and reports
+// their results to Gitea. A second stack at the same time changes nothing, and neither stack leaves
+// anything behind.
 func TestPushRunsThroughEverything(t *testing.T) {
 	began := time.Now()
 	s := start(t, stack.Options{Components: stack.Everything, RunTime: 500 * time.Millisecond})
@@ -93,7 +95,7 @@ func TestPushRunsThroughEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	files := stack.RunFiles(runs, 300*time.Millisecond)
-	files["README.md"] = "replaces the first one\n"
+	files["README.md"] = "replaces the first README\n"
 	sha, err := git.Push(ctx, files, "three runs")
 	if err != nil {
 		t.Fatal(err)
@@ -127,10 +129,10 @@ func TestPushRunsThroughEverything(t *testing.T) {
 
 	failing := createRun(t, s, namespace, map[string]string{stack.AnnotationFail: "true", stack.AnnotationDelay: "100ms"})
 	if c := waitDone(t, s, failing).Status.GetCondition("Succeeded"); !c.IsFalse() {
-		t.Errorf("the run that is to fail ended as %s: %s", c.Reason, c.Message)
+		t.Errorf("the failing run ended as %s: %s", c.Reason, c.Message)
 	}
 
-	// The control plane survives what tests do to it.
+	// The control plane survives kills and restarts.
 	for _, name := range []string{"etcd", "kube-apiserver"} {
 		if err := s.Process(name).Kill(); err != nil {
 			t.Fatal(err)
@@ -150,13 +152,13 @@ func TestPushRunsThroughEverything(t *testing.T) {
 			t.Error(err)
 		}
 		if _, err := os.Stat(s.Dir()); !os.IsNotExist(err) {
-			t.Errorf("folder %s is still there (%v)", s.Dir(), err)
+			t.Errorf("folder %s still exists (%v)", s.Dir(), err)
 		}
 	}
 	wantGone(t, pids)
 }
 
-// createRun creates a PipelineRun as a developer would.
+// createRun creates a PipelineRun as the developer.
 func createRun(t *testing.T, s *stack.Stack, namespace string, annotations map[string]string) *tektonv1.PipelineRun {
 	t.Helper()
 	client, err := tekton.NewForConfig(s.Config(stack.Developer))
@@ -225,7 +227,7 @@ func describe(statuses []provider.Status) string {
 	return strings.Join(s, ", ")
 }
 
-// A program that is killed takes its stack down with it.
+// The stack of a killed program ends with the program.
 func TestKilledProgramLeavesNothing(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts real components")
@@ -247,7 +249,7 @@ func TestKilledProgramLeavesNothing(t *testing.T) {
 	if killed := child.Process.Kill(); killed != nil {
 		t.Fatal(killed)
 	}
-	_ = child.Wait() // it was killed
+	_ = child.Wait() // its error is the signal
 	if err != nil {
 		t.Fatalf("the child started no stack: %v", err)
 	}
@@ -267,7 +269,7 @@ func TestKilledProgramLeavesNothing(t *testing.T) {
 	wantGone(t, pids)
 }
 
-// beChild starts a stack, says where it is and what it consists of, and waits to be killed.
+// beChild starts a stack, prints its folder and process groups, and waits to be killed.
 func beChild() {
 	s, err := stack.Start(context.Background(), stack.Options{})
 	if err != nil {
@@ -288,14 +290,14 @@ func groups(s *stack.Stack) (pids []int) {
 	return pids
 }
 
-// wantGone fails when a member of one of the process groups lives on.
+// wantGone fails the test if a member of one of the process groups stays alive.
 func wantGone(t *testing.T, groups []int) {
 	t.Helper()
 	deadline := time.Now().Add(goneDeadline)
 	for _, group := range groups {
 		for alive(t, group) {
 			if time.Now().After(deadline) {
-				t.Errorf("process group %d lives on after %s", group, goneDeadline)
+				t.Errorf("process group %d is still alive after %s", group, goneDeadline)
 				break
 			}
 			time.Sleep(20 * time.Millisecond)
@@ -303,8 +305,8 @@ func wantGone(t *testing.T, groups []int) {
 	}
 }
 
-// alive says whether a process group has a member that runs. Where there is /proc, members that are dead and wait to be reaped by
-// somebody else do not count.
+// alive says whether a process group has a living member. With /proc, dead members that their
+// parent has not reaped do not count.
 func alive(t *testing.T, group int) bool {
 	t.Helper()
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")

@@ -2,7 +2,7 @@ package stack
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"path/filepath"
 	"strconv"
 
@@ -15,7 +15,8 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/process"
 )
 
-// tektonWebhookService is the Service by whose name the API server calls Tekton's webhook: an alias of localhost.
+// tektonWebhookService is the Service through which the API server calls Tekton's webhook: an alias
+// of localhost.
 const tektonWebhookService = `
 apiVersion: v1
 kind: Service
@@ -23,14 +24,16 @@ metadata: {name: tekton-pipelines-webhook, namespace: ` + TektonNamespace + `}
 spec: {type: ExternalName, externalName: localhost}
 `
 
-// tektonManifests are Tekton's own files, with webhooks that call webhookPort on loopback, or without webhooks when that is 0.
+// tektonManifests returns the objects of Tekton's own files. Their webhooks call webhookPort on
+// loopback; with port 0 they are left out.
 func (s *Stack) tektonManifests(ctx context.Context, webhookPort int) ([]*object, error) {
 	dir, err := build.ModuleDir(ctx, build.ModuleTekton)
 	if err != nil {
 		return nil, err
 	}
 	config := filepath.Join(dir, "config")
-	objects, err := manifests.Read(config, "100-namespace/*.yaml", "200-*.yaml", "201-*.yaml", "300-crds/*.yaml", "clusterrole-*.yaml", "config-*.yaml")
+	objects, err := manifests.Read(config,
+		"100-namespace/*.yaml", "200-*.yaml", "201-*.yaml", "300-crds/*.yaml", "clusterrole-*.yaml", "config-*.yaml")
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +71,8 @@ func (s *Stack) tektonManifests(ctx context.Context, webhookPort int) ([]*object
 	return append(append(objects, webhooks...), service...), nil
 }
 
-// knativePorts takes the ports that every knative program listens on and returns the environment that says so.
+// knativePorts takes the ports that every knative program listens on and returns the variables that
+// set them.
 func (s *Stack) knativePorts() (env []string, err error) {
 	ports, err := s.takePorts(2)
 	if err != nil {
@@ -82,7 +86,7 @@ func (s *Stack) knativePorts() (env []string, err error) {
 	}, nil
 }
 
-// tektonProcess describes one of Tekton's two programs.
+// tektonProcess adds one of Tekton's two programs to the stack.
 func (s *Stack) tektonProcess(name string, program build.Component, user User, spec process.Spec) (*process.Process, error) {
 	ports, err := s.takePorts(1)
 	if err != nil {
@@ -117,7 +121,8 @@ func (s *Stack) startTektonController(ctx context.Context) error {
 		Args: []string{
 			"-entrypoint-image=entrypoint", "-nop-image=nop", "-sidecarlogresults-image=sidecarlogresults",
 			"-workingdirinit-image=workingdirinit", "-shell-image=shell", "-shell-image-win=shell-win",
-			// There is one, and it must be back at once after a restart. Not the bottleneck either.
+			// A single controller needs no leader election and works at once after a restart. The
+			// higher limits keep it from being the bottleneck.
 			"-disable-ha", "-kube-api-qps=50", "-kube-api-burst=100",
 		},
 	})
@@ -127,8 +132,8 @@ func (s *Stack) startTektonController(ctx context.Context) error {
 	return s.startUp(ctx, p)
 }
 
-// startTektonWebhook starts the webhook and waits until the API server can use it, which is after the webhook has made itself a
-// certificate and registered it.
+// startTektonWebhook starts the webhook and waits until the API server can call it: first the
+// webhook creates its certificate and registers it.
 func (s *Stack) startTektonWebhook(ctx context.Context, port int) error {
 	p, err := s.tektonProcess("tekton-webhook", build.TektonWebhook, TektonWebhookUser, process.Spec{
 		Args: []string{"-disable-ha"},
@@ -150,8 +155,8 @@ func (s *Stack) startTektonWebhook(ctx context.Context, port int) error {
 
 var pipelineRunResource = schema.GroupVersionResource{Group: "tekton.dev", Version: "v1", Resource: "pipelineruns"}
 
-// tektonAdmits tries, without creating anything, to create a PipelineRun in both API versions: the webhook fills in the default
-// timeout and the conversion between versions is in place.
+// tektonAdmits creates a PipelineRun by a dry run, to which the webhook must add the default
+// timeout.
 func (s *Stack) tektonAdmits(ctx context.Context) error {
 	run, err := manifests.Parse(`
 apiVersion: tekton.dev/v1
@@ -168,7 +173,7 @@ spec: {pipelineSpec: {tasks: [{name: t, taskSpec: {steps: [{name: s, image: i}]}
 		return err
 	}
 	if _, found, _ := unstructured.NestedString(created.Object, "spec", "timeouts", "pipeline"); !found {
-		return fmt.Errorf("the defaulting webhook is not registered yet")
+		return errors.New("the defaulting webhook is not registered yet")
 	}
 	return nil
 }

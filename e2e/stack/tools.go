@@ -13,17 +13,18 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/process"
 )
 
-// Helm runs helm as the administrator and returns what it printed.
+// Helm runs helm as the administrator and returns its output.
 func (s *Stack) Helm(ctx context.Context, args ...string) (string, error) {
 	return s.tool(ctx, build.Helm, args...)
 }
 
-// Kubectl runs kubectl as the administrator and returns what it printed. The first use may have to build it.
+// Kubectl runs kubectl as the administrator and returns its output. The first call may have to
+// build kubectl.
 func (s *Stack) Kubectl(ctx context.Context, args ...string) (string, error) {
 	return s.tool(ctx, build.Kubectl, args...)
 }
 
-// tool runs a program that is built when it is first needed.
+// tool runs a program, which it builds if necessary.
 func (s *Stack) tool(ctx context.Context, name build.Component, args ...string) (string, error) {
 	programs, err := build.Build(ctx, s.opts.Log, name)
 	if err != nil {
@@ -38,7 +39,7 @@ func (s *Stack) tool(ctx context.Context, name build.Component, args ...string) 
 	return output(cmd)
 }
 
-// output runs a helper program to its end and returns what it printed.
+// output runs a program to its end and returns its output.
 func output(cmd *exec.Cmd) (string, error) {
 	cmd.WaitDelay = 5 * time.Second
 	out, err := process.Output(cmd)

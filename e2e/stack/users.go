@@ -12,13 +12,13 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// User is somebody whom the API server knows by a token.
+// User is a user whom the API server knows by a token.
 type User string
 
 // The users of a stack.
 const (
 	Admin     User = "admin"     // system:masters
-	Developer User = "developer" // may edit PipelineRuns, Leases and Repositories everywhere, as a person on the team might
+	Developer User = "developer" // may edit PipelineRuns, Leases and Repositories everywhere
 
 	ControllerManagerUser User = "kube-controller-manager"
 	KwokUser              User = "kwok"
@@ -37,8 +37,9 @@ const (
 // DevelopersGroup is the group of Developer.
 const DevelopersGroup = "developers"
 
-// identity is what the API server takes a user for. Components are the ServiceAccounts of their deployment files, so that their own
-// RBAC files apply unchanged and admission policies see the names that they see in a real cluster.
+// identity is what the API server knows about a user. Components are the ServiceAccounts of their
+// deployment files, so that their own RBAC files apply unchanged and admission policies see the
+// names of a real cluster.
 type identity struct {
 	name      string
 	groups    []string
@@ -67,7 +68,7 @@ func serviceAccount(namespace, name string) identity {
 // Name returns the user name that the API server sees.
 func (u User) Name() string { return identities[u].name }
 
-// writeUsers makes a token for every user, the API server's token file and a kubeconfig file each.
+// writeUsers creates a token and a kubeconfig file for every user, and the API server's token file.
 func (s *Stack) writeUsers() error {
 	s.tokens = map[User]string{}
 	var file strings.Builder

@@ -10,7 +10,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/await"
 )
 
-// Deadlines of what Start waits for, generous enough for a loaded machine with two cores.
+// Deadlines of what the stack waits for, generous enough for a loaded machine with two cores.
 const (
 	etcdDeadline              = 30 * time.Second
 	apiServerDeadline         = 60 * time.Second
@@ -26,14 +26,15 @@ const (
 	stopGrace = 3 * time.Second
 )
 
-// until tries again and again until try succeeds; the error after the deadline says what was waited for and what was wrong last.
+// until polls until try succeeds. The error after the deadline names what it waited for and the
+// last failure.
 func until(ctx context.Context, what string, deadline time.Duration, try func(context.Context) error) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, deadline, fmt.Errorf("waiting %s for %s", deadline, what))
+	ctx, cancel := context.WithTimeoutCause(ctx, deadline, fmt.Errorf("waited %s for %s", deadline, what))
 	defer cancel()
 	return await.Until(ctx, 50*time.Millisecond, func() error { return try(ctx) })
 }
 
-// probe returns a readiness check: a GET that answers below 400.
+// probe returns a readiness check: a GET that gets a status below 400.
 func probe(client *http.Client, url string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

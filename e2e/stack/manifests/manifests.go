@@ -1,5 +1,4 @@
-// Package manifests reads Kubernetes objects from the YAML files that components
-// bring along in their Go modules.
+// Package manifests reads Kubernetes objects from the YAML files in the Go modules of components.
 package manifests
 
 import (
@@ -17,8 +16,8 @@ import (
 // Object is any Kubernetes object.
 type Object = unstructured.Unstructured
 
-// Read reads every object of the YAML files that match the patterns below dir. A
-// pattern without a match is an error.
+// Read reads every object of the YAML files below dir that match the patterns. A pattern without a
+// match is an error.
 func Read(dir string, patterns ...string) ([]*Object, error) {
 	var objects []*Object
 	for _, pattern := range patterns {
@@ -27,7 +26,7 @@ func Read(dir string, patterns ...string) ([]*Object, error) {
 			return nil, err
 		}
 		if len(files) == 0 {
-			return nil, fmt.Errorf("no %s in %s", pattern, dir)
+			return nil, fmt.Errorf("no file matches %s in %s", pattern, dir)
 		}
 		for _, file := range files {
 			b, err := os.ReadFile(file)
@@ -44,7 +43,7 @@ func Read(dir string, patterns ...string) ([]*Object, error) {
 	return objects, nil
 }
 
-// Parse reads the objects of a YAML text.
+// Parse reads the objects in a YAML text.
 func Parse(text string) ([]*Object, error) {
 	var objects []*Object
 	decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(text), 4096)
@@ -61,8 +60,8 @@ func Parse(text string) ([]*Object, error) {
 	}
 }
 
-// Set changes a field of an object that was read from a pinned file; it panics if
-// the file is not what we know.
+// Set changes a field of an object from a pinned file. It panics if the object does not have the
+// expected shape.
 func Set(o *Object, value any, path ...string) {
 	if err := unstructured.SetNestedField(o.Object, value, path...); err != nil {
 		panic(fmt.Sprintf("%s %s: %v", o.GetKind(), o.GetName(), err))

@@ -1,7 +1,9 @@
 // Package process runs the programs of a stack so that none of them outlives it.
 //
-// Every program leads a process group of its own: a Ctrl-C in the terminal does not reach it, and it goes down with its helpers. On
-// Linux the kernel kills it when the program that started it ends in whatever way: a return, a panic, os.Exit, SIGKILL. (That
-// parent-death signal is tied to the thread that forked, so all forks come from one thread that is never given back.)
-// Elsewhere a SIGKILLed parent leaves its children behind; a return, a failed test and a Ctrl-C handled by the caller do not.
+// Every program leads a process group of its own: a Ctrl-C in the terminal does not reach it, and
+// its helpers end with it. On Linux the kernel kills it when the program that started it ends in
+// any way: by a return, a panic, os.Exit or SIGKILL. That parent-death signal is bound to the
+// thread that forked, so all forks come from one thread that never ends. On other systems a parent
+// that gets SIGKILL leaves its children behind; a return, a failed test and a Ctrl-C that the
+// caller handles do not.
 package process

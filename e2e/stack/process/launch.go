@@ -11,7 +11,7 @@ import (
 	"syscall"
 )
 
-// launcher is the thread that forks every child; it lives as long as this program.
+// launcher is the thread that forks every child. It lives as long as this program.
 var launcher = sync.OnceValue(func() chan<- func() {
 	work := make(chan func())
 	go func() {
@@ -23,7 +23,7 @@ var launcher = sync.OnceValue(func() chan<- func() {
 	return work
 })
 
-// start starts a command as the leader of a new process group that ends with this program.
+// start starts a command as the leader of a new process group, which ends with this program.
 func start(cmd *exec.Cmd) error {
 	cmd.SysProcAttr = groupLeader()
 	started := make(chan error)
@@ -31,8 +31,8 @@ func start(cmd *exec.Cmd) error {
 	return <-started
 }
 
-// Run runs a command to its end like cmd.Run, but in a group of its own that ends with this program and, whole, with the
-// command's context.
+// Run runs a command to its end like cmd.Run, but in a process group of its own. The whole group
+// ends with this program and with the command's context.
 func Run(cmd *exec.Cmd) error {
 	if cmd.Cancel != nil {
 		cmd.Cancel = func() error { return signalGroup(cmd.Process.Pid, syscall.SIGKILL) }
@@ -45,7 +45,7 @@ func Run(cmd *exec.Cmd) error {
 	return err
 }
 
-// Output runs a command like Run and returns everything that it printed.
+// Output runs a command like Run and returns its output, standard error included.
 func Output(cmd *exec.Cmd) (string, error) {
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -53,7 +53,7 @@ func Output(cmd *exec.Cmd) (string, error) {
 	return out.String(), err
 }
 
-// signalGroup signals a process group; one that is gone already is no error.
+// signalGroup signals a process group. A group that is gone is no error.
 func signalGroup(pid int, signal syscall.Signal) error {
 	if err := syscall.Kill(-pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return err

@@ -13,9 +13,10 @@ import (
 	"syscall"
 )
 
-// Ports hands out port numbers that no other stack on this machine will use. It owns a block of numbers, by a file lock that ends
-// with this program, below the range from which the kernel serves outgoing connections: a port found free stays free until the
-// process it is meant for listens, and while that is being restarted.
+// Ports hands out port numbers that no other stack on this machine uses. It owns a block of numbers
+// by a file lock, which ends with this program. The block is below the kernel's range for outgoing
+// connections, so a free port stays free until its process listens on it, and while that process
+// restarts.
 type Ports struct {
 	lock *os.File
 
@@ -31,7 +32,7 @@ const (
 	blockPorts = 200
 )
 
-// ReservePorts takes a free block of ports.
+// ReservePorts locks a free block of ports.
 func ReservePorts() (*Ports, error) {
 	dir := filepath.Join(os.TempDir(), fmt.Sprintf("pac-lease-queue-ports-%d", os.Getuid()))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -47,10 +48,10 @@ func ReservePorts() (*Ports, error) {
 		}
 		f.Close()
 	}
-	return nil, errors.New("every block of ports is taken by a running stack")
+	return nil, errors.New("running stacks have taken every block of ports")
 }
 
-// Take returns a port of the block on which nobody listens.
+// Take returns a port of the block on which no process listens.
 func (p *Ports) Take() (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -63,7 +64,7 @@ func (p *Ports) Take() (int, error) {
 			port = p.next
 			p.next++
 		default:
-			return 0, fmt.Errorf("the stack's %d ports are used up", blockPorts)
+			return 0, fmt.Errorf("the stack has used up its %d ports", blockPorts)
 		}
 		l, err := net.Listen("tcp", ":"+strconv.Itoa(port))
 		if err != nil {
@@ -74,12 +75,12 @@ func (p *Ports) Take() (int, error) {
 	}
 }
 
-// Return gives a port back for another process.
+// Return makes a port available for another process.
 func (p *Ports) Return(port int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.returned = append(p.returned, port)
 }
 
-// Release gives the block back.
+// Release unlocks the block.
 func (p *Ports) Release() { p.lock.Close() }

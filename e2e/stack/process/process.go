@@ -16,27 +16,28 @@ import (
 	"time"
 )
 
-// Spec says what to run and how to see that it works.
+// Spec is what to run, and how to find out whether it works.
 type Spec struct {
 	Name string // unique in its stack; also the name of its log file
 	Path string
 	Args []string
-	Env  []string // in addition to a minimal environment; nothing else is inherited
+	Env  []string // added to a minimal environment; nothing else is inherited
 	Dir  string   // working folder and HOME
 	Logs string   // folder of the log file
 
-	// Ready is one attempt to find the process serving; nil means it is as soon as it runs.
+	// Ready checks once whether the process serves. nil means that it does as soon as it runs.
 	Ready func(ctx context.Context) error
-	// ReadyWithin is how long that may take. Zero means 30 seconds.
+	// ReadyWithin bounds the time until Ready succeeds. Zero means 30 seconds.
 	ReadyWithin time.Duration
-	// Abrupt says that a polite end takes long for nothing (a server that drains clients which are gone): Stop and Restart kill it.
+	// Abrupt makes Stop and Restart use SIGKILL. It is for programs whose graceful end takes long
+	// without need, like a server that drains clients that are gone.
 	Abrupt bool
-	// Died is told when the process ends although nobody asked it to.
+	// Died is called when the process ends by itself.
 	Died func(p *Process, err error)
 }
 
-// Process is one program of a stack. It can be started, stopped and started again; its name, ports and log file stay. All
-// methods may be called from any goroutine.
+// Process is one program of a stack. It can be started, stopped and started again, and keeps its
+// name, ports and log file. Its methods are safe for concurrent use.
 type Process struct {
 	spec Spec
 
@@ -51,13 +52,13 @@ type run struct {
 	logStart int64         // where this life begins in the log
 	done     chan struct{} // closed when the leader is reaped
 	err      error         // set before done is closed
-	expected bool          // someone asked it to end; guarded by Process.mu
+	expected bool          // its end was requested; guarded by Process.mu
 }
 
-// restartGrace is how long Restart waits for a polite end.
+// restartGrace is how long Restart waits for a graceful end.
 const restartGrace = 10 * time.Second
 
-// errNotRunning says that a process cannot be signalled because it has ended or was never started.
+// errNotRunning is the error of signalling a process that has ended or was never started.
 var errNotRunning = errors.New("not running")
 
 // New describes a process without starting it.
@@ -71,8 +72,8 @@ func New(spec Spec) *Process {
 // Name returns the name of the process in its stack.
 func (p *Process) Name() string { return p.spec.Name }
 
-// SetEnv gives the following lives of the process more environment variables, e.g. failpoints, in place of those that an earlier
-// call gave.
+// SetEnv adds environment variables, e.g. failpoints, to the next lives of the process. They
+// replace those of an earlier call.
 func (p *Process) SetEnv(env ...string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -87,12 +88,12 @@ func (p *Process) Start(ctx context.Context) error {
 	return p.WaitReady(ctx)
 }
 
-// Launch starts the process and does not wait for it.
+// Launch starts the process and does not wait until it is ready.
 func (p *Process) Launch() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.current.alive() {
-		return fmt.Errorf("%s is running already", p.spec.Name)
+		return fmt.Errorf("%s is already running", p.spec.Name)
 	}
 	log, err := os.OpenFile(p.LogFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -117,7 +118,7 @@ func (p *Process) Launch() error {
 	return nil
 }
 
-// reap waits for the leader and takes its helpers down with it.
+// reap waits for the leader to end and then kills its helpers.
 func (p *Process) reap(cmd *exec.Cmd, r *run) {
 	r.err = cmd.Wait()
 	_ = signalGroup(r.pid, syscall.SIGKILL)
@@ -130,7 +131,7 @@ func (p *Process) reap(cmd *exec.Cmd, r *run) {
 	}
 }
 
-// WaitReady returns when the process answers as it should, and fails when it ends or takes too long.
+// WaitReady waits until the process is ready, and fails when it ends or takes too long.
 func (p *Process) WaitReady(ctx context.Context) error {
 	if p.spec.Ready == nil {
 		return nil
@@ -152,13 +153,13 @@ func (p *Process) WaitReady(ctx context.Context) error {
 		case <-r.done:
 			return fmt.Errorf("%s ended before it was ready: %w%s", p.spec.Name, r.exit(), p.excerpt())
 		case <-ctx.Done():
-			return fmt.Errorf("%s not ready within %s: %w%s", p.spec.Name, p.spec.ReadyWithin, err, p.excerpt())
+			return fmt.Errorf("%s is not ready after %s: %w%s", p.spec.Name, p.spec.ReadyWithin, err, p.excerpt())
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }
 
-// Ready is one attempt to find the process serving.
+// Ready checks once whether the process serves.
 func (p *Process) Ready(ctx context.Context) error {
 	if p.spec.Ready == nil {
 		return nil
@@ -166,14 +167,14 @@ func (p *Process) Ready(ctx context.Context) error {
 	return p.spec.Ready(ctx)
 }
 
-// Running says whether the process is alive (a paused one is).
+// Running says whether the process is alive. A paused process is.
 func (p *Process) Running() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.current.alive()
 }
 
-// Pid returns the process id, which is its group's too, or 0 when it does not run.
+// Pid returns the id of the process and of its group, or 0 if it does not run.
 func (p *Process) Pid() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -183,7 +184,7 @@ func (p *Process) Pid() int {
 	return p.current.pid
 }
 
-// Kill ends the process and its helpers with SIGKILL and returns when it is gone.
+// Kill ends the process and its helpers with SIGKILL and returns when the process is gone.
 func (p *Process) Kill() error {
 	r, err := p.end(syscall.SIGKILL)
 	if err != nil {
@@ -193,8 +194,8 @@ func (p *Process) Kill() error {
 	return nil
 }
 
-// Terminate asks the process to end (SIGTERM) and returns when it has. When ctx ends first, the process is killed and the
-// context's error returned.
+// Terminate ends the process with SIGTERM and returns when it is gone. When ctx ends first,
+// Terminate kills the process and returns the context's error.
 func (p *Process) Terminate(ctx context.Context) error {
 	r, err := p.end(syscall.SIGTERM)
 	if err != nil {
@@ -210,13 +211,13 @@ func (p *Process) Terminate(ctx context.Context) error {
 	}
 }
 
-// Pause freezes the process (SIGSTOP): its connections stay open and nobody answers.
+// Pause stops the process (SIGSTOP): its connections stay open and go unanswered.
 func (p *Process) Pause() error { return p.signal(syscall.SIGSTOP) }
 
-// Resume lets a paused process go on (SIGCONT).
+// Resume continues a paused process (SIGCONT).
 func (p *Process) Resume() error { return p.signal(syscall.SIGCONT) }
 
-// Wait returns when the process has ended, with its exit error if any.
+// Wait returns when the process has ended, with its exit error.
 func (p *Process) Wait(ctx context.Context) error {
 	p.mu.Lock()
 	r := p.current
@@ -232,7 +233,8 @@ func (p *Process) Wait(ctx context.Context) error {
 	}
 }
 
-// Stop ends the process if it runs: politely until ctx ends, at once if it is Abrupt. It is gone when Stop returns.
+// Stop ends the process if it runs: with Kill if it is Abrupt, otherwise with Terminate. It is gone
+// when Stop returns.
 func (p *Process) Stop(ctx context.Context) error {
 	switch {
 	case !p.Running():
@@ -247,7 +249,8 @@ func (p *Process) Stop(ctx context.Context) error {
 // Abrupt says that Stop kills the process.
 func (p *Process) Abrupt() bool { return p.spec.Abrupt }
 
-// Restart stops the process if it runs, starts it again with the same arguments and ports, and returns when it is ready.
+// Restart stops the process if it runs, starts it again with the same arguments and ports, and
+// returns when it is ready.
 func (p *Process) Restart(ctx context.Context) error {
 	polite, cancel := context.WithTimeout(ctx, restartGrace)
 	defer cancel()
@@ -255,7 +258,7 @@ func (p *Process) Restart(ctx context.Context) error {
 	return p.Start(ctx)
 }
 
-// end signals a process that is then expected to end. A paused process is woken so that it can.
+// end signals a process to end. It resumes a paused process, which could not end otherwise.
 func (p *Process) end(signal syscall.Signal) (*run, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -300,7 +303,8 @@ func (r *run) exit() error {
 	return errors.New("exit status 0")
 }
 
-// Env is what every program needs to find its helpers; KUBECONFIG, proxies and the like stay outside.
+// Env returns the minimal environment in which programs find their helpers. KUBECONFIG, proxies and
+// the like are not inherited.
 func Env(home string) []string {
 	env := []string{"HOME=" + home, "LANG=C.UTF-8"}
 	for _, key := range []string{"PATH", "TMPDIR", "USER"} {

@@ -16,7 +16,8 @@ import (
 
 const patience = 10 * time.Second
 
-// shell returns a process that runs a script and counts as ready once the script has made the file ready.
+// shell returns a process that runs a script and is ready once the script has created the file
+// ready.
 func shell(t *testing.T, script string, died func(*Process, error)) *Process {
 	t.Helper()
 	dir := t.TempDir()
@@ -38,7 +39,9 @@ func shell(t *testing.T, script string, died func(*Process, error)) *Process {
 }
 
 func TestKillTakesHelpersAlong(t *testing.T) {
-	p := shell(t, "sleep 600 & echo $! > helper; touch ready; wait", func(*Process, error) { t.Error("a killed process counts as died") })
+	p := shell(t, "sleep 600 & echo $! > helper; touch ready; wait", func(*Process, error) {
+		t.Error("Died was called for a killed process")
+	})
 	if err := p.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +57,7 @@ func TestKillTakesHelpersAlong(t *testing.T) {
 		t.Fatal(err)
 	}
 	if p.Running() || p.Pid() != 0 {
-		t.Error("it counts as running")
+		t.Error("the killed process counts as running")
 	}
 	for deadline := time.Now().Add(patience); runs(helper); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -84,7 +87,7 @@ func TestTerminateWaitsAndKillsInTheEnd(t *testing.T) {
 		t.Error(err)
 	}
 	if log, _ := os.ReadFile(polite.LogFile()); !strings.Contains(string(log), "bye") {
-		t.Errorf("it was not asked politely; log: %s", log)
+		t.Errorf("the process got no SIGTERM; log: %s", log)
 	}
 
 	stubborn := shell(t, "trap '' TERM; touch ready; while :; do sleep 0.05; done", nil)
@@ -97,7 +100,7 @@ func TestTerminateWaitsAndKillsInTheEnd(t *testing.T) {
 		t.Errorf("terminating a stubborn process: %v", err)
 	}
 	if stubborn.Running() {
-		t.Error("the stubborn process runs")
+		t.Error("the stubborn process still runs")
 	}
 }
 
@@ -109,11 +112,11 @@ func TestPausedProcessCanBeResumedAndEnded(t *testing.T) {
 	if err := p.Pause(); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(100 * time.Millisecond) // a beat that was on its way
+	time.Sleep(100 * time.Millisecond) // for a beat that was being written
 	before := size(t, p)
 	time.Sleep(200 * time.Millisecond)
 	if after := size(t, p); after != before {
-		t.Error("the paused process goes on")
+		t.Error("the paused process still runs")
 	}
 	if err := p.Resume(); err != nil {
 		t.Fatal(err)
@@ -146,18 +149,18 @@ func TestEarlyEndIsReported(t *testing.T) {
 	p.SetEnv("REASON=no-luck")
 	err := p.Start(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "exit status 3") || !strings.Contains(err.Error(), "no-luck") {
-		t.Errorf("starting it: %v, want the exit status and the end of the log", err)
+		t.Errorf("Start: %v, want the exit status and the end of the log", err)
 	}
 	select {
 	case err := <-died:
 		if err == nil {
-			t.Error("died without an error")
+			t.Error("Died got no error")
 		}
 	case <-time.After(patience):
-		t.Error("nobody was told")
+		t.Error("Died was not called")
 	}
 	if err := p.Pause(); !errors.Is(err, errNotRunning) {
-		t.Errorf("pausing it: %v", err)
+		t.Errorf("pausing an ended process: %v", err)
 	}
 }
 

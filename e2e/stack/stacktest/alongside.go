@@ -11,13 +11,13 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/process"
 )
 
-// Alongside runs this test program a second time, with one more argument: most of what tests on a stack do is wait, and another
-// stack can do so at the same time. Its output comes line by line, after its argument. The function that is returned waits for
-// it to end and returns its exit code.
+// Alongside runs this test program a second time with one more argument, at the same time: tests on
+// a stack mostly wait. Each line of the second program's output is prefixed with that argument. The
+// returned function waits until it ends and returns its exit code.
 func Alongside(arg string) (wait func() int) {
 	args := []string{arg}
 	for _, a := range os.Args[1:] {
-		if !strings.HasPrefix(a, "-test.testlogfile=") && !strings.Contains(a, "profile=") { // files that are this program's
+		if !strings.HasPrefix(a, "-test.testlogfile=") && !strings.Contains(a, "profile=") { // files of this program
 			args = append(args, a)
 		}
 	}

@@ -13,8 +13,9 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 )
 
-// Main starts a stack, hands it to ready, runs the tests and stops the stack, whatever happens; it returns the exit code for
-// TestMain. The stack's folder, with its logs, stays if a test failed. With -short there is no stack, and ready is not called.
+// Main starts a stack, passes it to ready, runs the tests, and stops the stack in any case. It
+// returns the exit code for TestMain. The stack's folder with its logs stays if a test fails. With
+// -short there is no stack, and ready is not called.
 func Main(m *testing.M, opts stack.Options, ready func(context.Context, *stack.Stack) error) int {
 	flag.Parse()
 	if testing.Short() {
@@ -27,7 +28,7 @@ func Main(m *testing.M, opts stack.Options, ready func(context.Context, *stack.S
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	interrupted := context.AfterFunc(ctx, func() { // go test gives no second chance
+	interrupted := context.AfterFunc(ctx, func() { // go test calls no cleanup after a signal
 		_ = s.Stop()
 		os.Exit(1)
 	})

@@ -1,4 +1,6 @@
-package stack
+// Package kubelet works out what a kubelet would run for a pod, so that a process can stand in for
+// the pod's container.
+package kubelet
 
 import (
 	"context"
@@ -9,27 +11,31 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 )
 
-// onlyContainer returns the container of a pod, or says what a process cannot stand in for.
-func onlyContainer(spec corev1.PodSpec) (*corev1.Container, error) {
+// Container returns the only container of a pod. It fails if the pod has more, or volumes, which a
+// process cannot stand in for.
+func Container(spec corev1.PodSpec) (*corev1.Container, error) {
 	if len(spec.Containers) != 1 || len(spec.InitContainers) > 0 {
-		return nil, fmt.Errorf("the stack runs pods of one container, this one has %d and %d init containers",
+		return nil, fmt.Errorf("the pod has %d containers and %d init containers, a process can stand in for one container",
 			len(spec.Containers), len(spec.InitContainers))
 	}
 	for _, volume := range spec.Volumes {
 		if volume.EmptyDir == nil {
-			return nil, fmt.Errorf("the stack mounts no volumes, the pod has %s", volume.Name)
+			return nil, fmt.Errorf("the pod mounts volume %s, which a process cannot", volume.Name)
 		}
 	}
 	return &spec.Containers[0], nil
 }
 
-// containerEnv works a container's environment out as the kubelet does.
-func (s *Stack) containerEnv(ctx context.Context, pod *corev1.Pod, container *corev1.Container) ([]string, error) {
+// Env returns the environment of a pod's container. The kubelet's own part, the variables of
+// Services, is left out.
+func Env(ctx context.Context, kube kubernetes.Interface, pod *corev1.Pod, container *corev1.Container) ([]string, error) {
+	s := sources{kube: kube, namespace: pod.Namespace}
 	var env []string
 	for _, from := range container.EnvFrom {
-		data, err := s.envSource(ctx, pod.Namespace, from)
+		data, err := s.all(ctx, from)
 		if err != nil {
 			return nil, err
 		}
@@ -38,10 +44,10 @@ func (s *Stack) containerEnv(ctx context.Context, pod *corev1.Pod, container *co
 		}
 	}
 	for _, variable := range container.Env {
-		value := expand(variable.Value, env)
+		value := Expand(variable.Value, env)
 		if variable.ValueFrom != nil {
 			var err error
-			if value, err = s.envValue(ctx, pod, variable.ValueFrom); err != nil {
+			if value, err = s.value(ctx, pod, variable.ValueFrom); err != nil {
 				return nil, fmt.Errorf("variable %s: %w", variable.Name, err)
 			}
 		}
@@ -50,42 +56,48 @@ func (s *Stack) containerEnv(ctx context.Context, pod *corev1.Pod, container *co
 	return env, nil
 }
 
-// envSource reads a whole ConfigMap or Secret.
-func (s *Stack) envSource(ctx context.Context, namespace string, from corev1.EnvFromSource) (map[string]string, error) {
+// sources reads the ConfigMaps and Secrets that variables refer to.
+type sources struct {
+	kube      kubernetes.Interface
+	namespace string
+}
+
+// all reads a whole ConfigMap or Secret.
+func (s sources) all(ctx context.Context, from corev1.EnvFromSource) (map[string]string, error) {
 	switch {
 	case from.ConfigMapRef != nil:
-		return s.configMap(ctx, namespace, from.ConfigMapRef.Name, from.ConfigMapRef.Optional)
+		return s.configMap(ctx, from.ConfigMapRef.Name, from.ConfigMapRef.Optional)
 	case from.SecretRef != nil:
-		return s.secret(ctx, namespace, from.SecretRef.Name, from.SecretRef.Optional)
+		return s.secret(ctx, from.SecretRef.Name, from.SecretRef.Optional)
 	}
 	return nil, nil
 }
 
-// envValue resolves one reference.
-func (s *Stack) envValue(ctx context.Context, pod *corev1.Pod, from *corev1.EnvVarSource) (string, error) {
+// value resolves one reference.
+func (s sources) value(ctx context.Context, pod *corev1.Pod, from *corev1.EnvVarSource) (string, error) {
 	switch {
 	case from.FieldRef != nil:
-		return podField(pod, from.FieldRef.FieldPath)
+		return field(pod, from.FieldRef.FieldPath)
 	case from.ConfigMapKeyRef != nil:
-		data, err := s.configMap(ctx, pod.Namespace, from.ConfigMapKeyRef.Name, from.ConfigMapKeyRef.Optional)
+		data, err := s.configMap(ctx, from.ConfigMapKeyRef.Name, from.ConfigMapKeyRef.Optional)
 		return data[from.ConfigMapKeyRef.Key], err
 	case from.SecretKeyRef != nil:
-		data, err := s.secret(ctx, pod.Namespace, from.SecretKeyRef.Name, from.SecretKeyRef.Optional)
+		data, err := s.secret(ctx, from.SecretKeyRef.Name, from.SecretKeyRef.Optional)
 		return data[from.SecretKeyRef.Key], err
 	}
-	return "", fmt.Errorf("the stack cannot resolve %v", from)
+	return "", fmt.Errorf("unsupported source %v", from)
 }
 
-func (s *Stack) configMap(ctx context.Context, namespace, name string, optional *bool) (map[string]string, error) {
-	m, err := s.kube.CoreV1().ConfigMaps(namespace).Get(ctx, name, metav1.GetOptions{})
+func (s sources) configMap(ctx context.Context, name string, optional *bool) (map[string]string, error) {
+	m, err := s.kube.CoreV1().ConfigMaps(s.namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) && optional != nil && *optional {
 		return nil, nil
 	}
 	return m.Data, err
 }
 
-func (s *Stack) secret(ctx context.Context, namespace, name string, optional *bool) (map[string]string, error) {
-	secret, err := s.kube.CoreV1().Secrets(namespace).Get(ctx, name, metav1.GetOptions{})
+func (s sources) secret(ctx context.Context, name string, optional *bool) (map[string]string, error) {
+	secret, err := s.kube.CoreV1().Secrets(s.namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) && optional != nil && *optional {
 		return nil, nil
 	}
@@ -96,9 +108,9 @@ func (s *Stack) secret(ctx context.Context, namespace, name string, optional *bo
 	return data, err
 }
 
-// podField resolves a field of the downward API.
-func podField(pod *corev1.Pod, field string) (string, error) {
-	switch field {
+// field resolves a field of the downward API.
+func field(pod *corev1.Pod, path string) (string, error) {
+	switch path {
 	case "metadata.name":
 		return pod.Name, nil
 	case "metadata.namespace":
@@ -106,22 +118,23 @@ func podField(pod *corev1.Pod, field string) (string, error) {
 	case "metadata.uid":
 		return "uid-of-" + pod.Name, nil
 	case "spec.nodeName":
-		return nodeName, nil
+		return pod.Spec.NodeName, nil
 	case "spec.serviceAccountName":
 		return pod.Spec.ServiceAccountName, nil
 	case "status.podIP", "status.podIPs", "status.hostIP", "status.hostIPs":
 		return "127.0.0.1", nil
 	}
 	for prefix, values := range map[string]map[string]string{"metadata.labels": pod.Labels, "metadata.annotations": pod.Annotations} {
-		if key, ok := strings.CutPrefix(field, prefix+"['"); ok {
+		if key, ok := strings.CutPrefix(path, prefix+"['"); ok {
 			return values[strings.TrimSuffix(key, "']")], nil
 		}
 	}
-	return "", fmt.Errorf("the stack does not know the field %s of a pod", field)
+	return "", fmt.Errorf("unsupported field %s", path)
 }
 
-// expand replaces $(NAME) by the variable's value and $$ by a dollar sign; what is not set stays as it is.
-func expand(text string, env []string) string {
+// Expand replaces $(NAME) by the variable's value and $$ by a dollar sign. A reference to a
+// variable that is not set stays as it is.
+func Expand(text string, env []string) string {
 	var b strings.Builder
 	for {
 		before, after, found := strings.Cut(text, "$")
