@@ -68,7 +68,11 @@ func (d *demo) play(ctx context.Context) (result show.Result, err error) {
 	if broken && d.addon != nil { // PAC's own queue is expected to break, and its logs are of no interest
 		d.KeepDir()
 	}
-	return show.Result{OK: !broken, Report: s.text(), Access: d.access()}, nil
+	report := s.text()
+	if broken && d.addon == nil {
+		report += "\n\nThis was PAC's own queue, without the add-on. \"make demo\" shows the same push with it."
+	}
+	return show.Result{OK: !broken, Report: report, Access: d.access()}, nil
 }
 
 // install installs the add-on, unless PAC's own queue is shown, and creates the Repository.

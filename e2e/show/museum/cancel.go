@@ -14,10 +14,10 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 )
 
-// refusal is what PAC says (cancel_pipelineruns.go:cancelInProgressMatchingPipelineRun).
+// refusal is PAC's message (cancel_pipelineruns.go:cancelInProgressMatchingPipelineRun).
 const refusal = "cancel in progress is not supported with concurrency limit"
 
-// cancelling are two runs that are to cancel their predecessors.
+// cancelling returns two runs that ask to cancel their predecessors.
 func cancelling(each time.Duration) map[string]string {
 	files := stack.RunFiles(2, each)
 	for path, file := range files {
@@ -26,7 +26,7 @@ func cancelling(each time.Duration) map[string]string {
 	return files
 }
 
-// newerPush pushes again while the first push is at work, for a long time.
+// newerPush pushes again while the runs of the first push run for a long time.
 func newerPush(s *scene) error {
 	if err := s.push(cancelling(10 * time.Minute)); err != nil {
 		return err
@@ -41,12 +41,12 @@ func newerPush(s *scene) error {
 	return err
 }
 
-// cancelRefused is PAC saying so, and the older runs going on.
+// cancelRefused waits for PAC to refuse while the older runs go on.
 func cancelRefused(s *scene) (string, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, stepDeadline)
 	defer cancel()
 	for {
-		events, err := s.stack.Kubernetes().CoreV1().Events(s.key.Namespace).List(ctx, metav1.ListOptions{})
+		events, err := s.Kubernetes().CoreV1().Events(s.key.Namespace).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return "", err
 		}
@@ -59,11 +59,11 @@ func cancelRefused(s *scene) (string, error) {
 		v := s.view()
 		switch {
 		case len(v.In(queue.Done)) > 0:
-			return "", nil // somebody cancelled something
+			return "", nil // a run was cancelled
 		case refused == s.runs:
 			return fmt.Sprintf("refused: %q; the older push goes on, %d runs wait behind it", refusal, len(v.In(queue.Pending))), nil
 		}
-		select { // events are not recorded
+		select { // the record has no events
 		case <-time.After(200 * time.Millisecond):
 		case <-ctx.Done():
 			return "", fmt.Errorf("%d refusals within %s, want %d", refused, stepDeadline, s.runs)
@@ -71,8 +71,8 @@ func cancelRefused(s *scene) (string, error) {
 	}
 }
 
-// olderCancelled is every run of the older push cancelled, and those of the newer
-// one worked off.
+// olderCancelled waits until every run of the older push is cancelled and those of the newer one
+// are worked off.
 func olderCancelled(s *scene) (string, error) {
 	if _, err := s.worksOff(); err != nil {
 		return "", err
@@ -81,7 +81,7 @@ func olderCancelled(s *scene) (string, error) {
 	for name, pr := range s.view().PipelineRuns {
 		older := pr.Annotations[keys.SHA] == s.pushes[0]
 		if cancelled := pr.IsCancelled() || pr.IsGracefullyCancelled(); cancelled != older {
-			errs = append(errs, fmt.Errorf("%s, of the older push: %t, is cancelled: %t", name, older, cancelled))
+			errs = append(errs, fmt.Errorf("%s: of the older push %t, cancelled %t", name, older, cancelled))
 		}
 	}
 	return fmt.Sprintf("the older runs are cancelled, the newer ones done, at most %d at once", limit), errors.Join(errs...)

@@ -14,8 +14,8 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 )
 
-// pipelineascode.go:Run writes the order when all runs have been created; nobody
-// does it in its place, and queue_pipelineruns.go:queuePipelineRun waits for it.
+// pipelineascode.go:Run writes the order once all runs are created. Nothing else writes it, and
+// queue_pipelineruns.go:queuePipelineRun waits for it.
 func controllerDies(s *scene) error {
 	gate := wire.NewGate() // never opened
 	orders := func(r wire.Request) bool {
@@ -46,12 +46,12 @@ func controllerDies(s *scene) error {
 	if err := controller.Start(s.ctx); err != nil {
 		return err
 	}
-	v, err := s.wait("the runs", stepDeadline, func(v history.View) bool { return len(v.Runs) == s.runs })
+	v, err := s.wait("the runs of the push", stepDeadline, func(v history.View) bool { return len(v.Runs) == s.runs })
 	for _, r := range v.Runs {
 		if r.Order != nil {
-			err = errors.Join(err, fmt.Errorf("%s got an order all the same", r.Name))
+			err = errors.Join(err, fmt.Errorf("%s has an order nevertheless", r.Name))
 		}
 	}
-	// Not for want of a fresh watcher.
-	return errors.Join(err, s.stack.StartWatchers(s.ctx, 1))
+	// A fresh watcher makes no difference either.
+	return errors.Join(err, s.StartWatchers(s.ctx, 1))
 }

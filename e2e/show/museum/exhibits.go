@@ -6,8 +6,8 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 )
 
-// exhibits are the rows of the table in docs/design/pac-contract.md, in its order.
-// Each says where in PAC v0.50.0 its failure comes from.
+// exhibits are the rows of the table in docs/design/pac-contract.md, in its order. The comments at
+// their provoke functions say where in PAC v0.50.0 the failures come from.
 var exhibits = []exhibit{
 	{
 		name: "two-watchers", what: "two watchers share the work, one push with 8 runs",
@@ -26,7 +26,7 @@ var exhibits = []exhibit{
 		provoke: lostReply, fails: shows(overLimit),
 	},
 	{
-		name: "failed-get", what: "a Get fails when the next run is to be started", issue: "#2948",
+		name: "failed-get", what: "a Get fails when the next run is about to start", issue: "#2948",
 		provoke: failedGet, fails: shows(standstill),
 	},
 	{
@@ -36,14 +36,15 @@ var exhibits = []exhibit{
 	{
 		name: "watcher-down", what: "the watcher is down while runs are created, and while one finishes", issue: "#1790",
 		provoke: watcherDown, fails: shows(overLimit, standstill),
-		fixed: "nothing is left of it since #1791: at its start the watcher puts what waits back into its queue (queue_manager.go:InitQueues) and reports what has finished",
+		fixed: "since #1791 a starting watcher puts waiting runs back into its queue (queue_manager.go:InitQueues) " +
+			"and reports finished ones",
 	},
 	{
 		name: "controller-dies", what: "the controller dies between creating runs and writing their execution-order",
 		provoke: controllerDies, fails: shows(standstill),
 	},
 	{
-		name: "cancel-in-progress", what: "a newer push is to cancel the runs of an older one",
+		name: "cancel-in-progress", what: "a newer push asks to cancel the runs of an older one",
 		provoke: newerPush, fails: cancelRefused, holds: olderCancelled,
 	},
 	{
@@ -59,8 +60,7 @@ var exhibits = []exhibit{
 // short is how long most runs take.
 const short = time.Second
 
-// threeRuns are three runs of which the first one, in the order of the queue,
-// leaves time to interfere.
+// threeRuns returns three runs, the first of which, in queue order, leaves time to interfere.
 func threeRuns() map[string]string {
 	files := stack.RunFiles(3, short)
 	files[".tekton/run-01.yaml"] = stack.RunFile("run-01", 8*time.Second)

@@ -12,15 +12,15 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
 )
 
-// stillness is how long nothing may happen to a queue with work and room before it
-// counts as stuck. PAC alone has been seen to pause for 12 seconds.
+// stillness is how long nothing may happen in a queue with work and room before it counts as stuck.
+// PAC alone has been seen to pause for 12 seconds.
 const stillness = 20 * time.Second
 
-// way is a way for a queue to fail: what is seen of it, or nothing (yet).
+// way is a way for a queue to fail. It describes the failure, or returns nothing while there is
+// none.
 type way func(*scene, history.View) (string, error)
 
-// shows waits until the queue fails in one of the ways, or has worked everything
-// off.
+// shows waits until the queue fails in one of the ways, or has worked everything off.
 func shows(ways ...way) func(*scene) (string, error) {
 	return func(s *scene) (string, error) {
 		deadline := time.After(drainDeadline)
@@ -30,8 +30,8 @@ func shows(ways ...way) func(*scene) (string, error) {
 			for _, one := range s.all() {
 				v := one.view()
 				for _, fails := range ways {
-					if seen, err := fails(one, v); err != nil || seen != "" {
-						return seen, errors.Join(err, s.recorder.Err())
+					if failure, err := fails(one, v); err != nil || failure != "" {
+						return failure, errors.Join(err, s.recorder.Err())
 					}
 				}
 				busy = busy || len(v.In(queue.Done)) < one.runs
@@ -41,9 +41,9 @@ func shows(ways ...way) func(*scene) (string, error) {
 			}
 			select {
 			case <-changed:
-			case <-time.After(time.Second): // standing still is no change
+			case <-time.After(time.Second): // a standstill is no change
 			case <-deadline:
-				return "", fmt.Errorf("after %s it has neither failed nor worked everything off", drainDeadline)
+				return "", fmt.Errorf("the queue has neither failed nor worked everything off after %s", drainDeadline)
 			case <-s.ctx.Done():
 				return "", context.Cause(s.ctx)
 			}
@@ -51,7 +51,7 @@ func shows(ways ...way) func(*scene) (string, error) {
 	}
 }
 
-// overLimit is more runs at once than the limit allows, at any instant.
+// overLimit describes more started runs than the limit allows, at any instant.
 func overLimit(s *scene, _ history.View) (string, error) {
 	auditor, err := s.recorder.Audit(s.key)
 	if err != nil {
@@ -61,10 +61,10 @@ func overLimit(s *scene, _ history.View) (string, error) {
 	if !slices.ContainsFunc(report.Violations, func(v audit.Violation) bool { return v.Invariant == "I1" }) {
 		return "", nil
 	}
-	return fmt.Sprintf("limit broken: %d runs at once, the limit is %d", report.MostStarted, limit), nil
+	return fmt.Sprintf("limit broken: %d runs at a time, the limit is %d", report.MostStarted, limit), nil
 }
 
-// standstill is runs that wait while there is room, the watchers live and nothing
+// standstill describes runs that wait although there is room, every watcher is alive and nothing
 // happens.
 func standstill(s *scene, v history.View) (string, error) {
 	waiting, running := v.In(queue.Pending), len(v.In(queue.Started))
@@ -79,11 +79,10 @@ func standstill(s *scene, v history.View) (string, error) {
 	for _, r := range waiting {
 		names = append(names, definition(r.Name))
 	}
-	return fmt.Sprintf("stuck: %s Pending, and for %s nothing has run or happened; %s", list(names), stillness, memory), nil
+	return fmt.Sprintf("stuck: %s Pending, and nothing has happened for %s; %s", list(names), stillness, memory), nil
 }
 
-// worksOff is what the add-on has to show: everything is done and no invariant
-// was broken.
+// worksOff waits until every run is done and every slot is free. No invariant may have been broken.
 func (s *scene) worksOff() (string, error) {
 	runs, most := 0, 0
 	for _, one := range s.all() {
@@ -94,16 +93,16 @@ func (s *scene) worksOff() (string, error) {
 		runs += report.Done
 		most = max(most, report.MostStarted)
 	}
-	return fmt.Sprintf("all %d runs done, in order, at most %d at once", runs, most), nil
+	return fmt.Sprintf("all %d runs done, in order, at most %d at a time", runs, most), nil
 }
 
 func (s *scene) workedOff() (audit.Report, error) {
-	_, err := s.wait(fmt.Sprintf("all %d runs are done and every slot is free", s.runs), drainDeadline, func(v history.View) bool {
-		return len(v.In(queue.Done)) == s.runs && !slices.ContainsFunc(v.Slots, func(slot queue.Slot) bool { return slot.Holder != nil })
+	v, err := s.wait(fmt.Sprintf("%d finished runs and free slots", s.runs), drainDeadline, func(v history.View) bool {
+		return len(v.In(queue.Done)) == s.runs && v.Free()
 	})
 	if err != nil {
-		v := s.view()
-		return audit.Report{}, fmt.Errorf("%w: %d are done, %d started, %d waiting", err, len(v.In(queue.Done)), len(v.In(queue.Started)), len(v.In(queue.Pending)))
+		return audit.Report{}, fmt.Errorf("%w: %d are done, %d started, %d waiting", err,
+			len(v.In(queue.Done)), len(v.In(queue.Started)), len(v.In(queue.Pending)))
 	}
 	auditor, err := s.recorder.Audit(s.key)
 	if err != nil {

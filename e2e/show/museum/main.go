@@ -1,86 +1,62 @@
-// Command museum shows how PAC's own queue fails, and what becomes of the same
-// mishap with the add-on. Its exhibits are the rows of the table in
-// docs/design/pac-contract.md; each is provoked twice on the real components, and
-// at the end there is a table of what was seen.
+// Command museum shows how PAC's own queue fails, and how the add-on fares in the same situation.
+// The exhibits are the rows of the table in docs/design/pac-contract.md. Each is provoked twice on
+// the real components, and a table of the observations closes the show.
 //
-//	go run ./e2e/show/museum
-//	go run ./e2e/show/museum -only lost-reply,crash-loop
-//
-// It exits with 1 if the add-on fails anywhere, and also if PAC alone does not
-// fail where it is declared to: then the table in the document is out of date.
+//	go run ./e2e/show/museum --only lost-reply,failed-get
 package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
-	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 
-	"github.com/go-logr/logr"
-	"k8s.io/klog/v2"
+	"github.com/spf13/pflag"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/show"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 )
 
-// Exit codes.
-const (
-	exitOK          = 0
-	exitUnexpected  = 1 // or failed
-	exitUsage       = 2
-	exitInterrupted = 130
-)
+const about = `See PAC's own queue fail in every known way, and the add-on hold: each failure is provoked on PAC
+alone and with the add-on, on the real components.
 
-func main() { os.Exit(run()) }
+The exit code is 1 if the add-on fails anywhere, and also if PAC alone does not fail where it is
+declared to: then the table in docs/design/pac-contract.md is out of date.`
 
-func run() int {
-	only := flag.String("only", "", "names of exhibits, separated by commas; empty means all")
-	flag.Parse()
-	chosen, err := choose(*only)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "museum:", err)
-		return exitUsage
-	}
-	// A second Ctrl-C ends the program at once, and every process of the stack
-	// with it.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	context.AfterFunc(ctx, stop)
-	klog.SetLogger(logr.Discard())
-
-	rows, logs, err := open(ctx, chosen)
-	switch {
-	case ctx.Err() != nil:
-		fmt.Fprintln(os.Stderr, "museum: interrupted; everything was stopped")
-		return exitInterrupted
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "museum:", err)
-		return exitUnexpected
-	}
-	fmt.Printf("\n%s\n", render(rows))
-	if names := unexpected(rows); len(names) > 0 {
-		fmt.Printf("\nNot as declared: %s. Logs: %s\n", strings.Join(names, ", "), logs)
-		return exitUnexpected
-	}
-	fmt.Printf("\nAll %d as declared.\n", len(rows))
-	return exitOK
+func main() {
+	var only []string
+	chosen := exhibits
+	show.Main(show.Show{
+		Name:  "museum",
+		About: about,
+		Flags: func(flags *pflag.FlagSet) {
+			flags.StringSliceVar(&only, "only", nil, "names of exhibits, separated by commas (default all)")
+		},
+		Check: func() (err error) {
+			chosen, err = choose(only)
+			return err
+		},
+		Stack: func() stack.Options { return stack.Options{Components: stack.Everything} },
+		Play: func(ctx context.Context, stage *show.Stage) (show.Result, error) {
+			return (&museum{Stage: stage}).play(ctx, chosen)
+		},
+	})
 }
 
-// choose picks exhibits by their names.
-func choose(only string) ([]exhibit, error) {
-	if only == "" {
+// choose picks exhibits by name. No names mean all.
+func choose(names []string) ([]exhibit, error) {
+	if len(names) == 0 {
 		return exhibits, nil
 	}
 	var chosen []exhibit
-	for _, name := range strings.Split(only, ",") {
+	for _, name := range names {
 		i := slices.IndexFunc(exhibits, func(e exhibit) bool { return e.name == name })
 		if i < 0 {
-			var names []string
+			var known []string
 			for _, e := range exhibits {
-				names = append(names, e.name)
+				known = append(known, e.name)
 			}
-			return nil, fmt.Errorf("there is no exhibit %q, only %s", name, strings.Join(names, ", "))
+			return nil, fmt.Errorf("there is no exhibit %q: want one of %s", name, strings.Join(known, ", "))
 		}
 		chosen = append(chosen, exhibits[i])
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 )
 
-// queue_manager.go:FilterPipelineRunByState takes every entry of the order apart
-// at a slash that it does not look for, in the reconciler as in InitQueues.
+// queue_manager.go:FilterPipelineRunByState splits every entry of the order at a slash without
+// checking that there is one. Both the reconciler and InitQueues call it.
 func malformedOrder(s *scene) error {
 	if err := s.push(stack.RunFiles(2, short)); err != nil {
 		return err
@@ -42,14 +42,14 @@ func malformedOrder(s *scene) error {
 	return err
 }
 
-// crashes is how often the watcher has to panic.
+// crashes is how often the watcher must panic.
 const crashes = 3
 
 var panicked = regexp.MustCompile(`(?m)^panic: (?:runtime error: )?(.*?)(?: \[recovered.*)?$`)
 
-// crashLoop is a watcher that panics, and does so again whenever it is started.
+// crashLoop waits for the watcher to panic, and to panic again at every start.
 func crashLoop(s *scene) (string, error) {
-	watcher := s.stack.Watchers()[0]
+	watcher := s.Watchers()[0]
 	ctx, cancel := context.WithTimeout(s.ctx, stepDeadline)
 	defer cancel()
 	for n := range crashes {
@@ -68,24 +68,24 @@ func crashLoop(s *scene) (string, error) {
 	}
 	reasons := panicked.FindAllStringSubmatch(string(log), -1)
 	if len(reasons) < crashes {
-		return "", fmt.Errorf("the watcher ended %d times, with %d panics", crashes, len(reasons))
+		return "", fmt.Errorf("the watcher exited %d times, with %d panics", crashes, len(reasons))
 	}
-	return fmt.Sprintf("crash loop: the watcher panics (%s), and again at each of %d starts; it serves all Repositories",
+	return fmt.Sprintf("crash loop: the watcher, which serves all Repositories, panics (%s), and panics again at each of %d starts",
 		reasons[len(reasons)-1][1], crashes-1), nil
 }
 
-// crashFree is a watcher that lives through that run and a restart.
+// crashFree checks that the watcher survives that run, and a restart.
 func crashFree(s *scene) (string, error) {
-	watcher := s.stack.Watchers()[0]
+	watcher := s.Watchers()[0]
 	if !watcher.Running() {
-		return "", errors.New("the watcher has ended")
+		return "", errors.New("the watcher has exited")
 	}
 	if err := watcher.Restart(s.ctx); err != nil {
 		return "", err
 	}
-	seen, err := s.worksOff()
+	proof, err := s.worksOff()
 	if err == nil && !watcher.Running() {
-		err = errors.New("the watcher has ended after its restart")
+		err = errors.New("the watcher has exited after its restart")
 	}
-	return seen + "; the watcher lives", err
+	return proof + "; the watcher survives", err
 }

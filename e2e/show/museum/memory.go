@@ -10,8 +10,7 @@ import (
 	"time"
 )
 
-// memory says what the queue looks like in the eyes of each watcher, which PAC
-// shows since v0.50.0.
+// memory describes the queue as each watcher remembers it, which PAC exposes since v0.50.0.
 func (s *scene) memory() (string, error) {
 	v := s.view()
 	names := func(keys []string) string {
@@ -23,18 +22,18 @@ func (s *scene) memory() (string, error) {
 			case pr == nil:
 				name += " (of another Repository)"
 			case pr.IsDone():
-				name += " (over)"
+				name += " (done)"
 			}
 			names = append(names, name)
 		}
 		return list(names)
 	}
 	var all []string
-	for _, w := range s.stack.Watchers() {
+	for _, w := range s.Watchers() {
 		if !w.Running() {
-			return "", fmt.Errorf("%s has ended", w.Name())
+			return "", fmt.Errorf("%s has exited", w.Name())
 		}
-		queues, err := watcherQueues(s.ctx, s.stack.WatcherURL(w))
+		queues, err := watcherQueues(s.ctx, s.WatcherURL(w))
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", w.Name(), err)
 		}
@@ -44,7 +43,7 @@ func (s *scene) memory() (string, error) {
 	return strings.Join(all, "; "), nil
 }
 
-// list names a few, and counts many.
+// list writes up to three names, and counts more.
 func list(names []string) string {
 	switch {
 	case len(names) == 0:
@@ -56,10 +55,10 @@ func list(names []string) string {
 	}
 }
 
-// watcherQueue is what a watcher has in its memory of one Repository.
+// watcherQueue is a watcher's memory of one Repository.
 type watcherQueue struct{ Running, Pending []string }
 
-// watcherQueues asks a watcher, which is sometimes too busy to tell.
+// watcherQueues reads the queues of a watcher, which is sometimes too busy to respond.
 func watcherQueues(ctx context.Context, url string) (queues map[string]watcherQueue, err error) {
 	ctx, cancel := context.WithTimeout(ctx, stepDeadline)
 	defer cancel()

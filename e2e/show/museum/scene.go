@@ -20,36 +20,36 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 )
 
-// Deadlines. They bound how long a failing exhibit takes; none is a measure of
-// speed.
+// Deadlines. They bound how long a failing exhibit takes; none of them measures speed.
 const (
-	queuedDeadline = 90 * time.Second // from a push to all of its runs being there, in order
-	stepDeadline   = 60 * time.Second // one thing happening
-	drainDeadline  = 2 * time.Minute  // everything finished
-	clearDeadline  = 60 * time.Second // everything of an exhibit gone
+	queuedDeadline = 90 * time.Second // from a push until all of its runs exist and have an order
+	stepDeadline   = 60 * time.Second // one step
+	drainDeadline  = 2 * time.Minute  // all runs finish
+	clearDeadline  = 60 * time.Second // every trace of an exhibit is removed
 )
 
-// limit is that of every exhibit: one run at a time shows the most.
+// limit is the concurrency limit of every exhibit: one run at a time shows the most.
 const limit = 1
 
-// scene is one performance of an exhibit: a queue of its own, in its own
-// namespace, with its own repository in Gitea.
+// scene is one performance of an exhibit: a queue in a namespace of its own, with a repository in
+// Gitea. It differs from a scene of package suite in what PAC alone needs: watchers that start
+// anew, Repositories that share a namespace, and removal past PAC's finalizers.
 type scene struct {
 	*museum
 	ctx        context.Context
 	key        queue.Key
-	repo       *stack.PACRepository
+	repository *stack.PACRepository
 	tekton     tektonclient.Interface
 	paas       pacclient.Interface
 	pushes     []string // commits
-	runs       int      // that were pushed or created
+	runs       int      // pushed or created so far
 	neighbours []*scene
 	mishaps    []*mishap
 	undo       []func(context.Context) error
 }
 
-// newScene makes a Repository and starts so many watchers anew. A scene that comes
-// with an error wants to be cleared too.
+// newScene creates a Repository and starts the given number of fresh watchers. The scene must be
+// cleared even if it comes with an error.
 func newScene(ctx context.Context, m *museum, name string, watchers int) (*scene, error) {
 	if m.addon == nil {
 		name += "-pac"
@@ -57,29 +57,29 @@ func newScene(ctx context.Context, m *museum, name string, watchers int) (*scene
 		name += "-addon"
 	}
 	s := &scene{museum: m, ctx: ctx, key: queue.Key{Namespace: name, Repository: name}}
-	if err := s.stack.StartWatchers(ctx, watchers); err != nil {
+	if err := s.StartWatchers(ctx, watchers); err != nil {
 		return s, err
 	}
 	return s, s.open()
 }
 
-// open makes the Repository.
+// open creates the Repository.
 func (s *scene) open() (err error) {
-	if s.tekton, err = tektonclient.NewForConfig(s.stack.Config(stack.Developer)); err != nil {
+	if s.tekton, err = tektonclient.NewForConfig(s.Config(stack.Developer)); err != nil {
 		return err
 	}
-	if s.paas, err = pacclient.NewForConfig(s.stack.Config(stack.Admin)); err != nil {
+	if s.paas, err = pacclient.NewForConfig(s.Config(stack.Admin)); err != nil {
 		return err
 	}
-	git, err := s.stack.Gitea().NewRepository(s.ctx, s.key.Repository)
+	git, err := s.Gitea().NewRepository(s.ctx, s.key.Repository)
 	if err != nil {
 		return err
 	}
-	s.repo, err = s.stack.NewPACRepository(s.ctx, s.key.Namespace, s.key.Repository, git, new(limit))
+	s.repository, err = s.NewPACRepository(s.ctx, s.key.Namespace, s.key.Repository, git, new(limit))
 	return err
 }
 
-// neighbour makes another Repository in the same namespace.
+// neighbour creates another Repository in the same namespace.
 func (s *scene) neighbour() (*scene, error) {
 	key := queue.Key{Namespace: s.key.Namespace, Repository: s.key.Repository + "-2"}
 	n := &scene{museum: s.museum, ctx: s.ctx, key: key}
@@ -87,15 +87,15 @@ func (s *scene) neighbour() (*scene, error) {
 	return n, n.open()
 }
 
-// all are the scene and its neighbours.
+// all returns the scene and its neighbours.
 func (s *scene) all() []*scene { return append([]*scene{s}, s.neighbours...) }
 
-// clear leaves nothing of the scene behind that others could stumble over. PAC's
-// watchers go first: some runs would make them panic.
+// clear removes every trace of the scene that could disturb another. PAC's watchers stop first:
+// some runs would make them panic.
 func (s *scene) clear() error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), clearDeadline)
 	defer cancel()
-	errs := []error{s.stack.StopWatchers(ctx)}
+	errs := []error{s.StopWatchers(ctx)}
 	for _, one := range s.all() {
 		errs = append(errs, one.remove(ctx))
 	}
@@ -107,13 +107,13 @@ func (s *scene) clear() error {
 
 // remove deletes the Repository and its runs.
 func (s *scene) remove(ctx context.Context) error {
-	if s.repo == nil {
+	if s.repository == nil {
 		return nil
 	}
-	errs := []error{s.repo.Delete(ctx)}
+	errs := []error{s.repository.Delete(ctx)}
 	runs := s.tekton.TektonV1().PipelineRuns(s.key.Namespace)
 	for name := range s.view().PipelineRuns {
-		// PAC's finalizer waits for a watcher.
+		// PAC's finalizer would wait for a watcher.
 		_, err := runs.Patch(ctx, name, types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
 		if err == nil {
 			err = runs.Delete(ctx, name, metav1.DeleteOptions{})
@@ -126,40 +126,34 @@ func (s *scene) remove(ctx context.Context) error {
 	return errors.Join(append(errs, s.recorder.Wait(ctx, s.key, gone))...)
 }
 
-// view is the queue as it is now.
+// view returns the queue as it is now.
 func (s *scene) view() history.View { return s.recorder.View(s.key) }
 
 // push pushes runs in one commit.
 func (s *scene) push(files map[string]string) error {
 	s.runs += len(files)
-	sha, err := s.repo.Git.Push(s.ctx, files, fmt.Sprintf("%d runs by now", s.runs))
+	sha, err := s.repository.Git.Push(s.ctx, files, fmt.Sprintf("%d runs by now", s.runs))
 	s.pushes = append(s.pushes, sha)
 	return err
 }
 
-// wait waits for the queue to be so.
+// wait waits until the condition holds for the queue.
 func (s *scene) wait(what string, within time.Duration, condition func(history.View) bool) (history.View, error) {
-	ctx, cancel := context.WithTimeoutCause(s.ctx, within, fmt.Errorf("not within %s: %s", within, what))
-	defer cancel()
-	var last history.View
-	err := s.recorder.Wait(ctx, s.key, func(v history.View) bool { last = v; return condition(v) })
-	return last, errors.Join(err, s.recorder.Err())
+	return s.recorder.Await(s.ctx, s.key, what, within, condition)
 }
 
-// queued waits until every run is there, and every one that waits has an order.
+// queued waits until every run exists and those that wait have an order.
 func (s *scene) queued() (history.View, error) {
-	return s.wait("every run is there, in order", queuedDeadline, func(v history.View) bool {
-		return len(v.Runs) == s.runs && !slices.ContainsFunc(v.In(queue.Pending), func(r queue.Run) bool { return r.Order == nil })
+	return s.wait(fmt.Sprintf("%d runs with an order", s.runs), queuedDeadline, func(v history.View) bool {
+		return v.Ordered(s.runs)
 	})
 }
 
-// running waits until one run is started and the others wait in order, and
-// returns the one.
+// running waits until one run is started and the others wait with an order, and returns the started
+// run.
 func (s *scene) running() (queue.Run, error) {
-	v, err := s.wait("a run is started and the others wait in order", queuedDeadline, func(v history.View) bool {
-		waiting := v.In(queue.Pending)
-		return len(v.In(queue.Started)) == 1 && len(waiting) == s.runs-1 &&
-			!slices.ContainsFunc(waiting, func(r queue.Run) bool { return r.Order == nil })
+	v, err := s.wait("one started run and the others with an order", queuedDeadline, func(v history.View) bool {
+		return len(v.In(queue.Started)) == 1 && len(v.In(queue.Pending)) == s.runs-1 && v.Ordered(s.runs)
 	})
 	if err != nil {
 		return queue.Run{}, err
@@ -167,10 +161,26 @@ func (s *scene) running() (queue.Run, error) {
 	return v.In(queue.Started)[0], nil
 }
 
-// patch changes a run as a person on the team may.
+// over waits until a run is done.
+func (s *scene) over(r queue.Run) error {
+	_, err := s.wait("the end of "+definition(r.Name), stepDeadline, func(v history.View) bool {
+		return slices.ContainsFunc(v.In(queue.Done), func(done queue.Run) bool { return done.UID == r.UID })
+	})
+	return err
+}
+
+// patch changes a run with the rights of a developer on the team.
 func (s *scene) patch(run, body string) (*tektonv1.PipelineRun, error) {
 	return s.tekton.TektonV1().PipelineRuns(s.key.Namespace).Patch(s.ctx, run, types.MergePatchType, []byte(body), metav1.PatchOptions{})
 }
 
-// definition is a run's name without PAC's random suffix.
+// crashWatcher kills the watcher and starts it again.
+func (s *scene) crashWatcher() error {
+	if err := s.Watchers()[0].Kill(); err != nil {
+		return err
+	}
+	return s.StartWatchers(s.ctx, 1)
+}
+
+// definition returns a run's name without PAC's random suffix.
 func definition(run string) string { return run[:max(strings.LastIndex(run, "-"), 0)] }

@@ -13,9 +13,8 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 )
 
-// reconciler.go:updatePipelineRunToInProgress takes every error of the start
-// patch to mean that the run was not started, and startNextPipelineRunInQueue
-// then starts another one in its place.
+// reconciler.go:updatePipelineRunToInProgress takes every error of the start patch to mean that the
+// run was not started, and startNextPipelineRunInQueue then starts another run in its place.
 func lostReply(s *scene) error {
 	starts := func(r wire.Request) bool {
 		spec, _ := patchOf(r, s, "run-02")["spec"].(map[string]any)
@@ -28,12 +27,11 @@ func lostReply(s *scene) error {
 	return s.push(stack.RunFiles(3, 3*time.Second))
 }
 
-// reconciler.go:startNextPipelineRunInQueue removes a candidate that it cannot
-// read from the queue, and tries the next one. Nothing brings the candidate back
-// but a restart. The add-on starts the next run without reading anything; its look
-// past its caches, before it makes the first slot, fails in addition.
+// reconciler.go:startNextPipelineRunInQueue removes a candidate that it cannot read from the queue
+// and tries the next one. Only a restart brings the candidate back. The add-on starts the next run
+// without reading it; for the add-on, the live read before it creates the first slot fails as well.
 func failedGet(s *scene) error {
-	var reported atomic.Bool // PAC has written that run-01 is completed; next it looks for the next run
+	var reported atomic.Bool // PAC has written that run-01 is completed, and looks for the next run now
 	watch := func(r wire.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
 		metadata, _ := patchOf(r, s, "run-01")["metadata"].(map[string]any)
 		annotations, _ := metadata["annotations"].(map[string]any)
@@ -46,9 +44,10 @@ func failedGet(s *scene) error {
 	taps := []wire.Tap{watch, s.once("a Get of run-02 fails", gets, wire.LoseRequest)}
 	if s.addon != nil {
 		looks := func(r wire.Request) bool {
-			return strings.HasPrefix(r.UserAgent(), "pac-lease-queue/") && r.Verb == "list" && r.Resource == "pipelineruns" && r.Namespace == s.key.Namespace
+			return strings.HasPrefix(r.UserAgent(), "pac-lease-queue/") &&
+				r.Verb == "list" && r.Resource == "pipelineruns" && r.Namespace == s.key.Namespace
 		}
-		taps = append(taps, s.once("the add-on's look at the runs fails", looks, wire.LoseRequest))
+		taps = append(taps, s.once("the add-on's live read of the runs fails", looks, wire.LoseRequest))
 	}
 	if err := s.tapStarters(taps...); err != nil {
 		return err
@@ -56,20 +55,19 @@ func failedGet(s *scene) error {
 	return s.push(stack.RunFiles(3, short))
 }
 
-// isRun says whether a request is about the run of the scene with that definition.
+// isRun reports whether a request is about the scene's run of a definition.
 func (s *scene) isRun(r wire.Request, name string) bool {
 	return r.Resource == "pipelineruns" && r.Namespace == s.key.Namespace && definition(r.Name) == name
 }
 
-// patchOf returns the merge patch in a request, if it is one of that run; nil if
-// not.
+// patchOf returns the merge patch in a request if it patches the given run, and nil otherwise.
 func patchOf(r wire.Request, s *scene, name string) map[string]any {
 	if r.Verb != "patch" || !s.isRun(r, name) {
 		return nil
 	}
 	body, err := r.Body()
 	if err != nil {
-		return nil // the one who sends it will hear of that
+		return nil // the sender gets the error
 	}
 	var patch map[string]any
 	if json.Unmarshal(body, &patch) != nil {

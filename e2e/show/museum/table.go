@@ -7,27 +7,26 @@ import (
 	"github.com/charmbracelet/lipgloss/table"
 )
 
-// verdict is what was seen of an exhibit on one of the queues.
+// verdict is the outcome of an exhibit on one of the queues.
 type verdict struct {
-	// expected says that it is as declared: a failure, or none.
-	expected bool
-	says     string
+	expected bool // the exhibit declares it
+	text     string
 }
 
 func (v verdict) String() string {
 	if v.expected {
-		return v.says
+		return v.text
 	}
-	return "UNEXPECTED: " + v.says
+	return "UNEXPECTED: " + v.text
 }
 
-// row is what was seen of an exhibit on both.
+// row is the outcome of an exhibit on both queues.
 type row struct {
 	exhibit
 	alone, addon verdict
 }
 
-// unexpected names the exhibits that are not as declared.
+// unexpected names the exhibits with an outcome that they do not declare.
 func unexpected(rows []row) []string {
 	var names []string
 	for _, r := range rows {
@@ -38,7 +37,7 @@ func unexpected(rows []row) []string {
 	return names
 }
 
-// title is what happens, with the issue upstream.
+// title tells what happens, with the upstream issue.
 func (e exhibit) title() string {
 	if e.issue == "" {
 		return e.what
@@ -46,10 +45,10 @@ func (e exhibit) title() string {
 	return fmt.Sprintf("%s (%s)", e.what, e.issue)
 }
 
-// columns are the widths of the table's; together they suit most terminals.
+// columns are the widths of the columns. The table fits most terminals.
 var columns = []int{36, 52, 34}
 
-// render makes the table for people.
+// render draws the table.
 func render(rows []row) string {
 	t := table.New().
 		Border(lipgloss.NormalBorder()).BorderRow(true).

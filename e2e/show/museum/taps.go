@@ -11,36 +11,36 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/process"
 )
 
-// mishap is something that happens to requests on their way.
+// mishap is something that happens to a request on its way.
 type mishap struct {
 	what     string
 	happened chan struct{} // closed once it has
 }
 
-// untouched says which mishaps did not happen after all.
-func (s *scene) untouched() error {
+// unused reports the mishaps that did not happen.
+func (s *scene) unused() error {
 	var errs []error
 	for _, m := range s.mishaps {
 		select {
 		case <-m.happened:
 		default:
-			errs = append(errs, fmt.Errorf("it never came about that %s", m.what))
+			errs = append(errs, fmt.Errorf("this did not happen: %s", m.what))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// once makes something happen to the first request for which some holds.
-func (s *scene) once(what string, some func(wire.Request) bool, tap wire.Tap) wire.Tap {
+// once applies a tap to the first request for which the condition holds.
+func (s *scene) once(what string, condition func(wire.Request) bool, tap wire.Tap) wire.Tap {
 	m := &mishap{what: what, happened: make(chan struct{})}
 	s.mishaps = append(s.mishaps, m)
 	first := make(chan struct{}, 1)
 	first <- struct{}{}
-	return wire.When(some, func(r wire.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
+	return wire.When(condition, func(r wire.Request, send func(*http.Request) (*http.Response, error)) (*http.Response, error) {
 		select {
 		case <-first:
 			defer close(m.happened)
-			s.say("%s: %s", s.key, what)
+			s.Say("%s: %s", s.key, what)
 			return tap(r, send)
 		default:
 			return send(r.Request)
@@ -48,15 +48,15 @@ func (s *scene) once(what string, some func(wire.Request) bool, tap wire.Tap) wi
 	})
 }
 
-// tapStarters puts taps between the API server and everybody who starts runs:
-// PAC's watchers, and the add-on's replicas if there are any.
+// tapStarters puts taps between the API server and every process that starts runs: PAC's watchers,
+// and the add-on's replicas if there are any.
 func (s *scene) tapStarters(taps ...wire.Tap) error {
 	through, err := s.relay(taps...)
 	if err != nil {
 		return err
 	}
-	for _, w := range s.stack.Watchers() {
-		s.undo = append(s.undo, func(context.Context) error { w.SetEnv(); return nil }) // it has been stopped
+	for _, w := range s.Watchers() {
+		s.undo = append(s.undo, func(context.Context) error { w.SetEnv(); return nil }) // the watchers are stopped by then
 		if err := s.reroute(w, stack.PACWatcherUser, through); err != nil {
 			return err
 		}
@@ -73,20 +73,19 @@ func (s *scene) tapStarters(taps ...wire.Tap) error {
 	return nil
 }
 
-// tapController puts taps between the API server and PAC's controller, and
-// returns it.
+// tapController puts taps between the API server and PAC's controller, and returns the controller.
 func (s *scene) tapController(taps ...wire.Tap) (*process.Process, error) {
 	through, err := s.relay(taps...)
 	if err != nil {
 		return nil, err
 	}
-	controller := s.stack.Process("pac-controller")
+	controller := s.Process("pac-controller")
 	s.undo = append(s.undo, func(ctx context.Context) error { controller.SetEnv(); return controller.Restart(ctx) })
 	return controller, s.reroute(controller, stack.PACControllerUser, through)
 }
 
 func (s *scene) relay(taps ...wire.Tap) (*wire.Relay, error) {
-	r, err := wire.NewRelay(s.stack.Config(stack.Admin), taps...)
+	r, err := wire.NewRelay(s.Config(stack.Admin), taps...)
 	if err != nil {
 		return nil, err
 	}
@@ -94,10 +93,10 @@ func (s *scene) relay(taps ...wire.Tap) (*wire.Relay, error) {
 	return r, nil
 }
 
-// reroute restarts a process so that it talks to the API server through a relay.
+// reroute restarts a process with a relay between it and the API server.
 func (s *scene) reroute(p *process.Process, user stack.User, through *wire.Relay) error {
-	kubeconfig := s.stack.Kubeconfig(user) + "-relay"
-	if err := through.Kubeconfig(s.stack.Kubeconfig(user), kubeconfig); err != nil {
+	kubeconfig := s.Kubeconfig(user) + "-relay"
+	if err := through.Kubeconfig(s.Kubeconfig(user), kubeconfig); err != nil {
 		return err
 	}
 	p.SetEnv("KUBECONFIG=" + kubeconfig)

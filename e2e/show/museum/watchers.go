@@ -14,13 +14,12 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 )
 
-// Every watcher keeps a queue of its own and hears of every run; which of them
-// reconciles a run, and so learns of its start and its end, is a matter of its
-// name (knative's buckets).
+// Every watcher keeps a queue of its own and watches every run. Which watcher reconciles a run, and
+// so learns of its start and its end, depends on the run's name (knative's buckets).
 func twoWatchers(s *scene) error { return s.push(stack.RunFiles(8, short)) }
 
-// brokenAndStuck waits for the end: two watchers can do both. Once in 128 pushes
-// all runs are of the same watcher, so there is another chance.
+// brokenAndStuck waits for a standstill and then looks at the limit too: two watchers can break
+// both. In one of 128 pushes all runs belong to the same watcher, hence the second chance.
 func brokenAndStuck(s *scene) (string, error) {
 	for chance := 0; ; chance++ {
 		stuck, err := shows(standstill)(s)
@@ -28,8 +27,8 @@ func brokenAndStuck(s *scene) (string, error) {
 			return "", err
 		}
 		broken, err := overLimit(s, s.view())
-		if seen := []string{broken, stuck}; err != nil || broken+stuck != "" || chance > 0 {
-			return strings.Join(slices.DeleteFunc(seen, func(s string) bool { return s == "" }), "; then "), err
+		if failures := []string{broken, stuck}; err != nil || broken+stuck != "" || chance > 0 {
+			return strings.Join(slices.DeleteFunc(failures, func(s string) bool { return s == "" }), "; then "), err
 		}
 		if err := twoWatchers(s); err != nil {
 			return "", err
@@ -37,8 +36,8 @@ func brokenAndStuck(s *scene) (string, error) {
 	}
 }
 
-// What was created meanwhile is put back into the queue (queue_manager.go:InitQueues,
-// since #1791), and what ended is reported as soon as the informer lists it.
+// The runs created meanwhile are put back into the queue (queue_manager.go:InitQueues, since
+// #1791), and a run that ended is reported as soon as the informer lists it.
 func watcherDown(s *scene) error {
 	if err := s.push(threeRuns()); err != nil {
 		return err
@@ -47,7 +46,7 @@ func watcherDown(s *scene) error {
 	if err != nil {
 		return err
 	}
-	if err := s.stack.Watchers()[0].Kill(); err != nil {
+	if err := s.Watchers()[0].Kill(); err != nil {
 		return err
 	}
 	if err := s.push(stack.RunFiles(2, short)); err != nil {
@@ -59,20 +58,12 @@ func watcherDown(s *scene) error {
 	if err := s.over(first); err != nil {
 		return err
 	}
-	return s.stack.StartWatchers(s.ctx, 1)
+	return s.StartWatchers(s.ctx, 1)
 }
 
-// over waits until a run is over.
-func (s *scene) over(r queue.Run) error {
-	_, err := s.wait(definition(r.Name)+" is over", stepDeadline, func(v history.View) bool {
-		return slices.ContainsFunc(v.In(queue.Done), func(done queue.Run) bool { return done.UID == r.UID })
-	})
-	return err
-}
-
-// queue_manager.go:InitQueues reads the limit of the Repository itself, without
-// the global one's that the reconciler goes by: where that is the limit, the queue
-// is rebuilt empty, whatever runs.
+// queue_manager.go:InitQueues reads the limit of the Repository only, and not that of the global
+// Repository, which the reconciler inherits. Where the global limit applies, the rebuilt queue is
+// empty, even if a run is running.
 func globalLimit(s *scene) error {
 	repositories := s.paas.PipelinesascodeV1alpha1().Repositories(history.GlobalRepository.Namespace)
 	global := &pacv1alpha1.Repository{ObjectMeta: metav1.ObjectMeta{Name: history.GlobalRepository.Repository}}
@@ -83,7 +74,7 @@ func globalLimit(s *scene) error {
 	s.undo = append(s.undo, func(ctx context.Context) error {
 		return repositories.Delete(ctx, global.Name, metav1.DeleteOptions{})
 	})
-	if err := s.repo.SetLimit(s.ctx, nil); err != nil {
+	if err := s.repository.SetLimit(s.ctx, nil); err != nil {
 		return err
 	}
 	if err := s.push(threeRuns()); err != nil {
@@ -95,8 +86,8 @@ func globalLimit(s *scene) error {
 	return s.crashWatcher()
 }
 
-// queue_manager.go:InitQueues counts the runs of the whole namespace for each
-// Repository in it; their ends free slots of their own Repository only.
+// queue_manager.go:InitQueues counts the runs of the whole namespace for each Repository in it.
+// When they end, they free slots of their own Repository only.
 func sharedNamespace(s *scene) error {
 	neighbour, err := s.neighbour()
 	if err != nil {
@@ -114,12 +105,4 @@ func sharedNamespace(s *scene) error {
 		return fmt.Errorf("%d runs are started, want one of each Repository", n)
 	}
 	return s.crashWatcher()
-}
-
-// crashWatcher kills the watcher and starts it again.
-func (s *scene) crashWatcher() error {
-	if err := s.stack.Watchers()[0].Kill(); err != nil {
-		return err
-	}
-	return s.stack.StartWatchers(s.ctx, 1)
 }
