@@ -84,5 +84,5 @@ func olderCancelled(s *scene) (string, error) {
 			errs = append(errs, fmt.Errorf("%s: of the older push %t, cancelled %t", name, older, cancelled))
 		}
 	}
-	return fmt.Sprintf("the older runs are cancelled, the newer ones done, at most %d at once", limit), errors.Join(errs...)
+	return fmt.Sprintf("the older runs are cancelled, the newer ones done, at most %d at a time", limit), errors.Join(errs...)
 }

@@ -68,7 +68,7 @@ func (m *museum) play(ctx context.Context, exhibits []exhibit) (result show.Resu
 		m.KeepDir()
 		return show.Result{Report: fmt.Sprintf("%s\n\nNot as declared: %s.", render(rows), strings.Join(names, ", "))}, nil
 	}
-	return show.Result{OK: true, Report: fmt.Sprintf("%s\n\nOK: all %d as declared.", render(rows), len(rows))}, nil
+	return show.Result{OK: true, Report: fmt.Sprintf("%s\n\nOK: %s, all as declared.", render(rows), show.Count(len(rows), "exhibit"))}, nil
 }
 
 // show provokes one exhibit on the current queue, judges it and tidies up.
