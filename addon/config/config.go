@@ -16,7 +16,6 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine/recovery"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/report/annotate"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store"
 )
 
@@ -31,13 +30,22 @@ type Config struct {
 	Policy   queue.Policy
 	Recovery recovery.Timing
 	// Annotations bounds what is written on runs for people.
-	Annotations annotate.Refresh
+	Annotations Annotations
 	// MetricsMaxQueues is how many queues have metrics of their own at most.
 	MetricsMaxQueues int
 }
 
 // HandBackKey is the key by which [Config.HandBack] is turned on.
 const HandBackKey = "hand-back"
+
+// Annotations bounds what a replica writes on runs for people.
+type Annotations struct {
+	// Interval is the least time between two rounds over a queue.
+	Interval time.Duration
+	// Positions is how many runs, from the front, are told their exact position; zero writes
+	// nothing.
+	Positions int
+}
 
 // Defaults is the configuration of an empty ConfigMap.
 func Defaults() Config {
@@ -53,7 +61,7 @@ func Defaults() Config {
 			BackoffMax:  5 * time.Minute,
 		},
 		Recovery:         recovery.Timing{Interval: time.Second, TakeoverAfter: 3 * time.Second},
-		Annotations:      annotate.Refresh{Interval: 10 * time.Second, Positions: 20},
+		Annotations:      Annotations{Interval: 10 * time.Second, Positions: 20},
 		MetricsMaxQueues: 100,
 	}
 }

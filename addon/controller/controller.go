@@ -119,7 +119,7 @@ func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*contro
 	looks, events := latest.New(acts), event.NewRecorder(recorder)
 	notices := annotate.New(annotate.Config{
 		Board: all, Looks: looks, Events: events, Clock: clk, Policy: policy, Acts: acts,
-		Refresh: func() annotate.Refresh { return configuration.Get().Annotations },
+		Refresh: func() annotate.Refresh { return annotate.Refresh(configuration.Get().Annotations) },
 	})
 	// The events compare each look with the one before; the annotations read the latest.
 	observer := engine.Observers{event.NewObserver(events, looks), looks, notices, counts}
