@@ -1,17 +1,10 @@
 package chart
 
-import (
-	"os/exec"
-	"testing"
+import "testing"
 
-	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/process"
-)
-
-// Here rather than in `make lint`, which then needs no helm.
+// The chart is linted here, so that `make lint` needs no helm.
 func TestLint(t *testing.T) {
-	cmd := exec.CommandContext(t.Context(), helm, "lint", "--strict", "--quiet", chart)
-	cmd.Env = append(process.Env(t.TempDir()), "KUBECONFIG=/dev/null")
-	if out, err := cmd.CombinedOutput(); err != nil {
+	if out, err := helmCommand(t, "lint", "--strict", "--quiet", chart).CombinedOutput(); err != nil {
 		t.Errorf("helm lint: %v\n%s", err, out)
 	}
 }

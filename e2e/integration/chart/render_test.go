@@ -68,11 +68,18 @@ func find() error {
 	return err
 }
 
+// helmCommand returns a command that runs helm without a cluster and without the user's settings.
+func helmCommand(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), helm, args...)
+	cmd.Env = append(process.Env(t.TempDir()), "KUBECONFIG=/dev/null")
+	return cmd
+}
+
 // runHelm runs helm on the chart and returns its output, or its complaint as an error.
 func runHelm(t *testing.T, command, release string, args ...string) (string, error) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), helm, append([]string{command, release, chart, "--namespace", product}, args...)...)
-	cmd.Env = append(process.Env(t.TempDir()), "KUBECONFIG=/dev/null")
+	cmd := helmCommand(t, append([]string{command, release, chart, "--namespace", product}, args...)...)
 	var out, complaint bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaint
 	if err := cmd.Run(); err != nil {
