@@ -28,10 +28,16 @@ func (s *Show) Configure(args []string, getenv func(string) string) error {
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unexpected arguments %q: flags begin with --", flags.Args())
 	}
-	if err := fromEnvironment(flags, getenv); err != nil || s.Check == nil {
+	if err := fromEnvironment(flags, getenv); err != nil {
 		return err
 	}
-	return s.Check()
+	if s.Check != nil {
+		if err := s.Check(); err != nil {
+			return err
+		}
+	}
+	s.settings = settings(flags)
+	return nil
 }
 
 // fromEnvironment sets the flags that the command line does not set.
@@ -53,6 +59,24 @@ func fromEnvironment(flags *pflag.FlagSet, getenv func(string) string) error {
 	return errors.Join(problems...)
 }
 
+// settings writes the flags as make takes them, without the empty ones.
+func settings(flags *pflag.FlagSet) string {
+	var all []string
+	flags.VisitAll(func(f *pflag.Flag) {
+		value := f.Value.String()
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			value = strings.Join(list.GetSlice(), ",")
+		}
+		if f.Value.Type() == "bool" {
+			value = map[string]string{"true": "1", "false": "0"}[value]
+		}
+		if value != "" {
+			all = append(all, strings.ToUpper(f.Name)+"="+value)
+		}
+	})
+	return strings.Join(all, " ")
+}
+
 // wanted describes the values of pflag's types, whose own errors speak of Go's parser.
 var wanted = map[string]string{
 	"bool":     "0 or 1",
@@ -60,7 +84,8 @@ var wanted = map[string]string{
 	"uint64":   "a number that is not negative",
 }
 
-// Number is a flag with a whole number within bounds. What value holds is the default.
+// Number is a flag with a whole number within bounds. What value holds is the default; below the
+// bounds it means that there is none.
 func Number(value *int, least, most int) pflag.Value { return &number{value, least, most} }
 
 type number struct {
@@ -68,8 +93,14 @@ type number struct {
 	least, most int
 }
 
-func (n *number) String() string { return strconv.Itoa(*n.value) }
-func (n *number) Type() string   { return "number" }
+func (n *number) Type() string { return "number" }
+
+func (n *number) String() string {
+	if *n.value < n.least {
+		return ""
+	}
+	return strconv.Itoa(*n.value)
+}
 
 func (n *number) Set(s string) error {
 	value, err := strconv.Atoi(s)

@@ -43,7 +43,8 @@ type Show struct {
 	// KeepDir; the logs of a show that returns an error are kept anyway.
 	Play func(context.Context, *Stage) (Result, error)
 
-	keep bool
+	keep     bool
+	settings string // as make takes them
 }
 
 // Result is the outcome of a show.
@@ -93,7 +94,8 @@ func (s *Show) main() int {
 // Perform starts the stack, plays, prints the report and stops the stack. When it returns, nothing
 // is left running.
 func (s *Show) Perform(ctx context.Context, out *screen.Screen) (Result, error) {
-	stage := &Stage{Screen: out, Keep: s.keep, began: time.Now()}
+	stage := &Stage{Screen: out, Keep: s.keep, Settings: s.settings, began: time.Now()}
+	stage.Say("%s %s", s.Name, s.settings)
 	result, err := s.perform(ctx, stage)
 	out.Close()
 	if interrupted := err != nil && ctx.Err() != nil; interrupted {

@@ -16,8 +16,9 @@ import (
 // Stage is what a show plays on: a running stack and a screen.
 type Stage struct {
 	*stack.Stack
-	Screen *screen.Screen
-	Keep   bool // everything stays up after the show
+	Screen   *screen.Screen
+	Keep     bool   // everything stays up after the show
+	Settings string // all flags as make takes them: "RUNS=8 LIMIT=2"
 
 	mu       sync.Mutex
 	began    time.Time

@@ -53,7 +53,6 @@ type chaos struct {
 }
 
 func (c *chaos) play(ctx context.Context) (result show.Result, err error) {
-	c.Say("chaos %s", c.config)
 	if c.network, err = newNetwork(); err != nil {
 		return result, err
 	}

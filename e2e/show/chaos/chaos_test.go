@@ -2,7 +2,6 @@ package main
 
 import (
 	"testing"
-	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/screen"
 )
@@ -12,7 +11,11 @@ func TestShortChaos(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs the embedded stack")
 	}
-	s := newShow(&config{Seed: 4, Duration: 30 * time.Second, Replicas: 3, Queues: 4, Runs: 40})
+	settings := map[string]string{"SEED": "4", "DURATION": "30s", "RUNS": "40"}
+	s := newShow(newConfig())
+	if err := s.Configure(nil, func(name string) string { return settings[name] }); err != nil {
+		t.Fatal(err)
+	}
 	result, err := s.Perform(t.Context(), screen.Lines(t.Output()))
 	if err != nil {
 		t.Fatal(err)

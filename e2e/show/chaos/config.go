@@ -56,11 +56,6 @@ func (c *config) complete() error {
 	return nil
 }
 
-// String writes the configuration as make takes it.
-func (c config) String() string {
-	return fmt.Sprintf("SEED=%d DURATION=%s REPLICAS=%d QUEUES=%d RUNS=%d", c.Seed, c.Duration, c.Replicas, c.Queues, c.Runs)
-}
-
 // limits returns the concurrency limits of the queues.
 func (c config) limits() []int {
 	cycle := []int{1, 2, 3, 5}

@@ -22,17 +22,18 @@ const aftermath = takeoverAfter + recoveryInterval + 5*time.Second
 
 // report is the outcome of a chaos.
 type report struct {
-	Config  config
-	Took    time.Duration
-	Faults  string
-	Ended   []string // processes that exited by themselves
-	Pushes  int
-	Missing int // pushed runs that PAC never created
-	Stunted int // pushes that the missing runs belong to
-	Queues  []verdict
-	Crashes []string // in the logs of the add-on
-	Calm    pauses   // away from faults
-	Stormy  pauses   // near faults
+	Config   config
+	Settings string // that repeat the plan
+	Took     time.Duration
+	Faults   string
+	Ended    []string // processes that exited by themselves
+	Pushes   int
+	Missing  int // pushed runs that PAC never created
+	Stunted  int // pushes that the missing runs belong to
+	Queues   []verdict
+	Crashes  []string // in the logs of the add-on
+	Calm     pauses   // away from faults
+	Stormy   pauses   // near faults
 }
 
 // verdict is the outcome of one queue.
@@ -60,7 +61,7 @@ func (p pauses) String() string {
 
 // judge audits the record of every queue.
 func (c *chaos) judge() (report, error) {
-	r := report{Config: c.config, Took: time.Since(c.began), Faults: c.faults.count(), Ended: tally(c.faults.ended)}
+	r := report{Config: c.config, Settings: c.Settings, Took: time.Since(c.began), Faults: c.faults.count(), Ended: tally(c.faults.ended)}
 	for _, l := range c.lines {
 		auditor, err := c.recorder.Audit(l.key)
 		if err != nil {
@@ -165,8 +166,8 @@ func (r report) text() string {
 	violations := map[string]int{}
 	var lost, doubled, unfinished int
 	for _, q := range r.Queues {
-		line(q.Key.Repository, "limit %d, at most %d started at a time; %d runs, %d done",
-			q.Limit, q.Report.MostStarted, q.Report.Runs, q.Report.Done)
+		line(q.Key.Repository, "limit %d, at most %d started at a time; %s, %d done",
+			q.Limit, q.Report.MostStarted, show.Count(q.Report.Runs, "run"), q.Report.Done)
 		for _, v := range q.Report.Violations {
 			violations[v.Invariant]++
 		}
@@ -181,7 +182,7 @@ func (r report) text() string {
 		b.WriteString("OK: the limits held, the order was kept, and every run started once and finished.")
 		return b.String()
 	}
-	fmt.Fprintf(&b, "BROKEN:\n  %s\nTo repeat this plan: make chaos %s", strings.Join(broken, "\n  "), r.Config)
+	fmt.Fprintf(&b, "BROKEN:\n  %s\nTo repeat this plan: make chaos %s", strings.Join(broken, "\n  "), r.Settings)
 	return b.String()
 }
 
