@@ -112,7 +112,7 @@ func picture(q inspect.Queue, began time.Time) board.Board {
 		b.Runs = append(b.Runs, r)
 	}
 	for _, is := range q.Runs {
-		r := board.Run{Name: is.Run.Name, Slot: board.NoSlot, Placed: is.Run.Order != nil || is.Run.Unordered, Since: is.Run.Created}
+		r := board.Run{Name: is.Run.Name, Slot: board.NoSlot, Placed: is.Run.Order != nil, Since: is.Run.Created}
 		if is.Slot != queue.NoSlot {
 			r.Slot = is.Slot
 		}

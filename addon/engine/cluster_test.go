@@ -367,7 +367,9 @@ func (r runs) Cancel(_ context.Context, _ queue.Key, run queue.Run) error {
 }
 
 func (r runs) HandBack(_ context.Context, _ queue.Key, run queue.Run) error {
-	return r.patch("hand back "+run.Name, run, func(is *queue.Run) { is.Hidden, is.Attempt, is.NotBefore = false, 0, time.Time{} })
+	return r.patch("hand back "+run.Name, run, func(is *queue.Run) {
+		is.Order, is.Attempt, is.NotBefore = &queue.Order{Sequence: is.Sequence()}, 0, time.Time{}
+	})
 }
 
 // store is the engine.Store of a replica.
@@ -440,7 +442,7 @@ func pending(names ...string) []queue.Run {
 	var list []queue.Run
 	for i, name := range names {
 		list = append(list, queue.Run{
-			Name: name, UID: "uid-" + name, Held: true, Order: queue.NewOrder([]string{name}),
+			Name: name, UID: "uid-" + name, Order: &queue.Order{Held: true, Sequence: queue.NewSequence([]string{name})},
 			Created: noon.Add(time.Duration(i-60) * time.Second),
 		})
 	}

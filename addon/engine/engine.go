@@ -245,7 +245,7 @@ func (e *Engine) orphaned(ctx context.Context, key queue.Key) (next time.Time, e
 		return time.Time{}, err
 	}
 	for _, r := range runs {
-		if !r.Held || r.Phase != queue.Pending {
+		if r.Order == nil || r.Phase != queue.Pending {
 			continue
 		}
 		if due := r.Created.Add(e.Policy().OrderGrace); now.Before(due) {

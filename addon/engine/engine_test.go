@@ -180,9 +180,6 @@ func TestStaleUnlimited(t *testing.T) {
 // all. A lost reply costs a second look.
 func TestHandBack(t *testing.T) {
 	runs := pending("a", "b", "c")
-	for i := range runs {
-		runs[i].Hidden = true
-	}
 	runs[0].Phase, runs[0].Claim = queue.Started, &queue.Token{}
 	c := newCluster(t, 2, runs, slot(0, "a"), slot(1, "b"))
 	c.handBack = true
@@ -201,7 +198,6 @@ func TestHandBack(t *testing.T) {
 // TestHandBackOrphaned: no Repository is needed to give a run back.
 func TestHandBackOrphaned(t *testing.T) {
 	runs := pending("a")
-	runs[0].Hidden = true
 	c := newCluster(t, 1, runs)
 	c.handBack, c.missing = true, true
 	c.replica().mustPass("hand back a")
@@ -707,7 +703,7 @@ func TestMissingHolder(t *testing.T) {
 func TestOrphaned(t *testing.T) {
 	waiting := pending("a", "b", "c", "d")
 	waiting[1].Phase = queue.Started
-	waiting[2].Held, waiting[2].Order = false, nil
+	waiting[2].Order = nil
 	c := newCluster(t, 1, waiting, slot(0, "b"))
 	c.finish("d")
 	c.missing = true
@@ -744,7 +740,7 @@ func TestRepositoryUnknown(t *testing.T) {
 // without PAC.
 func TestEvents(t *testing.T) {
 	late := pending("a", "b")
-	late[0].Order, late[0].Held = nil, false
+	late[0].Order = nil
 	late[1].Owed = "its git secret"
 	bad := pending("c")
 	bad[0].Created = noon

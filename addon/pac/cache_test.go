@@ -34,7 +34,7 @@ func TestTrimRun(t *testing.T) {
 			t.Fatal(err)
 		}
 		trimmed := obj.(*tektonv1.PipelineRun)
-		if diff := cmp.Diff(pac.ReadRun(whole), pac.ReadRun(trimmed), ordersByNames); diff != "" {
+		if diff := cmp.Diff(pac.ReadRun(whole), pac.ReadRun(trimmed), sequencesByNames); diff != "" {
 			t.Fatalf("run %d, %v: reads otherwise (-whole +trimmed):\n%s", i, whole, diff)
 		}
 		wantKey, wantOK := pac.KeyOf(whole)

@@ -27,10 +27,10 @@ func FuzzReadRun(f *testing.F) {
 			}
 		}
 		r := pac.ReadRun(pr)
-		if r.Attempt < 0 || r.Held != (held != "" || order != "") || r.Hidden != (held != "") {
-			t.Errorf("attempt %d, held %t, hidden %t", r.Attempt, r.Held, r.Hidden)
+		if r.Attempt < 0 || (r.Order != nil) != (held != "" || order != "") || r.Held() != (held != "") {
+			t.Errorf("attempt %d, ordered %t, held %t", r.Attempt, r.Order != nil, r.Held())
 		}
-		if r.Unordered && (len(r.Problems) == 0 || r.Order != nil) {
+		if r.Order.Malformed() && len(r.Problems) == 0 {
 			t.Errorf("an order that cannot be used, and the run says %q", r.Problems)
 		}
 		if (r.Claim == nil) != (claim == "") && len(r.Problems) == 0 {
@@ -43,7 +43,7 @@ func FuzzReadRun(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(r, pac.ReadRun(trimmed.(*tektonv1.PipelineRun)), ordersByNames); diff != "" {
+		if diff := cmp.Diff(r, pac.ReadRun(trimmed.(*tektonv1.PipelineRun)), sequencesByNames); diff != "" {
 			t.Errorf("trimmed it reads otherwise (-whole +trimmed):\n%s", diff)
 		}
 	})

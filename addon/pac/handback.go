@@ -25,8 +25,8 @@ func Held(ctx context.Context, runs tektonclient.PipelineRunsGetter, namespace s
 	err = pager.New(list).EachListItem(ctx, metav1.ListOptions{LabelSelector: Selector}, func(o runtime.Object) error {
 		pr := o.(*tektonv1.PipelineRun)
 		switch run := ReadRun(pr); {
-		case run.Phase != queue.Pending || !run.Hidden:
-		case run.Order == nil:
+		case run.Phase != queue.Pending || !run.Held():
+		case run.Order.Malformed():
 			unreadable = append(unreadable, *pr)
 		default:
 			readable = append(readable, *pr)
@@ -40,7 +40,7 @@ func Held(ctx context.Context, runs tektonclient.PipelineRunsGetter, namespace s
 // [engine.ErrStale] if it is not.
 func HandBackRun(ctx context.Context, runs tektonclient.PipelineRunsGetter, pr *tektonv1.PipelineRun) error {
 	run := ReadRun(pr)
-	written, err := patchRun(ctx, runs, pr.Namespace, run, handedBack(pr.Namespace, run.Order))
+	written, err := patchRun(ctx, runs, pr.Namespace, run, handedBack(pr.Namespace, run.Sequence()))
 	if err != nil {
 		return err
 	}
@@ -48,9 +48,9 @@ func HandBackRun(ctx context.Context, runs tektonclient.PipelineRunsGetter, pr *
 }
 
 // handedBack is the change that makes a run PAC's again.
-func handedBack(namespace string, order *queue.Order) map[string]any {
+func handedBack(namespace string, sequence *queue.Sequence) map[string]any {
 	var entries []string
-	for _, name := range order.Names() {
+	for _, name := range sequence.Names() {
 		entries = append(entries, namespace+"/"+name)
 	}
 	annotations := map[string]any{

@@ -20,8 +20,8 @@ var noon = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 
 var shopApp = queue.Key{Namespace: "shop", Repository: "app"}
 
-// ordersByNames lets cmp compare what holds an Order.
-var ordersByNames = cmp.Comparer(func(a, b *queue.Order) bool {
+// sequencesByNames lets cmp compare what has a Sequence.
+var sequencesByNames = cmp.Comparer(func(a, b *queue.Sequence) bool {
 	if a == nil || b == nil {
 		return a == b
 	}

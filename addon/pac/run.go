@@ -37,11 +37,11 @@ func ReadRun(pr *tektonv1.PipelineRun) queue.Run {
 		if !present {
 			continue
 		}
-		order, err := readOrder(value, pr.Namespace, pr.Name)
+		sequence, err := readSequence(value, pr.Namespace, pr.Name)
 		if err != nil {
 			problem(key, err, "the run is queued by its creation time")
 		}
-		r.Held, r.Hidden, r.Order, r.Unordered = true, key == HeldOrder, order, err != nil
+		r.Order = &queue.Order{Held: key == HeldOrder, Sequence: sequence}
 		break
 	}
 	if value, present := a[Attempt]; present {
@@ -122,18 +122,19 @@ func owed(annotations map[string]string) string {
 	return ""
 }
 
-// parsed remembers orders: all runs of an event carry the same long list, and
-// each is read again at every look at the queue.
+// parsed remembers lists: all runs of an event carry the same long one, and each run is read again
+// at every look at the queue.
 var parsed = lru.New(1024)
 
-func readOrder(value, namespace, name string) (*queue.Order, error) {
+func readSequence(value, namespace, name string) (*queue.Sequence, error) {
 	key := namespace + "\n" + value
-	if order, ok := parsed.Get(key); ok && order.(*queue.Order).Lists(name) {
-		return order.(*queue.Order), nil
+	if known, ok := parsed.Get(key); ok && known.(*queue.Sequence).Lists(name) {
+		return known.(*queue.Sequence), nil
 	}
-	order, err := queue.ParseOrder(value, namespace, name)
-	if err == nil {
-		parsed.Add(key, order)
+	sequence, err := queue.ParseSequence(value, namespace, name)
+	if err != nil {
+		return nil, err
 	}
-	return order, err
+	parsed.Add(key, sequence)
+	return sequence, nil
 }

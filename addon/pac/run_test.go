@@ -118,16 +118,16 @@ func gracefully(s tektonv1.PipelineRunSpecStatus) [][]change {
 }
 
 func TestReadRun(t *testing.T) {
-	both := queue.NewOrder([]string{"build", "test"})
+	both := queue.NewSequence([]string{"build", "test"})
 	// held is how the run of pipelineRun reads.
-	held := queue.Run{Name: "build", UID: "uid-1", Version: "7", Phase: queue.Pending, Created: noon, Held: true, Hidden: true, Order: both}
+	held := queue.Run{Name: "build", UID: "uid-1", Version: "7", Phase: queue.Pending, Created: noon, Order: &queue.Order{Held: true, Sequence: both}}
 	but := func(change func(*queue.Run)) queue.Run {
 		r := held
 		change(&r)
 		return r
 	}
 	unordered := func(problem string) queue.Run {
-		return but(func(r *queue.Run) { r.Order, r.Unordered, r.Problems = nil, true, []string{problem} })
+		return but(func(r *queue.Run) { r.Order, r.Problems = &queue.Order{Held: true}, []string{problem} })
 	}
 	problem := func(p string) queue.Run { return but(func(r *queue.Run) { r.Problems = []string{p} }) }
 	const byCreation = "; the run is queued by its creation time"
@@ -139,18 +139,18 @@ func TestReadRun(t *testing.T) {
 		"held, nothing wrong": {want: held},
 		"PAC's own order, from before there was a hold": {
 			[]change{without(pac.HeldOrder), annotated(keys.ExecutionOrder, "shop/build,shop/test")},
-			but(func(r *queue.Run) { r.Hidden = false }),
+			but(func(r *queue.Run) { r.Order = &queue.Order{Sequence: both} }),
 		},
 		"the held order counts, PAC's does not": {
 			[]change{annotated(keys.ExecutionOrder, "shop/test,shop/build")}, held,
 		},
 		"no order yet": {
 			[]change{without(pac.HeldOrder)},
-			but(func(r *queue.Run) { r.Held, r.Hidden, r.Order = false, false, nil }),
+			but(func(r *queue.Run) { r.Order = nil }),
 		},
 		"no annotations at all": {
 			[]change{func(pr *tektonv1.PipelineRun) { pr.Annotations = nil }},
-			but(func(r *queue.Run) { r.Held, r.Hidden, r.Order = false, false, nil }),
+			but(func(r *queue.Run) { r.Order = nil }),
 		},
 		"blanks around entries": {[]change{annotated(pac.HeldOrder, " shop/build , shop/test ")}, held},
 
@@ -181,7 +181,7 @@ func TestReadRun(t *testing.T) {
 		"PAC's order, malformed": {
 			[]change{without(pac.HeldOrder), annotated(keys.ExecutionOrder, "build")},
 			but(func(r *queue.Run) {
-				r.Hidden, r.Order, r.Unordered = false, nil, true
+				r.Order = &queue.Order{}
 				r.Problems = []string{`annotation pipelinesascode.tekton.dev/execution-order: entry 1 of 1, "build", is not namespace/name` + byCreation}
 			}),
 		},
@@ -242,7 +242,7 @@ func TestReadRun(t *testing.T) {
 		"everything wrong at once": {
 			[]change{annotated(pac.HeldOrder, "x"), annotated(pac.Attempt, "x"), annotated(pac.NotBefore, "x"), annotated(pac.Claim, "x")},
 			but(func(r *queue.Run) {
-				r.Order, r.Unordered = nil, true
+				r.Order = &queue.Order{Held: true}
 				r.Problems = []string{
 					`annotation pac-lease-queue.dev/execution-order: entry 1 of 1, "x", is not namespace/name` + byCreation,
 					`annotation pac-lease-queue.dev/attempt: strconv.Atoi: parsing "x": invalid syntax; it counts as 0`,
@@ -271,7 +271,7 @@ func TestReadRun(t *testing.T) {
 			pr := pipelineRun("build", tc.changes...)
 			before := pr.DeepCopy()
 			got := pac.ReadRun(pr)
-			if diff := cmp.Diff(tc.want, got, ordersByNames); diff != "" {
+			if diff := cmp.Diff(tc.want, got, sequencesByNames); diff != "" {
 				t.Errorf("run (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(before, pr); diff != "" {
@@ -281,23 +281,23 @@ func TestReadRun(t *testing.T) {
 	}
 }
 
-// TestOrderIsShared reads one list for several runs: the second one finds it
+// TestSequenceIsShared reads one list for several runs: the second one finds it
 // parsed, and that must make no difference, least of all to a run that is not
 // in it.
-func TestOrderIsShared(t *testing.T) {
+func TestSequenceIsShared(t *testing.T) {
 	const list = "shop/one,shop/two"
 	one := pac.ReadRun(pipelineRun("one", annotated(pac.HeldOrder, list)))
 	two := pac.ReadRun(pipelineRun("two", annotated(pac.HeldOrder, list)))
-	if one.Order == nil || one.Order != two.Order {
-		t.Errorf("orders %p and %p, want one", one.Order, two.Order)
+	if one.Sequence() == nil || one.Sequence() != two.Sequence() {
+		t.Errorf("sequences %p and %p, want one", one.Sequence(), two.Sequence())
 	}
 	stranger := pac.ReadRun(pipelineRun("stranger", annotated(pac.HeldOrder, list)))
-	if stranger.Order != nil || !stranger.Unordered {
+	if !stranger.Order.Malformed() {
 		t.Errorf("a run that is not listed got the order all the same: %+v", stranger)
 	}
 	elsewhere := pipelineRun("one", annotated(pac.HeldOrder, list))
 	elsewhere.Namespace = "bank"
-	if r := pac.ReadRun(elsewhere); r.Order != nil || !r.Unordered {
+	if r := pac.ReadRun(elsewhere); !r.Order.Malformed() {
 		t.Errorf("a run of another namespace got the order all the same: %+v", r)
 	}
 }

@@ -198,7 +198,7 @@ func (r *Runs) Cancel(ctx context.Context, key queue.Key, run queue.Run) error {
 
 // HandBack implements engine.Runs.
 func (r *Runs) HandBack(ctx context.Context, key queue.Key, run queue.Run) error {
-	written, err := r.patchPending(ctx, key, run, handedBack(key.Namespace, run.Order))
+	written, err := r.patchPending(ctx, key, run, handedBack(key.Namespace, run.Sequence()))
 	if err != nil {
 		return err
 	}

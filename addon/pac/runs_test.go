@@ -337,7 +337,7 @@ func checkList(t *testing.T, runs *pac.Runs, want ...queue.Run) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(append([]queue.Run{}, want...), got, ordersByNames); diff != "" {
+	if diff := cmp.Diff(append([]queue.Run{}, want...), got, sequencesByNames); diff != "" {
 		t.Errorf("cached runs (-want +got):\n%s", diff)
 	}
 }
@@ -370,7 +370,7 @@ func TestList(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, got, ordersByNames); diff != "" {
+		if diff := cmp.Diff(want, got, sequencesByNames); diff != "" {
 			t.Errorf("runs (-want +got):\n%s", diff)
 		}
 		if diff := cmp.Diff([]request{{
@@ -411,7 +411,7 @@ func TestGet(t *testing.T) {
 			if (err != nil) != tc.wantErr || exists != tc.wantExists {
 				t.Errorf("exists %t, error %v; want %t, error: %t", exists, err, tc.wantExists, tc.wantErr)
 			}
-			if diff := cmp.Diff(tc.want, got, ordersByNames); diff != "" {
+			if diff := cmp.Diff(tc.want, got, sequencesByNames); diff != "" {
 				t.Errorf("run (-want +got):\n%s", diff)
 			}
 		})

@@ -24,7 +24,7 @@ func BenchmarkDecide(b *testing.B) {
 			for i := range pending / events {
 				names = append(names, fmt.Sprintf("event-%d-run-%04d", e, i))
 			}
-			order := queue.NewOrder(names)
+			order := held(names...)
 			for i, n := range names {
 				r := run(n).created(time.Duration(i) * time.Millisecond)
 				r.Order = order

@@ -293,7 +293,7 @@ func (d *decider) waits(p Place) [3]wait {
 		// A back-off far longer than any that Expire sets is somebody's invention;
 		// the clocks of replicas differ by less than that.
 		{BackOff, p.Run.NotBefore.Sub(d.now) <= 2*d.policy.BackoffMax, p.Run.NotBefore, InTime},
-		{WithoutOrder, !p.Ordered && !p.Run.Unordered, p.Run.Created.Add(d.policy.OrderGrace), NoOrder},
+		{WithoutOrder, !p.Ordered && p.Run.Order == nil, p.Run.Created.Add(d.policy.OrderGrace), NoOrder},
 		{Preparing, p.Run.Owed != "", p.Run.Created.Add(d.policy.ReadyGrace), NotReady},
 	}
 }

@@ -324,9 +324,9 @@ func TestJustified(t *testing.T) {
 	want := []queue.Action{
 		queue.Start{Run: a.Run, Token: queue.Token{Slot: 0, Transition: 4}, Claimed: noon},
 		queue.Expire{Run: b.Run, Slot: s1.Slot, Attempt: 1, Backoff: 5 * time.Second},
-		queue.Claim{Run: c.Run, Event: queue.Event{ID: c.Order.ID, Created: c.Created}, Slot: s2.Slot},
+		queue.Claim{Run: c.Run, Event: queue.Event{ID: c.Sequence().ID, Created: c.Created}, Slot: s2.Slot},
 	}
-	if diff := cmp.Diff(want, got, ordersByID); diff != "" {
+	if diff := cmp.Diff(want, got, sequencesByID); diff != "" {
 		t.Errorf("actions (-want +got):\n%s", diff)
 	}
 }

@@ -8,15 +8,15 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
-// FuzzParseOrder: whatever somebody writes into the annotation is refused, or is
+// FuzzParseSequence: whatever somebody writes into the annotation is refused, or is
 // an order that survives being written again.
-func FuzzParseOrder(f *testing.F) {
+func FuzzParseSequence(f *testing.F) {
 	for _, value := range []string{"ns/a", "ns/b,ns/a", " ns/b , ns/a\t", "ns/a,", "a", "/a", "ns/", "ns/a/a", "ns/a,ns/a", "other/a", ",", strings.Repeat("x", 100), "\xff/\xfe"} {
 		f.Add(value, "ns", "a")
 	}
 	f.Add("/", "", "")
 	f.Fuzz(func(t *testing.T, value, namespace, name string) {
-		o, err := queue.ParseOrder(value, namespace, name)
+		o, err := queue.ParseSequence(value, namespace, name)
 		if err != nil {
 			if o != nil || len(err.Error()) > 500+len(namespace)+len(name) {
 				t.Fatalf("refused with order %v and an error of %d bytes", o, len(err.Error()))
@@ -34,7 +34,7 @@ func FuzzParseOrder(f *testing.F) {
 		for i := range entries {
 			entries[i] = namespace + "/" + entries[i]
 		}
-		again, err := queue.ParseOrder(strings.Join(entries, ","), namespace, name)
+		again, err := queue.ParseSequence(strings.Join(entries, ","), namespace, name)
 		if err != nil {
 			t.Fatalf("what was accepted as %q is refused when written again: %v", value, err)
 		}
@@ -47,7 +47,7 @@ func FuzzParseOrder(f *testing.F) {
 			}
 		}
 		slices.Reverse(names)
-		if equal := slices.Equal(names, again.Names()); equal != (queue.NewOrder(names).ID == o.ID) {
+		if equal := slices.Equal(names, again.Names()); equal != (queue.NewSequence(names).ID == o.ID) {
 			t.Fatalf("equal lists %v, equal IDs %v: %q", equal, !equal, names)
 		}
 	})

@@ -15,11 +15,11 @@ func (d *decider) handBack(slots []Slot) {
 		}
 	}
 	for _, p := range d.line {
-		if p.Run.Phase != Pending || !p.Run.Hidden {
+		if p.Run.Phase != Pending || !p.Run.Held() {
 			continue
 		}
 		d.decision.Summary.Waiting++
-		if !ours && p.Run.Order != nil {
+		if !ours && !p.Run.Order.Malformed() {
 			d.do(HandBack{Run: p.Run})
 		}
 	}

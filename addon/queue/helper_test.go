@@ -28,24 +28,34 @@ type runBuilder struct{ queue.Run }
 // run is pending, held, ten seconds old and an event of its own.
 func run(name string) runBuilder {
 	return runBuilder{queue.Run{
-		Name: name, UID: "uid-" + name, Version: "7", Held: true, Hidden: true,
-		Created: noon.Add(-10 * time.Second), Order: queue.NewOrder([]string{name}),
+		Name: name, UID: "uid-" + name, Version: "7",
+		Created: noon.Add(-10 * time.Second), Order: held(name),
 	}}
 }
 
 func (b runBuilder) uid(u string) runBuilder            { b.UID = u; return b }
 func (b runBuilder) created(d time.Duration) runBuilder { b.Created = noon.Add(d); return b }
-func (b runBuilder) order(names ...string) runBuilder   { b.Order = queue.NewOrder(names); return b }
+func (b runBuilder) order(names ...string) runBuilder   { b.Order = held(names...); return b }
+func (b runBuilder) noOrder() runBuilder                { b.Order = nil; return b }
+func (b runBuilder) malformed() runBuilder              { b.Order = &queue.Order{Held: true}; return b }
 
-func (b runBuilder) noOrder() runBuilder { b.Order, b.Held, b.Hidden = nil, false, false; return b }
+// visible is a run whose order is where PAC looks for it.
+func (b runBuilder) visible() runBuilder {
+	b.Order = &queue.Order{Sequence: b.Sequence()}
+	return b
+}
 
-func (b runBuilder) malformed() runBuilder                { b.Order, b.Unordered = nil, true; return b }
 func (b runBuilder) owed(what string) runBuilder          { b.Owed = what; return b }
 func (b runBuilder) attempt(n int) runBuilder             { b.Attempt = n; return b }
 func (b runBuilder) notBefore(d time.Duration) runBuilder { b.NotBefore = noon.Add(d); return b }
 func (b runBuilder) started() runBuilder                  { b.Phase = queue.Started; return b }
 func (b runBuilder) done() runBuilder                     { b.Phase = queue.Done; return b }
 func (b runBuilder) with(t queue.Token) runBuilder        { b.Claim = &t; return b.started() }
+
+// held is an order that the hold has taken out of PAC's sight.
+func held(names ...string) *queue.Order {
+	return &queue.Order{Held: true, Sequence: queue.NewSequence(names)}
+}
 
 func runs(bs ...runBuilder) []queue.Run {
 	var rs []queue.Run
@@ -135,8 +145,8 @@ func describeAll(d queue.Decision) []string {
 	return all
 }
 
-// ordersByID lets cmp compare what holds an Order.
-var ordersByID = cmp.Comparer(func(a, b *queue.Order) bool {
+// sequencesByID lets cmp compare what has a Sequence.
+var sequencesByID = cmp.Comparer(func(a, b *queue.Sequence) bool {
 	return (a == nil) == (b == nil) && (a == nil || a.ID == b.ID)
 })
 
@@ -147,7 +157,7 @@ func decide(t *testing.T, s queue.Snapshot) queue.Decision {
 	before := s
 	before.Runs, before.Slots = append([]queue.Run(nil), s.Runs...), append([]queue.Slot(nil), s.Slots...)
 	d := queue.Decide(s, noon, policy)
-	if diff := cmp.Diff(before, s, ordersByID); diff != "" {
+	if diff := cmp.Diff(before, s, sequencesByID); diff != "" {
 		t.Errorf("Decide changed its snapshot (-before +after):\n%s", diff)
 	}
 	rnd := rand.New(rand.NewSource(1))
@@ -156,7 +166,7 @@ func decide(t *testing.T, s queue.Snapshot) queue.Decision {
 		p.Runs, p.Slots = append([]queue.Run(nil), s.Runs...), append([]queue.Slot(nil), s.Slots...)
 		rnd.Shuffle(len(p.Runs), func(i, j int) { p.Runs[i], p.Runs[j] = p.Runs[j], p.Runs[i] })
 		rnd.Shuffle(len(p.Slots), func(i, j int) { p.Slots[i], p.Slots[j] = p.Slots[j], p.Slots[i] })
-		if diff := cmp.Diff(d, queue.Decide(p, noon, policy), ordersByID); diff != "" {
+		if diff := cmp.Diff(d, queue.Decide(p, noon, policy), sequencesByID); diff != "" {
 			t.Fatalf("a permuted snapshot is decided otherwise (-given +permuted):\n%s", diff)
 		}
 	}

@@ -19,7 +19,7 @@ func (d *decider) lift(slots []Slot) {
 		case Pending:
 			attempt, named := attempts[p.Run.UID]
 			claimed[p.Run.UID] = named && p.Run.Attempt <= attempt
-			if !p.Run.Held && !claimed[p.Run.UID] {
+			if p.Run.Order == nil && !claimed[p.Run.UID] {
 				continue
 			}
 			if late, ok := d.eligible(p); ok {

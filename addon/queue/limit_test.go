@@ -86,7 +86,6 @@ func TestUnlimited(t *testing.T) {
 
 func TestHandBack(t *testing.T) {
 	a, b, c := run("a").created(-12*time.Second), run("b").created(-11*time.Second), run("c")
-	visible := func(b runBuilder) runBuilder { b.Hidden = false; return b }
 	checkDecisions(t, map[string]decideCase{
 		"queued and claimed runs go to PAC, in order, and the slots go": {
 			handBack: true, limit: 2, runs: runs(c, a, b.done()), slots: slots(slot(0).of("a"), slot(1).of("b"), slot(2)),
@@ -100,7 +99,7 @@ func TestHandBack(t *testing.T) {
 			handBack: true, limit: 2, runs: runs(a.started(), b), slots: slots(slot(0).of("a")),
 			want: []string{"hand back b"},
 		},
-		"PAC has these already":            {handBack: true, limit: 1, runs: runs(visible(a), b.noOrder())},
+		"PAC has these already":            {handBack: true, limit: 1, runs: runs(a.visible(), b.noOrder())},
 		"a malformed order would kill PAC": {handBack: true, limit: 1, runs: runs(a.malformed(), b), want: []string{"hand back b"}},
 		"without a limit too":              {handBack: true, runs: runs(a), want: []string{"hand back a"}},
 	})

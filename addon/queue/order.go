@@ -2,84 +2,33 @@ package queue
 
 import (
 	"cmp"
-	"fmt"
-	"hash/fnv"
 	"slices"
-	"strings"
 	"time"
 )
 
-// Order is the execution order of one event: the names of its runs, first
-// first. Runs of one event share one Order.
+// Order is the execution order of a run's event as the run carries it. A run to which PAC has not
+// written one yet has none (nil).
 type Order struct {
-	// ID tells events apart; equal lists have equal IDs.
-	ID       string
-	names    []string
-	position map[string]int
+	// Held says that the order is where PAC does not look for it, so that PAC leaves the run alone.
+	// Otherwise PAC has the run: it came before there was a hold, or was handed back.
+	Held bool
+	// Sequence is nil if the order is malformed. The run is then queued by its creation time, and
+	// not waited for any longer.
+	Sequence *Sequence
 }
 
-// NewOrder builds the order of the given run names.
-func NewOrder(names []string) *Order {
-	h := fnv.New64a()
-	position := make(map[string]int, len(names))
-	for i, n := range names {
-		fmt.Fprintf(h, "%s,", n)
-		if _, again := position[n]; !again {
-			position[n] = i
-		}
-	}
-	return &Order{ID: fmt.Sprintf("%016x", h.Sum64()), names: slices.Clone(names), position: position}
-}
+// Malformed says that there is an order, and that it cannot be used.
+func (o *Order) Malformed() bool { return o != nil && o.Sequence == nil }
 
-// Names lists the runs of the event, first first.
-func (o *Order) Names() []string { return slices.Clone(o.names) }
+// Held says that the run's order is where PAC does not look for it.
+func (r Run) Held() bool { return r.Order != nil && r.Order.Held }
 
-// Position says where in the order the named run stands, from 0.
-func (o *Order) Position(name string) (int, bool) {
-	i, ok := o.position[name]
-	return i, ok
-}
-
-// Lists says whether the order names the run.
-func (o *Order) Lists(name string) bool {
-	_, ok := o.position[name]
-	return ok
-}
-
-// ParseOrder reads PAC's execution-order annotation, namespace/name entries
-// separated by commas (pkg/pipelineascode/concurrency.go, getOrderByName), for
-// a run of the given namespace and name. A list that is not of that form, names
-// another namespace, repeats a run or leaves this one out is refused whole: half
-// an order would put runs before others on a guess.
-func ParseOrder(value, namespace, name string) (*Order, error) {
-	entries := strings.Split(value, ",")
-	names := make([]string, 0, len(entries))
-	for i, entry := range entries {
-		ns, n, ok := strings.Cut(strings.TrimSpace(entry), "/")
-		switch {
-		case !ok || ns == "" || n == "" || strings.Contains(n, "/"):
-			return nil, fmt.Errorf("entry %d of %d, %q, is not namespace/name", i+1, len(entries), clip(entry))
-		case ns != namespace:
-			return nil, fmt.Errorf("entry %d of %d, %q, is of another namespace than %s", i+1, len(entries), clip(entry), namespace)
-		}
-		names = append(names, n)
+// Sequence is the list in the run's order; nil if there is no order yet, or a malformed one.
+func (r Run) Sequence() *Sequence {
+	if r.Order == nil {
+		return nil
 	}
-	o := NewOrder(names)
-	if len(o.position) != len(names) {
-		return nil, fmt.Errorf("a run is listed twice")
-	}
-	if _, ok := o.Position(name); !ok {
-		return nil, fmt.Errorf("the run %s itself is not listed", name)
-	}
-	return o, nil
-}
-
-// clip keeps a stranger's text from flooding an event message.
-func clip(s string) string {
-	if len(s) > 80 {
-		return strings.ToValidUTF8(s[:80], "") + "…"
-	}
-	return s
+	return r.Order.Sequence
 }
 
 // Event is a run's place among events: invariant I3 orders by the creation time
@@ -102,8 +51,8 @@ type Place struct {
 
 // Line is the whole queue, whatever the phase of its runs, first first.
 func Line(runs []Run, slots []Slot) []Place {
-	orders := map[string]*Order{} // by ID
-	ofRun := map[string]*Order{}  // by run name, from anybody's list
+	sequences := map[string]*Sequence{} // by ID
+	ofRun := map[string]*Sequence{}     // by run name, from the list on any run
 	created := map[string]time.Time{}
 	note := func(id string, t time.Time) {
 		if was, ok := created[id]; !ok || t.Before(was) {
@@ -111,37 +60,36 @@ func Line(runs []Run, slots []Slot) []Place {
 		}
 	}
 	for _, r := range runs {
-		if r.Order == nil {
+		seq := r.Sequence()
+		if seq == nil || sequences[seq.ID] != nil {
 			continue
 		}
-		if _, seen := orders[r.Order.ID]; !seen {
-			orders[r.Order.ID] = r.Order
-			for _, n := range r.Order.names {
-				// Two lists that name one run come from a person's edit; which
-				// one rules must not depend on the order of observation.
-				if was := ofRun[n]; was == nil || r.Order.ID < was.ID {
-					ofRun[n] = r.Order
-				}
+		sequences[seq.ID] = seq
+		for _, n := range seq.names {
+			// Two lists that name one run come from a person's edit; which one rules must not
+			// depend on the order of observation.
+			if was := ofRun[n]; was == nil || seq.ID < was.ID {
+				ofRun[n] = seq
 			}
 		}
 	}
 	for _, r := range runs {
-		if r.Order != nil {
-			ofRun[r.Name] = r.Order
+		if seq := r.Sequence(); seq != nil {
+			ofRun[r.Name] = seq
 		}
 	}
 	for _, s := range slots {
-		if s.Holder != nil && orders[s.Holder.Event.ID] != nil && !s.Holder.Event.Created.IsZero() {
+		if s.Holder != nil && sequences[s.Holder.Event.ID] != nil && !s.Holder.Event.Created.IsZero() {
 			note(s.Holder.Event.ID, s.Holder.Event.Created)
 		}
 	}
 	places := make([]Place, len(runs))
 	for i, r := range runs {
 		p := Place{Run: r, Event: Event{ID: r.Name, Created: r.Created}}
-		if o := ofRun[r.Name]; o != nil && !r.Unordered {
-			note(o.ID, r.Created)
-			p.Event.ID, p.Ordered = o.ID, true
-			p.Index, _ = o.Position(r.Name)
+		if seq := ofRun[r.Name]; seq != nil && !r.Order.Malformed() {
+			note(seq.ID, r.Created)
+			p.Event.ID, p.Ordered = seq.ID, true
+			p.Index, _ = seq.Position(r.Name)
 		}
 		places[i] = p
 	}

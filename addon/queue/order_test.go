@@ -27,7 +27,7 @@ func inLine(t *testing.T, rs []queue.Run, ss []queue.Slot) string {
 func TestOrder(t *testing.T) {
 	const s = time.Second
 	eventOf := func(first time.Duration, names ...string) queue.Event {
-		return queue.Event{ID: queue.NewOrder(names).ID, Created: noon.Add(first)}
+		return queue.Event{ID: queue.NewSequence(names).ID, Created: noon.Add(first)}
 	}
 	cases := map[string]struct {
 		runs  []queue.Run
@@ -45,7 +45,7 @@ func TestOrder(t *testing.T) {
 		},
 		"events of one instant do not mix": {
 			runs: runs(run("a1").order("a1", "b2"), run("b1").order("b1", "a2"), run("a2").order("b1", "a2"), run("b2").order("a1", "b2")),
-			want: map[bool]string{true: "a1 b2 b1 a2", false: "b1 a2 a1 b2"}[queue.NewOrder([]string{"a1", "b2"}).ID < queue.NewOrder([]string{"b1", "a2"}).ID],
+			want: map[bool]string{true: "a1 b2 b1 a2", false: "b1 a2 a1 b2"}[queue.NewSequence([]string{"a1", "b2"}).ID < queue.NewSequence([]string{"b1", "a2"}).ID],
 		},
 		"malformed runs of one instant by name": {
 			runs: runs(run("c").malformed(), run("a").malformed(), run("b").malformed()),
@@ -91,7 +91,7 @@ func TestOrder(t *testing.T) {
 		},
 		"nor does one that remembers no time": {
 			runs:  runs(run("a2").order("a1", "a2").created(-8*s), run("b").created(-9*s)),
-			slots: slots(slot(0).of("a1").event(queue.Event{ID: queue.NewOrder([]string{"a1", "a2"}).ID})),
+			slots: slots(slot(0).of("a1").event(queue.Event{ID: queue.NewSequence([]string{"a1", "a2"}).ID})),
 			want:  "b a2",
 		},
 		"of two memories the older counts": {
@@ -132,7 +132,7 @@ func TestInOrder(t *testing.T) {
 func TestClaimRemembersEvent(t *testing.T) {
 	first, second := run("a1").order("a1", "a2").created(-10*time.Second).done(), run("a2").order("a1", "a2").created(-8*time.Second)
 	got := decide(t, queue.Snapshot{Limit: 1, Runs: runs(first, second)}).Actions[0].(queue.Claim).Event
-	if want := (queue.Event{ID: first.Order.ID, Created: first.Created}); got != want {
+	if want := (queue.Event{ID: first.Sequence().ID, Created: first.Created}); got != want {
 		t.Errorf("the claim remembers %v, want %v", got, want)
 	}
 	got = decide(t, queue.Snapshot{Limit: 1, Runs: runs(run("b").malformed())}).Actions[0].(queue.Claim).Event
@@ -166,9 +166,9 @@ func TestOrderIsDeterministic(t *testing.T) {
 	}
 }
 
-func TestNewOrder(t *testing.T) {
+func TestNewSequence(t *testing.T) {
 	names := []string{"b", "a", "b"}
-	o := queue.NewOrder(names)
+	o := queue.NewSequence(names)
 	names[0] = "changed"
 	if diff := cmp.Diff([]string{"b", "a", "b"}, o.Names()); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
@@ -180,12 +180,12 @@ func TestNewOrder(t *testing.T) {
 	if _, ok := o.Position("changed"); ok || o.Lists("changed") || !o.Lists("a") {
 		t.Error("what the caller does with its list changes the order")
 	}
-	if o.ID != queue.NewOrder([]string{"b", "a", "b"}).ID || o.ID == queue.NewOrder([]string{"a", "b"}).ID {
+	if o.ID != queue.NewSequence([]string{"b", "a", "b"}).ID || o.ID == queue.NewSequence([]string{"a", "b"}).ID {
 		t.Error("equal lists have different IDs, or different lists equal ones")
 	}
 }
 
-func TestParseOrder(t *testing.T) {
+func TestParseSequence(t *testing.T) {
 	long := strings.Repeat("é", 100)
 	cases := map[string]struct {
 		value   string
@@ -211,7 +211,7 @@ func TestParseOrder(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			o, err := queue.ParseOrder(tc.value, "ns", "a")
+			o, err := queue.ParseSequence(tc.value, "ns", "a")
 			if tc.wantErr != "" {
 				if o != nil || err == nil || err.Error() != tc.wantErr {
 					t.Errorf("got %v, error %v, want error %s", o, err, tc.wantErr)

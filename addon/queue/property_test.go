@@ -76,7 +76,7 @@ func (x *world) settled() error {
 	}
 	for _, n := range pending {
 		r := x.runs[n]
-		if free > 0 && (r.Order != nil || r.Unordered) && r.Owed == "" && !r.NotBefore.After(x.now) {
+		if free > 0 && r.Order != nil && r.Owed == "" && !r.NotBefore.After(x.now) {
 			return fmt.Errorf("I2: %s is eligible, %d slots are free, and nobody acts", n, free)
 		}
 	}

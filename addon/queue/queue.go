@@ -54,17 +54,9 @@ type Run struct {
 	Version string
 	Phase   Phase
 	Created time.Time
-	// Order is the execution order of the run's event; nil as long as PAC has
-	// not written it, and when what was written cannot be used (Unordered).
+	// Order is nil as long as PAC has not written it. A run with an order was queued by PAC for a
+	// limit; without a limit only such runs are this product's to start.
 	Order *Order
-	// Unordered says that an order arrived but is malformed: the run is queued
-	// by its creation time instead, without waiting any longer.
-	Unordered bool
-	// Held says that PAC queued the run for a limit: it carries an order,
-	// usable or not. Without a limit only held runs are this product's to start.
-	Held bool
-	// Hidden says that the order is where PAC does not look for it.
-	Hidden bool
 	// Owed names what PAC has still to do before the run can start, e.g. create
 	// its secret; empty when nothing is owed.
 	Owed string

@@ -181,7 +181,7 @@ func TestSound(t *testing.T) {
 		s := first
 		fail := func(format string, args ...any) {
 			t.Fatalf("seed %d: %s\nfirst: %s\nnow: %s\nof which follows %q", seed, fmt.Sprintf(format, args...),
-				cmp.Diff(queue.Snapshot{}, first, ordersByID), cmp.Diff(queue.Snapshot{}, s, ordersByID), describeAll(queue.Decide(s, noon, policy)))
+				cmp.Diff(queue.Snapshot{}, first, sequencesByID), cmp.Diff(queue.Snapshot{}, s, sequencesByID), describeAll(queue.Decide(s, noon, policy)))
 		}
 		var d queue.Decision
 		for range 6 {
@@ -227,7 +227,7 @@ func idle(s queue.Snapshot) error {
 		}
 	}
 	for _, r := range s.Runs {
-		ready := r.Order != nil && r.Owed == "" && !r.NotBefore.After(noon)
+		ready := r.Sequence() != nil && r.Owed == "" && !r.NotBefore.After(noon)
 		alone := !slices.ContainsFunc(s.Runs, func(o queue.Run) bool { return o.Owed != "" }) // nobody holds up its event
 		if r.Phase == queue.Pending && ready && alone && (s.Limit == queue.Unlimited || started+damaged < int(s.Limit)) {
 			return fmt.Errorf("%s could run: %d started, %d damaged, limit %d", r.Name, started, damaged, s.Limit)

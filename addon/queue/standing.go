@@ -98,7 +98,7 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 		wait, waits := d.firstWait(p)
 		by, isSuperseded := d.superseded[run.UID]
 		switch {
-		case run.Phase == Done, s.Limit == Unlimited && !run.Held && !has:
+		case run.Phase == Done, s.Limit == Unlimited && run.Order == nil && !has:
 			continue
 		case run.Phase == Started:
 			is.Why = Running

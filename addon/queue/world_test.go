@@ -95,7 +95,7 @@ func (x *world) push(n int) {
 		x.born++
 		names = append(names, fmt.Sprintf("run-%02d", (x.born*7)%100))
 	}
-	order, malformed := queue.NewOrder(names), x.rnd.Intn(12) == 0
+	order, malformed := queue.NewSequence(names), x.rnd.Intn(12) == 0
 	x.rnd.Shuffle(n, func(i, j int) { names[i], names[j] = names[j], names[i] })
 	for i, name := range names {
 		x.born++
@@ -108,9 +108,9 @@ func (x *world) push(n int) {
 		switch {
 		case x.rnd.Intn(12) == 0: // PAC dies before it gets there
 		case malformed:
-			x.promise(r, func(r *queue.Run) { r.Unordered, r.Held = true, true })
+			x.promise(r, func(r *queue.Run) { r.Order = &queue.Order{} })
 		default:
-			x.promise(r, func(r *queue.Run) { r.Order, r.Held = order, true })
+			x.promise(r, func(r *queue.Run) { r.Order = &queue.Order{Sequence: order} })
 		}
 		x.putRun(r)
 	}
@@ -135,7 +135,7 @@ func (x *world) promise(r queue.Run, edit func(*queue.Run)) {
 		if x.runs[r.Name].UID == r.UID {
 			x.editRun(r.Name, edit)
 			r := x.runs[r.Name]
-			x.trace("PAC patches %s: held %v, malformed %v, owed %q", r.Name, r.Held, r.Unordered, r.Owed)
+			x.trace("PAC patches %s: ordered %v, malformed %v, owed %q", r.Name, r.Order != nil, r.Order.Malformed(), r.Owed)
 		}
 	})
 }

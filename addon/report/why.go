@@ -70,7 +70,7 @@ func Why(is queue.Standing, all queue.Standings, refusal string, style Style) st
 	case queue.Superseded:
 		return fmt.Sprintf("superseded by %s: is being cancelled", is.By.Name)
 	case queue.HandedBack:
-		if is.Run.Hidden {
+		if is.Run.Held() {
 			return "goes back to " + pac + " once what runs is over"
 		}
 		return "handed back to " + pac

@@ -161,7 +161,7 @@ func (c *Cluster) idle() string {
 		}
 		for _, pr := range c.pending(key) {
 			r := pac.ReadRun(pr)
-			if eligible := c.startable(r); eligible && (limit == queue.Unlimited && r.Held || free > 0) {
+			if eligible := c.startable(r); eligible && (limit == queue.Unlimited && r.Order != nil || free > 0) {
 				return fmt.Sprintf("%s may start in %s, which has a limit of %d and room for %d", r.Name, key, limit, free)
 			}
 		}
@@ -179,7 +179,7 @@ func (c *Cluster) startable(r queue.Run) bool {
 func (c *Cluster) waitsForTime() bool {
 	return slices.ContainsFunc(c.everywhere(c.pending), func(pr *tektonv1.PipelineRun) bool {
 		key, _ := pac.KeyOf(pr)
-		return c.limit(key) != queue.Unlimited || pac.ReadRun(pr).Held
+		return c.limit(key) != queue.Unlimited || pac.ReadRun(pr).Order != nil
 	})
 }
 

@@ -178,8 +178,8 @@ var mutants = []*mutant{
 		wrapRuns: func(_ *replica, x engine.Runs, _ engine.Store) engine.Runs {
 			return hooked{Runs: x, seen: func(_ context.Context, _ queue.Key, runs []queue.Run) []queue.Run {
 				for i := range runs {
-					if runs[i].Order != nil {
-						runs[i].Order, runs[i].Unordered = nil, true
+					if o := runs[i].Order; o != nil {
+						runs[i].Order = &queue.Order{Held: o.Held}
 					}
 				}
 				return runs

@@ -37,7 +37,7 @@ func describe(o object) string {
 		add(run.Claim != nil, "with %v", run.Claim)
 		add(run.Attempt > 0, "attempt %d", run.Attempt)
 		add(!run.NotBefore.IsZero(), "not before %.0fs", run.NotBefore.Sub(noon).Seconds())
-		add(run.Phase.String() == "pending" && run.Order == nil && !run.Unordered, "no order")
+		add(run.Phase.String() == "pending" && run.Order == nil, "no order")
 		add(run.Owed != "", "owed %s", run.Owed)
 		add(o.DeletionTimestamp != nil, "being deleted")
 		add(!strings.HasPrefix(o.Labels["pipelinesascode.tekton.dev/state"], "queued"), "state %q", o.Labels["pipelinesascode.tekton.dev/state"])

@@ -48,7 +48,7 @@ func (b *Broken) OverLimit() bool {
 func couldStart(v history.View, now time.Time) bool {
 	room := v.Limit == queue.Unlimited || len(v.In(queue.Started)) < int(v.Limit)
 	return room && slices.ContainsFunc(v.In(queue.Pending), func(r queue.Run) bool {
-		return (r.Order != nil || r.Unordered) && r.NotBefore.Before(now)
+		return r.Order != nil && r.NotBefore.Before(now)
 	})
 }
 

@@ -10,7 +10,7 @@ import (
 
 func TestCouldStart(t *testing.T) {
 	now := time.Now()
-	ordered := &queue.Order{ID: "event"}
+	ordered := &queue.Order{Sequence: queue.NewSequence([]string{"a"})}
 	waiting := queue.Run{Phase: queue.Pending, Order: ordered}
 	running := queue.Run{Phase: queue.Started, Order: ordered}
 	for name, c := range map[string]struct {
@@ -21,7 +21,7 @@ func TestCouldStart(t *testing.T) {
 		"room and work":             {1, []queue.Run{waiting}, true},
 		"room beside one that runs": {2, []queue.Run{running, waiting}, true},
 		"no limit":                  {queue.Unlimited, []queue.Run{running, waiting}, true},
-		"a malformed order":         {1, []queue.Run{{Phase: queue.Pending, Unordered: true}}, true},
+		"a malformed order":         {1, []queue.Run{{Phase: queue.Pending, Order: &queue.Order{}}}, true},
 		"after a back-off":          {1, []queue.Run{{Phase: queue.Pending, Order: ordered, NotBefore: now.Add(-time.Second)}}, true},
 		"the limit is used up":      {1, []queue.Run{running, waiting}, false},
 		"every run is done":         {1, []queue.Run{{Phase: queue.Done, Order: ordered}}, false},

@@ -243,7 +243,7 @@ func (s *Scene) Explain() string {
 	}
 	for _, r := range v.Runs {
 		fmt.Fprintf(&text, "\n  run %s: %s version %s ordered %t attempt %d claim %v",
-			r.Name, r.Phase, r.Version, r.Order != nil, r.Attempt, r.Claim)
+			r.Name, r.Phase, r.Version, r.Sequence() != nil, r.Attempt, r.Claim)
 	}
 	return text.String()
 }

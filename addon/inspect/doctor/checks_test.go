@@ -82,11 +82,11 @@ func TestChecks(t *testing.T) {
 		}, []string{"two installations: all namespaces", "two installations: namespace qa", "two installations: namespace qa"}},
 		"not its namespace": {func(f *Facts) {
 			f.Installations[0] = installation("add-on", "qa")
-			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Held: true, Unordered: true})
+			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{}})
 		}, nil},
 		"not its namespace any more": {func(f *Facts) {
 			f.Installations[0] = installation("add-on", "qa")
-			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Held: true, Hidden: true, Unordered: true})
+			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{Held: true}})
 		}, []string{"runs: No installation works on its queues"}},
 		"environment": {func(f *Facts) {
 			f.Installations[0].EnvironmentErr = errors.New("PROBES_PORT is wrong")
@@ -134,16 +134,16 @@ func TestChecks(t *testing.T) {
 		}, nil},
 		"run over": {func(f *Facts) { f.Queues[0].Snapshot.Runs[0].Phase = queue.Done }, []string{"slots: is over"}},
 		"refused": {func(f *Facts) {
-			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Held: true, Unordered: true, Attempt: 2, NotBefore: noon.Add(time.Minute)})
+			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{}, Attempt: 2, NotBefore: noon.Add(time.Minute)})
 			f.Refusals = map[string]string{"t": "denied by policy"}
 		}, []string{"runs: denied by policy"}},
 		"refused before, and in line again": {func(f *Facts) {
-			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Held: true, Unordered: true, Attempt: 2})
+			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{}, Attempt: 2})
 			f.Refusals = map[string]string{"t": "denied by policy"}
 		}, nil},
 		"nobody starts it": {func(f *Facts) {
 			f.Queues[0].Snapshot.Limit = 2
-			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Held: true, Unordered: true})
+			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{}})
 		}, []string{"runs: nobody starts it"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -106,7 +106,7 @@ func runs(f *Facts) []Finding {
 		}
 		if len(f.Installations) > 0 && !slices.ContainsFunc(f.Installations, func(i inspect.Installation) bool { return i.Environment.Watched.Contains(q.Key().Namespace) }) {
 			// Its queues are Pipelines-as-Code's, but for runs whose order that cannot see.
-			if slices.ContainsFunc(q.Runs, func(is queue.Standing) bool { return is.Run.Phase == queue.Pending && is.Run.Hidden }) {
+			if slices.ContainsFunc(q.Runs, func(is queue.Standing) bool { return is.Run.Phase == queue.Pending && is.Run.Held() }) {
 				all = append(all, Finding{
 					Where: "namespace " + q.Key().Namespace,
 					What:  "No installation works on its queues, and runs of Repository " + q.Key().Repository + " wait that are held for one.",

@@ -92,7 +92,7 @@ func (a *Auditor) Run(r queue.Run, at time.Time) {
 		a.runs[r.UID] = known
 	}
 	was := known.Phase
-	if known.placedAt.IsZero() || known.Unordered != r.Unordered || orderID(known.Order) != orderID(r.Order) {
+	if known.placedAt.IsZero() || known.Order.Malformed() != r.Order.Malformed() || sequenceID(known.Run) != sequenceID(r) {
 		known.placedAt = at
 	}
 	known.Run = r
@@ -142,7 +142,7 @@ func (a *Auditor) SlotGone(index int) { delete(a.slots, index) }
 func (a *Auditor) Finish(at time.Time) Report {
 	var waiting []string
 	for _, p := range queue.Line(a.known(), nil) {
-		if p.Run.Phase == queue.Pending && (a.limit != queue.Unlimited || p.Run.Held) {
+		if p.Run.Phase == queue.Pending && (a.limit != queue.Unlimited || p.Run.Order != nil) {
 			waiting = append(waiting, p.Run.Name)
 		}
 	}

@@ -342,7 +342,7 @@ func TestReport(t *testing.T) {
 // behind is a name that gives an order of c and it an ID behind the given one.
 func behind(id string) string {
 	for i := range 100 {
-		if name := fmt.Sprintf("c-%d", i); queue.NewOrder([]string{"c", name}).ID > id {
+		if name := fmt.Sprintf("c-%d", i); queue.NewSequence([]string{"c", name}).ID > id {
 			return name
 		}
 	}

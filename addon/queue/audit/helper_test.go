@@ -39,16 +39,16 @@ type runBuilder struct{ queue.Run }
 // run is pending, held, ten seconds old and an event of its own.
 func run(name string) runBuilder {
 	return runBuilder{queue.Run{
-		Name: name, UID: "uid-" + name, Held: true,
-		Created: noon.Add(-10 * time.Second), Order: queue.NewOrder([]string{name}),
+		Name: name, UID: "uid-" + name,
+		Created: noon.Add(-10 * time.Second), Order: ordered(name),
 	}}
 }
 
 func (b runBuilder) uid(u string) runBuilder              { b.UID = u; return b }
 func (b runBuilder) created(d time.Duration) runBuilder   { b.Created = noon.Add(d); return b }
-func (b runBuilder) order(names ...string) runBuilder     { b.Order = queue.NewOrder(names); return b }
-func (b runBuilder) noOrder() runBuilder                  { b.Order, b.Held = nil, false; return b }
-func (b runBuilder) malformed() runBuilder                { b.Order, b.Unordered = nil, true; return b }
+func (b runBuilder) order(names ...string) runBuilder     { b.Order = ordered(names...); return b }
+func (b runBuilder) noOrder() runBuilder                  { b.Order = nil; return b }
+func (b runBuilder) malformed() runBuilder                { b.Order = &queue.Order{}; return b }
 func (b runBuilder) owed(what string) runBuilder          { b.Owed = what; return b }
 func (b runBuilder) attempt(n int) runBuilder             { b.Attempt = n; return b }
 func (b runBuilder) notBefore(d time.Duration) runBuilder { b.NotBefore = noon.Add(d); return b }
@@ -60,4 +60,8 @@ func free(index int) queue.Slot { return queue.Slot{Index: index} }
 
 func held(index int, name string) queue.Slot {
 	return queue.Slot{Index: index, Holder: &queue.Holder{Name: name, UID: "uid-" + name}}
+}
+
+func ordered(names ...string) *queue.Order {
+	return &queue.Order{Sequence: queue.NewSequence(names)}
 }

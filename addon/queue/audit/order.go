@@ -51,7 +51,7 @@ func (a *Auditor) markEligible(at time.Time) {
 		if o.Phase == queue.Pending && !o.claimed && o.Owed != "" && p.Ordered {
 			preparing[p.Event.ID] = true
 		}
-		switch eligible := o.Phase == queue.Pending && o.Owed == "" && (p.Ordered || o.Unordered) && !preparing[p.Event.ID]; {
+		switch eligible := o.Phase == queue.Pending && o.Owed == "" && (p.Ordered || o.Order.Malformed()) && !preparing[p.Event.ID]; {
 		case !eligible:
 			o.eligibleAt = time.Time{}
 		case o.eligibleAt.IsZero():
@@ -60,11 +60,11 @@ func (a *Auditor) markEligible(at time.Time) {
 	}
 }
 
-func orderID(o *queue.Order) string {
-	if o == nil {
-		return ""
+func sequenceID(r queue.Run) string {
+	if s := r.Sequence(); s != nil {
+		return s.ID
 	}
-	return o.ID
+	return ""
 }
 
 func latest(a, b time.Time) time.Time {

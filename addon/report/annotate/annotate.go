@@ -243,7 +243,7 @@ func lasts(is queue.Standing, refusal string) bool {
 	case is.Why == queue.Starting, is.Why == queue.Refused:
 		return refusal != ""
 	case is.Why == queue.HandedBack:
-		return is.Run.Hidden
+		return is.Run.Held()
 	default:
 		return true
 	}

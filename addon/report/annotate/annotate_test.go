@@ -99,7 +99,8 @@ func look(runs int) queue.Snapshot {
 	for i := range runs {
 		name := fmt.Sprintf("run-%03d", i)
 		s.Runs = append(s.Runs, queue.Run{
-			Name: name, UID: name, Held: true, Hidden: true, Created: noon.Add(time.Duration(i-runs) * time.Second), Order: queue.NewOrder([]string{name}),
+			Name: name, UID: name, Created: noon.Add(time.Duration(i-runs) * time.Second),
+			Order: &queue.Order{Held: true, Sequence: queue.NewSequence([]string{name})},
 		})
 	}
 	s.Runs[0].Phase, s.Runs[0].Began = queue.Started, noon.Add(-time.Minute)
@@ -297,7 +298,7 @@ func TestTurnPutOff(t *testing.T) {
 	}
 	r := newRig(20)
 	s := look(2)
-	s.HandBack, s.Runs[1].Hidden = true, false
+	s.HandBack, s.Runs[1].Order = true, &queue.Order{Sequence: s.Runs[1].Sequence()}
 	r.see(s)
 	if n := r.round(t, 0); n != 0 {
 		t.Errorf("%d writes to a run that PAC has back", n)

@@ -46,9 +46,8 @@ func TestQueues(t *testing.T) {
 			Name:    name,
 			UID:     name,
 			Phase:   phase,
-			Held:    true,
 			Created: noon.Add(-time.Minute),
-			Order:   queue.NewOrder([]string{"a", "b"}),
+			Order:   &queue.Order{Held: true, Sequence: queue.NewSequence([]string{"a", "b"})},
 		}
 	}
 	looks.Looked(engine.Look{At: noon, Snapshot: queue.Snapshot{

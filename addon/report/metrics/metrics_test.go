@@ -26,7 +26,7 @@ var (
 	noon  = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 	app   = queue.Key{Namespace: "shop", Repository: "app"}
 	web   = queue.Key{Namespace: "shop", Repository: "web"}
-	order = &queue.Order{}
+	order = &queue.Order{Held: true}
 )
 
 // replica is what one replica counts, as Prometheus would be told.

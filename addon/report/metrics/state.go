@@ -73,7 +73,7 @@ func (was state) look(s queue.Snapshot, now time.Time) state {
 			if !claimed[uid] {
 				is.waiting++
 			}
-			if (r.Order != nil || r.Unordered) && r.Owed == "" && !now.Before(r.NotBefore) {
+			if r.Order != nil && r.Owed == "" && !now.Before(r.NotBefore) {
 				ready++
 			}
 		}

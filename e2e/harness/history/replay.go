@@ -75,7 +75,7 @@ func (c change) line(key queue.Key) string {
 	if pr, ok := c.runOf(key); ok {
 		run := pac.ReadRun(pr)
 		return fmt.Sprintf("run %s %s, attempt %d, claim %v, ordered %t, owed %q",
-			run.Name, run.Phase, run.Attempt, run.Claim, run.Order != nil, run.Owed)
+			run.Name, run.Phase, run.Attempt, run.Claim, run.Sequence() != nil, run.Owed)
 	}
 	if slot, ok := c.slotOf(key); ok {
 		if h := slot.Holder; h != nil {

@@ -38,7 +38,7 @@ func (v View) In(p queue.Phase) []queue.Run {
 
 // Ordered reports whether n runs exist and PAC has given an order to all those that wait.
 func (v View) Ordered(n int) bool {
-	return len(v.Runs) == n && !slices.ContainsFunc(v.In(queue.Pending), func(r queue.Run) bool { return r.Order == nil })
+	return len(v.Runs) == n && !slices.ContainsFunc(v.In(queue.Pending), func(r queue.Run) bool { return r.Sequence() == nil })
 }
 
 // Free reports whether no slot has a holder.

@@ -55,7 +55,7 @@ func (t *tracker) look(v history.View, now time.Time) board.Board {
 
 func (t *tracker) run(r queue.Run, v history.View, now time.Time) board.Run {
 	old, known := t.seen[r.UID]
-	shown := board.Run{Name: r.Name, Slot: t.slot(r, v.Slots), Since: now, Placed: r.Order != nil || r.Unordered}
+	shown := board.Run{Name: r.Name, Slot: t.slot(r, v.Slots), Since: now, Placed: r.Order != nil}
 	switch {
 	case r.Phase == queue.Done:
 		shown.State, shown.Slot, shown.Wrong = board.Finished, board.NoSlot, inspect.Wrong(v.PipelineRuns[r.Name])

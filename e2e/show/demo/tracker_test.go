@@ -22,7 +22,7 @@ func at(seconds int) time.Time { return noon.Add(time.Duration(seconds) * time.S
 // view is a queue with runs a, b, … in the given phases, and slots with the given holders.
 func view(limit int, phases string, slots ...string) history.View {
 	v := history.View{Limit: queue.Limit(limit), PipelineRuns: map[string]*tektonv1.PipelineRun{}}
-	order := queue.NewOrder([]string{"a"})
+	order := &queue.Order{Held: true, Sequence: queue.NewSequence([]string{"a"})}
 	for i, p := range phases {
 		name := string(rune('a' + i))
 		run, pr := queue.Run{Name: name, UID: name, Order: order}, &tektonv1.PipelineRun{}

@@ -48,7 +48,7 @@ func controllerDies(s *scene) error {
 	}
 	v, err := s.wait("the runs of the push", stepDeadline, func(v history.View) bool { return len(v.Runs) == s.runs })
 	for _, r := range v.Runs {
-		if r.Order != nil {
+		if r.Sequence() != nil {
 			err = errors.Join(err, fmt.Errorf("%s has an order nevertheless", r.Name))
 		}
 	}

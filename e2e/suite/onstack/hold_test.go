@@ -28,7 +28,7 @@ func TestReplicaKilledWhileAPushComesIn(t *testing.T) {
 	s.finished(10)
 	unordered := 0
 	for _, r := range s.View().Runs {
-		if r.Order == nil {
+		if r.Sequence() == nil {
 			unordered++
 		}
 	}
@@ -51,7 +51,7 @@ func TestWebhookSecretDeletedWhileRunning(t *testing.T) {
 	s.wait("an order for the second push", suite.QueuedDeadline, func(v history.View) bool {
 		ordered := 0
 		for _, r := range v.Runs {
-			if r.Order != nil && r.Hidden || r.Phase == queue.Done {
+			if r.Sequence() != nil && r.Held() || r.Phase == queue.Done {
 				ordered++
 			}
 		}

@@ -46,7 +46,7 @@ func TestPluginShowsTheTruth(t *testing.T) {
 		started[slot.Holder.Name] = slot.Index
 	}
 	var waiting []string
-	for _, name := range view.In(queue.Pending)[0].Order.Names() {
+	for _, name := range view.In(queue.Pending)[0].Sequence().Names() {
 		if _, runs := started[name]; !runs {
 			waiting = append(waiting, name)
 		}
