@@ -40,15 +40,15 @@ func (p *pass) carryOut(ctx context.Context, a queue.Action) ([]string, error) {
 	case queue.Start:
 		return p.start(ctx, a)
 	case queue.Expire:
-		return p.wrote(a, p.Runs.Fence(ctx, p.queue.Key, a.Run, a.Attempt, p.now.Add(a.Backoff)))
+		return p.wrote(a, p.Runs.Fence(ctx, p.repository.Key, a.Run, a.Attempt, p.now.Add(a.Backoff)))
 	case queue.Release:
-		return p.wrote(a, outrun(p.store.Release(ctx, p.queue, a.Slot)))
+		return p.wrote(a, outrun(p.store.Release(ctx, p.repository, a.Slot)))
 	case queue.Remove:
-		return p.wrote(a, outrun(p.store.Remove(ctx, p.queue, a.Slot)))
+		return p.wrote(a, outrun(p.store.Remove(ctx, p.repository, a.Slot)))
 	case queue.Cancel:
-		return p.wrote(a, p.Runs.Cancel(ctx, p.queue.Key, a.Run))
+		return p.wrote(a, p.Runs.Cancel(ctx, p.repository.Key, a.Run))
 	case queue.HandBack:
-		return p.wrote(a, p.Runs.HandBack(ctx, p.queue.Key, a.Run))
+		return p.wrote(a, p.Runs.HandBack(ctx, p.repository.Key, a.Run))
 	}
 	return nil, fmt.Errorf("unknown action %T", a)
 }
@@ -60,12 +60,12 @@ func (p *pass) retire(ctx context.Context, former []Store) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	for _, store := range former {
-		slots, err := store.List(ctx, p.queue.Key, queue.Cached)
+		slots, err := store.List(ctx, p.repository.Key, queue.Cached)
 		if err != nil {
-			return fmt.Errorf("list former slots of %s: %w", p.queue.Key, err)
+			return fmt.Errorf("list former slots of %s: %w", p.repository.Key, err)
 		}
 		for _, slot := range slots {
-			if err := store.Remove(ctx, p.queue, slot); err != nil && !errors.Is(err, ErrStale) {
+			if err := store.Remove(ctx, p.repository, slot); err != nil && !errors.Is(err, ErrStale) {
 				return fmt.Errorf("remove former slot %d: %w", slot.Index, err)
 			}
 		}
@@ -77,7 +77,7 @@ func (p *pass) retire(ctx context.Context, former []Store) error {
 // that far, the next pass of any replica does.
 func (p *pass) claim(ctx context.Context, a queue.Claim) ([]string, error) {
 	holder := queue.Holder{Name: a.Run.Name, UID: a.Run.UID, Attempt: a.Run.Attempt, Event: a.Event}
-	slot, err := p.store.Claim(ctx, p.queue, a.Slot, holder)
+	slot, err := p.store.Claim(ctx, p.repository, a.Slot, holder)
 	done, err := p.wrote(a, outrun(err))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errClaim, err)
@@ -92,13 +92,13 @@ func (p *pass) claim(ctx context.Context, a queue.Claim) ([]string, error) {
 }
 
 func (p *pass) start(ctx context.Context, a queue.Start) ([]string, error) {
-	return p.wrote(a, p.Runs.Start(ctx, p.queue.Key, a))
+	return p.wrote(a, p.Runs.Start(ctx, p.repository.Key, a))
 }
 
 // wrote tells the observer of a write. It returns what was done, in words for the log, or the error
 // that the write ended with.
 func (p *pass) wrote(a queue.Action, err error) ([]string, error) {
-	p.Observer.Wrote(Write{Queue: p.queue, Action: a, At: p.Clock.Now(), Err: err})
+	p.Observer.Wrote(Write{Repository: p.repository, Action: a, At: p.Clock.Now(), Err: err})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", a, err)
 	}

@@ -41,7 +41,7 @@ type cluster struct {
 
 	mu      sync.Mutex
 	version int
-	queue   engine.Queue
+	queue   engine.Repository
 	// handBack is what the configuration says.
 	handBack bool
 	// What reading the Repository says.
@@ -63,7 +63,7 @@ type cluster struct {
 // newCluster holds a queue with the given limit, runs and slots.
 func newCluster(t *testing.T, limit queue.Limit, runs []queue.Run, slots ...queue.Slot) *cluster {
 	c := &cluster{
-		t: t, queue: engine.Queue{Key: app, UID: "uid-app", Limit: limit},
+		t: t, queue: engine.Repository{Key: app, UID: "uid-app", Limit: limit},
 		runs: map[string]queue.Run{}, slots: map[int]queue.Slot{}, finished: map[string]bool{},
 		intercepted: map[string]func(func() error) error{},
 	}
@@ -273,7 +273,7 @@ func (r *replica) wantEvents(want ...string) {
 
 type repositories struct{ *cluster }
 
-func (r repositories) Get(_ context.Context, key queue.Key, freshness queue.Freshness) (q engine.Queue, exists bool, err error) {
+func (r repositories) Get(_ context.Context, key queue.Key, freshness queue.Freshness) (q engine.Repository, exists bool, err error) {
 	if key != app {
 		r.t.Errorf("asked for Repository %s", key)
 	}
@@ -412,7 +412,7 @@ func (s store) write(what string, slot queue.Slot, change func(*queue.Slot)) (wr
 	return written, nil
 }
 
-func (s store) Claim(_ context.Context, q engine.Queue, slot queue.Slot, holder queue.Holder) (queue.Slot, error) {
+func (s store) Claim(_ context.Context, q engine.Repository, slot queue.Slot, holder queue.Holder) (queue.Slot, error) {
 	if q.UID != "uid-app" {
 		s.t.Errorf("claim for %+v, which does not own the slot", q)
 	}
@@ -422,12 +422,12 @@ func (s store) Claim(_ context.Context, q engine.Queue, slot queue.Slot, holder 
 	})
 }
 
-func (s store) Release(_ context.Context, _ engine.Queue, slot queue.Slot) error {
+func (s store) Release(_ context.Context, _ engine.Repository, slot queue.Slot) error {
 	_, err := s.write(fmt.Sprintf("release %d", slot.Index), slot, func(is *queue.Slot) { is.Holder, is.Damaged = nil, "" })
 	return err
 }
 
-func (s store) Remove(_ context.Context, _ engine.Queue, slot queue.Slot) error {
+func (s store) Remove(_ context.Context, _ engine.Repository, slot queue.Slot) error {
 	return s.call(fmt.Sprintf("remove %d", slot.Index), func() error {
 		if is, exists := s.slots[slot.Index]; exists && is.Version != slot.Version {
 			return engine.ErrStale

@@ -25,8 +25,8 @@ var ErrOutrun = errors.New("another replica moved the slot")
 // place. Looking again does not help; an operator must remove it.
 var ErrBlocked = errors.New("the slot's place is taken")
 
-// Queue is what a Repository says about its queue.
-type Queue struct {
+// Repository is what a PAC Repository, merged with the global one, says about its queue.
+type Repository struct {
 	Key queue.Key
 	// UID of the Repository, which owns the slots.
 	UID   string
@@ -40,7 +40,7 @@ type Queue struct {
 // Repositories reads the limits. Get reports false for a Repository that does not exist or is being
 // deleted. Only a [queue.Fresh] answer has to go past the caches.
 type Repositories interface {
-	Get(ctx context.Context, key queue.Key, freshness queue.Freshness) (Queue, bool, error)
+	Get(ctx context.Context, key queue.Key, freshness queue.Freshness) (Repository, bool, error)
 }
 
 // Runs reads and writes the runs of a queue. Its writes carry the run's UID and
@@ -69,11 +69,11 @@ type Store interface {
 	List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]queue.Slot, error)
 	// Claim makes the slot name the holder, creating it if its version is empty,
 	// and returns it as written, with the transition that goes into the token.
-	Claim(ctx context.Context, q Queue, slot queue.Slot, holder queue.Holder) (queue.Slot, error)
+	Claim(ctx context.Context, r Repository, slot queue.Slot, holder queue.Holder) (queue.Slot, error)
 	// Release empties the slot and keeps it.
-	Release(ctx context.Context, q Queue, slot queue.Slot) error
+	Release(ctx context.Context, r Repository, slot queue.Slot) error
 	// Remove deletes the slot.
-	Remove(ctx context.Context, q Queue, slot queue.Slot) error
+	Remove(ctx context.Context, r Repository, slot queue.Slot) error
 }
 
 // Config holds what an Engine works with; all of it is required.
@@ -117,9 +117,9 @@ func New(c Config) *Engine {
 // one backend shows must not be written to another.
 type pass struct {
 	*Engine
-	queue Queue
-	store Store
-	now   time.Time
+	repository Repository
+	store      Store
+	now        time.Time
 }
 
 // Reconcile takes one look at the queue and does what follows from it. It returns when to look again
@@ -133,7 +133,7 @@ func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error
 		return e.orphaned(ctx, key)
 	}
 	stores := e.Stores()
-	p := &pass{Engine: e, queue: q, store: stores[0], now: e.Clock.Now()}
+	p := &pass{Engine: e, repository: q, store: stores[0], now: e.Clock.Now()}
 	if err := p.retire(ctx, stores[1:]); err != nil {
 		return time.Time{}, err
 	}
@@ -147,7 +147,7 @@ func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error
 	// Decide.
 	decision := p.decide(snapshot)
 	if decision.NeedsFresh(snapshot) {
-		if p.queue, exists, err = e.Repositories.Get(ctx, key, queue.Fresh); err != nil {
+		if p.repository, exists, err = e.Repositories.Get(ctx, key, queue.Fresh); err != nil {
 			return time.Time{}, fmt.Errorf("read Repository %s: %w", key, err)
 		}
 		if !exists {
@@ -166,7 +166,7 @@ func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error
 
 	if len(done) > 0 {
 		s := decision.Summary
-		klog.FromContext(ctx).Info("queue moved", "queue", key.String(), "limit", int(p.queue.Limit),
+		klog.FromContext(ctx).Info("queue moved", "queue", key.String(), "limit", int(p.repository.Limit),
 			"done", done, "started", s.Started, "claimed", s.Claimed, "waiting", s.Waiting)
 	}
 	return earliest(decision.Next, p.unseen(snapshot)), err
@@ -176,7 +176,7 @@ func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error
 func (p *pass) decide(s queue.Snapshot) queue.Decision {
 	began := p.Clock.Now()
 	decision := queue.Decide(s, p.now, p.Policy())
-	p.Observer.Looked(Look{Queue: p.queue, Snapshot: s, At: p.now, Took: p.Clock.Since(began)})
+	p.Observer.Looked(Look{Repository: p.repository, Snapshot: s, At: p.now, Took: p.Clock.Since(began)})
 	return decision
 }
 
@@ -215,7 +215,7 @@ func (e *Engine) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, er
 		e.Observer.Missing(key, nil)
 		return nil, nil
 	}
-	p := &pass{Engine: e, queue: q, store: e.Stores()[0], now: e.Clock.Now()}
+	p := &pass{Engine: e, repository: q, store: e.Stores()[0], now: e.Clock.Now()}
 	s, err := p.observe(ctx, queue.Cached)
 	if err != nil {
 		return nil, err
@@ -240,7 +240,7 @@ func (e *Engine) orphaned(ctx context.Context, key queue.Key) (next time.Time, e
 	}
 	now := e.Clock.Now()
 	if s := (queue.Snapshot{Key: key, Runs: runs, HandBack: e.HandBack()}); s.HandBack {
-		p := &pass{Engine: e, queue: Queue{Key: key}, now: now}
+		p := &pass{Engine: e, repository: Repository{Key: key}, now: now}
 		_, err := p.apply(ctx, queue.Decide(s, now, e.Policy()).Actions)
 		return time.Time{}, err
 	}

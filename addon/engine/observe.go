@@ -20,7 +20,7 @@ const requestTimeout = 15 * time.Second
 func (p *pass) observe(ctx context.Context, freshness queue.Freshness) (queue.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	q := p.queue
+	q := p.repository
 	s := queue.Snapshot{Key: q.Key, Limit: q.Limit, CancelInProgress: q.CancelInProgress, HandBack: p.HandBack(), Freshness: freshness}
 	var err error
 	if s.Slots, err = p.store.List(ctx, q.Key, freshness); err != nil {

@@ -9,8 +9,8 @@ import (
 // Look is one look at a queue and how long the decision on it took. Nothing in it
 // changes after an observer was given it.
 type Look struct {
-	Queue    Queue
-	Snapshot queue.Snapshot
+	Repository Repository
+	Snapshot   queue.Snapshot
 	// At is the time that the decision went by, of this replica's clock.
 	At   time.Time
 	Took time.Duration
@@ -18,8 +18,8 @@ type Look struct {
 
 // Write is one action and its outcome.
 type Write struct {
-	Queue  Queue
-	Action queue.Action
+	Repository Repository
+	Action     queue.Action
 	// At is when the answer came, or the wait for it ended.
 	At time.Time
 	// Err is nil if the action was carried out, and ErrStale or ErrBlocked if it was

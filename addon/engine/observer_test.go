@@ -25,8 +25,8 @@ func (c *cluster) observed() (*replica, *observed) {
 }
 
 func (o *observed) Looked(l engine.Look) {
-	if l.At.Before(noon) || l.Queue.UID != "uid-app" {
-		o.t.Errorf("a look at %+v at %s", l.Queue, l.At)
+	if l.At.Before(noon) || l.Repository.UID != "uid-app" {
+		o.t.Errorf("a look at %+v at %s", l.Repository, l.At)
 	}
 	o.told = append(o.told, fmt.Sprintf("%s look at %d runs", l.Snapshot.Freshness, len(l.Snapshot.Runs)))
 }
@@ -39,8 +39,8 @@ func (o *observed) Wrote(w engine.Write) {
 	case w.Err != nil:
 		outcome = "unknown"
 	}
-	if w.Queue.Key != app || w.At.Before(noon) {
-		o.t.Errorf("a write to queue %s at %s", w.Queue.Key, w.At)
+	if w.Repository.Key != app || w.At.Before(noon) {
+		o.t.Errorf("a write to queue %s at %s", w.Repository.Key, w.At)
 	}
 	switch a := w.Action.(type) {
 	case queue.Start:

@@ -49,17 +49,17 @@ func NewRepositories(client pacclient.RepositoriesGetter, repositories paclister
 
 // Get implements engine.Repositories: the Repository merged with PAC's global
 // one, as PAC does it (pkg/reconciler/queue_pipelineruns.go).
-func (r *Repositories) Get(ctx context.Context, key queue.Key, freshness queue.Freshness) (engine.Queue, bool, error) {
+func (r *Repositories) Get(ctx context.Context, key queue.Key, freshness queue.Freshness) (engine.Repository, bool, error) {
 	repository, err := r.get(ctx, key.Namespace, key.Repository, freshness)
 	if err != nil || repository == nil || repository.DeletionTimestamp != nil {
-		return engine.Queue{}, false, err
+		return engine.Repository{}, false, err
 	}
 	settings := r.settings()
 	global, err := r.get(ctx, settings.Namespace, cmp.Or(r.globalName(key), settings.GlobalRepository), freshness)
 	if err != nil {
-		return engine.Queue{}, false, err
+		return engine.Repository{}, false, err
 	}
-	q := engine.Queue{Key: key, UID: string(repository.UID), CancelInProgress: settings.CancelInProgress}
+	q := engine.Repository{Key: key, UID: string(repository.UID), CancelInProgress: settings.CancelInProgress}
 	q.Limit, q.Problems = ReadLimit(repository, global)
 	return q, true, nil
 }

@@ -76,14 +76,14 @@ func TestRepositoriesGet(t *testing.T) {
 	inherits := repository("shop", "app", nil)
 	deletedRepository := repository("shop", "app", ptr.To(1))
 	deletedRepository.DeletionTimestamp = &metav1.Time{Time: noon}
-	found := func(limit queue.Limit, problems ...string) engine.Queue {
-		return engine.Queue{Key: shopApp, UID: "uid-app", Limit: limit, CancelInProgress: queue.CancelInProgress{OnPush: true}, Problems: problems}
+	found := func(limit queue.Limit, problems ...string) engine.Repository {
+		return engine.Repository{Key: shopApp, UID: "uid-app", Limit: limit, CancelInProgress: queue.CancelInProgress{OnPush: true}, Problems: problems}
 	}
 
 	for name, tc := range map[string]struct {
 		repositories []*pacv1alpha1.Repository
 		runs         []*tektonv1.PipelineRun
-		want         engine.Queue
+		want         engine.Repository
 		wantMissing  bool
 	}{
 		"own limit":        {repositories: []*pacv1alpha1.Repository{repository("shop", "app", ptr.To(2))}, want: found(2)},

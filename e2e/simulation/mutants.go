@@ -219,7 +219,7 @@ func (r *replica) freeSlotOf(ctx context.Context, s engine.Store, key queue.Key,
 	slots, _ := s.List(ctx, key, queue.Fresh)
 	for _, slot := range slots {
 		if slot.Holder != nil && slot.Holder.UID == run.UID {
-			_ = s.Release(ctx, engine.Queue{Key: key, UID: string(repository.UID)}, slot)
+			_ = s.Release(ctx, engine.Repository{Key: key, UID: string(repository.UID)}, slot)
 		}
 	}
 }
@@ -280,6 +280,6 @@ type hookedStore struct {
 	claim func(queue.Slot, queue.Holder, func() (queue.Slot, error)) (queue.Slot, error)
 }
 
-func (s hookedStore) Claim(ctx context.Context, q engine.Queue, slot queue.Slot, h queue.Holder) (queue.Slot, error) {
+func (s hookedStore) Claim(ctx context.Context, q engine.Repository, slot queue.Slot, h queue.Holder) (queue.Slot, error) {
 	return s.claim(slot, h, func() (queue.Slot, error) { return s.Store.Claim(ctx, q, slot, h) })
 }

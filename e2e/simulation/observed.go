@@ -15,7 +15,7 @@ type limits struct {
 	*replica
 }
 
-func (l limits) Get(ctx context.Context, key queue.Key, freshness queue.Freshness) (engine.Queue, bool, error) {
+func (l limits) Get(ctx context.Context, key queue.Key, freshness queue.Freshness) (engine.Repository, bool, error) {
 	q, exists, err := l.Repositories.Get(ctx, key, freshness)
 	if p := l.cluster.running; p != nil && exists {
 		p.limit = q.Limit
@@ -51,7 +51,7 @@ type claims struct {
 	*replica
 }
 
-func (s claims) Claim(ctx context.Context, q engine.Queue, slot queue.Slot, h queue.Holder) (queue.Slot, error) {
+func (s claims) Claim(ctx context.Context, q engine.Repository, slot queue.Slot, h queue.Holder) (queue.Slot, error) {
 	made, err := s.Store.Claim(ctx, q, slot, h)
 	if err == nil {
 		s.cluster.trace("    %s: slot %d is for %s, in memory", s.name, made.Index, h.Name)

@@ -96,7 +96,7 @@ func (a *Annotator) Looked(l engine.Look) {
 // Wrote implements engine.Observer. A start that is refused is worth telling.
 func (a *Annotator) Wrote(w engine.Write) {
 	if _, ok := w.Action.(queue.Start); ok && w.Err != nil && !errors.Is(w.Err, engine.ErrStale) {
-		a.change(w.Queue.Key)
+		a.change(w.Repository.Key)
 	}
 }
 

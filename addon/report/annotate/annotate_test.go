@@ -182,9 +182,9 @@ func TestRefusalIsTold(t *testing.T) {
 	}
 	r.Wrote(
 		engine.Write{
-			Queue:  engine.Queue{Key: app},
-			Action: queue.Start{Run: s.Runs[1]},
-			Err:    errors.New("admission webhook denied it: frozen"),
+			Repository: engine.Repository{Key: app},
+			Action:     queue.Start{Run: s.Runs[1]},
+			Err:        errors.New("admission webhook denied it: frozen"),
 		},
 	)
 	r.round(t, 10*time.Second)

@@ -33,9 +33,9 @@ func (o *Observer) Looked(l engine.Look) {
 	if !l.Confirmed() {
 		return
 	}
-	q := l.Queue
-	if was, known := o.looks.Get(q.Key); known && was.Confirmed() && was.Queue.Limit != q.Limit {
-		o.sink.Record(LimitChanged(q.Key, q.UID, was.Queue.Limit, q.Limit))
+	q := l.Repository
+	if was, known := o.looks.Get(q.Key); known && was.Confirmed() && was.Repository.Limit != q.Limit {
+		o.sink.Record(LimitChanged(q.Key, q.UID, was.Repository.Limit, q.Limit))
 	}
 	for _, problem := range q.Problems {
 		o.sink.Record(BadRepository(q.Key, q.UID, problem))
@@ -54,10 +54,10 @@ func (o *Observer) Looked(l engine.Look) {
 
 // Wrote implements engine.Observer.
 func (o *Observer) Wrote(w engine.Write) {
-	key := w.Queue.Key
+	key := w.Repository.Key
 	if w.Err != nil {
 		if claim, ok := w.Action.(queue.Claim); ok && errors.Is(w.Err, engine.ErrBlocked) {
-			o.sink.Record(SlotBlocked(key, w.Queue.UID, claim.Slot, w.Err))
+			o.sink.Record(SlotBlocked(key, w.Repository.UID, claim.Slot, w.Err))
 		}
 		return
 	}
@@ -94,6 +94,6 @@ func (o *Observer) Missing(key queue.Key, waiting []queue.Run) {
 // TookOver implements engine.Observer.
 func (o *Observer) TookOver(key queue.Key, step queue.Action, after time.Duration) {
 	if was, known := o.looks.Get(key); known {
-		o.sink.Record(Recovered(key, was.Queue.UID, step, after))
+		o.sink.Record(Recovered(key, was.Repository.UID, step, after))
 	}
 }

@@ -102,7 +102,7 @@ func (l *Looks) Wrote(w engine.Write) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	known, ok := l.queues[w.Queue.Key]
+	known, ok := l.queues[w.Repository.Key]
 	if !ok {
 		return
 	}
@@ -111,7 +111,7 @@ func (l *Looks) Wrote(w engine.Write) {
 		known.Refusals = map[string]string{}
 	}
 	known.Refusals[start.Run.UID] = clip(w.Err.Error())
-	l.queues[w.Queue.Key] = known
+	l.queues[w.Repository.Key] = known
 }
 
 func clip(refusal string) string {

@@ -82,7 +82,7 @@ func TestForgets(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	l := latest.New(func(queue.Key) bool { return true })
 	refuse := func(uid string, err error) {
-		l.Wrote(engine.Write{Queue: engine.Queue{Key: shop}, Action: queue.Start{Run: queue.Run{UID: uid}}, Err: err})
+		l.Wrote(engine.Write{Repository: engine.Repository{Key: shop}, Action: queue.Start{Run: queue.Run{UID: uid}}, Err: err})
 	}
 	want := func(refusal string) {
 		t.Helper()

@@ -137,7 +137,7 @@ func (m *Metrics) Wrote(w engine.Write) {
 	}
 	switch a := w.Action.(type) {
 	case queue.Start:
-		m.started(w.Queue.Key, a.Run, w.At)
+		m.started(w.Repository.Key, a.Run, w.At)
 	case queue.Expire:
 		count(m.expiredClaims, 1)
 	case queue.Claim:

@@ -73,7 +73,7 @@ func cached(s queue.Snapshot) queue.Snapshot {
 
 // write has the replica carry out an action.
 func (r *replica) write(key queue.Key, a queue.Action, err error) {
-	r.Wrote(engine.Write{Queue: engine.Queue{Key: key}, Action: a, At: r.clock.Now(), Err: err})
+	r.Wrote(engine.Write{Repository: engine.Repository{Key: key}, Action: a, At: r.clock.Now(), Err: err})
 }
 
 // families are the product's metrics as they are scraped.

@@ -112,7 +112,7 @@ func readVersion(s string) (resourceVersion string, uid types.UID) {
 func nextTransition(n int) int { return (n + 1) & math.MaxInt32 }
 
 // encode writes a slot as its whole Lease; holder may be nil.
-func encode(q engine.Queue, slot queue.Slot, holder *queue.Holder, transition int, now time.Time, ttl time.Duration) *coordinationv1.Lease {
+func encode(q engine.Repository, slot queue.Slot, holder *queue.Holder, transition int, now time.Time, ttl time.Duration) *coordinationv1.Lease {
 	resourceVersion, uid := readVersion(slot.Version)
 	l := &coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{

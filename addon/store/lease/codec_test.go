@@ -26,7 +26,7 @@ const observed = "7/9d5c"
 
 var (
 	noon    = time.Date(2026, 7, 1, 12, 0, 0, 123456000, time.UTC)
-	shopApp = engine.Queue{Key: queue.Key{Namespace: "shop", Repository: "app"}, UID: "uid-app", Limit: 2}
+	shopApp = engine.Repository{Key: queue.Key{Namespace: "shop", Repository: "app"}, UID: "uid-app", Limit: 2}
 	build   = queue.Holder{
 		Name: "build", UID: "uid-build", Attempt: 2,
 		Event: queue.Event{ID: "139f790c77f81ac3", Created: noon.Truncate(time.Second)},
@@ -117,7 +117,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 	rnd := rand.New(rand.NewSource(1))
 	for range 1000 {
-		q := engine.Queue{Key: queue.Key{Namespace: randomName(rnd, 63), Repository: randomName(rnd, validation.DNS1123SubdomainMaxLength)}, UID: "uid"}
+		q := engine.Repository{Key: queue.Key{Namespace: randomName(rnd, 63), Repository: randomName(rnd, validation.DNS1123SubdomainMaxLength)}, UID: "uid"}
 		want := queue.Slot{Index: rnd.Intn(1 << rnd.Intn(31)), Version: strconv.Itoa(rnd.Int()) + "/" + randomName(rnd, 36), Transition: rnd.Intn(math.MaxInt32)}
 		if rnd.Intn(4) > 0 {
 			want.Holder = &queue.Holder{Name: randomName(rnd, validation.DNS1123SubdomainMaxLength), UID: randomName(rnd, 36), Attempt: rnd.Intn(1 << rnd.Intn(attemptBits+1))}
@@ -401,7 +401,7 @@ func FuzzDecode(f *testing.F) {
 		if transitions < 0 || len(validation.IsDNS1123Subdomain(repository)) > 0 {
 			return // the API server has no such Lease, and no such Repository
 		}
-		again := encode(engine.Queue{Key: key, UID: "uid"}, slot, slot.Holder, slot.Transition, noon, time.Second)
+		again := encode(engine.Repository{Key: key, UID: "uid"}, slot, slot.Holder, slot.Transition, noon, time.Second)
 		againKey, got, ok := Decode(again)
 		if !ok || againKey != key {
 			t.Fatalf("written anew it is of queue %v, %t; was %v", againKey, ok, key)

@@ -92,7 +92,7 @@ func (s *Store) List(ctx context.Context, key queue.Key, freshness queue.Freshne
 }
 
 // Claim implements engine.Store.
-func (s *Store) Claim(ctx context.Context, q engine.Queue, slot queue.Slot, holder queue.Holder) (queue.Slot, error) {
+func (s *Store) Claim(ctx context.Context, q engine.Repository, slot queue.Slot, holder queue.Holder) (queue.Slot, error) {
 	l := encode(q, slot, &holder, nextTransition(slot.Transition), s.clock.Now(), s.ttl())
 	written, err := s.write(ctx, q, l)
 	if err != nil {
@@ -102,13 +102,13 @@ func (s *Store) Claim(ctx context.Context, q engine.Queue, slot queue.Slot, hold
 }
 
 // Release implements engine.Store.
-func (s *Store) Release(ctx context.Context, q engine.Queue, slot queue.Slot) error {
+func (s *Store) Release(ctx context.Context, q engine.Repository, slot queue.Slot) error {
 	_, err := s.write(ctx, q, encode(q, slot, nil, slot.Transition, s.clock.Now(), s.ttl()))
 	return err
 }
 
 // Remove implements engine.Store.
-func (s *Store) Remove(ctx context.Context, q engine.Queue, slot queue.Slot) error {
+func (s *Store) Remove(ctx context.Context, q engine.Repository, slot queue.Slot) error {
 	resourceVersion, uid := readVersion(slot.Version)
 	err := s.leases.Leases(q.Key.Namespace).Delete(ctx, Name(q.Key.Repository, slot.Index), metav1.DeleteOptions{
 		Preconditions: &metav1.Preconditions{ResourceVersion: &resourceVersion, UID: &uid},
@@ -117,7 +117,7 @@ func (s *Store) Remove(ctx context.Context, q engine.Queue, slot queue.Slot) err
 }
 
 // write creates the Lease if it carries no version and updates it otherwise.
-func (s *Store) write(ctx context.Context, q engine.Queue, l *coordinationv1.Lease) (*coordinationv1.Lease, error) {
+func (s *Store) write(ctx context.Context, q engine.Repository, l *coordinationv1.Lease) (*coordinationv1.Lease, error) {
 	var written *coordinationv1.Lease
 	var err error
 	if l.ResourceVersion == "" {
@@ -137,7 +137,7 @@ func (s *Store) write(ctx context.Context, q engine.Queue, l *coordinationv1.Lea
 
 // reclaim deals with a Lease that exists though no look at our Leases shows it:
 // somebody took the labels off one of ours, or has an own Lease of that name.
-func (s *Store) reclaim(ctx context.Context, q engine.Queue, wanted *coordinationv1.Lease) error {
+func (s *Store) reclaim(ctx context.Context, q engine.Repository, wanted *coordinationv1.Lease) error {
 	l, err := s.leases.Leases(wanted.Namespace).Get(ctx, wanted.Name, metav1.GetOptions{})
 	if err != nil {
 		return stale(err)

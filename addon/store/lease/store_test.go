@@ -103,7 +103,7 @@ type fixture struct {
 	*testing.T
 	store  *lease.Store
 	leases coordinationclient.LeaseInterface
-	queue  engine.Queue
+	queue  engine.Repository
 	slot   queue.Slot
 }
 
@@ -118,7 +118,7 @@ func newFixture(t *testing.T, taps ...wire.Tap) *fixture {
 	}
 	f := &fixture{
 		T: t, store: newStore(t, c), leases: client.CoordinationV1().Leases(namespace),
-		queue: engine.Queue{Key: queue.Key{Namespace: namespace, Repository: "shop"}, UID: "uid-of-shop", Limit: 2},
+		queue: engine.Repository{Key: queue.Key{Namespace: namespace, Repository: "shop"}, UID: "uid-of-shop", Limit: 2},
 	}
 	f.slot = f.claim(queue.Slot{}, holder("run-1"))
 	if len(taps) > 0 {

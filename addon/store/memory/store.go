@@ -45,14 +45,14 @@ func (s *Store) List(_ context.Context, key queue.Key, _ queue.Freshness) ([]que
 }
 
 // Claim implements engine.Store.
-func (s *Store) Claim(_ context.Context, q engine.Queue, slot queue.Slot, holder queue.Holder) (queue.Slot, error) {
+func (s *Store) Claim(_ context.Context, q engine.Repository, slot queue.Slot, holder queue.Holder) (queue.Slot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.write(q.Key, slot, &holder, slot.Transition+1)
 }
 
 // Release implements engine.Store.
-func (s *Store) Release(_ context.Context, q engine.Queue, slot queue.Slot) error {
+func (s *Store) Release(_ context.Context, q engine.Repository, slot queue.Slot) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, err := s.write(q.Key, slot, nil, slot.Transition)
@@ -60,7 +60,7 @@ func (s *Store) Release(_ context.Context, q engine.Queue, slot queue.Slot) erro
 }
 
 // Remove implements engine.Store.
-func (s *Store) Remove(_ context.Context, q engine.Queue, slot queue.Slot) error {
+func (s *Store) Remove(_ context.Context, q engine.Repository, slot queue.Slot) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if slot.Version == "" {

@@ -19,7 +19,7 @@ func TestConformance(t *testing.T) {
 // Two processes have two memories: what one has claimed, the other claims again.
 // Leases refuse that, and are the default for this reason.
 func TestProcessesDoNotSeeEachOther(t *testing.T) {
-	q := engine.Queue{Key: queue.Key{Namespace: "shop", Repository: "app"}, UID: "uid", Limit: 1}
+	q := engine.Repository{Key: queue.Key{Namespace: "shop", Repository: "app"}, UID: "uid", Limit: 1}
 	for i, process := range []*memory.Store{memory.New(), memory.New()} {
 		holder := queue.Holder{Name: fmt.Sprintf("run-%d", i), UID: fmt.Sprintf("uid-%d", i)}
 		if _, err := process.Claim(t.Context(), q, queue.Slot{}, holder); err != nil {

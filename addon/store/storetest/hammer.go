@@ -57,7 +57,7 @@ type write struct {
 }
 
 // write looks at the queue, fresh or not, and does something with a slot.
-func (h *log) write(ctx context.Context, random *rand.Rand, store engine.Store, q engine.Queue, index int, run string) error {
+func (h *log) write(ctx context.Context, random *rand.Rand, store engine.Store, q engine.Repository, index int, run string) error {
 	freshness := []queue.Freshness{queue.Cached, queue.Fresh}[random.IntN(2)]
 	slots, err := list(ctx, store, q.Key, freshness)
 	if err != nil {

@@ -64,13 +64,13 @@ type suite struct {
 func (s *suite) store(i int) engine.Store { return s.Stores[i%len(s.Stores)] }
 
 // queue is a queue without slots, unless the name was used before.
-func (s *suite) queue(repository string) engine.Queue {
+func (s *suite) queue(repository string) engine.Repository {
 	return queueIn(s.Namespaces[0], repository)
 }
 
-func queueIn(namespace, repository string) engine.Queue {
+func queueIn(namespace, repository string) engine.Repository {
 	key := queue.Key{Namespace: namespace, Repository: repository}
-	return engine.Queue{Key: key, UID: "uid-of-" + repository, Limit: 10}
+	return engine.Repository{Key: key, UID: "uid-of-" + repository, Limit: 10}
 }
 
 // holder is a run with everything that a slot remembers of one.
@@ -82,7 +82,7 @@ func holder(name string) queue.Holder {
 	}
 }
 
-func (s *suite) claim(q engine.Queue, slot queue.Slot, h queue.Holder) queue.Slot {
+func (s *suite) claim(q engine.Repository, slot queue.Slot, h queue.Holder) queue.Slot {
 	s.Helper()
 	claimed, err := s.store(0).Claim(s.Context(), q, slot, h)
 	if err != nil {
@@ -91,7 +91,7 @@ func (s *suite) claim(q engine.Queue, slot queue.Slot, h queue.Holder) queue.Slo
 	return claimed
 }
 
-func (s *suite) release(q engine.Queue, slot queue.Slot) queue.Slot {
+func (s *suite) release(q engine.Repository, slot queue.Slot) queue.Slot {
 	s.Helper()
 	if err := s.store(0).Release(s.Context(), q, slot); err != nil {
 		s.Fatalf("release slot %d of %s: %v", slot.Index, q.Key, err)
@@ -105,7 +105,7 @@ func (s *suite) release(q engine.Queue, slot queue.Slot) queue.Slot {
 	return queue.Slot{}
 }
 
-func (s *suite) remove(q engine.Queue, slot queue.Slot) {
+func (s *suite) remove(q engine.Repository, slot queue.Slot) {
 	s.Helper()
 	if err := s.store(0).Remove(s.Context(), q, slot); err != nil {
 		s.Fatalf("remove slot %d of %s: %v", slot.Index, q.Key, err)
@@ -119,7 +119,7 @@ func list(ctx context.Context, store engine.Store, key queue.Key, freshness queu
 	return slots, err
 }
 
-func (s *suite) fresh(q engine.Queue) []queue.Slot {
+func (s *suite) fresh(q engine.Repository) []queue.Slot {
 	s.Helper()
 	slots, err := list(s.Context(), s.store(0), q.Key, queue.Fresh)
 	if err != nil {
@@ -130,7 +130,7 @@ func (s *suite) fresh(q engine.Queue) []queue.Slot {
 
 // wantSlots wants these slots and no others, by index, from a fresh listing at
 // once and from the cached one of every store soon.
-func (s *suite) wantSlots(q engine.Queue, want ...queue.Slot) {
+func (s *suite) wantSlots(q engine.Repository, want ...queue.Slot) {
 	s.Helper()
 	if diff := gocmp.Diff(want, s.fresh(q)); diff != "" {
 		s.Fatalf("fresh slots of %s (-want +got):\n%s", q.Key, diff)
@@ -138,7 +138,7 @@ func (s *suite) wantSlots(q engine.Queue, want ...queue.Slot) {
 	s.wantCached(q, want)
 }
 
-func (s *suite) wantCached(q engine.Queue, want []queue.Slot) {
+func (s *suite) wantCached(q engine.Repository, want []queue.Slot) {
 	s.Helper()
 	deadline := time.Now().Add(caughtUpWithin)
 	for i, store := range s.Stores {
@@ -279,38 +279,38 @@ func together(n int, f func(i int)) {
 func staleWritesChangeNothing(s *suite) {
 	for _, c := range []struct {
 		name  string
-		stale func(q engine.Queue) queue.Slot
+		stale func(q engine.Repository) queue.Slot
 	}{
-		{"seen absent, exists", func(q engine.Queue) queue.Slot {
+		{"seen absent, exists", func(q engine.Repository) queue.Slot {
 			s.claim(q, queue.Slot{}, holder("run-1"))
 			return queue.Slot{}
 		}},
-		{"seen free, claimed", func(q engine.Queue) queue.Slot {
+		{"seen free, claimed", func(q engine.Repository) queue.Slot {
 			free := s.release(q, s.claim(q, queue.Slot{}, holder("run-1")))
 			s.claim(q, free, holder("run-2"))
 			return free
 		}},
-		{"seen held, handed over", func(q engine.Queue) queue.Slot {
+		{"seen held, handed over", func(q engine.Repository) queue.Slot {
 			held := s.claim(q, queue.Slot{}, holder("run-1"))
 			s.claim(q, held, holder("run-2"))
 			return held
 		}},
-		{"seen held, released", func(q engine.Queue) queue.Slot {
+		{"seen held, released", func(q engine.Repository) queue.Slot {
 			held := s.claim(q, queue.Slot{}, holder("run-1"))
 			s.release(q, held)
 			return held
 		}},
-		{"seen held, claimed by the same again", func(q engine.Queue) queue.Slot {
+		{"seen held, claimed by the same again", func(q engine.Repository) queue.Slot {
 			held := s.claim(q, queue.Slot{}, holder("run-1"))
 			s.claim(q, s.release(q, held), holder("run-1"))
 			return held
 		}},
-		{"seen held, removed", func(q engine.Queue) queue.Slot {
+		{"seen held, removed", func(q engine.Repository) queue.Slot {
 			held := s.claim(q, queue.Slot{}, holder("run-1"))
 			s.remove(q, held)
 			return held
 		}},
-		{"seen held, removed and created again", func(q engine.Queue) queue.Slot {
+		{"seen held, removed and created again", func(q engine.Repository) queue.Slot {
 			held := s.claim(q, queue.Slot{}, holder("run-1"))
 			s.remove(q, held)
 			s.claim(q, queue.Slot{}, holder("run-1"))
@@ -354,7 +354,7 @@ func freshListShowsOthersWrites(s *suite) {
 }
 
 func queuesAreApart(s *suite) {
-	var queues []engine.Queue
+	var queues []engine.Repository
 	// Names that a store which joins or cuts them would take for each other.
 	for _, repository := range []string{"shop", "shop-1", "shop.slot-1", "shop.slot-1.slot-1", "sho", "0", "slot-0"} {
 		for _, namespace := range s.Namespaces {
