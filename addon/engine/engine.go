@@ -122,8 +122,9 @@ type pass struct {
 	now        time.Time
 }
 
-// Reconcile takes one look at the queue and does what follows from it. It returns when to look again
-// if nothing changes before; zero means never. An error does not prove that nothing was written.
+// Reconcile takes one look at the queue and does what follows from it. It returns when to look
+// again if nothing changes before; zero means never. An error does not prove that nothing was
+// written.
 func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error) {
 	q, exists, err := e.Repositories.Get(ctx, key, queue.Cached)
 	if err != nil {
@@ -203,8 +204,8 @@ func earliest(a, b time.Time) time.Time {
 	return a
 }
 
-// Overdue returns the actions that the queue is waiting for, judged from the caches alone. It writes
-// nothing. An empty answer means that there is nothing to do.
+// Overdue returns the actions that the queue is waiting for, judged from the caches alone. It
+// writes nothing. An empty answer means that there is nothing to do.
 func (e *Engine) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, error) {
 	q, exists, err := e.Repositories.Get(ctx, key, queue.Cached)
 	if err != nil {
@@ -227,9 +228,9 @@ func (e *Engine) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, er
 
 // orphaned looks at a queue whose Repository does not exist. Such a queue has no limit and PAC no
 // credentials, so nothing is started; its slots are collected with their owner. If the Repository
-// comes back, the runs go on; a hand-back returns them to PAC like all others. The observer hears of
-// runs that have waited for as long as they would for their order: the caches may just not show the
-// Repository yet.
+// comes back, the runs go on; a hand-back returns them to PAC like all others. The observer hears
+// of runs that have waited for as long as they would for their order: the caches may just not show
+// the Repository yet.
 func (e *Engine) orphaned(ctx context.Context, key queue.Key) (next time.Time, err error) {
 	e.forget(key)
 	var waiting []queue.Run

@@ -13,7 +13,7 @@ import (
 	duckv1 "knative.dev/pkg/apis/duck/v1"
 )
 
-// kept are the annotations that a decision may need.
+// kept are the annotations on which decisions depend.
 var kept = []string{
 	HeldOrder, Attempt, NotBefore, Claim,
 	keys.ExecutionOrder, keys.Repository, keys.SecretCreated,
@@ -21,13 +21,13 @@ var kept = []string{
 	keys.OriginalPRName, keys.EventType, keys.PullRequest, keys.SourceBranch, keys.CancelInProgress,
 }
 
-// TrimRun keeps of a PipelineRun what [ReadRun] and [KeyOf] read: with thousands
-// of runs queued, specs and statuses would be most of the memory. The lists of
-// execution orders are shared between the runs of an event.
+// TrimRun reduces a PipelineRun to what [ReadRun] and [KeyOf] read: with thousands of runs queued,
+// specs and statuses would take most of the memory. The runs of an event share the text of their
+// execution order.
 func TrimRun(obj any) (any, error) {
 	pr, ok := obj.(*tektonv1.PipelineRun)
 	if !ok {
-		return obj, nil // a tombstone: what it holds was trimmed before
+		return obj, nil // a tombstone: its object has been trimmed already
 	}
 	trimmed := &tektonv1.PipelineRun{
 		ObjectMeta: metav1.ObjectMeta{
@@ -49,7 +49,7 @@ func TrimRun(obj any) (any, error) {
 	return trimmed, nil
 }
 
-// TrimRepository keeps of a Repository what sets its limit.
+// TrimRepository reduces a Repository to what sets its limit.
 func TrimRepository(obj any) (any, error) {
 	r, ok := obj.(*pacv1alpha1.Repository)
 	if !ok {

@@ -15,10 +15,9 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
-// Held lists, of one namespace or all, the runs that wait where PAC does not see
-// them: those that can be handed back, and those whose order nobody can read,
-// which would stop PAC's watcher.
-func Held(ctx context.Context, runs tektonclient.PipelineRunsGetter, namespace string) (readable, unreadable []tektonv1.PipelineRun, err error) {
+// Held lists the queued runs of a namespace ("" is all) whose order PAC does not see: those that
+// can be handed back, and those with a malformed order, which would stop PAC's watcher.
+func Held(ctx context.Context, runs tektonclient.PipelineRunsGetter, namespace string) (ordered, malformed []tektonv1.PipelineRun, err error) {
 	list := func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 		return runs.PipelineRuns(namespace).List(ctx, o)
 	}
@@ -27,17 +26,16 @@ func Held(ctx context.Context, runs tektonclient.PipelineRunsGetter, namespace s
 		switch run := ReadRun(pr); {
 		case run.Phase != queue.Pending || !run.Held():
 		case run.Order.Malformed():
-			unreadable = append(unreadable, *pr)
+			malformed = append(malformed, *pr)
 		default:
-			readable = append(readable, *pr)
+			ordered = append(ordered, *pr)
 		}
 		return nil
 	})
-	return readable, unreadable, err
+	return ordered, malformed, err
 }
 
-// HandBackRun hands one run back, on the condition that it is as observed;
-// [engine.ErrStale] if it is not.
+// HandBackRun hands one run back if it is still as observed, and returns [engine.ErrStale] if not.
 func HandBackRun(ctx context.Context, runs tektonclient.PipelineRunsGetter, pr *tektonv1.PipelineRun) error {
 	run := ReadRun(pr)
 	written, err := patchRun(ctx, runs, pr.Namespace, run, handedBack(pr.Namespace, run.Sequence()))
@@ -47,7 +45,7 @@ func HandBackRun(ctx context.Context, runs tektonclient.PipelineRunsGetter, pr *
 	return stillHeld(written)
 }
 
-// handedBack is the change that makes a run PAC's again.
+// handedBack returns the patch that makes a run PAC's again.
 func handedBack(namespace string, sequence *queue.Sequence) map[string]any {
 	var entries []string
 	for _, name := range sequence.Names() {
@@ -63,11 +61,11 @@ func handedBack(namespace string, sequence *queue.Sequence) map[string]any {
 	return map[string]any{"metadata": map[string]any{"annotations": annotations}}
 }
 
-// stillHeld: with the hold in force the order is moved away again in the same
-// request. The answer tells.
+// stillHeld returns an error if the hold moved the order away again in the same request, which the
+// answer shows.
 func stillHeld(pr *tektonv1.PipelineRun) error {
 	if _, held := pr.Annotations[HeldOrder]; held {
-		return errors.New("the hold is in force and takes the run out of Pipelines-as-Code's sight again: remove the hold first (admission.hold of the chart)")
+		return errors.New("the hold is in force and has taken the order out of Pipelines-as-Code's sight again: remove the hold first (admission.hold of the chart)")
 	}
 	return nil
 }

@@ -10,17 +10,17 @@ import (
 type Operation struct {
 	Op   string `json:"op"`
 	Path string `json:"path"`
-	// Value is written even if it is empty: an order may be.
+	// Value is written even if it is empty, since an order may be.
 	Value *string `json:"value,omitempty"`
 }
 
-// Hold is the hold, for a PipelineRun with these annotations: the patch that moves
-// PAC's execution order out of PAC's sight, to [HeldOrder]; none if there is no
-// such order. The chart's MutatingAdmissionPolicy says the same in CEL.
+// Hold returns the patch that moves PAC's execution order out of PAC's sight, to [HeldOrder], on a
+// PipelineRun with these annotations; none if it has no such order. The chart's
+// MutatingAdmissionPolicy does the same in CEL.
 //
-// It asks for nothing but the annotation: an order that arrives after the run was
-// started is moved too, which changes nothing, and a condition that could be false
-// for a moment is one more way for an order to slip through.
+// The annotation is the only condition: an order that arrives after the run was started is moved
+// too, which changes nothing, and any further condition could be false for a moment and let an
+// order slip through.
 func Hold(annotations map[string]string) []Operation {
 	order, present := annotations[keys.ExecutionOrder]
 	if !present {
@@ -32,7 +32,7 @@ func Hold(annotations map[string]string) []Operation {
 	}
 }
 
-// annotationPath is the JSON pointer (RFC 6901) to an annotation.
+// annotationPath returns the JSON pointer (RFC 6901) to an annotation.
 func annotationPath(key string) string {
 	return "/metadata/annotations/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
-// Annotations of this product on a PipelineRun. The guard lets nobody else
-// change them while it is on.
+// Annotations of this product on a PipelineRun. While the guard is on, no other client can change
+// them.
 const (
 	// HeldOrder is PAC's execution order, moved here at admission by the hold.
 	HeldOrder = "pac-lease-queue.dev/execution-order"
@@ -46,7 +46,7 @@ const (
 	Replica = "pac-lease-queue.dev/replica"
 )
 
-// Explained says what one of the product's annotations means.
+// Explained is one of the product's annotations and its meaning.
 type Explained struct {
 	Annotation string
 	Means      string
@@ -54,8 +54,8 @@ type Explained struct {
 	Decides bool
 }
 
-// Annotations explains all that the product writes on runs. docs/observability.md has
-// them.
+// Annotations explains every annotation that the product writes on runs. The table in
+// docs/observability.md comes from it.
 func Annotations() []Explained {
 	return []Explained{
 		{Status, "`queued`, `claimed` (it has a slot, and could not be started in it yet) or `started`.", false},
@@ -95,13 +95,13 @@ const (
 	secretIsDue  = "false"
 )
 
-// Selector selects PAC's runs that PAC has not finished with. Finished ones can
-// number hundreds of thousands. A run that PAC has created but not labelled with
-// a state yet is included: PAC may have died there.
+// Selector selects the runs that PAC has not finished with; finished ones can number hundreds of
+// thousands. It includes runs that PAC has created but not labelled with a state yet, since PAC may
+// have died in between.
 const Selector = managedBy + "," + unfinished
 
-// FinishedSelector selects the runs of a Repository that PAC has finished with; those
-// of all, if its name does not fit a label. KeyOf tells them apart.
+// FinishedSelector selects the runs of a Repository that PAC has finished with, or those of all
+// Repositories if its name does not fit a label. KeyOf tells them apart.
 func FinishedSelector(repository string) string {
 	selector := managedBy + "," + finished
 	if len(validation.IsValidLabelValue(repository)) == 0 {
@@ -113,9 +113,8 @@ func FinishedSelector(repository string) string {
 // IsPACs says whether PAC made the run.
 func IsPACs(o metav1.Object) bool { return o.GetLabels()[managedByKey] == manager }
 
-// KeyOf says which queue an object of PAC's belongs to: the Repository named by
-// its annotation, in its own namespace. The label of the same key holds the name
-// only as far as it fits a label.
+// KeyOf returns the queue of one of PAC's objects: the Repository named by its annotation, in its
+// own namespace. The label of the same key holds only as much of the name as fits a label.
 func KeyOf(o metav1.Object) (queue.Key, bool) {
 	repository := o.GetAnnotations()[keys.Repository]
 	return queue.Key{Namespace: o.GetNamespace(), Repository: repository}, repository != ""

@@ -9,7 +9,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
-// origin reads what PAC has written about where a run comes from
+// origin reads the annotations in which PAC records where a run comes from
 // (pkg/kubeinteraction/labels.go, AddLabelsAndAnnotations).
 func origin(annotations map[string]string) queue.Origin {
 	o := queue.Origin{
@@ -19,7 +19,7 @@ func origin(annotations map[string]string) queue.Origin {
 		Branch:      strings.TrimPrefix(annotations[keys.SourceBranch], "refs/heads/"),
 	}
 	if value, said := annotations[keys.CancelInProgress]; said {
-		o.CancelInProgress = queue.No // PAC takes everything but "true" for that
+		o.CancelInProgress = queue.No // PAC reads every value but "true" as false
 		if value == "true" {
 			o.CancelInProgress = queue.Yes
 		}
@@ -27,10 +27,10 @@ func origin(annotations map[string]string) queue.Origin {
 	return o
 }
 
-// trigger is what PAC calls the trigger target. It does not write that down, but
-// the type of the event, which providers spell differently ("push", "Push"), and
-// which is the kind of comment for a run that somebody asked for in one
-// (pkg/opscomments/comments.go). A comment on a commit counts as a push.
+// trigger derives what PAC calls the trigger target. PAC does not record the target, only the type
+// of the event. Providers spell it differently ("push", "Push"), and for a run that a user
+// requested in a comment it is the kind of comment (pkg/opscomments/comments.go). A comment on a
+// commit counts as a push.
 func trigger(annotations map[string]string) queue.Trigger {
 	event := annotations[keys.EventType]
 	switch {
@@ -48,8 +48,8 @@ func trigger(annotations map[string]string) queue.Trigger {
 // SettingsName is the ConfigMap with PAC's own settings, in PAC's namespace.
 const SettingsName = "pipelines-as-code"
 
-// ReadCancelInProgress reads what PAC does for runs that say nothing themselves
-// (pkg/params/settings/config.go). What cannot be read is off, PAC's default.
+// ReadCancelInProgress reads PAC's settings for the runs without one of their own
+// (pkg/params/settings/config.go). A value that cannot be read counts as off, PAC's default.
 func ReadCancelInProgress(settings map[string]string) queue.CancelInProgress {
 	on := func(key string) bool {
 		value, err := strconv.ParseBool(strings.TrimSpace(settings[key]))

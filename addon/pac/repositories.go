@@ -19,8 +19,8 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
-// Repositories is the [engine.Repositories] on PAC's Repositories. It
-// answers from informers unless asked for more, and is safe for concurrent use.
+// Repositories is the [engine.Repositories] on PAC's Repositories. It answers from informers unless
+// asked for a fresh answer, and is safe for concurrent use.
 type Repositories struct {
 	client       pacclient.RepositoriesGetter
 	repositories paclister.RepositoryLister
@@ -28,27 +28,26 @@ type Repositories struct {
 	settings     func() Settings
 }
 
-// Settings is what limits depend on besides the Repositories.
+// Settings are what limits and cancellation depend on besides the Repositories.
 type Settings struct {
-	// Namespace is where PAC runs and its global Repository lives.
+	// Namespace is where PAC and its global Repository are.
 	Namespace string
-	// GlobalRepository is its name for runs that name none.
+	// GlobalRepository is the name of the global Repository for runs that name none.
 	GlobalRepository string
-	// CancelInProgress is what PAC's own settings say.
+	// CancelInProgress holds PAC's own settings.
 	CancelInProgress queue.CancelInProgress
 }
 
 var _ engine.Repositories = (*Repositories)(nil)
 
-// NewRepositories reads through the lister, and through the runs' informer to
-// find out which global Repository the runs' controller uses. The settings are
-// asked for at every look.
+// NewRepositories reads through the lister, and through the informer of runs to find out which
+// global Repository their controller uses. It calls settings at every look.
 func NewRepositories(client pacclient.RepositoriesGetter, repositories paclister.RepositoryLister, runs cache.Indexer, settings func() Settings) *Repositories {
 	return &Repositories{client: client, repositories: repositories, runs: runs, settings: settings}
 }
 
-// Get implements engine.Repositories: the Repository merged with PAC's global
-// one, as PAC does it (pkg/reconciler/queue_pipelineruns.go).
+// Get implements engine.Repositories. It merges the Repository with PAC's global one, as PAC does
+// (pkg/reconciler/queue_pipelineruns.go).
 func (r *Repositories) Get(ctx context.Context, key queue.Key, freshness queue.Freshness) (engine.Repository, bool, error) {
 	repository, err := r.get(ctx, key.Namespace, key.Repository, freshness)
 	if err != nil || repository == nil || repository.DeletionTimestamp != nil {
@@ -77,10 +76,9 @@ func (r *Repositories) get(ctx context.Context, namespace, name string, freshnes
 	return repository, err
 }
 
-// ReadLimit is the limit of a Repository, which inherits from PAC's global one,
-// if there is one, what it does not set itself. PAC's CRD refuses anything below
-// 1, but not every CRD that is installed is of today: the smallest limit that
-// means something is the safest reading of one that means nothing.
+// ReadLimit returns the limit of a Repository, inherited from PAC's global one, if there is one,
+// unless the Repository sets its own. PAC's CRD refuses limits below 1, but an installed CRD may be
+// older: a negative limit is read as 1, the safest valid limit.
 func ReadLimit(repository, global *v1alpha1.Repository) (queue.Limit, []string) {
 	spec := v1alpha1.RepositorySpec{ConcurrencyLimit: repository.Spec.ConcurrencyLimit}
 	if global != nil {
@@ -90,13 +88,13 @@ func ReadLimit(repository, global *v1alpha1.Repository) (queue.Limit, []string) 
 	case limit == nil, *limit == 0:
 		return queue.Unlimited, nil
 	case *limit < 0:
-		return 1, []string{fmt.Sprintf("concurrency_limit is %d, which is no limit that can be kept; runs start one at a time. Set it to 1 or more, or remove it.", *limit)}
+		return 1, []string{fmt.Sprintf("concurrency_limit is %d, which is not a valid limit; runs start one at a time. Set it to 1 or more, or remove it.", *limit)}
 	default:
 		return queue.Limit(*limit), nil
 	}
 }
 
-// globalName is [GlobalName] of the queue's runs.
+// globalName returns the [GlobalName] of the queue's runs.
 func (r *Repositories) globalName(key queue.Key) string {
 	objects, err := r.runs.ByIndex(indexQueue, key.String())
 	if err != nil {
@@ -111,9 +109,9 @@ func (r *Repositories) globalName(key queue.Key) string {
 	})
 }
 
-// GlobalName is the global Repository that the newest of a queue's runs names in its
-// controller-info annotation (pkg/params/info/controller_info.go); empty if none
-// does. A run that names none does not count: it would lift an inherited limit from all others.
+// GlobalName returns the global Repository that the newest of a queue's runs names in its
+// controller-info annotation (pkg/params/info/controller_info.go); empty if none does. A run that
+// names none does not count: it would lift an inherited limit from all the others.
 func GlobalName(runs iter.Seq[*tektonv1.PipelineRun]) string {
 	name := ""
 	var newest *tektonv1.PipelineRun

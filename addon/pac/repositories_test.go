@@ -18,7 +18,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
-const minusOne = "concurrency_limit is -1, which is no limit that can be kept; runs start one at a time. Set it to 1 or more, or remove it."
+const minusOne = "concurrency_limit is -1, which is not a valid limit; runs start one at a time. Set it to 1 or more, or remove it."
 
 func TestReadLimit(t *testing.T) {
 	none := (*int)(nil)

@@ -13,8 +13,8 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
-// ReadRun reads a PipelineRun as a run of its queue. Annotations that cannot be
-// read never fail: the run says so in Problems and is handled without them.
+// ReadRun reads a PipelineRun as a run of its queue. It never fails: annotations that cannot be
+// read are listed in Problems, and the run is handled without them.
 func ReadRun(pr *tektonv1.PipelineRun) queue.Run {
 	a := pr.Annotations
 	r := queue.Run{
@@ -65,7 +65,7 @@ func ReadRun(pr *tektonv1.PipelineRun) queue.Run {
 	if value, present := a[Claim]; present {
 		token, err := queue.ParseToken(value)
 		if err != nil {
-			problem(Claim, err, "the run counts as started by somebody else")
+			problem(Claim, err, "the run counts as started by another client")
 		} else {
 			r.Claim = &token
 		}
@@ -80,15 +80,15 @@ func when(t *metav1.Time) time.Time {
 	return t.Time
 }
 
-// maxAttempt keeps the next attempt representable whatever somebody wrote.
+// maxAttempt keeps the next attempt representable if the annotation was edited by hand.
 const maxAttempt = 1 << 30
 
-// phase: a run occupies the limit from the moment it is not Pending until Tekton
-// says it is done, whatever PAC's state annotation says. A run that is cancelled
-// or deleted while it is held never occupies anything, and neither can be undone.
-// The graceful kinds of cancellation are another matter: Tekton starts such a run
-// to have its finally tasks (pkg/reconciler/pipelinerun/resources/pipelinerunstate.go,
-// GetFinalTasks), unless it is being deleted: such runs Tekton leaves alone.
+// phase: a run occupies the limit from the moment it is not Pending until Tekton says that it is
+// done, no matter what PAC's state annotation says. A run that is cancelled or deleted while it is
+// held never occupies a unit of the limit, and neither can be undone. The graceful kinds of
+// cancellation differ: Tekton starts such a run for its finally tasks
+// (pkg/reconciler/pipelinerun/resources/pipelinerunstate.go, GetFinalTasks), unless the run is
+// being deleted, in which case Tekton leaves it alone.
 func phase(pr *tektonv1.PipelineRun) queue.Phase {
 	switch {
 	case pr.IsDone():
@@ -108,8 +108,8 @@ func phase(pr *tektonv1.PipelineRun) queue.Phase {
 	}
 }
 
-// owed says what PAC wants to do before the run starts
-// (pkg/reconciler/reconciler.go, ReconcileKind).
+// owed names what PAC still has to do before the run starts (pkg/reconciler/reconciler.go,
+// ReconcileKind).
 func owed(annotations map[string]string) string {
 	if annotations[keys.SecretCreated] == secretIsDue {
 		return "its git secret (" + keys.SecretCreated + ")"

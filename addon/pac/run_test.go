@@ -34,7 +34,7 @@ func TestPhase(t *testing.T) {
 		"deleted while held, a finalizer keeps it":    {[]change{deleted}, queue.Done},
 		"cancelled and deleted while held":            {[]change{specStatus(cancelled), deleted}, queue.Done},
 		"started, Tekton has not seen it":             {[]change{specStatus(""), claim}, queue.Started},
-		"started by somebody else":                    {[]change{specStatus("")}, queue.Started},
+		"started by another client":                   {[]change{specStatus("")}, queue.Started},
 		"running":                                     {[]change{specStatus(""), claim, startedAt(noon), succeeded(corev1.ConditionUnknown)}, queue.Started},
 		"running, and PAC believes it is over":        {[]change{specStatus(""), startedAt(noon), annotated(keys.State, "completed")}, queue.Started},
 		"cancelled after our start":                   {[]change{specStatus(cancelled), claim}, queue.Started},
@@ -168,7 +168,7 @@ func TestReadRun(t *testing.T) {
 		},
 		"order: another namespace": {
 			[]change{annotated(pac.HeldOrder, "shop/build,bank/test")},
-			unordered(`annotation pac-lease-queue.dev/execution-order: entry 2 of 2, "bank/test", is of another namespace than shop` + byCreation),
+			unordered(`annotation pac-lease-queue.dev/execution-order: entry 2 of 2, "bank/test", is not in namespace shop` + byCreation),
 		},
 		"order: a run twice": {
 			[]change{annotated(pac.HeldOrder, "shop/build,shop/build")},
@@ -176,7 +176,7 @@ func TestReadRun(t *testing.T) {
 		},
 		"order: without the run": {
 			[]change{annotated(pac.HeldOrder, "shop/test")},
-			unordered(`annotation pac-lease-queue.dev/execution-order: the run build itself is not listed` + byCreation),
+			unordered(`annotation pac-lease-queue.dev/execution-order: the run build itself is missing` + byCreation),
 		},
 		"PAC's order, malformed": {
 			[]change{without(pac.HeldOrder), annotated(keys.ExecutionOrder, "build")},
@@ -232,11 +232,11 @@ func TestReadRun(t *testing.T) {
 		},
 		"claim: no token": {
 			[]change{annotated(pac.Claim, "mine")},
-			problem(`annotation pac-lease-queue.dev/claim: claim token "mine" is not slot/transition/attempt, e.g. 0/12/0; the run counts as started by somebody else`),
+			problem(`annotation pac-lease-queue.dev/claim: claim token "mine" is not slot/transition/attempt, e.g. 0/12/0; the run counts as started by another client`),
 		},
 		"claim: negative": {
 			[]change{annotated(pac.Claim, "0/-1/0")},
-			problem(`annotation pac-lease-queue.dev/claim: claim token "0/-1/0" has a negative part; the run counts as started by somebody else`),
+			problem(`annotation pac-lease-queue.dev/claim: claim token "0/-1/0" has a negative part; the run counts as started by another client`),
 		},
 
 		"everything wrong at once": {
@@ -247,7 +247,7 @@ func TestReadRun(t *testing.T) {
 					`annotation pac-lease-queue.dev/execution-order: entry 1 of 1, "x", is not namespace/name` + byCreation,
 					`annotation pac-lease-queue.dev/attempt: strconv.Atoi: parsing "x": invalid syntax; it counts as 0`,
 					`annotation pac-lease-queue.dev/not-before: parsing time "x" as "2006-01-02T15:04:05Z07:00": cannot parse "x" as "2006"; there is no back-off`,
-					`annotation pac-lease-queue.dev/claim: claim token "x" is not slot/transition/attempt, e.g. 0/12/0; the run counts as started by somebody else`,
+					`annotation pac-lease-queue.dev/claim: claim token "x" is not slot/transition/attempt, e.g. 0/12/0; the run counts as started by another client`,
 				}
 			}),
 		},

@@ -23,8 +23,8 @@ import (
 // indexQueue finds the runs of a queue in the informer.
 const indexQueue = "pac-lease-queue"
 
-// ownWrites is how long started runs are remembered, for the time that the
-// informer has not seen them yet. It only saves refused writes.
+// ownWrites is how long Runs remembers its own writes, in case the informer has not seen them yet.
+// That only saves refused writes.
 const ownWrites = 30 * time.Second
 
 // Runs is the [engine.Runs] on PipelineRuns. It is safe for concurrent use.
@@ -37,14 +37,14 @@ type Runs struct {
 
 var _ engine.Runs = (*Runs)(nil)
 
-// By is who writes to runs.
+// By identifies the replica that writes to runs.
 type By struct {
 	Replica string
 	Clock   clock.PassiveClock
 }
 
-// NewRuns reads through the informer, which selects [Selector], trims with
-// [TrimRun] and has not been started yet.
+// NewRuns reads through the informer, which must select [Selector], trim with [TrimRun] and not
+// have been started yet.
 func NewRuns(by By, runs tektonclient.PipelineRunsGetter, informer cache.SharedIndexInformer) (*Runs, error) {
 	if err := informer.AddIndexers(cache.Indexers{indexQueue: byQueue}); err != nil {
 		return nil, fmt.Errorf("index PipelineRuns by queue: %w", err)
@@ -107,14 +107,14 @@ func (r *Runs) Get(ctx context.Context, key queue.Key, name string) (queue.Run, 
 	return ReadRun(pr), true, nil
 }
 
-// notThere: a 404 that does not come from where objects are served, but from a
-// proxy or a server without the CRD, is no proof of absence.
+// notThere says whether the error proves that the object does not exist. A 404 from a proxy, or
+// from a server without the CRD, proves nothing.
 func notThere(err error) bool {
 	return apierrors.IsNotFound(err) && !apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
 }
 
-// Start implements engine.Runs: one merge patch that clears spec.status, writes
-// the claim token and tells people.
+// Start implements engine.Runs with one merge patch that clears spec.status and writes the claim
+// token and the annotations for people.
 func (r *Runs) Start(ctx context.Context, key queue.Key, a queue.Start) error {
 	annotations := noLonger()
 	annotations[Claim] = a.Token.String()
@@ -130,14 +130,14 @@ func (r *Runs) Start(ctx context.Context, key queue.Key, a queue.Start) error {
 	return err
 }
 
-// noLonger removes what is not true of a run any more that does not wait.
+// noLonger removes the annotations that are only true of a waiting run.
 func noLonger() map[string]any {
 	return map[string]any{Status: nil, Position: nil, QueueLength: nil, Reason: nil, EstimatedStart: nil}
 }
 
-// Show writes annotations for people on a run that waits, and removes those that
-// are empty. It is conditional like a start, so that nothing is told of a run that
-// is no longer as it was seen; [engine.ErrStale] then.
+// Show writes annotations for people on a waiting run, and removes those that are empty. It is
+// conditional like a start: if the run has changed since it was observed, Show writes nothing and
+// returns [engine.ErrStale].
 func (r *Runs) Show(ctx context.Context, key queue.Key, run queue.Run, texts map[string]string) error {
 	annotations := map[string]any{}
 	for name, text := range texts {
@@ -150,8 +150,7 @@ func (r *Runs) Show(ctx context.Context, key queue.Key, run queue.Run, texts map
 	return err
 }
 
-// Shown are the annotations for people that a waiting run has, as far as the cache
-// knows.
+// Shown returns the annotations for people on a waiting run, according to the cache.
 func (r *Runs) Shown(key queue.Key, run queue.Run) map[string]string {
 	texts := map[string]string{}
 	obj, exists, err := r.written.GetByKey(key.Namespace + "/" + run.Name)
@@ -170,8 +169,8 @@ func (r *Runs) Shown(key queue.Key, run queue.Run) map[string]string {
 // stamp renders a time for people and programs.
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// Fence implements engine.Runs: one merge patch of annotations. The run stays
-// pending, or the patch does not apply: a start would have changed its version.
+// Fence implements engine.Runs with one merge patch of annotations. If the run has been started,
+// the patch is refused, since the start changed its version.
 func (r *Runs) Fence(ctx context.Context, key queue.Key, run queue.Run, attempt int, notBefore time.Time) error {
 	_, err := r.patchPending(ctx, key, run, map[string]any{"metadata": map[string]any{"annotations": map[string]any{
 		Attempt:   strconv.Itoa(attempt),
@@ -180,10 +179,10 @@ func (r *Runs) Fence(ctx context.Context, key queue.Key, run queue.Run, attempt 
 	return err
 }
 
-// Cancel implements engine.Runs, with the status that PAC itself uses
-// (pkg/pipelineascode/cancel_pipelineruns.go, cancelMergePatch), by which the
-// finally tasks still run. They would run for a pending run too, above the limit,
-// though it has nothing to tidy up: that one is cancelled outright.
+// Cancel implements engine.Runs. A started run gets the status that PAC itself uses
+// (pkg/pipelineascode/cancel_pipelineruns.go, cancelMergePatch), with which its finally tasks still
+// run. With that status they would run for a pending run too, above the limit and with nothing to
+// tidy up, so a pending run is cancelled outright.
 func (r *Runs) Cancel(ctx context.Context, key queue.Key, run queue.Run) error {
 	patch := map[string]any{"spec": map[string]any{"status": tektonv1.PipelineRunSpecStatusCancelledRunFinally}}
 	if run.Phase == queue.Pending {
@@ -205,7 +204,7 @@ func (r *Runs) HandBack(ctx context.Context, key queue.Key, run queue.Run) error
 	return stillHeld(written)
 }
 
-// patchPending is patch for what concerns runs that wait.
+// patchPending patches a run, and refuses to if it was not pending when observed.
 func (r *Runs) patchPending(ctx context.Context, key queue.Key, run queue.Run, patch map[string]any) (*tektonv1.PipelineRun, error) {
 	if run.Phase != queue.Pending {
 		return nil, fmt.Errorf("%w: it is %s", engine.ErrStale, run.Phase)

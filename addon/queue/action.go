@@ -56,8 +56,8 @@ const (
 func Objects() []Object { return []Object{ObjectRun, ObjectSlot} }
 
 // Claim makes the slot name the run: one write of the slot with its Version as precondition (its
-// absence, if it does not exist). The slot is free, or its holder is done, gone or fenced, or it has
-// been damaged for a claim TTL. A pending run is then started with the token of the slot as
+// absence, if it does not exist). The slot is free, or its holder is done, gone or fenced, or it
+// has been damaged for a claim TTL. A pending run is then started with the token of the slot as
 // written; a started one is adopted.
 type Claim struct {
 	Run   Run

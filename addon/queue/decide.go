@@ -6,14 +6,13 @@ import (
 	"time"
 )
 
-// Lateness says which wait for PAC ended by its grace period instead of by PAC.
+// Lateness says which wait for PAC ended because its grace period was over.
 type Lateness string
 
 const (
 	// InTime is the normal case.
 	InTime Lateness = ""
-	// NoOrder: the execution order never came; the run is queued by its
-	// creation time.
+	// NoOrder: the execution order never came; the run is queued by its creation time.
 	NoOrder Lateness = "execution order"
 	// NotReady: what PAC owed the run (Run.Owed) never came.
 	NotReady Lateness = "readiness"
@@ -21,15 +20,14 @@ const (
 
 // Decision is what to do with a queue now, and when to look again.
 type Decision struct {
-	// Actions in the order in which they are to be carried out. A Claim that
-	// failed, or may have, ends the round: what follows was decided on its
-	// success.
+	// Actions in the order of their execution. A Claim that failed, or may have, ends the round:
+	// the actions after it rest on its success.
 	Actions []Action
-	// Next is when time alone changes the decision; zero when it never does.
+	// Next is when the passing of time alone changes the decision; zero if it never does.
 	Next time.Time
-	// Parked are the slots whose claims must not be started now, because the
-	// limit was lowered. That time does not count towards their TTL: the
-	// observer counts HeldSince anew from its last sight of a parked claim.
+	// Parked are the slots whose claims must not be started now, because the limit was lowered.
+	// That time does not count towards their TTL: the observer restarts HeldSince every time it
+	// sees a parked claim.
 	Parked []int
 	// Summary counts, for logs, metrics and people.
 	Summary Summary
@@ -40,13 +38,13 @@ type Summary struct {
 	Started, Claimed, Waiting, Damaged int
 }
 
-// NeedsFresh says that the decision has to be made again on a fresh snapshot: one
-// of its actions rests on what no version in a request can prove.
+// NeedsFresh says that the decision has to be made again on a fresh snapshot, because one of its
+// actions rests on what no version in a request can prove.
 func (d Decision) NeedsFresh(s Snapshot) bool {
 	return s.Freshness < Fresh && slices.ContainsFunc(d.Actions, Action.needsFresh)
 }
 
-// Decide is the protocol: what brings this queue forward now.
+// Decide is the protocol: it returns the actions that bring this queue forward now.
 func Decide(s Snapshot, now time.Time, p Policy) Decision { return decide(s, now, p).decision }
 
 func decide(s Snapshot, now time.Time, p Policy) *decider {
@@ -78,11 +76,11 @@ type decider struct {
 	line    []Place
 	slots   map[int]Slot
 	spare   []Slot // may be given away: free, or the holder is done, gone or fenced
-	absent  int    // every slot below exists, or has just been given away
+	absent  int    // every slot below it exists, or has just been given away
 	claims  []claimed
 	holding map[string]bool // UIDs of runs that a slot rightly names
 	started int             // not done, with a slot or without
-	// superseded are the runs that are to end, by UID, and what supersedes them.
+	// superseded maps the UIDs of runs that must end to the runs that supersede them.
 	superseded map[string]Run
 	decision   Decision
 }
@@ -93,7 +91,7 @@ type claimed struct {
 	slot Slot
 }
 
-// sort finds out what each slot and each run is to the queue.
+// sort classifies slots as spare, damaged, claimed or held, and counts the started runs.
 func (d *decider) sort(slots []Slot) {
 	d.slots = make(map[int]Slot, len(slots))
 	keeps := map[string]Slot{} // by run UID
@@ -134,9 +132,9 @@ func (d *decider) sort(slots []Slot) {
 		}
 		switch run := d.line[rank].Run; {
 		case run.Phase == Done,
-			// Two slots name one run if somebody claimed it who did not see the
-			// first claim. All observers keep the same one, however far along
-			// they see the run: if each kept another, both would be given away.
+			// Two slots name one run if a replica claimed it without seeing the first claim. All
+			// observers keep the same slot, however far along they see the run: if they kept
+			// different ones, both would be given away.
 			keeps[run.UID].Index != s.Index,
 			run.Phase == Pending && run.Attempt > s.Holder.Attempt:
 			d.spare = append(d.spare, s)
@@ -149,9 +147,8 @@ func (d *decider) sort(slots []Slot) {
 	}
 }
 
-// stillDamaged fails closed, but not for ever: whatever claim the slot held
-// before somebody broke it is over, or visible as a started run, after one claim
-// TTL. Then it is written anew.
+// stillDamaged fails closed, but not for ever: after one claim TTL, any claim that the slot held
+// before it was damaged is over, or visible as a started run. The slot is then rewritten.
 func (d *decider) stillDamaged(s Slot) bool {
 	repair := s.HeldSince.Add(d.policy.ClaimTTL)
 	if d.now.Before(repair) {
@@ -161,8 +158,8 @@ func (d *decider) stillDamaged(s Slot) bool {
 	return false
 }
 
-// startClaimed rolls claims forward, whoever made them, as far as the limit
-// reaches: it may have been lowered since.
+// startClaimed rolls the claims of all replicas forward, as far as the limit reaches: it may have
+// been lowered since.
 func (d *decider) startClaimed() {
 	slices.SortFunc(d.claims, func(a, b claimed) int { return cmp.Compare(a.rank, b.rank) })
 	room := d.limit - d.started - d.decision.Summary.Damaged
@@ -173,10 +170,10 @@ func (d *decider) startClaimed() {
 		case d.isSuperseded(c.run):
 			room--
 		case c.run.Attempt < c.slot.Holder.Attempt:
-			// Somebody lowered the attempt by hand: the token can never match.
+			// The attempt was lowered by hand: the token can never match.
 			d.expire(c)
 		case room <= 0:
-			// Waits with its slot until what runs above the limit has drained.
+			// Keeps its slot and waits until the runs above the limit have drained.
 			d.decision.Parked = append(d.decision.Parked, c.slot.Index)
 		case !d.now.Before(expiry):
 			room--
@@ -194,9 +191,8 @@ func (d *decider) expire(c claimed) {
 	d.do(Expire{Run: c.run, Slot: c.slot, Attempt: attempt, Backoff: d.policy.Backoff(attempt)})
 }
 
-// adopt gives slots to runs that were started without one, above the limit if
-// need be: PAC may call a run finished that Tekton is still ending, and then only
-// its slot tells of it.
+// adopt gives slots to runs that were started without one, above the limit if need be: once PAC
+// calls a run finished that Tekton is still ending, only its slot shows it.
 func (d *decider) adopt() {
 	for _, p := range d.line {
 		if p.Run.Phase != Started || d.holding[p.Run.UID] {
@@ -210,7 +206,7 @@ func (d *decider) adopt() {
 	}
 }
 
-// claim gives the room that is left to the first in line.
+// claim gives the remaining room to the first eligible runs in line.
 func (d *decider) claim() {
 	room := d.limit - d.started - len(d.claims) - d.decision.Summary.Damaged
 	preparing := map[string]bool{} // events
@@ -242,15 +238,15 @@ func (d *decider) claim() {
 	}
 }
 
-// inPreparation says that PAC is about to finish with a run that stands in
-// order. That is a matter of moments and bounded by a grace period, so those
-// behind it of the same event wait: PAC prepares the runs of an event in any
-// order. Other events do not: they are not to suffer when PAC fails for one.
+// inPreparation says that PAC is still preparing a run that has its place in an order. That takes
+// moments and is bounded by a grace period, so the runs behind it in the same event wait: PAC
+// prepares the runs of an event in any order. Other events do not wait: a failure of PAC in one
+// event must not delay the others.
 func (d *decider) inPreparation(p Place) bool {
 	return p.Ordered && p.Run.Owed != "" && !d.now.Before(p.Run.NotBefore)
 }
 
-// tidy returns what nobody took.
+// tidy removes or releases the spare slots that no run took.
 func (d *decider) tidy() {
 	for _, s := range d.spare {
 		switch {
@@ -262,8 +258,8 @@ func (d *decider) tidy() {
 	}
 }
 
-// eligible says whether a waiting run may have a slot now, and if not, wakes
-// the queue when time changes that.
+// eligible says whether a waiting run may have a slot now; if time changes that, it wakes the queue
+// then.
 func (d *decider) eligible(p Place) (Lateness, bool) {
 	late := InTime
 	for _, wait := range d.waits(p) {
@@ -279,8 +275,7 @@ func (d *decider) eligible(p Place) (Lateness, bool) {
 	return late, true
 }
 
-// wait is something a run is waited for, until a time at which it is not any
-// longer.
+// wait is a condition that keeps a run from a slot, until a time at which it no longer does.
 type wait struct {
 	why   Why
 	open  bool
@@ -290,8 +285,8 @@ type wait struct {
 
 func (d *decider) waits(p Place) [3]wait {
 	return [...]wait{
-		// A back-off far longer than any that Expire sets is somebody's invention;
-		// the clocks of replicas differ by less than that.
+		// A back-off far longer than any that Expire sets was written by hand, and is ignored; the
+		// clocks of replicas differ by less than that.
 		{BackOff, p.Run.NotBefore.Sub(d.now) <= 2*d.policy.BackoffMax, p.Run.NotBefore, InTime},
 		{WithoutOrder, !p.Ordered && p.Run.Order == nil, p.Run.Created.Add(d.policy.OrderGrace), NoOrder},
 		{Preparing, p.Run.Owed != "", p.Run.Created.Add(d.policy.ReadyGrace), NotReady},

@@ -1,9 +1,8 @@
 package queue
 
-// handBack starts nothing more, and gives the queue to PAC once nothing runs that
-// this product has started: PAC's own queue counts only what it has started
-// itself, so it would go above the limit. An order that cannot be read stays: it
-// stops PAC's watcher for good (#2945).
+// handBack starts nothing more, and gives the queue to PAC once no run that this product started is
+// running: PAC's own queue counts only the runs that it started itself, so it would exceed the
+// limit. A run with a malformed order stays: the order would stop PAC's watcher for good (#2945).
 func (d *decider) handBack(slots []Slot) {
 	running := map[string]bool{}
 	ours := false

@@ -1,9 +1,9 @@
 package queue
 
-// lift lets go of everything: a Repository without a limit has no queue. A run
-// that PAC did not hold is somebody else's, unless it was claimed. Its slot stays
-// as long as the start of a claim may be under way: should the limit come back,
-// its room is not free.
+// lift starts every run and removes every slot: a Repository without a limit has no queue. A run
+// that PAC did not queue is not this product's to start, unless a slot claims it. A slot stays as
+// long as the start of its claim may be under way: should the limit come back, its room is not
+// free.
 func (d *decider) lift(slots []Slot) {
 	attempts := map[string]int{} // claimed, by run UID
 	for _, s := range slots {

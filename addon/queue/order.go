@@ -31,25 +31,25 @@ func (r Run) Sequence() *Sequence {
 	return r.Order.Sequence
 }
 
-// Event is a run's place among events: invariant I3 orders by the creation time
-// of the event's first run.
+// Event is a run's place among events: invariant I3 orders by the creation time of the event's
+// first run.
 type Event struct {
 	ID      string
 	Created time.Time
 }
 
-// Place is a run and where it stands.
+// Place is a run and its place in the queue.
 type Place struct {
 	Run   Run
 	Event Event
 	// Index is the run's position in its event's order.
 	Index int
-	// Ordered says that an order names the run, be it on another run of its
-	// event: PAC patches the runs of one event one by one with the same list.
+	// Ordered says that an order names the run, possibly on another run of its event: PAC patches
+	// the runs of one event one by one with the same list.
 	Ordered bool
 }
 
-// Line is the whole queue, whatever the phase of its runs, first first.
+// Line returns the runs of all phases in queue order, each with its place.
 func Line(runs []Run, slots []Slot) []Place {
 	sequences := map[string]*Sequence{} // by ID
 	ofRun := map[string]*Sequence{}     // by run name, from the list on any run
@@ -66,8 +66,8 @@ func Line(runs []Run, slots []Slot) []Place {
 		}
 		sequences[seq.ID] = seq
 		for _, n := range seq.names {
-			// Two lists that name one run come from a person's edit; which one rules must not
-			// depend on the order of observation.
+			// Two lists name one run only after an edit by hand. Which list counts must not depend
+			// on the order of observation.
 			if was := ofRun[n]; was == nil || seq.ID < was.ID {
 				ofRun[n] = seq
 			}
@@ -112,7 +112,7 @@ func (p Place) Compare(o Place) int {
 	)
 }
 
-// InOrder returns the runs, whatever their phase, in queue order.
+// InOrder returns the runs of all phases in queue order.
 func InOrder(runs []Run, slots []Slot) []Run {
 	sorted := make([]Run, 0, len(runs))
 	for _, p := range Line(runs, slots) {

@@ -21,24 +21,24 @@ func ParseKey(s string) Key {
 	return Key{Namespace: namespace, Repository: repository}
 }
 
-// Limit is how many runs of a queue may be started and not done at a time.
-// Zero is no limit: PAC's own reading of an absent concurrency_limit.
+// Limit is how many runs of a queue may be started and not done at a time. Zero means no limit,
+// which is how PAC reads an absent concurrency_limit.
 type Limit int
 
 // Unlimited is the limit of a Repository that has none.
 const Unlimited Limit = 0
 
-// Phase is where a run stands.
+// Phase is how far a run has come.
 type Phase int
 
 const (
 	// Pending runs are held: Tekton does nothing with them.
 	Pending Phase = iota
-	// Started runs occupy a slot's worth of the limit until they are done,
-	// whether or not a slot names them.
+	// Started runs occupy a unit of the limit until they are done, whether or not a slot names
+	// them.
 	Started
-	// Done runs are over, or were cancelled before they ever started. Done is
-	// final, so a cached observation of it can be trusted.
+	// Done runs have finished, or were cancelled before they started. Done is final, so a cached
+	// observation of it can be trusted.
 	Done
 )
 
@@ -57,28 +57,27 @@ type Run struct {
 	// Order is nil as long as PAC has not written it. A run with an order was queued by PAC for a
 	// limit; without a limit only such runs are this product's to start.
 	Order *Order
-	// Owed names what PAC has still to do before the run can start, e.g. create
-	// its secret; empty when nothing is owed.
+	// Owed names what PAC still has to do before the run can start, e.g. create its secret; empty
+	// when nothing is left.
 	Owed string
 	// Attempt is the fencing number of the protocol: only Expire raises it.
 	Attempt int
 	// NotBefore is the end of the run's back-off; zero when it has none.
 	NotBefore time.Time
-	// Claim is the token the run was started with; nil when this product did
-	// not start it.
+	// Claim is the token with which the run was started; nil when this product did not start it.
 	Claim *Token
 	// Origin is what the run was made of and for.
 	Origin Origin
-	// Began and Ended are when Tekton says so; zero if it has not. They are for
-	// people: decisions do not depend on them.
+	// Began and Ended are Tekton's start and completion times; zero until Tekton sets them. They
+	// are for people: decisions do not depend on them.
 	Began, Ended time.Time
-	// Ending says that somebody has cancelled or stopped the run.
+	// Ending says that the run has been cancelled or stopped.
 	Ending bool
-	// Unlisted says that only a live look shows this run: PAC has finished with
-	// it, so no list or watch of unfinished runs will tell how it goes on.
+	// Unlisted says that only a live read shows this run: PAC has finished with it, so no list or
+	// watch of unfinished runs will show its end.
 	Unlisted bool
-	// Problems are for people: annotations that could not be read, and what is
-	// done without them. Decisions do not depend on them.
+	// Problems are for people: annotations that could not be read, and what happens without them.
+	// Decisions do not depend on them.
 	Problems []string
 }
 
@@ -88,12 +87,12 @@ type Holder struct {
 	UID  string
 	// Attempt is the run's attempt at the time of the claim.
 	Attempt int
-	// Event is the run's place among events. The slot remembers it because the
-	// event's first run, which it derives from, may be gone before the last.
+	// Event is the run's place among events. The slot remembers it, because it derives from the
+	// event's first run, which may be gone before the last one starts.
 	Event Event
 }
 
-// Slot is one unit of a queue's limit as a store has it.
+// Slot is one unit of a queue's limit, as read from a store.
 type Slot struct {
 	Index int
 	// Version is the store's version of the slot; empty when it does not exist.
@@ -102,23 +101,22 @@ type Slot struct {
 	Holder *Holder
 	// Transition counts the changes of holder.
 	Transition int
-	// HeldSince is when the observer, by its own clock, first saw this holder.
-	// Time stamps written by others are not compared with a local clock.
+	// HeldSince is when the observer, by its own clock, first saw this holder. Timestamps written
+	// by others are never compared with a local clock.
 	HeldSince time.Time
 	// Damaged says why the slot cannot be read. Such a slot counts as occupied.
 	Damaged string
 }
 
-// Token is the proof with which a run is started: this slot, at this change of
-// holder, for this attempt of the run.
+// Token is the proof with which a run is started: this slot, at this change of holder, for this
+// attempt of the run.
 type Token struct {
 	Slot       int
 	Transition int
 	Attempt    int
 }
 
-// NoSlot is the slot of a token for a run that needed none: its Repository had
-// no limit.
+// NoSlot is the slot in the token of a run that needed none: its Repository had no limit.
 const NoSlot = -1
 
 // String renders the token as slot/transition/attempt.
@@ -142,14 +140,13 @@ func ParseToken(s string) (Token, error) {
 type Snapshot struct {
 	Key   Key
 	Limit Limit
-	// Runs of the queue. A run that is not here is gone: the observer has
-	// confirmed that for every run that a slot names.
+	// Runs of the queue. From Confirmed up, a holder of a slot that is not among them is gone.
 	Runs []Run
 	// Slots that exist, in any order.
 	Slots []Slot
-	// CancelInProgress is what runs do that do not say it themselves.
+	// CancelInProgress holds PAC's settings for runs that do not set it themselves.
 	CancelInProgress CancelInProgress
-	// HandBack says that the queue is to be PAC's again.
+	// HandBack says that the queue goes back to PAC.
 	HandBack bool
 	// Freshness is how far the look went past the caches.
 	Freshness Freshness
@@ -157,22 +154,20 @@ type Snapshot struct {
 
 // Policy holds the durations that decisions depend on.
 type Policy struct {
-	// ClaimTTL is how long starting a claimed run may keep failing before its
-	// slot goes to the next.
+	// ClaimTTL is how long the start of a claimed run may keep failing before its slot goes to the
+	// next run.
 	ClaimTTL time.Duration
-	// OrderGrace is how long after its creation a run waits for PAC to write
-	// its execution order.
+	// OrderGrace is how long after its creation a run waits for PAC to write its execution order.
 	OrderGrace time.Duration
 	// ReadyGrace is how long after its creation a run waits for what PAC owes it.
 	ReadyGrace time.Duration
-	// BackoffBase and BackoffMax bound the pause after an expired claim; it
-	// doubles with every attempt.
+	// BackoffBase and BackoffMax bound the pause after an expired claim, which doubles with every
+	// attempt.
 	BackoffBase time.Duration
 	BackoffMax  time.Duration
 }
 
-// Backoff is the pause after the given number of failed attempts, which counts
-// from 1.
+// Backoff returns the pause after the given number of failed attempts, from 1.
 func (p Policy) Backoff(attempts int) time.Duration {
 	d := p.BackoffBase
 	for i := 1; i < attempts && 0 < d && d < p.BackoffMax; i++ {

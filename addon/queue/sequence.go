@@ -10,13 +10,13 @@ import (
 // Sequence is the list in an execution order: the names of an event's runs, first first. Runs of
 // one event share one Sequence.
 type Sequence struct {
-	// ID tells events apart; equal lists have equal IDs.
+	// ID identifies the event; equal lists have equal IDs.
 	ID       string
 	names    []string
 	position map[string]int
 }
 
-// NewSequence lists runs of the given names.
+// NewSequence lists the runs of the given names.
 func NewSequence(names []string) *Sequence {
 	h := fnv.New64a()
 	position := make(map[string]int, len(names))
@@ -29,10 +29,10 @@ func NewSequence(names []string) *Sequence {
 	return &Sequence{ID: fmt.Sprintf("%016x", h.Sum64()), names: slices.Clone(names), position: position}
 }
 
-// Names lists the runs of the event, first first.
+// Names returns the names of the runs, first first.
 func (s *Sequence) Names() []string { return slices.Clone(s.names) }
 
-// Position says where in the list the named run stands, from 0.
+// Position returns the place of the named run in the list, from 0.
 func (s *Sequence) Position(name string) (int, bool) {
 	i, ok := s.position[name]
 	return i, ok
@@ -57,7 +57,7 @@ func ParseSequence(value, namespace, name string) (*Sequence, error) {
 		case !ok || ns == "" || n == "" || strings.Contains(n, "/"):
 			return nil, fmt.Errorf("entry %d of %d, %q, is not namespace/name", i+1, len(entries), clip(entry))
 		case ns != namespace:
-			return nil, fmt.Errorf("entry %d of %d, %q, is of another namespace than %s", i+1, len(entries), clip(entry), namespace)
+			return nil, fmt.Errorf("entry %d of %d, %q, is not in namespace %s", i+1, len(entries), clip(entry), namespace)
 		}
 		names = append(names, n)
 	}
@@ -66,12 +66,12 @@ func ParseSequence(value, namespace, name string) (*Sequence, error) {
 		return nil, fmt.Errorf("a run is listed twice")
 	}
 	if !s.Lists(name) {
-		return nil, fmt.Errorf("the run %s itself is not listed", name)
+		return nil, fmt.Errorf("the run %s itself is missing", name)
 	}
 	return s, nil
 }
 
-// clip keeps a stranger's text from flooding an event message.
+// clip keeps text written by others from flooding an event message.
 func clip(s string) string {
 	if len(s) > 80 {
 		return strings.ToValidUTF8(s[:80], "") + "…"

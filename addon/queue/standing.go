@@ -2,32 +2,32 @@ package queue
 
 import "time"
 
-// Why is what keeps a run from having been started.
+// Why is the reason why a run has not been started, or that it has.
 type Why string
 
 // Reasons to wait, or not.
 const (
 	// Running: it is started.
 	Running Why = "running"
-	// Starting: it has a slot, or is the next to get one, and is about to be started.
+	// Starting: it has a slot, or is next to get one, and is about to be started.
 	Starting Why = "starting"
-	// SlotsTaken: all slots are taken, or free ones go to those before it.
+	// SlotsTaken: all slots are taken, or the free ones go to runs before it.
 	SlotsTaken Why = "slots taken"
-	// LimitLowered: it has a slot, and more are running than the limit now allows.
+	// LimitLowered: it has a slot, but more runs are started than the lowered limit allows.
 	LimitLowered Why = "limit lowered"
-	// WithoutOrder: PAC has yet to write its execution order.
+	// WithoutOrder: PAC has not written its execution order yet.
 	WithoutOrder Why = "no order"
-	// Preparing: PAC still owes it something.
+	// Preparing: PAC is still preparing it.
 	Preparing Why = "preparing"
-	// BehindPreparing: PAC still owes something to a run before it of its event.
+	// BehindPreparing: PAC is still preparing a run before it in its event.
 	BehindPreparing Why = "behind one in preparation"
-	// BackOff: a start failed, it is tried again later.
+	// BackOff: its start failed and is retried later.
 	BackOff Why = "back-off"
-	// Refused: starting it fails, for as long as its claim lasts.
+	// Refused: its start has failed for the whole claim TTL.
 	Refused Why = "refused"
-	// Superseded: a newer run makes it pointless; it is about to be cancelled.
+	// Superseded: a newer run supersedes it; it is about to be cancelled.
 	Superseded Why = "superseded"
-	// HandedBack: the queue is PAC's again, or will be once nothing runs.
+	// HandedBack: the run is PAC's again, or will be once nothing runs.
 	HandedBack Why = "handed back"
 )
 
@@ -35,14 +35,14 @@ const (
 type Standing struct {
 	Run Run
 	Why Why
-	// Position among those that wait for a slot, from 1; 0 for one that does not.
+	// Position among the runs that wait for a slot, from 1; 0 for a run that does not wait.
 	Position int
-	// Slot is the index of the slot that names it; NoSlot if none does, though it
-	// may be about to get one (Starting).
+	// Slot is the index of the slot that names it; NoSlot if none does, though it may be about to
+	// get one (Starting).
 	Slot int
-	// Until is when time alone ends the wait; zero if it does not.
+	// Until is when time alone ends this wait; zero if it does not.
 	Until time.Time
-	// By is the run that supersedes it, or that it waits behind, if any.
+	// By is the run that supersedes it or that it waits behind, if any.
 	By *Run
 }
 
@@ -51,17 +51,17 @@ func (s Standing) Occupies() bool {
 	return s.Why == Running || s.Why == Starting || s.Slot != NoSlot
 }
 
-// Standings are a queue, explained.
+// Standings explain a queue.
 type Standings struct {
 	Limit Limit
-	// Runs that are not over, first first.
+	// Runs that are not done, in queue order.
 	Runs []Standing
-	// Waiting counts those with a position.
+	// Waiting counts the runs with a position.
 	Waiting int
 }
 
-// Stand explains a decision: it is [Decide], asked why instead of what. A run of a
-// Repository without a limit that PAC did not hold has no standing.
+// Stand explains the decision that [Decide] makes on the same snapshot. A run of a Repository
+// without a limit that PAC did not queue has no standing.
 func Stand(s Snapshot, now time.Time, p Policy) Standings {
 	d := decide(s, now, p)
 	slots, started, expired := map[string]int{}, map[string]bool{}, map[string]bool{}
@@ -79,7 +79,7 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 		case Expire:
 			expired[a.Run.UID] = true
 		case Release, Remove, Cancel, HandBack:
-			// Say nothing of a wait that the snapshot does not say itself.
+			// Add nothing to what the snapshot and the decider already say about a wait.
 		}
 	}
 	parked := map[int]bool{}
@@ -131,7 +131,7 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 	return stands
 }
 
-// firstWait is what the run is waited for now, if anything.
+// firstWait returns the first condition that keeps the run waiting now, if any.
 func (d *decider) firstWait(p Place) (wait, bool) {
 	for _, w := range d.waits(p) {
 		if w.open && d.now.Before(w.until) {

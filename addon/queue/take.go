@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// takeSlot picks a slot below the limit to give away. One that still names a
-// former holder goes first: handing it over saves the write that would release it.
+// takeSlot picks a slot below the limit to give away. A slot that still names a former holder goes
+// first: handing it over saves the write that would release it.
 func (d *decider) takeSlot() (Slot, bool) {
 	best := -1
 	for i, s := range d.spare {
@@ -38,8 +38,8 @@ func (d *decider) takeSpare(i int) Slot {
 	return s
 }
 
-// newSlot is the lowest that does not exist. Slots come into being when they are
-// first needed, so that a limit of a million costs nothing.
+// newSlot returns the lowest slot that does not exist. Slots are created when they are first
+// needed, so that a limit of a million costs nothing.
 func (d *decider) newSlot(below int) (Slot, bool) {
 	for ; d.absent < below; d.absent++ {
 		if _, exists := d.slots[d.absent]; !exists {

@@ -28,22 +28,21 @@ type HandBack struct {
 	Tekton tektonclient.Interface
 	// Namespace and ConfigMap are where the replicas read their configuration.
 	Namespace, ConfigMap string
-	// Namespaces are those whose queues are to be handed back; "" is all.
+	// Namespaces are those whose queues are handed back; "" is all.
 	Namespaces []string
-	// Hold and Guard are the names of what the chart has made of them; empty for
-	// one that it has not made.
+	// Hold and Guard are the names of the chart's objects for them; empty for one that the chart
+	// does not have.
 	Hold, Guard string
-	// Patience is how long the replicas may take to let everything run out.
+	// Patience is how long the replicas may take until everything has run out.
 	Patience time.Duration
-	// Out is told what happens, line by line.
+	// Out gets the progress, line by line.
 	Out io.Writer
 }
 
 const (
-	// lookEvery is how often it looks whether the replicas are done.
+	// lookEvery is the pause between looks at what is still held.
 	lookEvery = time.Second
-	// forgotten is how long the API server may go on enforcing a policy that was
-	// deleted, with a reserve.
+	// forgotten is how long the API server may go on enforcing a deleted policy, with a reserve.
 	forgotten = 10 * time.Second
 )
 
@@ -57,7 +56,7 @@ func (h *HandBack) Run(ctx context.Context) error {
 	if err := h.removePolicies(ctx); err != nil {
 		return err
 	}
-	h.say("hold and guard are removed; nothing more is started")
+	h.say("removed hold and guard; no more runs are started")
 
 	left := 0
 	err = wait.PollUntilContextTimeout(ctx, lookEvery, h.Patience, true, func(ctx context.Context) (bool, error) {
@@ -67,7 +66,7 @@ func (h *HandBack) Run(ctx context.Context) error {
 		}
 		if len(runs) != left {
 			left = len(runs)
-			h.say("%d runs still to be handed back", left)
+			h.say("%d runs left to hand back", left)
 		}
 		return left == 0, nil
 	})
@@ -75,12 +74,12 @@ func (h *HandBack) Run(ctx context.Context) error {
 		return ctx.Err()
 	}
 	if err != nil {
-		h.say("not everything has run out within %s: the rest is handed back now", h.Patience)
+		h.say("some runs are still running after %s: handing the rest back now", h.Patience)
 	}
 	return errors.Join(h.handBackRest(ctx), h.removeSlots(ctx))
 }
 
-// removePolicies removes what would take a returned run out of PAC's sight again,
+// removePolicies removes the hold and the guard, which would take a run out of PAC's sight again,
 // or keep PAC from starting it.
 func (h *HandBack) removePolicies(ctx context.Context) error {
 	admission := h.Kube.AdmissionregistrationV1()
@@ -89,7 +88,7 @@ func (h *HandBack) removePolicies(ctx context.Context) error {
 		if name == "" {
 			return
 		}
-		// The kind itself may be unknown to an older cluster.
+		// An older cluster may not know the kind itself.
 		if err := remove(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 			errs = append(errs, fmt.Errorf("remove %s: %w", name, err))
 		}
@@ -102,16 +101,16 @@ func (h *HandBack) removePolicies(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// handBackRest hands back whatever is still held, one conditional patch each. The hold
+// handBackRest hands back every run that is still held, one conditional patch each. The hold
 // may be in force for a moment after it was deleted, and replicas may be at work on
 // the same runs, so it is tried again for a while.
 func (h *HandBack) handBackRest(ctx context.Context) error {
 	var last error
-	var unreadable []tektonv1.PipelineRun
+	var malformed []tektonv1.PipelineRun
 	err := wait.PollUntilContextTimeout(ctx, lookEvery, forgotten, true, func(ctx context.Context) (bool, error) {
 		var runs []tektonv1.PipelineRun
 		var err error
-		runs, unreadable, err = h.held(ctx)
+		runs, malformed, err = h.held(ctx)
 		if err != nil {
 			last = err
 			return false, nil
@@ -128,28 +127,28 @@ func (h *HandBack) handBackRest(ctx context.Context) error {
 		return last
 	}
 	if err != nil {
-		return fmt.Errorf("some runs keep coming back: is the hold still in force? %w", err)
+		return fmt.Errorf("some runs are still held after they were handed back: is the hold still in force? %w", err)
 	}
-	h.say("every queued run whose order can be read is back with Pipelines-as-Code")
-	for _, pr := range unreadable {
-		h.say("%s/%s has an order that cannot be read and stays Pending: cancel it or delete it", pr.Namespace, pr.Name)
+	h.say("every queued run with a readable order is back with Pipelines-as-Code")
+	for _, pr := range malformed {
+		h.say("%s/%s has a malformed order and stays Pending: cancel or delete it", pr.Namespace, pr.Name)
 	}
 	return nil
 }
 
-// held is pac.Held of all namespaces together.
-func (h *HandBack) held(ctx context.Context) (readable, unreadable []tektonv1.PipelineRun, err error) {
+// held lists the runs of pac.Held in all namespaces.
+func (h *HandBack) held(ctx context.Context) (ordered, malformed []tektonv1.PipelineRun, err error) {
 	for _, namespace := range h.Namespaces {
-		r, u, err := pac.Held(ctx, h.Tekton.TektonV1(), namespace)
+		o, m, err := pac.Held(ctx, h.Tekton.TektonV1(), namespace)
 		if err != nil {
 			return nil, nil, err
 		}
-		readable, unreadable = append(readable, r...), append(unreadable, u...)
+		ordered, malformed = append(ordered, o...), append(malformed, m...)
 	}
-	return readable, unreadable, nil
+	return ordered, malformed, nil
 }
 
-// removeSlots deletes the Leases of all slots, as they were seen.
+// removeSlots deletes the Leases of all slots, each by its UID.
 func (h *HandBack) removeSlots(ctx context.Context) error {
 	var slots []coordinationv1.Lease
 	for _, namespace := range h.Namespaces {

@@ -35,12 +35,12 @@ const (
 
 	infix = ".slot-"
 
-	// attemptBits keeps an attempt that somebody wrote far enough below what a
-	// run may carry: a fence has to exceed it.
+	// attemptBits keeps an attempt that was written by hand far enough below what a run may carry:
+	// a fence has to exceed it.
 	attemptBits = 29
 )
 
-// Name is the name of a slot's Lease, e.g. "shop.slot-0".
+// Name returns the name of a slot's Lease, e.g. "shop.slot-0".
 func Name(repository string, index int) string {
 	suffix := infix + strconv.Itoa(index)
 	if excess := len(repository) + len(suffix) - validation.DNS1123SubdomainMaxLength; excess > 0 {
@@ -49,8 +49,8 @@ func Name(repository string, index int) string {
 	return repository + suffix
 }
 
-// IndexOf says which slot of a Repository a Lease of that name is in the place of, if
-// it is: the reverse of Name.
+// IndexOf is the reverse of Name: it returns the index of the slot that a Lease of that name is in
+// the place of, if any.
 func IndexOf(name, repository string) (int, bool) {
 	index, err := strconv.Atoi(name[strings.LastIndex(name, "-")+1:])
 	return index, err == nil && index >= 0 && Name(repository, index) == name
@@ -71,8 +71,7 @@ func labelValue(repository string) string {
 	return shorten(repository, validation.LabelValueMaxLength)
 }
 
-// Decode reads a Lease as the slot of a queue; it reports false for one that is
-// not a slot.
+// Decode reads a Lease as the slot of a queue. It reports false for a Lease that is not a slot.
 func Decode(l *coordinationv1.Lease) (queue.Key, queue.Slot, bool) {
 	key, ok := keyOf(l)
 	if !ok {
@@ -81,37 +80,35 @@ func Decode(l *coordinationv1.Lease) (queue.Key, queue.Slot, bool) {
 	return key, decode(l), true
 }
 
-// keyOf says which queue a Lease of ours belongs to. One that is labelled like
-// ours but not named like a slot is somebody's copy.
+// keyOf returns the queue of a Lease that is a slot. A Lease that has the labels of a slot but not
+// its name is a copy.
 func keyOf(l *coordinationv1.Lease) (queue.Key, bool) {
 	repository := l.Annotations[keyRepository]
 	_, named := indexOf(l)
 	return queue.Key{Namespace: l.Namespace, Repository: repository}, repository != "" && named && l.Labels[labelManagedBy] == manager
 }
 
-// indexOf is the slot that the name of a Lease stands for.
+// indexOf returns the index in the name of a slot's Lease.
 func indexOf(l *coordinationv1.Lease) (int, bool) {
 	index, err := strconv.Atoi(l.Name[strings.LastIndex(l.Name, "-")+1:])
 	return index, err == nil && index >= 0 && Name(l.Annotations[keyRepository], index) == l.Name
 }
 
-// version is what a write proves its observation by. The UID belongs to it: an
-// update of a Lease that does not exist creates it, whatever resourceVersion it
-// carries, unless it carries a UID as well (AllowCreateOnUpdate in
-// pkg/registry/coordination/lease/strategy.go of Kubernetes).
+// version is the precondition of a write. It includes the UID, because an update of a Lease that
+// does not exist creates it, no matter which resourceVersion it carries, unless it carries a UID as
+// well (AllowCreateOnUpdate in pkg/registry/coordination/lease/strategy.go of Kubernetes).
 func version(l *coordinationv1.Lease) string { return l.ResourceVersion + "/" + string(l.UID) }
 
-// readVersion reads what version wrote; both are empty for a slot that does not
-// exist.
+// readVersion is the reverse of version. Both results are empty for a slot that does not exist.
 func readVersion(s string) (resourceVersion string, uid types.UID) {
 	resourceVersion, id, _ := strings.Cut(s, "/")
 	return resourceVersion, types.UID(id)
 }
 
-// nextTransition counts on, from the beginning again where a Lease cannot.
+// nextTransition counts up, and wraps to 0 above the highest number that a Lease can hold.
 func nextTransition(n int) int { return (n + 1) & math.MaxInt32 }
 
-// encode writes a slot as its whole Lease; holder may be nil.
+// encode renders a slot as its whole Lease; holder may be nil.
 func encode(q engine.Repository, slot queue.Slot, holder *queue.Holder, transition int, now time.Time, ttl time.Duration) *coordinationv1.Lease {
 	resourceVersion, uid := readVersion(slot.Version)
 	l := &coordinationv1.Lease{
@@ -143,8 +140,8 @@ func encode(q engine.Repository, slot queue.Slot, holder *queue.Holder, transiti
 	return l
 }
 
-// decode reads a Lease that keyOf accepts. It never fails: a Lease that somebody
-// broke is a damaged slot.
+// decode reads a Lease that keyOf accepts. It never fails: a Lease that cannot be read is a damaged
+// slot.
 func decode(l *coordinationv1.Lease) queue.Slot {
 	s := queue.Slot{Version: version(l), Transition: int(ptr.Deref(l.Spec.LeaseTransitions, 0))}
 	s.Index, _ = indexOf(l)
@@ -158,16 +155,16 @@ func decode(l *coordinationv1.Lease) queue.Slot {
 		return s
 	}
 	if len(validation.IsDNS1123Subdomain(name)) > 0 {
-		s.Damaged = fmt.Sprintf("Lease %s names %q, which is no name of a PipelineRun", l.Name, name)
+		s.Damaged = fmt.Sprintf("Lease %s names %q, which is not a valid name of a PipelineRun", l.Name, name)
 		return s
 	}
 	attempt, err := strconv.ParseUint(l.Annotations[keyAttempt], 10, attemptBits)
 	if err != nil {
-		s.Damaged = fmt.Sprintf("Lease %s has annotation %s=%q, not a number from 0 up", l.Name, keyAttempt, l.Annotations[keyAttempt])
+		s.Damaged = fmt.Sprintf("Lease %s has annotation %s=%q, which is not a number from 0 up", l.Name, keyAttempt, l.Annotations[keyAttempt])
 		return s
 	}
 	holder.Attempt = int(attempt)
-	// An event that cannot be read costs a hint for the order, not the slot.
+	// An event that cannot be read loses a hint for the order, but does not damage the slot.
 	holder.Event, _ = decodeEvent(l.Annotations[keyEvent])
 	s.Holder = &holder
 	return s

@@ -270,16 +270,16 @@ func TestDecode(t *testing.T) {
 		},
 		// A live read of such a run is refused before it is sent, which would
 		// stop the whole queue.
-		"no name of a run": {held(holder("shop/build")), damaged(`Lease app.slot-1 names "shop/build", which is no name of a PipelineRun`)},
-		"no path, either":  {held(holder("..")), damaged(`Lease app.slot-1 names "..", which is no name of a PipelineRun`)},
+		"no name of a run": {held(holder("shop/build")), damaged(`Lease app.slot-1 names "shop/build", which is not a valid name of a PipelineRun`)},
+		"no path, either":  {held(holder("..")), damaged(`Lease app.slot-1 names "..", which is not a valid name of a PipelineRun`)},
 
-		"no attempt":       {held(without(keyAttempt)), damaged(`Lease app.slot-1 has annotation pac-lease-queue.dev/attempt="", not a number from 0 up`)},
-		"no number":        {held(annotated(keyAttempt, "two")), damaged(`Lease app.slot-1 has annotation pac-lease-queue.dev/attempt="two", not a number from 0 up`)},
-		"negative attempt": {held(annotated(keyAttempt, "-1")), damaged(`Lease app.slot-1 has annotation pac-lease-queue.dev/attempt="-1", not a number from 0 up`)},
+		"no attempt":       {held(without(keyAttempt)), damaged(`Lease app.slot-1 has annotation pac-lease-queue.dev/attempt="", which is not a number from 0 up`)},
+		"no number":        {held(annotated(keyAttempt, "two")), damaged(`Lease app.slot-1 has annotation pac-lease-queue.dev/attempt="two", which is not a number from 0 up`)},
+		"negative attempt": {held(annotated(keyAttempt, "-1")), damaged(`Lease app.slot-1 has annotation pac-lease-queue.dev/attempt="-1", which is not a number from 0 up`)},
 		// Fencing needs a next attempt that can be written and read.
 		"absurd attempt": {
 			held(annotated(keyAttempt, "9223372036854775807")),
-			damaged(`Lease app.slot-1 has annotation pac-lease-queue.dev/attempt="9223372036854775807", not a number from 0 up`),
+			damaged(`Lease app.slot-1 has annotation pac-lease-queue.dev/attempt="9223372036854775807", which is not a number from 0 up`),
 		},
 
 		"no event":                 {held(without(keyEvent)), noEvent},

@@ -8,7 +8,7 @@ import (
 
 const ownerKind = "Repository"
 
-// OwnedBy says whether a Lease is owned by a Repository of that name.
+// OwnedBy reports whether a Lease is owned by a Repository of that name.
 func OwnedBy(l *coordinationv1.Lease, repository string) bool {
 	for _, owner := range l.OwnerReferences {
 		if owner.Kind == ownerKind && owner.Name == repository {
@@ -18,8 +18,8 @@ func OwnedBy(l *coordinationv1.Lease, repository string) bool {
 	return false
 }
 
-// Relabel is a Lease in the place of a slot, owned by a Repository, with the labels and
-// the annotation by which it is known as one, and otherwise as it is.
+// Relabel returns a copy of a Lease that is in the place of a slot and owned by a Repository, with
+// the labels and the annotation of a slot restored, and otherwise unchanged.
 func Relabel(l *coordinationv1.Lease) *coordinationv1.Lease {
 	l = l.DeepCopy()
 	for _, owner := range l.OwnerReferences {
@@ -30,7 +30,8 @@ func Relabel(l *coordinationv1.Lease) *coordinationv1.Lease {
 	return l
 }
 
-// label writes what a slot is known by, for people and exactly.
+// label sets what identifies a slot: labels for people and selectors, and an annotation with the
+// exact name.
 func label(l *coordinationv1.Lease, repository string, index int) {
 	if l.Labels == nil {
 		l.Labels = map[string]string{}

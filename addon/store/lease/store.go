@@ -20,8 +20,8 @@ import (
 // indexQueue finds the Leases of a queue in the informer.
 const indexQueue = "pac-lease-queue"
 
-// ownWrites is how long the store remembers what it wrote, for the time that the
-// informer has not seen it yet. It only saves refused writes.
+// ownWrites is how long the store remembers its own writes, in case the informer has not seen them
+// yet. That only saves refused writes.
 const ownWrites = 30 * time.Second
 
 // Store is the [engine.Store] on Leases. It is safe for concurrent use.
@@ -35,8 +35,8 @@ type Store struct {
 
 var _ engine.Store = (*Store)(nil)
 
-// New returns a store that reads through the informer, which selects [Selector]
-// and has not been started yet. ttl is what a claim's leaseDurationSeconds says.
+// New returns a store that reads through the informer, which must select [Selector] and not have
+// been started yet. ttl returns what goes into a claim's leaseDurationSeconds.
 func New(leases coordinationclient.LeasesGetter, informer cache.SharedIndexInformer, c clock.PassiveClock, ttl func() time.Duration) (*Store, error) {
 	if err := informer.AddIndexers(cache.Indexers{indexQueue: byQueue}); err != nil {
 		return nil, fmt.Errorf("index Leases by queue: %w", err)
@@ -45,7 +45,7 @@ func New(leases coordinationclient.LeasesGetter, informer cache.SharedIndexInfor
 	return &Store{leases: leases, informer: informer, written: written, clock: c, ttl: ttl}, nil
 }
 
-// KeyOf says which queue an object from the informer belongs to.
+// KeyOf returns the queue of an object from the informer.
 func KeyOf(obj any) (queue.Key, bool) {
 	if tombstone, gone := obj.(cache.DeletedFinalStateUnknown); gone {
 		obj = tombstone.Obj
@@ -135,24 +135,24 @@ func (s *Store) write(ctx context.Context, q engine.Repository, l *coordinationv
 	return written, nil
 }
 
-// reclaim deals with a Lease that exists though no look at our Leases shows it:
-// somebody took the labels off one of ours, or has an own Lease of that name.
+// reclaim handles a Lease that exists although no list of slots shows it: either a slot lost its
+// labels by hand, or another product uses the name. It restores the labels of a slot.
 func (s *Store) reclaim(ctx context.Context, q engine.Repository, wanted *coordinationv1.Lease) error {
 	l, err := s.leases.Leases(wanted.Namespace).Get(ctx, wanted.Name, metav1.GetOptions{})
 	if err != nil {
 		return stale(err)
 	}
 	if k, ok := keyOf(l); ok && k == q.Key {
-		return engine.ErrStale // ours, and just not seen yet
+		return engine.ErrStale // a slot that the cache has not seen yet
 	}
 	ours := false
 	for _, owner := range l.OwnerReferences {
 		ours = ours || owner.UID == wanted.OwnerReferences[0].UID
 	}
 	if !ours {
-		return fmt.Errorf("%w: Lease %s/%s is not a slot of Repository %s; delete it, the queue needs that name", engine.ErrBlocked, l.Namespace, l.Name, q.Key.Repository)
+		return fmt.Errorf("%w: Lease %s/%s is not a slot of Repository %s; delete it, because the queue needs its name", engine.ErrBlocked, l.Namespace, l.Name, q.Key.Repository)
 	}
-	// Its labels back and nothing else: what it holds is looked at next time.
+	// Only the labels are restored; the next look reads its holder.
 	l = l.DeepCopy()
 	if l.Labels == nil {
 		l.Labels = map[string]string{}
@@ -170,8 +170,8 @@ func (s *Store) reclaim(ctx context.Context, q engine.Repository, wanted *coordi
 	return engine.ErrStale
 }
 
-// stale translates a failed precondition. Everything else stays what it is: an
-// error that does not say whether the write happened.
+// stale translates a failed precondition. Any other error is returned unchanged: it does not say
+// whether the write happened.
 func stale(err error) error {
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 		return fmt.Errorf("%w: %w", engine.ErrStale, err)

@@ -24,16 +24,15 @@ var _ engine.Store = (*Store)(nil)
 // New returns a store without slots.
 func New() *Store { return &Store{queues: map[queue.Key]map[int]queue.Slot{}} }
 
-// Forget drops the slots of all queues that the condition holds for. Whoever
-// begins to act on a queue starts from the cluster, not from what it remembers
-// of an earlier time.
+// Forget drops the slots of all queues for which the condition holds. A replica that begins to act
+// on a queue starts from the cluster, not from what it remembers of an earlier time.
 func (s *Store) Forget(of func(queue.Key) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	maps.DeleteFunc(s.queues, func(key queue.Key, _ map[int]queue.Slot) bool { return of(key) })
 }
 
-// List implements engine.Store; there is no cache to look past.
+// List implements engine.Store. Every list is fresh, because there is no cache.
 func (s *Store) List(_ context.Context, key queue.Key, _ queue.Freshness) ([]queue.Slot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,7 +76,7 @@ func (s *Store) Remove(_ context.Context, q engine.Repository, slot queue.Slot) 
 	return nil
 }
 
-// check refuses what rests on another version than the present one.
+// check refuses a write whose observation is not the current version.
 func (s *Store) check(key queue.Key, seen queue.Slot) error {
 	if is := s.queues[key][seen.Index]; is.Version != seen.Version {
 		return fmt.Errorf("%w: slot %d is at version %q, not %q", engine.ErrStale, seen.Index, is.Version, seen.Version)
@@ -94,14 +93,14 @@ func (s *Store) write(key queue.Key, seen queue.Slot, holder *queue.Holder, tran
 		slots = map[int]queue.Slot{}
 		s.queues[key] = slots
 	}
-	s.version++ // one count for all slots, so that no version ever comes back
+	s.version++ // one counter for all slots, so that no version recurs
 	written := queue.Slot{Index: seen.Index, Version: strconv.Itoa(s.version), Holder: clone(holder), Transition: transition}
 	slots[seen.Index] = written
 	written.Holder = clone(holder)
 	return written, nil
 }
 
-// clone keeps what the store has apart from what it has given away.
+// clone keeps the store's holders apart from those that it returns.
 func clone(h *queue.Holder) *queue.Holder {
 	if h == nil {
 		return nil
