@@ -23,6 +23,7 @@ demo: ## Watch one push being queued across replicas (RUNS= LIMIT= REPLICAS= KIL
 
 .PHONY: chaos
 chaos: ## Break everything while runs go through, and judge (DURATION=10m SEED= REPLICAS= QUEUES= RUNS=)
+	@echo "compiling the chaos itself (minutes on an empty Go cache, then moments)" >&2
 	@go run ./e2e/show/chaos
 
 .PHONY: museum
