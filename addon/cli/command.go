@@ -23,6 +23,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect/doctor"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/view"
 )
 
 // Names by which the program is the plugin: kubectl and tkn find plugins by name.
@@ -113,11 +114,11 @@ func (p *plugin) listCommand() *cobra.Command {
 				return err
 			}
 			if structured(p.output) {
-				list := QueueList{TypeMeta: TypeMeta{apiVersion, "QueueList"}, Items: []Queue{}}
+				var views []view.Queue
 				for _, q := range queues {
-					list.Items = append(list.Items, viewQueue(q))
+					views = append(views, viewQueue(q))
 				}
-				return encode(cmd.OutOrStdout(), p.output, list)
+				return encode(cmd.OutOrStdout(), p.output, view.NewList(views))
 			}
 			if len(queues) == 0 {
 				where := "namespace " + namespace + "; -A looks at all"
@@ -153,7 +154,7 @@ func (p *plugin) describeCommand() *cobra.Command {
 			}
 			if structured(p.output) {
 				v := viewQueue(q)
-				v.TypeMeta = &TypeMeta{apiVersion, "Queue"}
+				v.TypeMeta = view.Kind("Queue")
 				return encode(cmd.OutOrStdout(), p.output, v)
 			}
 			return describe(cmd.OutOrStdout(), q)
@@ -220,7 +221,7 @@ func (p *plugin) watch(cmd *cobra.Command, args []string, every time.Duration) e
 			}
 			return find(r, queue.Key{Namespace: namespace, Repository: repository}, p.now())
 		},
-		ended: func(ctx context.Context, run queue.Run) (inspect.Over, bool, error) {
+		ended: func(ctx context.Context, run queue.Run) (inspect.Done, bool, error) {
 			return inspect.ReadEnded(ctx, clients, namespace, run)
 		},
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/view"
 )
 
 // run tells of one run.
@@ -57,11 +58,11 @@ func (p *plugin) run(cmd *cobra.Command, name string) error {
 			return fmt.Errorf("PipelineRun %s/%s is in no queue any more: Pipelines-as-Code has finished with it, and Tekton is still ending it", namespace, name)
 		}
 	}
-	over := inspect.Over{Run: pac.ReadRun(pr), Wrong: inspect.Wrong(pr)}
+	done := inspect.Done{Run: pac.ReadRun(pr), Outcome: inspect.OutcomeOf(pr)}
 	if structured(p.output) {
-		return p.encodeRun(cmd.OutOrStdout(), key, viewOver(over))
+		return p.encodeRun(cmd.OutOrStdout(), key, view.OfRun(done.Run, queue.StateDone, string(done.Outcome)))
 	}
-	return describeOver(cmd.OutOrStdout(), key, over, p.now(), p.events(cmd, clients, pr))
+	return describeDone(cmd.OutOrStdout(), key, done, p.now(), p.events(cmd, clients, pr))
 }
 
 // readRun reads a run that is in a queue as far as it can be told by itself.
@@ -77,8 +78,8 @@ func readRun(ctx context.Context, c inspect.Clients, namespace, name string) (*t
 	return pr, key, err
 }
 
-func (p *plugin) encodeRun(out io.Writer, key queue.Key, v Run) error {
-	v.TypeMeta, v.Namespace, v.Repository = &TypeMeta{apiVersion, "Run"}, key.Namespace, key.Repository
+func (p *plugin) encodeRun(out io.Writer, key queue.Key, v view.Run) error {
+	v.TypeMeta, v.Namespace, v.Repository = view.Kind("Run"), key.Namespace, key.Repository
 	return encode(out, p.output, v)
 }
 

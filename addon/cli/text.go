@@ -21,9 +21,9 @@ func listTable(queues []inspect.Queue, withNamespace bool) *metav1.Table {
 	t := &metav1.Table{ColumnDefinitions: []metav1.TableColumnDefinition{
 		{Name: "Repository"},
 		{Name: "Limit"},
-		{Name: "Running"},
-		{Name: "Starting"},
-		{Name: "Waiting"},
+		{Name: "Queued"},
+		{Name: "Claimed"},
+		{Name: "Started"},
 		{Name: "Oldest"},
 		{Name: "Next", Priority: 1},
 		{Name: "Why", Priority: 1},
@@ -35,7 +35,7 @@ func listTable(queues []inspect.Queue, withNamespace bool) *metav1.Table {
 		var oldest time.Time
 		next, why := none, none
 		for _, is := range q.Runs {
-			if stateOf(is) != Waiting {
+			if is.State() != queue.StateQueued {
 				continue
 			}
 			if oldest.IsZero() || is.Run.Created.Before(oldest) {
@@ -46,7 +46,8 @@ func listTable(queues []inspect.Queue, withNamespace bool) *metav1.Table {
 			}
 		}
 		cells := []any{
-			q.Key().Repository, limitText(q), count(q, Running), count(q, Starting), count(q, Waiting), age(q.Now, oldest), next, why,
+			q.Key().Repository, limitText(q), q.Count(queue.StateQueued), q.Count(queue.StateClaimed), q.Count(queue.StateStarted),
+			age(q.Now, oldest), next, why,
 		}
 		if withNamespace {
 			cells = append([]any{q.Key().Namespace}, cells...)
@@ -64,14 +65,10 @@ func printTable(out io.Writer, t *metav1.Table, wide, noHeaders bool) error {
 const none = "-"
 
 func limitText(q inspect.Queue) string {
-	switch {
-	case q.Missing:
-		return "no Repository"
-	case q.Limit == queue.Unlimited:
-		return "none"
-	default:
-		return fmt.Sprint(int(q.Limit))
+	if q.Missing {
+		return string(queue.NoRepository)
 	}
+	return q.Limit.String()
 }
 
 func age(now, t time.Time) string {
@@ -86,9 +83,9 @@ func describe(out io.Writer, q inspect.Queue) error {
 	w := newFields(out)
 	w.field("Repository", q.Key().String())
 	w.field("Limit", limitText(q))
-	w.field("Running", fmt.Sprint(count(q, Running)))
-	w.field("Starting", fmt.Sprint(count(q, Starting)))
-	w.field("Waiting", fmt.Sprint(count(q, Waiting)))
+	w.field("Queued", fmt.Sprint(q.Count(queue.StateQueued)))
+	w.field("Claimed", fmt.Sprint(q.Count(queue.StateClaimed)))
+	w.field("Started", fmt.Sprint(q.Count(queue.StateStarted)))
 	w.field("Typical run", typical(q))
 	for i, p := range problems(q) {
 		w.field([]string{"Problems", ""}[min(i, 1)], p)
@@ -125,27 +122,27 @@ func slotTable(q inspect.Queue) *metav1.Table {
 		is, stands := q.Standing(s.Holder.Name)
 		switch {
 		case !stands || is.Run.UID != s.Holder.UID:
-			row(s.Index, s.Holder.Name, "over", age(q.Now, q.Acquired[s.Index]))
-		case stateOf(is) == Running && !is.Run.Began.IsZero(): // Tekton's word, which comes a moment later
-			row(s.Index, s.Holder.Name, Running, age(q.Now, is.Run.Began))
+			row(s.Index, s.Holder.Name, queue.StateDone, age(q.Now, q.Acquired[s.Index]))
+		case is.State() == queue.StateStarted && !is.Run.Began.IsZero(): // Tekton says so a moment later
+			row(s.Index, s.Holder.Name, queue.StateStarted, age(q.Now, is.Run.Began))
 		default:
-			row(s.Index, s.Holder.Name, stateOf(is), age(q.Now, q.Acquired[s.Index]))
+			row(s.Index, s.Holder.Name, is.State(), age(q.Now, q.Acquired[s.Index]))
 		}
 	}
 	for _, is := range q.Runs {
-		if is.Why == queue.Running && is.Slot == queue.NoSlot {
-			row(none, is.Run.Name, Running, age(q.Now, is.Run.Began))
+		if is.State() == queue.StateStarted && is.Slot == queue.NoSlot {
+			row(none, is.Run.Name, queue.StateStarted, age(q.Now, is.Run.Began))
 		}
 	}
 	return t
 }
 
-// lineTable has what waits, or is on its way out.
+// lineTable has the queued runs, and the claimed ones whose start is not a matter of moments.
 func lineTable(q inspect.Queue) *metav1.Table {
 	t := &metav1.Table{ColumnDefinitions: []metav1.TableColumnDefinition{{Name: "Position"}, {Name: "Run"}, {Name: "Age"}, {Name: "Starts in"}, {Name: "Why"}}}
 	for _, is := range q.Runs {
-		state := stateOf(is)
-		if state == Running || state == Starting && is.Slot != queue.NoSlot && is.Why != queue.LimitLowered && is.Why != queue.Refused {
+		state := is.State()
+		if state == queue.StateStarted || state == queue.StateClaimed && is.Why == queue.Due {
 			continue
 		}
 		position := any(none)
@@ -193,7 +190,7 @@ func describeRun(out io.Writer, q inspect.Queue, is queue.Standing, events []cor
 	w := newFields(out)
 	w.field("Run", q.Key().Namespace+"/"+is.Run.Name)
 	w.field("Repository", q.Key().Repository+" (limit "+limitText(q)+")")
-	state := string(stateOf(is))
+	state := string(is.State())
 	if is.Position > 0 {
 		state += fmt.Sprintf(", position %d of %d", is.Position, q.Waiting)
 	}
@@ -218,20 +215,20 @@ func describeRun(out io.Writer, q inspect.Queue, is queue.Standing, events []cor
 	return section(out, "Events", eventTable(q.Now, events))
 }
 
-// describeOver prints for people how a run ended.
-func describeOver(out io.Writer, key queue.Key, o inspect.Over, now time.Time, events []corev1.Event) error {
+// describeDone prints how a run ended.
+func describeDone(out io.Writer, key queue.Key, d inspect.Done, now time.Time, events []corev1.Event) error {
 	w := newFields(out)
-	w.field("Run", key.Namespace+"/"+o.Name)
+	w.field("Run", key.Namespace+"/"+d.Name)
 	w.field("Repository", key.Repository)
-	state := string(Finished) + ": " + outcome(o)
-	if !o.Ended.IsZero() {
-		state += ", " + age(now, o.Ended) + " ago"
+	state := fmt.Sprintf("%s: %s", queue.StateDone, d.Outcome)
+	if !d.Ended.IsZero() {
+		state += ", " + age(now, d.Ended) + " ago"
 	}
 	w.field("State", state)
-	w.field("Created", age(now, o.Created)+" ago")
-	if !o.Began.IsZero() {
-		w.field("Waited", report.Round(o.Began.Sub(o.Created)))
-		w.field("Ran", report.Round(o.Ended.Sub(o.Began)))
+	w.field("Created", age(now, d.Created)+" ago")
+	if !d.Began.IsZero() {
+		w.field("Waited", report.Round(d.Began.Sub(d.Created)))
+		w.field("Ran", report.Round(d.Ended.Sub(d.Began)))
 	}
 	if err := w.Flush(); err != nil {
 		return err

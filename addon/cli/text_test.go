@@ -34,7 +34,7 @@ func full() inspect.Queue {
 		Slots: []queue.Slot{{Index: 0, Holder: &queue.Holder{Name: "a", UID: "a"}}},
 	}
 	q.Standings = queue.Standings{Limit: 1, Waiting: 2, Runs: []queue.Standing{
-		{Run: a, Why: queue.Running, Slot: 0},
+		{Run: a, Slot: 0},
 		{Run: run("b", queue.Pending), Why: queue.SlotsTaken, Position: 1, Slot: queue.NoSlot},
 		{Run: run("c", queue.Pending), Why: queue.SlotsTaken, Position: 2, Slot: queue.NoSlot},
 	}}
@@ -49,9 +49,9 @@ func TestList(t *testing.T) {
 	if err := printTable(&out, listTable([]inspect.Queue{full(), orphan}, true), true, false); err != nil {
 		t.Fatal(err)
 	}
-	want := `NAMESPACE   REPOSITORY   LIMIT           RUNNING   STARTING   WAITING   OLDEST   NEXT   WHY
-ci          shop         1               1         0          2         6m       b      waiting for a slot: 1 of 1 in use by a (4m)
-lost        shop         no Repository   1         0          2         6m       b      waiting for a slot: 1 of 1 in use by a (4m)
+	want := `NAMESPACE   REPOSITORY   LIMIT           QUEUED   CLAIMED   STARTED   OLDEST   NEXT   WHY
+ci          shop         1               2        0         1         6m       b      waiting for a slot: 1 of 1 in use by a (4m)
+lost        shop         no Repository   2        0         1         6m       b      waiting for a slot: 1 of 1 in use by a (4m)
 `
 	if diff := cmp.Diff(want, trimmed(out.String())); diff != "" {
 		t.Error(diff)
@@ -65,14 +65,14 @@ func TestDescribe(t *testing.T) {
 	}
 	want := `Repository:   ci/shop
 Limit:        1
-Running:      1
-Starting:     0
-Waiting:      2
+Queued:       2
+Claimed:      0
+Started:      1
 Typical run:  5m (the last 4, by the median)
 
 Slots:
   SLOT   RUN   STATE     FOR
-  0      a     running   4m
+  0      a     started   4m
 
 Queue:
   POSITION   RUN   AGE   STARTS IN   WHY
@@ -93,7 +93,7 @@ func TestDescribeRun(t *testing.T) {
 	}
 	want := `Run:         ci/c
 Repository:  shop (limit 1)
-State:       waiting, position 2 of 2
+State:       queued, position 2 of 2
 Why:         waiting for a slot: 1 of 1 in use by a (4m)
 Created:     6m ago
 Starts in:   about 6m: the last runs took 5m (the last 4, by the median)
@@ -164,13 +164,13 @@ func TestCalled(t *testing.T) {
 
 func TestPicture(t *testing.T) {
 	q := full()
-	q.Over = []inspect.Over{{Run: queue.Run{Name: "z", Began: noon.Add(-time.Hour), Ended: noon.Add(-50 * time.Minute)}, Wrong: "failed"}}
+	q.Done = []inspect.Done{{Run: queue.Run{Name: "z", Began: noon.Add(-time.Hour), Ended: noon.Add(-50 * time.Minute)}, Outcome: "failed"}}
 	b := picture(q, noon.Add(-time.Minute))
 	want := []board.Run{
-		{Name: "z", State: board.Finished, Placed: true, Slot: board.NoSlot, Since: noon.Add(-50 * time.Minute), Took: 10 * time.Minute, Wrong: "failed"},
-		{Name: "a", State: board.Running, Placed: true, Slot: 0, Since: noon.Add(-4 * time.Minute), Took: 2 * time.Minute},
-		{Name: "b", State: board.Waiting, Placed: true, Slot: board.NoSlot, Since: noon.Add(-6 * time.Minute)},
-		{Name: "c", State: board.Waiting, Placed: true, Slot: board.NoSlot, Since: noon.Add(-6 * time.Minute)},
+		{Name: "z", State: queue.StateDone, Placed: true, Slot: queue.NoSlot, Since: noon.Add(-50 * time.Minute), Took: 10 * time.Minute, Outcome: "failed"},
+		{Name: "a", State: queue.StateStarted, Placed: true, Slot: 0, Since: noon.Add(-4 * time.Minute), Took: 2 * time.Minute},
+		{Name: "b", State: queue.StateQueued, Placed: true, Slot: queue.NoSlot, Since: noon.Add(-6 * time.Minute)},
+		{Name: "c", State: queue.StateQueued, Placed: true, Slot: queue.NoSlot, Since: noon.Add(-6 * time.Minute)},
 	}
 	if diff := cmp.Diff(want, b.Runs); diff != "" {
 		t.Error(diff)
@@ -182,7 +182,7 @@ func TestPicture(t *testing.T) {
 func TestWatch(t *testing.T) {
 	clock := testingclock.NewFakeClock(noon)
 	gone := full()
-	ended := inspect.Over{Run: gone.Runs[0].Run}
+	ended := inspect.Done{Run: gone.Runs[0].Run}
 	ended.Ended = noon.Add(time.Second)
 	gone.Standings.Runs = gone.Runs[1:]
 	down := errors.New("down")
@@ -200,7 +200,7 @@ func TestWatch(t *testing.T) {
 			looks = looks[1:]
 			return next.q, next.err
 		},
-		ended: func(_ context.Context, run queue.Run) (inspect.Over, bool, error) {
+		ended: func(_ context.Context, run queue.Run) (inspect.Done, bool, error) {
 			if run.UID != ended.UID {
 				t.Errorf("asked how %s ended", run.Name)
 			}
@@ -214,7 +214,7 @@ func TestWatch(t *testing.T) {
 	over := make(chan bool)
 	go func() {
 		result <- w.run(ctx, func(q inspect.Queue) {
-			shown = append(shown, len(q.Over))
+			shown = append(shown, len(q.Done))
 			if len(looks) == 0 {
 				stop()
 			}

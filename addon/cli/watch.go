@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -16,24 +15,25 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/board"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/view"
 )
 
 // watcher follows one queue by looking again and again.
 type watcher struct {
 	look func(context.Context) (inspect.Queue, error)
-	// ended says how a run ended that is out of sight, if it has.
-	ended func(context.Context, queue.Run) (inspect.Over, bool, error)
+	// ended says how a run ended that has disappeared from the queue, if it has ended.
+	ended func(context.Context, queue.Run) (inspect.Done, bool, error)
 	clock clock.Clock
 	every time.Duration
 
 	began time.Time            // by the time of the first look
-	seen  map[string]queue.Run // that were not over, by UID
-	over  map[string]inspect.Over
+	seen  map[string]queue.Run // that were not done, by UID
+	done  map[string]inspect.Done
 }
 
 // run shows the queue until the context ends. Only the first look may fail.
 func (w *watcher) run(ctx context.Context, show func(inspect.Queue), say func(error)) error {
-	w.over = map[string]inspect.Over{}
+	w.done = map[string]inspect.Done{}
 	q, err := w.next(ctx)
 	if err != nil {
 		return err
@@ -57,8 +57,8 @@ func (w *watcher) run(ctx context.Context, show func(inspect.Queue), say func(er
 	}
 }
 
-// next looks at the queue, and for what has gone out of sight since the last look:
-// PAC takes away what is over.
+// next looks at the queue, and for runs that have disappeared from it since the last look:
+// PAC removes runs that are done.
 func (w *watcher) next(ctx context.Context) (inspect.Queue, error) {
 	q, err := w.look(ctx)
 	if err != nil {
@@ -67,9 +67,9 @@ func (w *watcher) next(ctx context.Context) (inspect.Queue, error) {
 	if w.began.IsZero() {
 		w.began = q.Now
 	}
-	for _, o := range q.Over {
-		if _, seen := w.seen[o.UID]; seen || !o.Ended.Before(w.began.Truncate(time.Second)) {
-			w.over[o.UID] = o
+	for _, d := range q.Done {
+		if _, seen := w.seen[d.UID]; seen || !d.Ended.Before(w.began.Truncate(time.Second)) {
+			w.done[d.UID] = d
 		}
 	}
 	stand := map[string]queue.Run{}
@@ -78,57 +78,47 @@ func (w *watcher) next(ctx context.Context) (inspect.Queue, error) {
 	}
 	for uid, run := range w.seen {
 		_, stands := stand[uid]
-		if _, over := w.over[uid]; stands || over {
+		if _, done := w.done[uid]; stands || done {
 			continue
 		}
-		o, over, err := w.ended(ctx, run)
+		d, done, err := w.ended(ctx, run)
 		if err != nil {
 			return q, err
 		}
-		if !over {
+		if !done {
 			stand[uid] = run
 			continue
 		}
-		if o.Ended.IsZero() { // nobody wrote down when
-			o.Ended = q.Now
+		if d.Ended.IsZero() { // the cluster does not say when
+			d.Ended = q.Now
 		}
-		w.over[uid] = o
+		w.done[uid] = d
 	}
 	w.seen = stand
-	q.Over = slices.SortedFunc(maps.Values(w.over), func(a, b inspect.Over) int {
-		return cmp.Or(a.Ended.Compare(b.Ended), cmp.Compare(a.Name, b.Name))
-	})
+	q.Done = slices.SortedFunc(maps.Values(w.done), inspect.Done.Compare)
 	return q, nil
 }
 
 // picture makes the board of a queue, with time counted from when the watch began.
 func picture(q inspect.Queue, began time.Time) board.Board {
 	b := board.Board{Title: fmt.Sprintf("Queue %s, limit %s", q.Key(), limitText(q)), Limit: q.Limit, Began: began, Now: q.Now}
-	for _, o := range q.Over {
-		r := board.Run{Name: o.Name, State: board.Finished, Placed: true, Slot: board.NoSlot, Since: o.Ended, Wrong: o.Wrong}
-		if !o.Began.IsZero() && !o.Ended.IsZero() {
-			r.Took = o.Ended.Sub(o.Began)
+	for _, d := range q.Done {
+		r := board.Run{Name: d.Name, State: queue.StateDone, Placed: true, Slot: queue.NoSlot, Since: d.Ended, Outcome: d.Outcome}
+		if !d.Began.IsZero() && !d.Ended.IsZero() {
+			r.Took = d.Ended.Sub(d.Began)
 		}
 		b.Runs = append(b.Runs, r)
 	}
 	for _, is := range q.Runs {
-		r := board.Run{Name: is.Run.Name, Slot: board.NoSlot, Placed: is.Run.Order != nil, Since: is.Run.Created}
-		if is.Slot != queue.NoSlot {
-			r.Slot = is.Slot
+		r := board.Run{
+			Name: is.Run.Name, State: is.State(), Slot: is.Slot, Placed: is.Run.Order != nil, Since: is.Run.Created,
 		}
-		switch stateOf(is) {
-		case Running:
-			r.State = board.Running
-			if !is.Run.Began.IsZero() {
-				r.Since, r.Took = is.Run.Began, is.Run.Began.Sub(is.Run.Created)
-			}
-		case Starting:
-			r.State = board.Claimed
-			if at, has := q.Acquired[is.Slot]; has {
-				r.Since = at
-			}
-		default:
-			r.State = board.Waiting
+		at, acquired := q.Acquired[is.Slot]
+		switch {
+		case r.State == queue.StateStarted && !is.Run.Began.IsZero():
+			r.Since, r.Took = is.Run.Began, is.Run.Began.Sub(is.Run.Created)
+		case r.State == queue.StateClaimed && acquired:
+			r.Since = at
 		}
 		b.Runs = append(b.Runs, r)
 	}
@@ -143,7 +133,7 @@ type documents struct {
 
 func (d *documents) show(q inspect.Queue) error {
 	v := viewQueue(q)
-	v.TypeMeta = &TypeMeta{apiVersion, "Queue"}
+	v.TypeMeta = view.Kind("Queue")
 	for i := range v.Runs {
 		v.Runs[i].EstimatedStart = nil // moves with every look
 	}

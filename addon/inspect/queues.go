@@ -23,35 +23,39 @@ type Queue struct {
 	Now      time.Time
 	Snapshot queue.Snapshot
 	queue.Standings
-	// Missing says that there is no such Repository. Its runs wait for one.
+	// Missing says that the Repository does not exist. Its runs wait for it.
 	Missing bool
-	// Config is what the installation is set to that works on this queue.
+	// Config is that of the installation that works on this queue.
 	Config config.Config
-	// Acquired is when a slot got its holder, by index and the clock of the replica
-	// that wrote it.
+	// Acquired is when a slot got its holder, by index and by the clock of the replica that
+	// wrote it.
 	Acquired map[int]time.Time
-	// Over are runs of the queue that are over, the last to end last.
-	Over []Over
-	// Typical is how long its last runs took, by the median, and Of how many those are.
+	// Done are runs of the queue that are done, in the order in which they ended.
+	Done []Done
+	// Typical is how long the last runs took, by the median, and Of the number of these runs.
 	Typical time.Duration
 	Of      int
-	// Turns is when runs that wait may be started, by UID.
+	// Turns is when runs that wait for a slot may be started, by UID.
 	Turns map[string]time.Time
-	// Problems with the Repository, for people.
+	// Problems with the Repository, for users.
 	Problems []string
 }
 
-// Over is a run that is over.
-type Over struct {
+// Done is a run that is done, and how it ended.
+type Done struct {
 	queue.Run
-	// Wrong says in a word how it went wrong; empty if it did not.
-	Wrong string
+	Outcome report.Outcome
+}
+
+// Compare orders runs by when they ended.
+func (d Done) Compare(o Done) int {
+	return cmp.Or(d.Ended.Compare(o.Ended), cmp.Compare(d.Name, o.Name))
 }
 
 // Key is the queue's.
 func (q Queue) Key() queue.Key { return q.Snapshot.Key }
 
-// Standing finds a run among those that stand in the queue.
+// Standing finds a run that is not done.
 func (q Queue) Standing(name string) (queue.Standing, bool) {
 	i := slices.IndexFunc(q.Runs, func(s queue.Standing) bool { return s.Run.Name == name })
 	if i < 0 {
@@ -60,35 +64,31 @@ func (q Queue) Standing(name string) (queue.Standing, bool) {
 	return q.Runs[i], true
 }
 
-// Why says in words where a run stands.
+// Why says in a sentence where a run stands.
 func (q Queue) Why(is queue.Standing, style report.Style) string {
 	switch {
-	case is.Why == NoRepository:
+	case is.Why == queue.NoRepository:
 		return "waiting for Repository " + q.Key().Repository + ", which does not exist"
-	case is.Why == queue.Running && is.Slot == queue.NoSlot && q.Config.Backend == store.Memory:
-		return "running"
+	case is.State() == queue.StateStarted && is.Slot == queue.NoSlot && q.Config.Backend == store.Memory:
+		return "started"
 	}
 	return report.Why(is, q.Standings, "", style)
 }
 
-// NoRepository is why a run waits whose Repository does not exist.
-const NoRepository queue.Why = "no Repository"
-
-// orphan has all runs wait that are not under way: without a Repository there is no
-// limit to keep, and nobody starts anything.
+// orphan puts all pending runs in line: without a Repository there is no limit to keep, and no
+// replica starts anything.
 func orphan(all *queue.Standings) {
 	all.Waiting = 0
 	for i := range all.Runs {
 		if s := &all.Runs[i]; s.Run.Phase == queue.Pending {
 			all.Waiting++
-			s.Why, s.Position, s.Slot, s.Until, s.By = NoRepository, all.Waiting, queue.NoSlot, time.Time{}, nil
+			s.Why, s.Position, s.Slot, s.Until, s.By = queue.NoRepository, all.Waiting, queue.NoSlot, time.Time{}, nil
 		}
 	}
 }
 
-// Queues makes the queues of what was read: the Repositories that have a limit, and
-// everything that has slots or runs that wait, of the namespace that was looked at.
-// They are sorted by namespace and name.
+// Queues makes queues of what was read: one for every Repository that has a limit, slots or
+// runs that wait, in the namespace that was looked at. They are sorted by namespace and name.
 func (r *Reading) Queues(now time.Time) []Queue {
 	repositories := map[queue.Key]*v1alpha1.Repository{}
 	for i := range r.Repositories {
@@ -96,7 +96,7 @@ func (r *Reading) Queues(now time.Time) []Queue {
 		repositories[queue.Key{Namespace: repository.Namespace, Repository: repository.Name}] = repository
 	}
 	slots, acquired := r.slots(now)
-	runs, over := byQueue(r.Runs), byQueue(r.Finished)
+	runs, done := byQueue(r.Runs), byQueue(r.Finished)
 	keys := map[queue.Key]bool{}
 	for key := range repositories {
 		keys[key] = true
@@ -110,7 +110,7 @@ func (r *Reading) Queues(now time.Time) []Queue {
 	var all []Queue
 	for key := range keys {
 		if r.Namespace != "" && key.Namespace != r.Namespace {
-			continue // of the global Repository's
+			continue // the global Repository's own queue
 		}
 		set := r.config(key.Namespace)
 		q := Queue{Now: now, Config: set, Acquired: acquired[key]}
@@ -118,18 +118,18 @@ func (r *Reading) Queues(now time.Time) []Queue {
 			Key: key, Slots: slots[key], HandBack: set.HandBack, CancelInProgress: r.CancelInProgress[set.PACNamespace], Freshness: queue.Fresh,
 		}
 		var recent report.Recent
-		for i, pr := range slices.Concat(runs[key], over[key]) {
+		for i, pr := range slices.Concat(runs[key], done[key]) {
 			run := pac.ReadRun(pr)
 			run.Unlisted = r.Unlisted[run.UID]
 			if i < len(runs[key]) {
 				q.Snapshot.Runs = append(q.Snapshot.Runs, run)
 			}
 			if run.Phase == queue.Done {
-				q.Over = append(q.Over, Over{run, Wrong(pr)})
+				q.Done = append(q.Done, Done{run, OutcomeOf(pr)})
 			}
 		}
-		slices.SortFunc(q.Over, func(a, b Over) int { return cmp.Or(a.Ended.Compare(b.Ended), cmp.Compare(a.Name, b.Name)) })
-		for _, run := range q.Over {
+		slices.SortFunc(q.Done, Done.Compare)
+		for _, run := range q.Done {
 			recent.Note(key, []queue.Run{run.Run})
 		}
 		repository := repositories[key]
@@ -154,7 +154,7 @@ func (r *Reading) Queues(now time.Time) []Queue {
 	return all
 }
 
-// slots reads the Leases; no claim is older than this look, see the package comment.
+// slots reads the Leases. No claim is older than this look: see the package comment.
 func (r *Reading) slots(now time.Time) (map[queue.Key][]queue.Slot, map[queue.Key]map[int]time.Time) {
 	slots, acquired := map[queue.Key][]queue.Slot{}, map[queue.Key]map[int]time.Time{}
 	for i := range r.Leases {
@@ -180,7 +180,7 @@ func (r *Reading) slots(now time.Time) (map[queue.Key][]queue.Slot, map[queue.Ke
 	return slots, acquired
 }
 
-// config is what the queues of a namespace go by.
+// config is the configuration by which the queues of a namespace are worked on.
 func (r *Reading) config(namespace string) config.Config {
 	for _, i := range r.Installations {
 		if i.Environment.Watched.Contains(namespace) {
@@ -200,8 +200,8 @@ func byQueue(runs []tektonv1.PipelineRun) map[queue.Key][]*tektonv1.PipelineRun 
 	return by
 }
 
-// Wrong says in a word why a run that is over did not succeed.
-func Wrong(pr *tektonv1.PipelineRun) string {
+// OutcomeOf says in a word how a run that is done ended.
+func OutcomeOf(pr *tektonv1.PipelineRun) report.Outcome {
 	c := pr.Status.GetCondition(apis.ConditionSucceeded)
 	switch {
 	case c == nil && pr.DeletionTimestamp != nil:
@@ -209,8 +209,8 @@ func Wrong(pr *tektonv1.PipelineRun) string {
 	case c == nil:
 		return "cancelled"
 	case c.IsTrue():
-		return ""
+		return report.Succeeded
 	default:
-		return strings.ToLower(c.Reason)
+		return report.Outcome(cmp.Or(strings.ToLower(c.Reason), "failed"))
 	}
 }

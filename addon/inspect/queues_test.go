@@ -93,7 +93,7 @@ func TestQueues(t *testing.T) {
 		t.Fatalf("there are %d queues; a Repository without a limit has none", len(queues))
 	}
 	q := queues[0]
-	if diff := cmp.Diff(map[string]string{"a": "running", "b": "slots taken", "c": "slots taken"}, stands(q)); diff != "" {
+	if diff := cmp.Diff(map[string]string{"a": "", "b": "slots taken", "c": "slots taken"}, stands(q)); diff != "" {
 		t.Error(diff)
 	}
 	if is, _ := q.Standing("c"); is.Position != 2 || q.Waiting != 2 || q.Limit != 1 {
@@ -102,8 +102,8 @@ func TestQueues(t *testing.T) {
 	if q.Typical != 50*time.Second || q.Of != 2 || !q.Turns["b"].Equal(noon) || !q.Turns["c"].Equal(noon.Add(50*time.Second)) {
 		t.Errorf("typical %s of %d, turns %v", q.Typical, q.Of, q.Turns)
 	}
-	if len(q.Over) != 2 || q.Over[0].Wrong != "" || q.Over[1].Wrong != "failed" {
-		t.Errorf("over: %+v", q.Over)
+	if len(q.Done) != 2 || q.Done[0].Outcome != report.Succeeded || q.Done[1].Outcome != "failed" {
+		t.Errorf("done: %+v", q.Done)
 	}
 	if !q.Acquired[0].Equal(noon.Add(-2 * time.Minute)) {
 		t.Errorf("acquired %v", q.Acquired)
@@ -134,7 +134,7 @@ func TestLimitIsInheritedFromTheGlobalRepository(t *testing.T) {
 	}
 }
 
-// Slots in memory are not seen: nobody is said to run without one.
+// Slots in memory are not visible, so no run is said to lack one.
 func TestSlotsInMemory(t *testing.T) {
 	inMemory := inspect.Installation{Config: config.Defaults()}
 	inMemory.Config.Backend = store.Memory
@@ -142,8 +142,8 @@ func TestSlotsInMemory(t *testing.T) {
 		installations []inspect.Installation
 		want          string
 	}{
-		"lease":  {nil, "running without a slot"},
-		"memory": {[]inspect.Installation{inMemory}, "running"},
+		"lease":  {nil, "started, without a slot"},
+		"memory": {[]inspect.Installation{inMemory}, "started"},
 	} {
 		r := inspect.Reading{Installations: c.installations, Repositories: []v1alpha1.Repository{repository("ci", "shop", 1)}, Runs: []tektonv1.PipelineRun{running("a", "0/1/0")}}
 		q := r.Queues(noon)[0]

@@ -125,18 +125,18 @@ func (r *Reading) readFinished(ctx context.Context, c Clients, scope Scope) erro
 	}
 }
 
-// ReadEnded says how a run ended that was in a queue and is out of sight; false if it
-// has not ended.
-func ReadEnded(ctx context.Context, c Clients, namespace string, run queue.Run) (Over, bool, error) {
+// ReadEnded says how a run ended that has disappeared from its queue; false if it has not
+// ended.
+func ReadEnded(ctx context.Context, c Clients, namespace string, run queue.Run) (Done, bool, error) {
 	pr, err := c.Tekton.TektonV1().PipelineRuns(namespace).Get(ctx, run.Name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err), err == nil && string(pr.UID) != run.UID:
-		return Over{run, "deleted"}, true, nil
+		return Done{run, "deleted"}, true, nil
 	case err != nil:
-		return Over{}, false, Explain(err, "PipelineRuns", namespace)
+		return Done{}, false, Explain(err, "PipelineRuns", namespace)
 	}
 	is := pac.ReadRun(pr)
-	return Over{is, Wrong(pr)}, is.Phase == queue.Done, nil
+	return Done{is, OutcomeOf(pr)}, is.Phase == queue.Done, nil
 }
 
 func (r *Reading) readRepositories(ctx context.Context, c Clients, namespace string) error {

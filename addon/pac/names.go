@@ -23,8 +23,7 @@ const (
 
 // Annotations for people. No decision depends on them. Times are RFC 3339, UTC.
 const (
-	// Status is how far the run is: queued, claimed (it has a slot, and could not be
-	// started in it yet) or started.
+	// Status is the [queue.State] of the run, but for done.
 	Status = "pac-lease-queue.dev/status"
 	// Position among the runs that wait, from 1; "more than 20" far back.
 	Position = "pac-lease-queue.dev/position"
@@ -58,7 +57,7 @@ type Explained struct {
 // docs/observability.md comes from it.
 func Annotations() []Explained {
 	return []Explained{
-		{Status, "`queued`, `claimed` (it has a slot, and could not be started in it yet) or `started`.", false},
+		{Status, "The state of the run: `queued`, `claimed` or `started`. A claim is written down only if the start does not follow at once.", false},
 		{Position, "Its place among the runs that wait, from 1; far back only `more than 20`.", false},
 		{QueueLength, "How many runs wait.", false},
 		{Reason, "What it waits for, in words.", false},
@@ -74,13 +73,6 @@ func Annotations() []Explained {
 		{NotBefore, "When it is tried again after that.", true},
 	}
 }
-
-// Values of [Status].
-const (
-	StatusQueued  = "queued"
-	StatusClaimed = "claimed"
-	StatusStarted = "started"
-)
 
 // waiting are the annotations for people on a run that waits.
 var waiting = []string{Status, Position, QueueLength, Reason, EstimatedStart, QueuedAt}

@@ -118,7 +118,7 @@ func notThere(err error) bool {
 func (r *Runs) Start(ctx context.Context, key queue.Key, a queue.Start) error {
 	annotations := noLonger()
 	annotations[Claim] = a.Token.String()
-	annotations[Status], annotations[StartedAt], annotations[Replica] = StatusStarted, stamp(r.by.Clock.Now()), r.by.Replica
+	annotations[Status], annotations[StartedAt], annotations[Replica] = string(queue.StateStarted), stamp(r.by.Clock.Now()), r.by.Replica
 	if a.Token.Slot != queue.NoSlot {
 		annotations[Slot] = strconv.Itoa(a.Token.Slot)
 		annotations[ClaimedAt] = stamp(a.Claimed)

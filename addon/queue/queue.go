@@ -2,6 +2,7 @@ package queue
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -27,6 +28,14 @@ type Limit int
 
 // Unlimited is the limit of a Repository that has none.
 const Unlimited Limit = 0
+
+// String is "none" for no limit.
+func (l Limit) String() string {
+	if l == Unlimited {
+		return "none"
+	}
+	return strconv.Itoa(int(l))
+}
 
 // Phase is how far a run has come.
 type Phase int

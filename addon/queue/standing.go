@@ -2,43 +2,14 @@ package queue
 
 import "time"
 
-// Why is the reason why a run has not been started, or that it has.
-type Why string
-
-// Reasons to wait, or not.
-const (
-	// Running: it is started.
-	Running Why = "running"
-	// Starting: it has a slot, or is next to get one, and is about to be started.
-	Starting Why = "starting"
-	// SlotsTaken: all slots are taken, or the free ones go to runs before it.
-	SlotsTaken Why = "slots taken"
-	// LimitLowered: it has a slot, but more runs are started than the lowered limit allows.
-	LimitLowered Why = "limit lowered"
-	// WithoutOrder: PAC has not written its execution order yet.
-	WithoutOrder Why = "no order"
-	// Preparing: PAC is still preparing it.
-	Preparing Why = "preparing"
-	// BehindPreparing: PAC is still preparing a run before it in its event.
-	BehindPreparing Why = "behind one in preparation"
-	// BackOff: its start failed and is retried later.
-	BackOff Why = "back-off"
-	// Refused: its start has failed for the whole claim TTL.
-	Refused Why = "refused"
-	// Superseded: a newer run supersedes it; it is about to be cancelled.
-	Superseded Why = "superseded"
-	// HandedBack: the run is PAC's again, or will be once nothing runs.
-	HandedBack Why = "handed back"
-)
-
 // Standing is where one run stands in its queue, and why.
 type Standing struct {
 	Run Run
 	Why Why
 	// Position among the runs that wait for a slot, from 1; 0 for a run that does not wait.
 	Position int
-	// Slot is the index of the slot that names it; NoSlot if none does, though it may be about to
-	// get one (Starting).
+	// Slot is the index of the slot that names the run; NoSlot if none does, though the run
+	// may be about to get one (Due).
 	Slot int
 	// Until is when time alone ends this wait; zero if it does not.
 	Until time.Time
@@ -46,9 +17,12 @@ type Standing struct {
 	By *Run
 }
 
+// State is how far the run is.
+func (s Standing) State() State { return StateOf(s.Run.Phase, s.Slot) }
+
 // Occupies says whether the run takes a unit of the limit, or is about to.
 func (s Standing) Occupies() bool {
-	return s.Why == Running || s.Why == Starting || s.Slot != NoSlot
+	return s.Run.Phase == Started || s.Why == Due || s.Slot != NoSlot
 }
 
 // Standings explain a queue.
@@ -58,6 +32,17 @@ type Standings struct {
 	Runs []Standing
 	// Waiting counts the runs with a position.
 	Waiting int
+}
+
+// Count is how many runs are in a state.
+func (s Standings) Count(state State) int {
+	n := 0
+	for _, is := range s.Runs {
+		if is.State() == state {
+			n++
+		}
+	}
+	return n
 }
 
 // Stand explains the decision that [Decide] makes on the same snapshot. A run of a Repository
@@ -101,7 +86,7 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 		case run.Phase == Done, s.Limit == Unlimited && run.Order == nil && !has:
 			continue
 		case run.Phase == Started:
-			is.Why = Running
+			// It waits for nothing.
 		case s.HandBack:
 			is.Why = HandedBack
 		case isSuperseded:
@@ -111,7 +96,7 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 		case has && parked[slot]:
 			is.Why = LimitLowered
 		case has, started[run.UID]:
-			is.Why = Starting
+			is.Why = Due
 		case waits:
 			is.Why, is.Until = wait.why, wait.until
 			if d.inPreparation(p) {

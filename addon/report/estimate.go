@@ -24,8 +24,8 @@ type ended struct {
 	took time.Duration
 }
 
-// Note remembers those of the runs that are over and have run their course: Tekton
-// gives one that is cancelled while it waits a beginning and an end, too.
+// Note remembers the runs that are done and were not cancelled or stopped: Tekton gives a
+// run that is cancelled while it is queued a beginning and an end, too.
 func (r *Recent) Note(key queue.Key, runs []queue.Run) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -45,7 +45,7 @@ func (r *Recent) Note(key queue.Key, runs []queue.Run) {
 	}
 }
 
-// Forget drops what it knows of a queue.
+// Forget drops all it knows of a queue.
 func (r *Recent) Forget(key queue.Key) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -59,7 +59,7 @@ func (r *Recent) Keep(exists func(queue.Key) bool) {
 	maps.DeleteFunc(r.queues, func(key queue.Key, _ []ended) bool { return !exists(key) })
 }
 
-// Typical is the median of how long the last runs took, and how many those are.
+// Typical is the median of how long the last runs took, and the number of these runs.
 func (r *Recent) Typical(key queue.Key) (time.Duration, int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -74,15 +74,15 @@ func (r *Recent) Typical(key queue.Key) (time.Duration, int) {
 	return took[len(took)/2], len(took)
 }
 
-// Turns estimates when each waiting run, by UID, is started if every run takes as
-// long as is typical. One that has to wait for something else as well is passed by
-// those behind it until then. Without a limit no run waits for a turn.
+// Turns estimates when each run that waits for a slot, by UID, is started if every run takes
+// the typical time. A run that waits for something else as well is overtaken by those behind
+// it until then. Without a limit no run waits for a turn.
 func Turns(all queue.Standings, typical time.Duration, now time.Time) map[string]time.Time {
 	if all.Limit == queue.Unlimited {
 		return nil
 	}
-	var free []time.Time              // when each unit of the limit gets free, the first first
-	var ready, later []queue.Standing // who waits for a unit alone, and who for something else too
+	var free []time.Time              // when each unit of the limit becomes free, in order
+	var ready, later []queue.Standing // runs that wait for a unit alone, and for something else too
 	for _, r := range all.Runs {
 		switch {
 		case r.Position > 0 && r.Until.After(now):
@@ -92,12 +92,14 @@ func Turns(all queue.Standings, typical time.Duration, now time.Time) map[string
 		case !r.Occupies():
 		case r.Run.Began.IsZero():
 			free = append(free, now.Add(typical))
+		case now.Sub(r.Run.Began) > typical:
+			free = append(free, now) // overdue
 		default:
-			free = append(free, latest(now, r.Run.Began.Add(typical)))
+			free = append(free, r.Run.Began.Add(typical))
 		}
 	}
 	slices.SortFunc(free, time.Time.Compare)
-	// More may run than the limit allows: then the first to end free nothing.
+	// More may be started than the limit allows: then the first to end free nothing.
 	free = free[max(len(free)-int(all.Limit), 0):]
 	turns := make(map[string]time.Time, len(ready)+len(later))
 	for len(ready)+len(later) > 0 {
@@ -107,7 +109,9 @@ func Turns(all queue.Standings, typical time.Duration, now time.Time) map[string
 		}
 		if len(ready) == 0 {
 			first := slices.MinFunc(later, func(a, b queue.Standing) int { return a.Until.Compare(b.Until) })
-			turn = latest(turn, first.Until)
+			if first.Until.After(turn) {
+				turn = first.Until
+			}
 		}
 		due := slices.IndexFunc(later, func(r queue.Standing) bool { return !r.Until.After(turn) })
 		var next queue.Standing
@@ -123,11 +127,4 @@ func Turns(all queue.Standings, typical time.Duration, now time.Time) map[string
 		free = slices.Insert(free, at, ends)
 	}
 	return turns
-}
-
-func latest(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }

@@ -8,13 +8,13 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
-// Style is how times are told: to a reader who looks now ("6m"), or in what is
-// written down and read later ("since 12:04:10Z").
+// Style is how a text tells times: to a reader of this moment ("6m"), or to one who reads it
+// later ("since 12:04:10Z").
 type Style struct {
 	Since, Until func(time.Time) string
 }
 
-// Written is the style of what is read later.
+// Written is the style of texts that are read later.
 var Written = Style{
 	Since: func(t time.Time) string { return "since " + t.UTC().Format(clockTime) },
 	Until: func(t time.Time) string { return "until " + t.UTC().Format(clockTime) },
@@ -22,7 +22,7 @@ var Written = Style{
 
 const clockTime = "15:04:05Z"
 
-// At is the style of what is read now.
+// At is the style of texts that are read at once.
 func At(now time.Time) Style {
 	return Style{
 		Since: func(t time.Time) string { return Round(now.Sub(t)) },
@@ -30,60 +30,48 @@ func At(now time.Time) Style {
 	}
 }
 
-// Round renders a duration as people say it: 40s, 6m, 3h20m.
-func Round(d time.Duration) string {
-	switch d = max(d, 0); {
-	case d < 10*time.Minute && d >= 2*time.Minute, d >= 10*time.Minute && d < time.Hour:
-		return fmt.Sprintf("%dm", int(d.Minutes()))
-	case d >= time.Hour:
-		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
-	default:
-		return fmt.Sprintf("%ds", int(d.Seconds()))
-	}
-}
+// mostNames is how many runs a sentence names.
+const mostNames = 5
 
-// namesToTell is how many runs a reason names.
-const namesToTell = 5
-
-// Why says in words where a run stands. refusal is what its last start was
-// answered, if that is known.
+// Why says in a sentence where a run stands. refusal is the API server's answer to its last
+// start, if that failed and is known.
 func Why(is queue.Standing, all queue.Standings, refusal string, style Style) string {
 	const pac = "Pipelines-as-Code"
 	switch is.Why {
-	case queue.Running:
+	case "":
 		if is.Slot == queue.NoSlot {
-			return "running without a slot"
+			return "started, without a slot"
 		}
-		return fmt.Sprintf("running in slot %d", is.Slot)
+		return fmt.Sprintf("started in slot %d", is.Slot)
 	case queue.SlotsTaken:
 		return "waiting for a slot: " + inUse(all, style)
 	case queue.LimitLowered:
-		return fmt.Sprintf("has slot %d, but the limit of %d is taken up by others: waits until they are done", is.Slot, all.Limit)
+		return fmt.Sprintf("has slot %d, but other runs take up the limit of %d: waiting for them to end", is.Slot, all.Limit)
 	case queue.WithoutOrder:
 		return fmt.Sprintf("waiting for %s to write its execution order, %s", pac, style.Until(is.Until))
 	case queue.Preparing:
 		return fmt.Sprintf("waiting for %s to make %s, %s", pac, is.Run.Owed, style.Until(is.Until))
 	case queue.BehindPreparing:
-		return fmt.Sprintf("waiting for %s, which comes first in the same event and which %s is still preparing", is.By.Name, pac)
+		return fmt.Sprintf("waiting for %s, which comes first in the same event and is still being prepared by %s", is.By.Name, pac)
 	case queue.BackOff:
-		return fmt.Sprintf("could not be started, attempt %d%s: waits %s", is.Run.Attempt, because(refusal), style.Until(is.Until))
+		return fmt.Sprintf("in back-off, %s, after a failed start (attempt %d)%s", style.Until(is.Until), is.Run.Attempt, because(refusal))
 	case queue.Superseded:
-		return fmt.Sprintf("superseded by %s: is being cancelled", is.By.Name)
+		return fmt.Sprintf("superseded by %s, about to be cancelled", is.By.Name)
 	case queue.HandedBack:
 		if is.Run.Held() {
-			return "goes back to " + pac + " once what runs is over"
+			return "returns to " + pac + " once the started runs are done"
 		}
 		return "handed back to " + pac
 	case queue.Refused:
-		return "could not be started" + because(refusal) + ": gives its slot to the next"
-	case queue.Starting:
+		return fmt.Sprintf("giving up slot %d after failed starts%s", is.Slot, because(refusal))
+	case queue.Due:
 		switch {
-		case refusal != "":
-			return "is being started, which fails so far" + because(refusal)
 		case is.Slot == queue.NoSlot:
-			return "is next to be started"
+			return "next to start"
+		case refusal != "":
+			return fmt.Sprintf("about to start in slot %d again, after a failed start%s", is.Slot, because(refusal))
 		}
-		return "is being started"
+		return fmt.Sprintf("about to start in slot %d", is.Slot)
 	default:
 		return string(is.Why)
 	}
@@ -93,17 +81,17 @@ func because(refusal string) string {
 	if refusal == "" {
 		return ""
 	}
-	return ", refused with: " + refusal
+	return ": " + refusal
 }
 
-// inUse names what occupies the limit: what has a unit of it, and what comes before
-// the first in line.
+// inUse names the runs that occupy the limit: those that have a unit of it, and those that
+// are about to get one.
 func inUse(all queue.Standings, style Style) string {
 	var users, next names
 	for _, r := range all.Runs {
 		switch began := r.Run.Began; {
 		case !r.Occupies():
-		case r.Why == queue.Starting && r.Slot == queue.NoSlot:
+		case r.Why == queue.Due && r.Slot == queue.NoSlot:
 			next.add(r.Run.Name)
 		case began.IsZero():
 			users.add(r.Run.Name)
@@ -115,22 +103,22 @@ func inUse(all queue.Standings, style Style) string {
 	case users.count == 0 && next.count == 0:
 		return fmt.Sprintf("none of %d is free yet", all.Limit)
 	case users.count == 0:
-		return "first to be started: " + next.String()
+		return "next to start: " + next.String()
 	case next.count == 0:
 		return fmt.Sprintf("%d of %d in use by %s", users.count, all.Limit, users)
 	default:
-		return fmt.Sprintf("%d of %d in use by %s; first to be started: %s", users.count, all.Limit, users, next)
+		return fmt.Sprintf("%d of %d in use by %s; next to start: %s", users.count, all.Limit, users, next)
 	}
 }
 
-// names are the first few of many, and a count of all.
+// names are the first few of many names, and a count of all.
 type names struct {
 	few   []string
 	count int
 }
 
 func (n *names) add(name string) {
-	if n.count++; n.count <= namesToTell {
+	if n.count++; n.count <= mostNames {
 		n.few = append(n.few, name)
 	}
 }

@@ -16,7 +16,7 @@ var app = queue.Key{Namespace: "shop", Repository: "app"}
 
 func TestWhy(t *testing.T) {
 	running := func(name string, ago time.Duration) queue.Standing {
-		return queue.Standing{Run: queue.Run{Name: name, UID: name, Phase: queue.Started, Began: noon.Add(-ago)}, Why: queue.Running}
+		return queue.Standing{Run: queue.Run{Name: name, UID: name, Phase: queue.Started, Began: noon.Add(-ago)}}
 	}
 	two := []queue.Standing{running("build-x4k", 6*time.Minute), running("test-9fj", 2*time.Minute)}
 	waits := queue.Standing{
@@ -28,7 +28,7 @@ func TestWhy(t *testing.T) {
 	}
 	because := func(why queue.Why) queue.Standing { is := waits; is.Why = why; return is }
 	slotted := func(why queue.Why) queue.Standing { is := because(why); is.Slot, is.Position = 1, 0; return is }
-	next := queue.Standing{Run: queue.Run{Name: "lint"}, Why: queue.Starting, Slot: queue.NoSlot}
+	next := queue.Standing{Run: queue.Run{Name: "lint"}, Why: queue.Due, Slot: queue.NoSlot}
 	many := []queue.Standing{}
 	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g"} {
 		is := running(name, 0)
@@ -47,28 +47,23 @@ func TestWhy(t *testing.T) {
 			"11:54:00Z), test-9fj (since 11:58:00Z)"},
 		{because(queue.SlotsTaken), many, "", report.At(noon), "waiting for a slot: 7 of 2 in use by a, b, c, d, e, and 2 more"},
 		{because(queue.SlotsTaken), nil, "", report.At(noon), "waiting for a slot: none of 2 is free yet"},
-		{because(queue.SlotsTaken), append(two[:1:1], next), "", report.At(noon), "waiting for a slot: 1 of 2 in use by " +
-			"build-x4k (6m); first to be started: lint"},
-		{because(queue.SlotsTaken), []queue.Standing{next, next}, "", report.At(noon), "waiting for a slot: first to be " +
-			"started: lint, lint"},
-		{next, two, "", report.At(noon), "is next to be started"},
+		{because(queue.SlotsTaken), append(two[:1:1], next), "", report.At(noon), "waiting for a slot: 1 of 2 in use by build-x4k (6m); next to start: lint"},
+		{because(queue.SlotsTaken), []queue.Standing{next, next}, "", report.At(noon), "waiting for a slot: next to start: lint, lint"},
+		{next, two, "", report.At(noon), "next to start"},
 		{because(queue.WithoutOrder), two, "", report.At(noon), "waiting for Pipelines-as-Code to write its execution order, 12s left"},
 		{because(queue.WithoutOrder), two, "", report.Written, "waiting for Pipelines-as-Code to write its execution order, " +
 			"until 12:00:12Z"},
 		{because(queue.Preparing), two, "", report.At(noon), "waiting for Pipelines-as-Code to make its git secret, 12s left"},
-		{because(queue.BehindPreparing), two, "", report.At(noon), "waiting for first, which comes first in the same event " +
-			"and which Pipelines-as-Code is still preparing"},
-		{because(queue.BackOff), two, "denied by policy P", report.Written, "could not be started, attempt 3, refused with: " +
-			"denied by policy P: waits until 12:00:12Z"},
-		{slotted(queue.LimitLowered), two, "", report.At(noon), "has slot 1, but the limit of 2 is taken up by others: waits " +
-			"until they are done"},
-		{slotted(queue.Starting), two, "", report.At(noon), "is being started"},
-		{slotted(queue.Starting), two, "denied", report.At(noon), "is being started, which fails so far, refused with: denied"},
-		{slotted(queue.Refused), two, "denied", report.At(noon), "could not be started, refused with: denied: gives its slot to the next"},
-		{because(queue.Superseded), two, "", report.At(noon), "superseded by first: is being cancelled"},
+		{because(queue.BehindPreparing), two, "", report.At(noon), "waiting for first, which comes first in the same event and is still being prepared by Pipelines-as-Code"},
+		{because(queue.BackOff), two, "denied by policy P", report.Written, "in back-off, until 12:00:12Z, after a failed start (attempt 3): denied by policy P"},
+		{slotted(queue.LimitLowered), two, "", report.At(noon), "has slot 1, but other runs take up the limit of 2: waiting for them to end"},
+		{slotted(queue.Due), two, "", report.At(noon), "about to start in slot 1"},
+		{slotted(queue.Due), two, "denied", report.At(noon), "about to start in slot 1 again, after a failed start: denied"},
+		{slotted(queue.Refused), two, "denied", report.At(noon), "giving up slot 1 after failed starts: denied"},
+		{because(queue.Superseded), two, "", report.At(noon), "superseded by first, about to be cancelled"},
 		{because(queue.HandedBack), two, "", report.At(noon), "handed back to Pipelines-as-Code"},
-		{slotted(queue.Running), two, "", report.At(noon), "running in slot 1"},
-		{because(queue.Running), two, "", report.At(noon), "running without a slot"},
+		{slotted(""), two, "", report.At(noon), "started in slot 1"},
+		{because(""), two, "", report.At(noon), "started, without a slot"},
 	} {
 		if got := report.Why(c.is, queue.Standings{Limit: 2, Runs: c.all}, c.refusal, c.style); got != c.want {
 			t.Errorf("got  %s\nwant %s", got, c.want)
@@ -76,21 +71,10 @@ func TestWhy(t *testing.T) {
 	}
 }
 
-func TestRound(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		-time.Second: "0s", 1900 * time.Millisecond: "1s", 119 * time.Second: "119s", 2 * time.Minute: "2m",
-		59*time.Minute + 59*time.Second: "59m", time.Hour: "1h00m", 3*time.Hour + 20*time.Minute: "3h20m",
-	} {
-		if got := report.Round(d); got != want {
-			t.Errorf("%s is told as %s, want %s", d, got, want)
-		}
-	}
-}
-
 func TestTurns(t *testing.T) {
 	const typical = 4 * time.Minute
 	running := func(name string, ago time.Duration) queue.Standing {
-		return queue.Standing{Run: queue.Run{UID: name, Began: noon.Add(-ago)}, Why: queue.Running}
+		return queue.Standing{Run: queue.Run{UID: name, Phase: queue.Started, Began: noon.Add(-ago)}}
 	}
 	waiting := func(name string, position int) queue.Standing {
 		return queue.Standing{Run: queue.Run{UID: name}, Why: queue.SlotsTaken, Slot: queue.NoSlot, Position: position}
@@ -134,7 +118,7 @@ func TestTurns(t *testing.T) {
 		},
 		"about to be started counts as started": {
 			1,
-			[]queue.Standing{{Run: queue.Run{UID: "next"}, Why: queue.Starting, Slot: queue.NoSlot}, waiting("w1", 1)},
+			[]queue.Standing{{Run: queue.Run{UID: "next"}, Why: queue.Due, Slot: queue.NoSlot}, waiting("w1", 1)},
 			map[string]time.Duration{"w1": typical},
 		},
 		"no limit": {queue.Unlimited, []queue.Standing{waiting("w1", 1)}, nil},

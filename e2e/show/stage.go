@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/board"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/screen"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 )
 
@@ -28,7 +28,7 @@ type Stage struct {
 // Say prints a line of progress, with the time since the start. It is safe for concurrent use.
 func (s *Stage) Say(format string, args ...any) {
 	s.mu.Lock()
-	age := board.Age(time.Since(s.began))
+	age := report.Tick(time.Since(s.began))
 	s.mu.Unlock()
 	s.Screen.Say("%7s  %s", age, fmt.Sprintf(format, args...))
 }

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/board"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 )
 
 // Count writes a number of things: "1 run", "2 runs".
@@ -20,5 +20,5 @@ func Brief(d time.Duration) string {
 	if d < time.Second {
 		return d.Round(time.Millisecond).String()
 	}
-	return board.Age(d)
+	return report.Tick(d)
 }

@@ -1,50 +1,35 @@
 package board
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 )
-
-// State is where a run stands, as people see it.
-type State int
-
-// The states of a run, in the order it goes through them.
-const (
-	Waiting State = iota
-	Claimed       // a slot names it, it is about to start
-	Running
-	Finished
-)
-
-// NoSlot is the slot of a run that occupies none.
-const NoSlot = -1
 
 // Run is one run of the queue.
 type Run struct {
 	Name  string
-	State State
-	// Placed says that its place in the queue is known. PAC creates runs in any
-	// order and tells their order afterwards.
+	State queue.State
+	// Placed says that its place in the queue is known. PAC creates runs in any order and
+	// writes down their order afterwards.
 	Placed bool
-	// Slot that it occupies while it is claimed or running.
+	// Slot that names it while it is claimed or started; queue.NoSlot if none does.
 	Slot int
 	// Since is when it came into its state.
 	Since time.Time
-	// Took is how long the state before lasted: what a running run waited, what
-	// a finished one ran.
+	// Took is how long a started run waited, and how long a run that is done ran; zero if
+	// it never ran.
 	Took time.Duration
-	// Wrong says in a word how a finished run went wrong; empty when it did not.
-	Wrong string
+	// Outcome of a run that is done.
+	Outcome report.Outcome
 }
 
-// Event is anything worth telling besides what runs do.
+// Event is anything worth showing besides the states of runs.
 type Event struct {
 	At   time.Time
 	Text string
-	// Alarm marks what ought not to happen, or was done on purpose to see what
-	// happens then.
+	// Alarm marks a failure, or a fault that was made on purpose.
 	Alarm bool
 }
 
@@ -52,7 +37,7 @@ type Event struct {
 type Board struct {
 	Title string
 	Limit queue.Limit
-	// Expected is how many runs there will be; zero means those that are there.
+	// Expected is how many runs there will be; zero if no more than these.
 	Expected int
 	// Runs in queue order.
 	Runs []Run
@@ -64,7 +49,7 @@ type Board struct {
 }
 
 // In returns the runs in a state, in queue order.
-func (b Board) In(s State) []Run {
+func (b Board) In(s queue.State) []Run {
 	var runs []Run
 	for _, r := range b.Runs {
 		if r.State == s {
@@ -76,17 +61,3 @@ func (b Board) In(s State) []Run {
 
 // total is the number of runs that there will be.
 func (b Board) total() int { return max(b.Expected, len(b.Runs)) }
-
-// Age writes a duration the way people read it at a glance.
-func Age(d time.Duration) string {
-	switch {
-	case d < 0:
-		return "0.0s"
-	case d < 100*time.Second:
-		return fmt.Sprintf("%.1fs", d.Seconds())
-	case d < 100*time.Minute:
-		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
-	default:
-		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
-	}
-}

@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/board"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -31,14 +33,14 @@ func half() board.Board {
 	return board.Board{
 		Title: "Queue shop/shop in Leases, limit 2, 2 replicas", Limit: 2, Expected: 8, Began: began, Now: at(12.3),
 		Runs: []board.Run{
-			{Name: "run-01-x7k2p", Placed: true, State: board.Finished, Slot: board.NoSlot, Since: at(7.9), Took: sec(2.6)},
-			{Name: "run-02-8b84p", Placed: true, State: board.Finished, Slot: board.NoSlot, Since: at(7.8), Took: sec(2.4)},
-			{Name: "run-03-6wwgf", Placed: true, State: board.Finished, Slot: board.NoSlot, Since: at(10.2), Took: sec(2.3), Wrong: "failed"},
-			{Name: "run-04-l4c95", Placed: true, State: board.Finished, Slot: board.NoSlot, Since: at(3), Wrong: "cancelled"},
-			{Name: "run-05-6fl7c", Placed: true, State: board.Running, Slot: 1, Since: at(10.3), Took: sec(6.6)},
-			{Name: "run-06-zjjvz", Placed: true, State: board.Claimed, Slot: 0, Since: at(10.4), Took: sec(6.7)},
-			{Name: "run-07-sbk9w", Placed: true, State: board.Waiting, Slot: board.NoSlot, Since: at(3.7)},
-			{Name: "run-08-mzhp8", State: board.Waiting, Slot: board.NoSlot, Since: at(3.6)},
+			{Name: "run-01-x7k2p", Placed: true, State: queue.StateDone, Slot: queue.NoSlot, Since: at(7.9), Took: sec(2.6), Outcome: report.Succeeded},
+			{Name: "run-02-8b84p", Placed: true, State: queue.StateDone, Slot: queue.NoSlot, Since: at(7.8), Took: sec(2.4), Outcome: report.Succeeded},
+			{Name: "run-03-6wwgf", Placed: true, State: queue.StateDone, Slot: queue.NoSlot, Since: at(10.2), Took: sec(2.3), Outcome: "failed"},
+			{Name: "run-04-l4c95", Placed: true, State: queue.StateDone, Slot: queue.NoSlot, Since: at(3), Outcome: "cancelled"},
+			{Name: "run-05-6fl7c", Placed: true, State: queue.StateStarted, Slot: 1, Since: at(10.3), Took: sec(6.6)},
+			{Name: "run-06-zjjvz", Placed: true, State: queue.StateClaimed, Slot: 0, Since: at(10.4), Took: sec(6.7)},
+			{Name: "run-07-sbk9w", Placed: true, State: queue.StateQueued, Slot: queue.NoSlot, Since: at(3.7)},
+			{Name: "run-08-mzhp8", State: queue.StateQueued, Slot: queue.NoSlot, Since: at(3.6)},
 		},
 		Events: []board.Event{
 			{At: at(0.8), Text: "one push with 8 runs, commit 9865e857"},
@@ -52,9 +54,9 @@ func exceeded() board.Board {
 	return board.Board{
 		Title: "Queue shop/shop in PAC's memory, limit 1, 2 watchers", Limit: 1, Began: began, Now: at(5),
 		Runs: []board.Run{
-			{Name: "run-01-aaaaa", Placed: true, State: board.Running, Slot: 0, Since: at(4)},
-			{Name: "run-02-bbbbb", Placed: true, State: board.Running, Slot: 1, Since: at(4.1)},
-			{Name: "run-03-ccccc", Placed: true, State: board.Running, Slot: board.NoSlot, Since: at(4.2)},
+			{Name: "run-01-aaaaa", Placed: true, State: queue.StateStarted, Slot: 0, Since: at(4)},
+			{Name: "run-02-bbbbb", Placed: true, State: queue.StateStarted, Slot: 1, Since: at(4.1)},
+			{Name: "run-03-ccccc", Placed: true, State: queue.StateStarted, Slot: queue.NoSlot, Since: at(4.2)},
 		},
 		Events: []board.Event{{At: at(4.1), Text: "the limit is exceeded: 2 runs at once", Alarm: true}},
 	}
@@ -64,12 +66,12 @@ func exceeded() board.Board {
 func crowd() board.Board {
 	b := board.Board{Title: "Queue shop/shop in Leases, limit 30, 2 replicas", Limit: 30, Expected: 200, Began: began, Now: at(400)}
 	for i := range 180 {
-		r := board.Run{Name: fmt.Sprintf("a-run-with-quite-a-long-name-%03d-x7k2p", i), Placed: true, Slot: board.NoSlot, Since: at(10 + float64(i)), Took: sec(90)}
+		r := board.Run{Name: fmt.Sprintf("a-run-with-quite-a-long-name-%03d-x7k2p", i), Placed: true, State: queue.StateQueued, Slot: queue.NoSlot, Since: at(10 + float64(i)), Took: sec(90)}
 		switch {
 		case i < 60:
-			r.State = board.Finished
+			r.State, r.Outcome = queue.StateDone, report.Succeeded
 		case i < 85:
-			r.State, r.Slot = board.Running, i-60
+			r.State, r.Slot = queue.StateStarted, i-60
 		}
 		b.Runs = append(b.Runs, r)
 	}
@@ -136,38 +138,24 @@ func TestChanges(t *testing.T) {
 	before := half()
 	before.Events = before.Events[:1]
 	before.Runs = before.Runs[:7]
-	before.Runs[0].State = board.Running
-	before.Runs[4].State = board.Claimed
-	before.Runs[3].State = board.Waiting
+	before.Runs[0].State = queue.StateStarted
+	before.Runs[4].State = queue.StateClaimed
+	before.Runs[3].State = queue.StateQueued
 	before.Runs[6].Placed = false
 	after := half()
 	got := board.Changes(before, after)
 	want := []string{
 		"+10.4s  !pac-lease-queue-1, the leader, killed with SIGKILL after 4 runs",
-		"+12.3s   run-01-x7k2p succeeded after 2.6s; 4 of 8 finished",
-		"+12.3s   run-04-l4c95 cancelled without having run; 4 of 8 finished",
-		"+12.3s   run-05-6fl7c started in slot 1 after waiting 6.6s; 1 of 2 running, 2 waiting",
-		"+12.3s   run-07-sbk9w waits, position 1",
+		"+12.3s   run-01-x7k2p succeeded after 2.6s; 4 of 8 done",
+		"+12.3s   run-04-l4c95 cancelled before it ran; 4 of 8 done",
+		"+12.3s   run-05-6fl7c started in slot 1 after waiting 6.6s; 1 started (limit 2), 2 queued",
+		"+12.3s   run-07-sbk9w queued, position 1",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("changes (-want +got):\n%s", diff)
 	}
 	if again := board.Changes(after, after); len(again) > 0 {
 		t.Errorf("no change is told as %q", again)
-	}
-}
-
-func TestAge(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		-time.Second:            "0.0s",
-		1260 * time.Millisecond: "1.3s",
-		99 * time.Second:        "99.0s",
-		100 * time.Second:       "1m40s",
-		100 * time.Minute:       "1h40m",
-	} {
-		if got := board.Age(d); got != want {
-			t.Errorf("Age(%s) = %q, want %q", d, got, want)
-		}
 	}
 }
 

@@ -1,21 +1,26 @@
 package board
 
-import "fmt"
+import (
+	"fmt"
 
-// Changes tells, in one line each and in the order of the queue, what happened
-// between two looks at it. A run that went through several states in between gets
-// a line for the last one. New events come first.
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
+)
+
+// Changes tells what happened between two looks at a queue, a line for each event and each run
+// in queue order. A run that went through several states in between gets a line for the last
+// one. New events come first.
 func Changes(before, after Board) []string {
 	var lines []string
 	tell := func(format string, args ...any) {
-		lines = append(lines, fmt.Sprintf("+%-7s %s", Age(after.Now.Sub(after.Began)), fmt.Sprintf(format, args...)))
+		lines = append(lines, fmt.Sprintf("+%-7s %s", report.Tick(after.Now.Sub(after.Began)), fmt.Sprintf(format, args...)))
 	}
 	for _, e := range after.Events[len(before.Events):] {
 		mark := " "
 		if e.Alarm {
 			mark = "!"
 		}
-		lines = append(lines, fmt.Sprintf("+%-7s%s%s", Age(e.At.Sub(after.Began)), mark, e.Text))
+		lines = append(lines, fmt.Sprintf("+%-7s%s%s", report.Tick(e.At.Sub(after.Began)), mark, e.Text))
 	}
 	was := make(map[string]Run, len(before.Runs))
 	for _, r := range before.Runs {
@@ -23,7 +28,7 @@ func Changes(before, after Board) []string {
 	}
 	position := 0
 	for _, r := range after.Runs {
-		if r.State == Waiting {
+		if r.State == queue.StateQueued {
 			position++
 		}
 		old, known := was[r.Name]
@@ -31,44 +36,34 @@ func Changes(before, after Board) []string {
 			continue
 		}
 		switch r.State {
-		case Waiting:
+		case queue.StateQueued:
 			if !r.Placed {
-				continue // its position is told when there is one
+				continue // a line follows when its position is known
 			}
-			tell("%s waits, position %d", r.Name, position)
-		case Claimed:
+			tell("%s queued, position %d", r.Name, position)
+		case queue.StateClaimed:
 			// The start follows within milliseconds and names the slot.
-		case Running:
-			tell("%s started in %s after waiting %s; %d of %s running, %d waiting",
-				r.Name, slotName(r.Slot), Age(r.Took), len(after.In(Running)), limitText(after), len(after.In(Waiting)))
-		case Finished:
-			tell("%s %s; %d of %d finished", r.Name, outcome(r), len(after.In(Finished)), after.total())
+		case queue.StateStarted:
+			tell("%s started in %s after waiting %s; %d started (limit %s), %d queued",
+				r.Name, slotName(r.Slot), report.Tick(r.Took), len(after.In(queue.StateStarted)), after.Limit, len(after.In(queue.StateQueued)))
+		case queue.StateDone:
+			tell("%s %s; %d of %d done", r.Name, ending(r), len(after.In(queue.StateDone)), after.total())
 		}
 	}
 	return lines
 }
 
 func slotName(slot int) string {
-	if slot == NoSlot {
+	if slot == queue.NoSlot {
 		return "no slot"
 	}
 	return fmt.Sprintf("slot %d", slot)
 }
 
-func outcome(r Run) string {
-	switch {
-	case r.Wrong != "" && r.Took == 0:
-		return r.Wrong + " without having run"
-	case r.Wrong != "":
-		return r.Wrong + " after " + Age(r.Took)
-	default:
-		return "succeeded after " + Age(r.Took)
+// ending tells how a run ended, and after how long.
+func ending(r Run) string {
+	if r.Outcome != report.Succeeded && r.Took == 0 {
+		return string(r.Outcome) + " before it ran"
 	}
-}
-
-func limitText(b Board) string {
-	if b.Limit == 0 {
-		return "any number"
-	}
-	return fmt.Sprint(int(b.Limit))
+	return fmt.Sprintf("%s after %s", r.Outcome, report.Tick(r.Took))
 }

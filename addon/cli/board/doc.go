@@ -1,7 +1,6 @@
-// Package board shows a queue to people: its slots with their holders, who waits
-// in which position, what has finished and what else happened.
+// Package board shows a queue on a terminal: its slots with their holders, the runs in line,
+// the runs that are done, and other events.
 //
-// It is pure. Whoever watches the queue fills in a [Board]; [Painter.Paint] makes
-// a picture of it that fits a terminal, [Changes] makes the lines that tell the
-// same where there is no terminal.
+// It is pure. A caller that watches the queue fills in a [Board]; [Painter.Paint] makes a
+// picture of it that fits a terminal, and [Changes] makes lines that tell the same without one.
 package board

@@ -10,6 +10,7 @@ import (
 	"github.com/charmbracelet/lipgloss"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 )
 
 // Painter turns boards into text for one output.
@@ -62,12 +63,15 @@ func (p *Painter) Paint(b Board, width, height int) string {
 
 // header is the title with the time, and how far things are.
 func (p *Painter) header(b Board, width int) []string {
-	time := Age(b.Now.Sub(b.Began))
+	time := report.Tick(b.Now.Sub(b.Began))
 	counts := []string{
-		fmt.Sprintf("%d of %d finished", len(b.In(Finished)), b.total()),
-		fmt.Sprintf("%d running", len(b.In(Running))),
-		fmt.Sprintf("%d waiting", len(b.In(Waiting))+len(b.In(Claimed))),
+		fmt.Sprintf("%d of %d done", len(b.In(queue.StateDone)), b.total()),
+		fmt.Sprintf("%d started", len(b.In(queue.StateStarted))),
 	}
+	if claimed := len(b.In(queue.StateClaimed)); claimed > 0 {
+		counts = append(counts, fmt.Sprintf("%d claimed", claimed))
+	}
+	counts = append(counts, fmt.Sprintf("%d queued", len(b.In(queue.StateQueued))))
 	text := strings.Join(counts, ", ")
 	line := text
 	if bar := width - len(text) - 2; bar >= 10 {
@@ -76,13 +80,13 @@ func (p *Painter) header(b Board, width int) []string {
 	return []string{p.title.Render(fit(b.Title, width-len(time)-1)) + " " + time, line}
 }
 
-// bar shows the finished part of all runs, and the running one.
+// bar shows which part of all runs is done, and which is started.
 func (p *Painter) bar(b Board, width int) string {
 	total := max(b.total(), 1)
-	finished := width * len(b.In(Finished)) / total
-	running := width*(len(b.In(Finished))+len(b.In(Running)))/total - finished
-	return p.good.Render(strings.Repeat("█", finished)) + p.busy.Render(strings.Repeat("▒", running)) +
-		p.faint.Render(strings.Repeat("░", width-finished-running))
+	done := width * len(b.In(queue.StateDone)) / total
+	started := width*(len(b.In(queue.StateDone))+len(b.In(queue.StateStarted)))/total - done
+	return p.good.Render(strings.Repeat("█", done)) + p.busy.Render(strings.Repeat("▒", started)) +
+		p.faint.Render(strings.Repeat("░", width-done-started))
 }
 
 // section is a heading and its rows.
@@ -103,17 +107,17 @@ type row struct {
 }
 
 func (p *Painter) body(b Board, width, height int) []string {
-	slots, line, finished, events := p.slots(b), p.line(b), p.finished(b), p.events(b)
+	slots, line, done, events := p.slots(b), p.line(b), p.done(b), p.events(b)
 	if width < wide {
 		var lines []string
-		sections := []section{slots, line, finished, events}
+		sections := []section{slots, line, done, events}
 		for i, h := range share(height, sections) {
 			lines = append(lines, p.paint(sections[i], width, h)...)
 		}
 		return lines
 	}
 	column := (width - 2*gap) / 3
-	columns := []section{slots, line, finished}
+	columns := []section{slots, line, done}
 	tallest := slices.MaxFunc(columns, func(a, b section) int { return cmp.Compare(a.height(), b.height()) })
 	heights := share(height, []section{tallest, events})
 	var painted []string
@@ -199,10 +203,10 @@ func (p *Painter) slots(b Board) section {
 	held := map[int]Run{}
 	var without []Run
 	for _, r := range b.Runs {
-		if r.State != Claimed && r.State != Running {
+		if r.State != queue.StateClaimed && r.State != queue.StateStarted {
 			continue
 		}
-		if _, taken := held[r.Slot]; taken || r.Slot == NoSlot {
+		if _, taken := held[r.Slot]; taken || r.Slot == queue.NoSlot {
 			without = append(without, r)
 			continue
 		}
@@ -228,7 +232,7 @@ func (p *Painter) slots(b Board) section {
 		switch {
 		case !taken:
 			s.rows = append(s.rows, row{mark, "free", "", p.faint})
-		case r.State == Claimed:
+		case r.State == queue.StateClaimed:
 			s.rows = append(s.rows, row{mark, r.Name, "claimed " + since(b, r), p.busy})
 		case b.Limit != queue.Unlimited && i >= int(b.Limit):
 			s.rows = append(s.rows, row{mark, r.Name, "over limit " + since(b, r), p.alarm})
@@ -245,34 +249,34 @@ func (p *Painter) slots(b Board) section {
 	return s
 }
 
-// line is who waits, first first.
+// line has the queued runs in order.
 func (p *Painter) line(b Board) section {
 	s := section{heading: "QUEUE"}
-	waiting := b.In(Waiting)
-	digits := len(fmt.Sprint(len(waiting)))
-	for i, r := range waiting {
+	queued := b.In(queue.StateQueued)
+	digits := len(fmt.Sprint(len(queued)))
+	for i, r := range queued {
 		mark := fmt.Sprintf("%*d ", digits, i+1)
 		if !r.Placed {
 			mark = fmt.Sprintf("%*s ", digits, "?")
 		}
 		s.rows = append(s.rows, row{mark, r.Name, since(b, r), p.plain})
 	}
-	if len(waiting) == 0 {
-		s.rows = []row{{"-", "nobody waits", "", p.faint}}
+	if len(queued) == 0 {
+		s.rows = []row{{"-", "no run waits", "", p.faint}}
 	}
 	return s
 }
 
-func (p *Painter) finished(b Board) section {
-	s := section{heading: "FINISHED", newest: true}
-	runs := b.In(Finished)
+func (p *Painter) done(b Board) section {
+	s := section{heading: "DONE", newest: true}
+	runs := b.In(queue.StateDone)
 	slices.SortStableFunc(runs, func(a, b Run) int { return a.Since.Compare(b.Since) })
 	if len(runs) == 0 {
 		s.rows = []row{{"-", "nothing yet", "", p.faint}}
 	}
 	for _, r := range runs {
-		if r.Wrong != "" {
-			s.rows = append(s.rows, row{"✗", r.Name, strings.TrimSpace(r.Wrong + " " + took(r)), p.alarm})
+		if r.Outcome != report.Succeeded {
+			s.rows = append(s.rows, row{"✗", r.Name, strings.TrimSpace(string(r.Outcome) + " " + took(r)), p.alarm})
 		} else {
 			s.rows = append(s.rows, row{"✓", r.Name, took(r), p.good})
 		}
@@ -287,18 +291,18 @@ func (p *Painter) events(b Board) section {
 		if e.Alarm {
 			style = p.alarm
 		}
-		s.rows = append(s.rows, row{fmt.Sprintf("%6s ", "+"+Age(e.At.Sub(b.Began))), e.Text, "", style})
+		s.rows = append(s.rows, row{fmt.Sprintf("%6s ", "+"+report.Tick(e.At.Sub(b.Began))), e.Text, "", style})
 	}
 	return s
 }
 
-func since(b Board, r Run) string { return Age(b.Now.Sub(r.Since)) }
+func since(b Board, r Run) string { return report.Tick(b.Now.Sub(r.Since)) }
 
 func took(r Run) string {
 	if r.Took == 0 {
 		return ""
 	}
-	return Age(r.Took)
+	return report.Tick(r.Took)
 }
 
 // fit makes text exactly width columns wide.

@@ -12,14 +12,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/board"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 )
 
 var began = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 
-func pictured(state board.State) board.Board {
+func pictured(state queue.State) board.Board {
 	return board.Board{
 		Title: "Queue", Limit: 1, Began: began, Now: began,
-		Runs: []board.Run{{Name: "run-01", Placed: true, State: state, Since: began}},
+		Runs: []board.Run{{Name: "run-01", Placed: true, State: state, Since: began, Outcome: report.Succeeded}},
 	}
 }
 
@@ -33,7 +35,7 @@ func TestLinesWhereThereIsNoTerminal(t *testing.T) {
 		t.Fatal("a pipe is taken for a terminal")
 	}
 	s.Say("hello")
-	for _, state := range []board.State{board.Waiting, board.Waiting, board.Claimed, board.Running, board.Finished} {
+	for _, state := range []queue.State{queue.StateQueued, queue.StateQueued, queue.StateClaimed, queue.StateStarted, queue.StateDone} {
 		s.Show(pictured(state))
 	}
 	s.Close()
@@ -43,9 +45,9 @@ func TestLinesWhereThereIsNoTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `hello
-+0.0s    run-01 waits, position 1
-+0.0s    run-01 started in slot 0 after waiting 0.0s; 1 of 1 running, 0 waiting
-+0.0s    run-01 succeeded after 0.0s; 1 of 1 finished
++0.0s    run-01 queued, position 1
++0.0s    run-01 started in slot 0 after waiting 0.0s; 1 started (limit 1), 0 queued
++0.0s    run-01 succeeded after 0.0s; 1 of 1 done
 `
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Errorf("output (-want +got):\n%s", diff)
@@ -114,20 +116,20 @@ func TestRedrawnInPlace(t *testing.T) {
 	terminal := &terminal{width: 100, height: 12}
 	s := terminal.screen()
 	s.Say("before")
-	s.Show(pictured(board.Waiting))
-	s.Show(pictured(board.Running))
+	s.Show(pictured(queue.StateQueued))
+	s.Show(pictured(queue.StateStarted))
 	s.Say("meanwhile")
-	s.Show(pictured(board.Finished))
+	s.Show(pictured(queue.StateDone))
 	s.Close()
 	s.Close()
 	s.Say("after")
 	want := []string{
 		"before", "meanwhile",
 		"Queue" + strings.Repeat(" ", 90) + "0.0s",
-		strings.Repeat("█", 40) + "  1 of 1 finished, 0 running, 0 waiting",
+		strings.Repeat("█", 40) + "  1 of 1 done, 0 started, 0 queued",
 		"",
-		"SLOTS                             QUEUE                             FINISHED",
-		"0  free                           - nobody waits                    ✓ run-01",
+		"SLOTS                             QUEUE                             DONE",
+		"0  free                           - no run waits                    ✓ run-01",
 		"after",
 	}
 	got := terminal.lines()
@@ -145,9 +147,9 @@ func TestRedrawnInPlace(t *testing.T) {
 func TestResizedTerminalIsCleared(t *testing.T) {
 	terminal := &terminal{width: 100, height: 30}
 	s := terminal.screen()
-	s.Show(pictured(board.Running))
+	s.Show(pictured(queue.StateStarted))
 	terminal.width, terminal.height = 50, 6
-	s.Show(pictured(board.Running))
+	s.Show(pictured(queue.StateStarted))
 	got := terminal.lines()
 	if len(got) > 5 {
 		t.Errorf("a terminal of 6 lines shows %d: %q", len(got), got)

@@ -70,7 +70,7 @@ func slots(f *Facts) []Finding {
 		}
 		for _, is := range q.Runs {
 			claim := is.Run.Claim
-			if is.Why != queue.Running || is.Slot != queue.NoSlot || claim == nil || claim.Slot == queue.NoSlot || claim.Slot >= int(q.Limit) {
+			if is.State() != queue.StateStarted || is.Slot != queue.NoSlot || claim == nil || claim.Slot == queue.NoSlot || claim.Slot >= int(q.Limit) {
 				continue
 			}
 			if _, stray := f.Strays[place(q, claim.Slot)]; stray {
@@ -121,19 +121,19 @@ func runs(f *Facts) []Finding {
 			claimed, since := is.Slot != queue.NoSlot, f.Now.Sub(q.Acquired[is.Slot])
 			switch {
 			case is.Run.Phase != queue.Pending || q.Missing:
-			case is.Why == queue.BackOff, is.Why == queue.Starting && (is.Run.Attempt > 0 || claimed && refusal != ""):
+			case is.Why == queue.BackOff, is.Why == queue.Due && (is.Run.Attempt > 0 || claimed && refusal != ""):
 				what := fmt.Sprintf("Its start is refused (attempt %d).", is.Run.Attempt)
 				if refusal != "" {
 					what += "\n" + refusal
 				}
 				all = append(all, Finding{Where: where, What: what, Do: "Have the admission policy or webhook that refuses the update let it through, or cancel the run. It is tried again by itself, and others go first meanwhile."})
-			case is.Why == queue.Starting && claimed && since > startWithin:
+			case is.Why == queue.Due && claimed && since > startWithin:
 				all = append(all, Finding{
 					Where: where, passing: true,
 					What: fmt.Sprintf("It has had slot %d for %s and has not been started.", is.Slot, report.Round(since)),
 					Do:   "Either no replica works, or the start is refused: the log of the leading replica says which, and after " + q.Config.Policy.ClaimTTL.String() + " an event ClaimExpired on the run.",
 				})
-			case is.Why == queue.Starting && !claimed && q.Config.Backend == store.Lease:
+			case is.Why == queue.Due && !claimed && q.Config.Backend == store.Lease:
 				all = append(all, Finding{
 					Where: where, passing: true,
 					What: "It could be started, and nobody starts it.",

@@ -240,7 +240,7 @@ func lasts(is queue.Standing, refusal string) bool {
 	switch {
 	case is.Run.Phase != queue.Pending, is.Why == queue.Superseded:
 		return false
-	case is.Why == queue.Starting, is.Why == queue.Refused:
+	case is.Why == queue.Due, is.Why == queue.Refused:
 		return refusal != ""
 	case is.Why == queue.HandedBack:
 		return is.Run.Held()
@@ -257,12 +257,9 @@ func isRefusal(err error) bool {
 
 // texts are the annotations of one run, those that it must not have empty.
 func texts(is queue.Standing, all queue.Standings, refusal string, positions int) map[string]string {
-	text := map[string]string{pac.Status: pac.StatusQueued, pac.Position: "", pac.QueueLength: "", pac.EstimatedStart: ""}
+	text := map[string]string{pac.Status: string(is.State()), pac.Position: "", pac.QueueLength: "", pac.EstimatedStart: ""}
 	switch {
 	case is.Position == 0:
-		if is.Slot != queue.NoSlot {
-			text[pac.Status] = pac.StatusClaimed
-		}
 		text[pac.Reason] = report.Why(is, all, refusal, report.Written)
 	case is.Position > positions:
 		text[pac.Position] = fmt.Sprintf("more than %d", positions)

@@ -189,7 +189,7 @@ func TestRefusalIsTold(t *testing.T) {
 	)
 	r.round(t, 10*time.Second)
 	got := r.texts["run-001"]
-	if got[pac.Status] != "claimed" || !strings.Contains(got[pac.Reason], "refused with: admission webhook denied it: frozen") {
+	if got[pac.Status] != "claimed" || !strings.Contains(got[pac.Reason], "after a failed start: admission webhook denied it: frozen") {
 		t.Errorf("the run says %v, want why it is not started", got)
 	}
 }
@@ -278,8 +278,8 @@ func TestTurnPutOff(t *testing.T) {
 		change         func(*queue.Snapshot)
 		status, reason string
 	}{
-		"limit lowered": {lowered, "claimed", "has slot 1, but the limit of 1 is taken up by others: waits until they are done"},
-		"hand-back":     {func(s *queue.Snapshot) { s.HandBack = true }, "queued", "goes back to Pipelines-as-Code once what runs is over"},
+		"limit lowered": {lowered, "claimed", "has slot 1, but other runs take up the limit of 1: waiting for them to end"},
+		"hand-back":     {func(s *queue.Snapshot) { s.HandBack = true }, "queued", "returns to Pipelines-as-Code once the started runs are done"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(20)

@@ -12,29 +12,16 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/latest"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/view"
 )
 
-// Queue is one queue in the answer.
+// Queue is one queue as a replica sees it.
 type Queue struct {
-	Namespace  string `json:"namespace"`
-	Repository string `json:"repository"`
-	Limit      int    `json:"limit"` // 0 is none
-	Waiting    int    `json:"waiting"`
+	view.Queue
 	// SeenAt is when the replica last looked and decided; Confirmed says that it
 	// works on the queue and has looked past its caches where they prove nothing.
 	SeenAt    time.Time `json:"seenAt"`
 	Confirmed bool      `json:"confirmed"`
-	Runs      []Run     `json:"runs"`
-}
-
-// Run is one run that is not over, in queue order.
-type Run struct {
-	Name     string `json:"name"`
-	Why      string `json:"why"`
-	Reason   string `json:"reason"`
-	Position int    `json:"position,omitempty"`
-	Slot     *int   `json:"slot,omitempty"`
-	Attempt  int    `json:"attempt,omitempty"`
 }
 
 // Handler serves the queues of a replica. No engine waits for it: it works out from the latest
@@ -57,21 +44,8 @@ func (h Handler) queues() []Queue {
 }
 
 func show(k latest.Known, stands queue.Standings, now time.Time) Queue {
-	q := Queue{
-		Namespace: k.Snapshot.Key.Namespace, Repository: k.Snapshot.Key.Repository, Limit: int(stands.Limit), Waiting: stands.Waiting,
-		SeenAt: k.At.UTC(), Confirmed: k.Confirmed(), Runs: []Run{},
-	}
-	for _, r := range stands.Runs {
-		run := Run{
-			Name: r.Run.Name, Why: string(r.Why), Reason: report.Why(r, stands, k.Refusals[r.Run.UID], report.At(now)),
-			Position: r.Position, Attempt: r.Run.Attempt,
-		}
-		if r.Slot != queue.NoSlot {
-			run.Slot = &r.Slot
-		}
-		q.Runs = append(q.Runs, run)
-	}
-	return q
+	reason := func(is queue.Standing) string { return report.Why(is, stands, k.Refusals[is.Run.UID], report.At(now)) }
+	return Queue{Queue: view.OfQueue(k.Snapshot, stands, reason), SeenAt: k.At.UTC(), Confirmed: k.Confirmed()}
 }
 
 // ServeHTTP answers with all queues.
@@ -83,5 +57,5 @@ func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(map[string]any{"queues": h.queues()}) // the client may have gone
+	_ = encoder.Encode(view.NewList(h.queues())) // the client may have gone
 }

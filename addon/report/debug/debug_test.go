@@ -14,6 +14,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/debug"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/latest"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/view"
 )
 
 var noon = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
@@ -22,13 +23,13 @@ func ask(t *testing.T, h debug.Handler, method string) (*httptest.ResponseRecord
 	t.Helper()
 	answer := httptest.NewRecorder()
 	h.ServeHTTP(answer, httptest.NewRequest(method, "/debug/queues", nil))
-	var body struct{ Queues []debug.Queue }
+	var body view.List[debug.Queue]
 	if answer.Code == http.StatusOK {
 		if err := json.Unmarshal(answer.Body.Bytes(), &body); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return answer, body.Queues
+	return answer, body.Items
 }
 
 func TestQueues(t *testing.T) {
@@ -57,12 +58,15 @@ func TestQueues(t *testing.T) {
 	}})
 	looks.Looked(engine.Look{At: noon, Snapshot: queue.Snapshot{Key: bank, Limit: 2}})
 	clock.SetTime(noon.Add(time.Second))
-	slot := 0
 	want := []debug.Queue{
-		{Namespace: "ci", Repository: "bank", Limit: 2, SeenAt: noon, Runs: []debug.Run{}},
-		{Namespace: "ci", Repository: "shop", Limit: 1, Waiting: 1, SeenAt: noon, Confirmed: true, Runs: []debug.Run{
-			{Name: "a", Why: "running", Reason: "running in slot 0", Slot: &slot},
-			{Name: "b", Why: "slots taken", Reason: "waiting for a slot: 1 of 1 in use by a", Position: 1},
+		{Queue: view.Queue{Namespace: "ci", Repository: "bank", Limit: new(2), Slots: []view.Slot{}, Runs: []view.Run{}}, SeenAt: noon},
+		{SeenAt: noon, Confirmed: true, Queue: view.Queue{
+			Namespace: "ci", Repository: "shop", Limit: new(1), Queued: 1, Started: 1,
+			Slots: []view.Slot{{Holder: "a"}},
+			Runs: []view.Run{
+				{Name: "a", UID: "a", State: "started", Reason: "started in slot 0", Slot: new(0), Created: noon.Add(-time.Minute)},
+				{Name: "b", UID: "b", State: "queued", Why: "slots taken", Reason: "waiting for a slot: 1 of 1 in use by a", Position: 1, Created: noon.Add(-time.Minute)},
+			},
 		}},
 	}
 	if _, got := ask(t, h, http.MethodGet); !cmp.Equal(want, got) {

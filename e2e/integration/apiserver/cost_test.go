@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/wire"
 )
 
@@ -105,7 +106,7 @@ func TestAnnotationsAreBounded(t *testing.T) {
 	c.must(err)
 	for _, pr := range list.Items {
 		a := pr.Annotations
-		if a[pac.Status] == pac.StatusStarted && strings.HasPrefix(a[pac.Claim], a[pac.Slot]+"/") &&
+		if a[pac.Status] == string(queue.StateStarted) && strings.HasPrefix(a[pac.Claim], a[pac.Slot]+"/") &&
 			a[pac.StartedAt] >= a[pac.ClaimedAt] && a[pac.Reason] == "" && a[pac.Position] == "" {
 			started++
 		}

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/metrics"
 )
@@ -25,7 +26,7 @@ func TestObservabilityDoc(t *testing.T) {
 	}
 	doc := string(text)
 	for name, table := range map[string]string{
-		"annotations": annotationsTable(), "events": eventsTable(), "metrics": metricsTable(), "alerts": alertsTable(t),
+		"states": statesTable(), "whys": whysTable(), "annotations": annotationsTable(), "events": eventsTable(), "metrics": metricsTable(), "alerts": alertsTable(t),
 	} {
 		begin, end := fmt.Sprintf("<!-- %s: made by make generate -->\n", name), "<!-- end -->"
 		before, rest, found := strings.Cut(doc, begin)
@@ -44,6 +45,24 @@ func TestObservabilityDoc(t *testing.T) {
 	if doc != string(text) {
 		t.Errorf("the tables of %s are out of date: run make generate", path)
 	}
+}
+
+func statesTable() string {
+	var b strings.Builder
+	b.WriteString("| state | means |\n| --- | --- |\n")
+	for _, s := range report.States() {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", s.State, s.Means)
+	}
+	return b.String()
+}
+
+func whysTable() string {
+	var b strings.Builder
+	b.WriteString("| why | means |\n| --- | --- |\n")
+	for _, w := range report.Whys() {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", w.Why, w.Means)
+	}
+	return b.String()
 }
 
 func annotationsTable() string {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/board"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/show"
 )
 
@@ -25,7 +26,7 @@ func (d *demo) follow(ctx context.Context) error {
 		changed := d.recorder.Changed()
 		b := d.tracker.look(d.recorder.View(key), time.Now())
 		d.Screen.Show(b)
-		running, finished := len(b.In(board.Running)), len(b.In(board.Finished))
+		running, finished := len(b.In(queue.StateStarted)), len(b.In(queue.StateDone))
 		switch stuck := d.stuck(b); {
 		case finished >= d.config.Runs:
 			return nil
@@ -57,7 +58,7 @@ func (d *demo) follow(ctx context.Context) error {
 
 // stuck describes why the queue will not be worked off any more; empty if it may be.
 func (d *demo) stuck(b board.Board) string {
-	running, finished := len(b.In(board.Running)), len(b.In(board.Finished))
+	running, finished := len(b.In(queue.StateStarted)), len(b.In(queue.StateDone))
 	state := fmt.Sprintf("with %d of %d running and %d of %s finished", running, d.config.Limit, finished, show.Count(d.config.Runs, "run"))
 	if running < d.config.Limit && b.Now.Sub(d.tracker.moved) > progressDeadline {
 		return fmt.Sprintf("nothing has happened for %s, %s", progressDeadline, state)

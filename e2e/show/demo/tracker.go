@@ -56,20 +56,16 @@ func (t *tracker) look(v history.View, now time.Time) board.Board {
 func (t *tracker) run(r queue.Run, v history.View, now time.Time) board.Run {
 	old, known := t.seen[r.UID]
 	shown := board.Run{Name: r.Name, Slot: t.slot(r, v.Slots), Since: now, Placed: r.Order != nil}
-	switch {
-	case r.Phase == queue.Done:
-		shown.State, shown.Slot, shown.Wrong = board.Finished, board.NoSlot, inspect.Wrong(v.PipelineRuns[r.Name])
-	case r.Phase == queue.Started:
-		shown.State = board.Running
-	case shown.Slot != board.NoSlot:
-		shown.State = board.Claimed
+	shown.State = queue.StateOf(r.Phase, shown.Slot)
+	if shown.State == queue.StateDone {
+		shown.Slot, shown.Outcome = queue.NoSlot, inspect.OutcomeOf(v.PipelineRuns[r.Name])
 	}
 	switch {
 	case known && shown.State == old.State:
 		shown.Since, shown.Took = old.Since, old.Took
-	case shown.State == board.Running && old.State == board.Claimed:
+	case shown.State == queue.StateStarted && old.State == queue.StateClaimed:
 		shown.Took = old.Took + now.Sub(old.Since) // a claimed run still waits
-	case shown.State == board.Finished && old.State != board.Running:
+	case shown.State == queue.StateDone && old.State != queue.StateStarted:
 		shown.Took = ran(v.PipelineRuns[r.Name])
 	case known:
 		shown.Took = now.Sub(old.Since)
@@ -86,14 +82,14 @@ func (t *tracker) slot(r queue.Run, slots []queue.Slot) int {
 		if n, ok := t.numbers.of[r.UID]; ok {
 			return n
 		}
-		return board.NoSlot
+		return queue.NoSlot
 	}
 	for _, s := range slots {
 		if s.Holder != nil && s.Holder.UID == r.UID {
 			return s.Index
 		}
 	}
-	return board.NoSlot
+	return queue.NoSlot
 }
 
 // numbers stand in for slots on PAC's own queue, which only counts. A run that starts gets the

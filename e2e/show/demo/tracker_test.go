@@ -12,6 +12,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/board"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
 )
 
@@ -60,9 +61,9 @@ func TestTrackerWithLeases(t *testing.T) {
 	tr.look(view(1, "spp", "a"), at(3))
 	got := tr.look(view(1, "dsc", "b"), at(6))
 	want := []board.Run{
-		{Name: "a", Placed: true, State: board.Finished, Slot: board.NoSlot, Since: at(6), Took: 3 * time.Second},
-		{Name: "b", Placed: true, State: board.Running, Slot: 0, Since: at(6), Took: 5 * time.Second},
-		{Name: "c", Placed: true, State: board.Finished, Slot: board.NoSlot, Since: at(6), Wrong: "cancelled"},
+		{Name: "a", Placed: true, State: queue.StateDone, Slot: queue.NoSlot, Since: at(6), Took: 3 * time.Second, Outcome: report.Succeeded},
+		{Name: "b", Placed: true, State: queue.StateStarted, Slot: 0, Since: at(6), Took: 5 * time.Second},
+		{Name: "c", Placed: true, State: queue.StateDone, Slot: queue.NoSlot, Since: at(6), Outcome: "cancelled"},
 	}
 	if diff := cmp.Diff(want, got.Runs); diff != "" {
 		t.Errorf("runs (-want +got):\n%s", diff)
@@ -92,7 +93,7 @@ func TestTrackerNumbersRunsWithoutLeases(t *testing.T) {
 		}
 		got = append(got, slots)
 	}
-	const no = board.NoSlot
+	const no = queue.NoSlot
 	want := [][]int{{no, no, no, no}, {0, 1, no, no}, {no, 1, no, no}, {no, 1, 0, 2}, {no, no, 0, no}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("slots (-want +got):\n%s", diff)
@@ -116,8 +117,8 @@ func TestTrackerMissesARun(t *testing.T) {
 	status := &v.PipelineRuns["a"].Status
 	status.StartTime, status.CompletionTime = &metav1.Time{Time: at(1)}, &metav1.Time{Time: at(3)}
 	want := board.Run{
-		Name: "a", Placed: true, State: board.Finished, Slot: board.NoSlot,
-		Since: at(4), Took: 2 * time.Second, Wrong: "pipelineruntimeout",
+		Name: "a", Placed: true, State: queue.StateDone, Slot: queue.NoSlot,
+		Since: at(4), Took: 2 * time.Second, Outcome: "pipelineruntimeout",
 	}
 	if diff := cmp.Diff(want, tr.look(v, at(4)).Runs[0]); diff != "" {
 		t.Errorf("run (-want +got):\n%s", diff)

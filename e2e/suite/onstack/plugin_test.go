@@ -20,6 +20,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/debug"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/view"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite"
@@ -35,18 +36,18 @@ func TestPluginShowsTheTruth(t *testing.T) {
 	s.done(4)
 	s.push(runs, 10*time.Minute)
 	s.queued(4 + runs)
-	view := s.wait("two started runs and the others ready to start", suite.QueuedDeadline, func(v history.View) bool {
+	settled := s.wait("two started runs and the others ready to start", suite.QueuedDeadline, func(v history.View) bool {
 		unready := func(r queue.Run) bool { return r.Owed != "" }
 		return len(v.In(queue.Started)) == limit && !slices.ContainsFunc(v.In(queue.Pending), unready)
 	})
 
 	// Nothing moves from here on, so cluster and plugin show the same state.
 	started := map[string]int{}
-	for _, slot := range view.Slots {
+	for _, slot := range settled.Slots {
 		started[slot.Holder.Name] = slot.Index
 	}
 	var waiting []string
-	for _, name := range view.In(queue.Pending)[0].Sequence().Names() {
+	for _, name := range settled.In(queue.Pending)[0].Sequence().Names() {
 		if _, runs := started[name]; !runs {
 			waiting = append(waiting, name)
 		}
@@ -55,27 +56,27 @@ func TestPluginShowsTheTruth(t *testing.T) {
 		t.Fatalf("%d runs wait, want %d", len(waiting), runs-limit)
 	}
 
-	var list cli.QueueList
+	var list view.List[view.Queue]
 	s.pluginJSON(&list, "list", "-A")
-	i := slices.IndexFunc(list.Items, func(q cli.Queue) bool { return q.Namespace == s.Key.Namespace })
+	i := slices.IndexFunc(list.Items, func(q view.Queue) bool { return q.Namespace == s.Key.Namespace })
 	if i < 0 {
 		t.Fatalf("list shows no queue of %s: %+v", s.Key.Namespace, list.Items)
 	}
-	var described cli.Queue
+	var described view.Queue
 	s.pluginJSON(&described, "describe", s.Key.Repository)
 	began := time.Now()
 	watched := s.pluginWatch()
 	t.Logf("watch shows its first picture after %s", time.Since(began).Round(time.Millisecond))
-	for what, q := range map[string]cli.Queue{"list": list.Items[i], "describe": described, "watch": watched} {
-		if *q.Limit != limit || q.Running != limit || q.Starting != 0 || q.Waiting != len(waiting) {
-			t.Errorf("%s: limit %d, %d running, %d starting, %d waiting", what, *q.Limit, q.Running, q.Starting, q.Waiting)
+	for what, q := range map[string]view.Queue{"list": list.Items[i], "describe": described, "watch": watched} {
+		if *q.Limit != limit || q.Started != limit || q.Claimed != 0 || q.Queued != len(waiting) {
+			t.Errorf("%s: limit %d, %d started, %d claimed, %d queued", what, *q.Limit, q.Started, q.Claimed, q.Queued)
 		}
 		running, line := map[string]int{}, []string{}
 		for _, r := range q.Runs {
 			switch r.State {
-			case cli.Running:
+			case queue.StateStarted:
 				running[r.Name] = *r.Slot
-			case cli.Waiting:
+			case queue.StateQueued:
 				if line = append(line, r.Name); r.Position != len(line) {
 					t.Errorf("%s: %s has position %d", what, r.Name, r.Position)
 				}
@@ -99,9 +100,9 @@ func TestPluginShowsTheTruth(t *testing.T) {
 
 	// The add-on writes its annotations a little later.
 	for i, name := range waiting[:3] {
-		var run cli.Run
+		var run view.Run
 		s.pluginJSON(&run, "run", name)
-		if run.State != cli.Waiting || run.Position != i+1 || run.EstimatedStart == nil {
+		if run.State != queue.StateQueued || run.Position != i+1 || run.EstimatedStart == nil {
 			t.Errorf("run %s: %+v", name, run)
 		}
 		s.eventually("the annotations of "+name, suite.StepDeadline, func() error {
@@ -117,9 +118,9 @@ func TestPluginShowsTheTruth(t *testing.T) {
 		})
 	}
 	for name, slot := range started {
-		var run cli.Run
+		var run view.Run
 		s.pluginJSON(&run, "run", name)
-		if run.State != cli.Running || *run.Slot != slot {
+		if run.State != queue.StateStarted || *run.Slot != slot {
 			t.Errorf("run %s: %+v", name, run)
 		}
 	}
@@ -170,7 +171,7 @@ func (s *scene) pluginJSON(into any, args ...string) {
 }
 
 // pluginWatch returns the first document that watch prints, and stops it.
-func (s *scene) pluginWatch() (q cli.Queue) {
+func (s *scene) pluginWatch() (q view.Queue) {
 	s.Helper()
 	ctx, stop := context.WithTimeout(s.ctx, suite.StepDeadline)
 	defer stop()
@@ -200,12 +201,12 @@ func waitingIn(t *testing.T, replica *stack.Replica, key queue.Key) []string {
 		t.Fatal(err)
 	}
 	defer answer.Body.Close()
-	var said struct{ Queues []debug.Queue }
+	var said view.List[debug.Queue]
 	if err := json.NewDecoder(answer.Body).Decode(&said); err != nil {
 		t.Fatal(err)
 	}
 	var names []string
-	for _, q := range said.Queues {
+	for _, q := range said.Items {
 		if q.Namespace != key.Namespace || q.Repository != key.Repository {
 			continue
 		}
