@@ -48,6 +48,26 @@ func environment(d *appsv1.Deployment) (config.Environment, error) {
 	return config.ReadEnvironment(func(variable string) string { return variables[variable] })
 }
 
+// ReadConfig reads the configuration. A ConfigMap that is missing or cannot be used is a
+// ConfigErr; the error returned is the API server's.
+func (i *Installation) ReadConfig(ctx context.Context, kube kubernetes.Interface) error {
+	cm, err := kube.CoreV1().ConfigMaps(i.Deployment.Namespace).Get(ctx, i.Environment.ConfigMap, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		i.ConfigErr = errors.New("it does not exist")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	c, err := config.Parse(cm.Data)
+	if err != nil {
+		i.ConfigErr = err
+		return nil
+	}
+	i.Config = c
+	return nil
+}
+
 // readInstallations finds the add-on by its labels, in all namespaces if none is given.
 func (r *Reading) readInstallations(ctx context.Context, kube kubernetes.Interface, namespace string) error {
 	list, err := kube.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{LabelSelector: config.Selector})
@@ -67,20 +87,12 @@ func (r *Reading) readInstallations(ctx context.Context, kube kubernetes.Interfa
 	for _, d := range list.Items {
 		i := Installation{Deployment: d, Config: config.Defaults()}
 		i.Environment, i.EnvironmentErr = environment(&d)
-		cm, err := kube.CoreV1().ConfigMaps(d.Namespace).Get(ctx, i.Environment.ConfigMap, metav1.GetOptions{})
+		err := i.ReadConfig(ctx, kube)
 		switch {
 		case apierrors.IsForbidden(err):
 			r.note("You may not get ConfigMap %s/%s: the default configuration is assumed.", d.Namespace, i.Environment.ConfigMap)
-		case apierrors.IsNotFound(err):
-			i.ConfigErr = errors.New("it does not exist")
 		case err != nil:
 			return Explain(err, "ConfigMaps", d.Namespace)
-		default:
-			if c, err := config.Parse(cm.Data); err != nil {
-				i.ConfigErr = err
-			} else {
-				i.Config = c
-			}
 		}
 		r.Installations = append(r.Installations, i)
 	}

@@ -9,17 +9,17 @@ import (
 	"knative.dev/pkg/signals"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect/check"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect/doctor"
 )
 
 func checkCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
-		Short: "Look whether an installation does what it says",
-		Long: `Look whether an installation does what it says: configuration, replicas, leader,
-hold and guard. Nothing is changed. The chart runs it for helm test, with
-SYSTEM_NAMESPACE, CONFIG_NAME, DEPLOYMENT_NAME, CHECK_NAMESPACE (where a run may be
-asked for, by a dry run), and HOLD_NAME and GUARD_NAME if there ought to be one.`,
+		Short: "Check that an installation works",
+		Long: `Check that an installation works: configuration, replicas, leader, hold and guard.
+It changes nothing. helm test runs it, with the environment variables SYSTEM_NAMESPACE,
+CONFIG_NAME and DEPLOYMENT_NAME, with CHECK_NAMESPACE, in which it tries to create a run
+(by dry run), and with HOLD_NAME and GUARD_NAME if the chart installs them.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runCheck(signals.NewContext(), cmd) },
 	}
@@ -34,10 +34,6 @@ func runCheck(ctx context.Context, cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	i := &check.Installation{
-		Kube: kube, Tekton: tekton,
-		Namespace: env.Namespace, ConfigMap: env.ConfigMap, Component: config.Component, Deployment: env.Deployment,
-		RunsIn: env.CheckNamespace, Hold: env.Hold != "", Guard: env.Guard != "", Clock: clock.RealClock{},
-	}
-	return i.Run(ctx, cmd.OutOrStdout())
+	test := &doctor.SelfTest{Kube: kube, Tekton: tekton, Environment: env, Clock: clock.RealClock{}}
+	return test.Run(ctx, cmd.OutOrStdout())
 }

@@ -12,7 +12,6 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect/check"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 )
 
@@ -21,6 +20,8 @@ const (
 	OldestPAC = "0.50.0"
 	// clocksDiffer is by how much they may: the API server tells whole seconds.
 	clocksDiffer = 5 * time.Second
+	// renewedLate is by how much a Lease may seem to be renewed too late, as clocks differ.
+	renewedLate = 30 * time.Second
 	// startWithin is how long a start may take that nothing is wrong with.
 	startWithin = 5 * time.Second
 
@@ -36,6 +37,7 @@ var checks = []struct {
 	{"two installations", twice},
 	{"configuration", configured},
 	{"replicas", replicas},
+	{"leader", leader},
 	{"rights", rights},
 	{"hold", hold},
 	{"guard", guard},
@@ -129,9 +131,9 @@ func configured(f *Facts) []Finding {
 			})
 		case i.Config.HandBack:
 			all = append(all, Finding{
-				Where: where,
-				What:  "hand-back is on: the queues are being given back to Pipelines-as-Code, and nothing is started.",
-				Do:    "If that is not meant: " + helmUpgrade(i) + " --set handBack=false",
+				Where: where, intended: true,
+				What: "hand-back is on: the queues are being given back to Pipelines-as-Code, and no run is started.",
+				Do:   "If that is not intended: " + helmUpgrade(i) + " --set handBack=false",
 			})
 		}
 	}
@@ -145,30 +147,46 @@ func replicas(f *Facts) []Finding {
 		switch want := ptr.Deref(d.Spec.Replicas, 1); {
 		case want == 0:
 			all = append(all, Finding{
-				Where: "Deployment " + i.Name(), What: "It is scaled to no replicas: nothing is started.",
+				Where: "Deployment " + i.Name(), What: "It is scaled to zero replicas: no run is started.",
 				Do: helmUpgrade(i) + " --set replicaCount=2",
 			})
-			continue
 		case d.Status.ReadyReplicas < want:
 			all = append(all, Finding{
 				Where: "Deployment " + i.Name(), What: fmt.Sprintf("%d of %d replicas are ready.", d.Status.ReadyReplicas, want), passing: true,
-				Do: fmt.Sprintf("Look at why: kubectl get pods,events -n %s; kubectl logs -n %s deployment/%s", d.Namespace, d.Namespace, d.Name),
-			})
-		}
-		if f.Leaders[i.Name()] != nil && !f.led(i) {
-			all = append(all, Finding{
-				Where: "Leases " + d.Namespace + "/" + config.Component + ".*", passing: true,
-				What: "No replica leads: none has renewed its Lease in time. Either none works, or their clocks are behind.",
-				Do:   fmt.Sprintf("kubectl get pods -n %s; kubectl logs -n %s deployment/%s says whether they may write these Leases.", d.Namespace, d.Namespace, d.Name),
+				Do: fmt.Sprintf("Find out why: kubectl get pods,events -n %s; kubectl logs -n %s deployment/%s", d.Namespace, d.Namespace, d.Name),
 			})
 		}
 	}
 	return all
 }
 
-// led says whether some replica has renewed its leadership lately.
-func (f *Facts) led(i inspect.Installation) bool {
-	return slices.ContainsFunc(f.Leaders[i.Name()], func(l coordinationv1.Lease) bool { return check.Leads(l.Spec, f.Now) })
+// leader looks at the Leases of leader election, unless they were not read or the installation
+// has no replicas.
+func leader(f *Facts) []Finding {
+	var all []Finding
+	for _, i := range f.Installations {
+		d := i.Deployment
+		leases, read := f.Leaders[i.Name()]
+		held := func(l coordinationv1.Lease) bool { return leads(l.Spec, f.Now) }
+		if !read || ptr.Deref(d.Spec.Replicas, 1) == 0 || slices.ContainsFunc(leases, held) {
+			continue
+		}
+		all = append(all, Finding{
+			Where: "Leases " + d.Namespace + "/" + config.Component + ".*", passing: true,
+			What: "No replica leads: none has renewed its Lease in time. Either none works, or their clocks are behind.",
+			Do: fmt.Sprintf("Check whether the replicas run and may write these Leases: kubectl get pods -n %s; "+
+				"kubectl logs -n %s deployment/%s", d.Namespace, d.Namespace, d.Name),
+		})
+	}
+	return all
+}
+
+// leads says whether a Lease of leader election is held and was renewed in time.
+func leads(l coordinationv1.LeaseSpec, now time.Time) bool {
+	if ptr.Deref(l.HolderIdentity, "") == "" || l.RenewTime == nil || l.LeaseDurationSeconds == nil {
+		return false
+	}
+	return now.Sub(l.RenewTime.Time) <= time.Duration(*l.LeaseDurationSeconds)*time.Second+renewedLate
 }
 
 func rights(f *Facts) []Finding {
@@ -191,15 +209,20 @@ func rights(f *Facts) []Finding {
 	return all
 }
 
+const (
+	withoutHold  = "Pipelines-as-Code's own queue tries to start runs as well, and only the guard keeps it from doing so."
+	withoutGuard = "Any user who may edit PipelineRuns can start one past the limit, or change its place."
+)
+
 func hold(f *Facts) []Finding {
-	return policies(f, "hold", "Pipelines-as-Code's own queue tries to start runs as well, which only the guard keeps from happening.", func(a *Admission) map[string][]Policy { return a.Holds })
+	return policies(f, "hold", withoutHold, func(a *Admission) map[string][]Policy { return a.Holds })
 }
 
 func guard(f *Facts) []Finding {
 	if f.Admission != nil && f.Admission.Unguarded {
 		return nil // docs/installation.md says what that costs
 	}
-	return policies(f, "guard", "Anybody who may edit PipelineRuns can start one past the limit, or change its place.", func(a *Admission) map[string][]Policy { return a.Guards })
+	return policies(f, "guard", withoutGuard, func(a *Admission) map[string][]Policy { return a.Guards })
 }
 
 func policies(f *Facts, what, meaning string, of func(*Admission) map[string][]Policy) []Finding {

@@ -31,9 +31,9 @@ func installation(namespace, watch string) inspect.Installation {
 	return i
 }
 
-func leader(renewed time.Time) coordinationv1.Lease {
+func renewed(at time.Time) coordinationv1.Lease {
 	return coordinationv1.Lease{Spec: coordinationv1.LeaseSpec{
-		HolderIdentity: new("pod-0"), RenewTime: &metav1.MicroTime{Time: renewed}, LeaseDurationSeconds: new(int32(15)),
+		HolderIdentity: new("pod-0"), RenewTime: &metav1.MicroTime{Time: at}, LeaseDurationSeconds: new(int32(15)),
 	}}
 }
 
@@ -49,7 +49,7 @@ func well() *Facts {
 	}
 	f := &Facts{
 		Now: noon, Installations: []inspect.Installation{i}, Queues: []inspect.Queue{q},
-		Leaders: map[string][]coordinationv1.Lease{i.Name(): {leader(noon)}}, Admission: &Admission{Holds: there, Guards: there},
+		Leaders: map[string][]coordinationv1.Lease{i.Name(): {renewed(noon)}}, Admission: &Admission{Holds: there, Guards: there},
 		Missing: map[string][]Right{}, PAC: map[string]PAC{"pipelines-as-code": {true, "v0.50.0", "its ConfigMap"}},
 	}
 	restand(f)
@@ -95,10 +95,10 @@ func TestChecks(t *testing.T) {
 			f.Installations[0].Config.HandBack = true
 			f.Queues[0].Config.HandBack, f.Admission = true, &Admission{}
 		}, []string{"configuration: hand-back is on"}},
-		"no replicas":        {func(f *Facts) { f.Installations[0].Deployment.Spec.Replicas = new(int32(0)) }, []string{"replicas: scaled to no replicas"}},
+		"no replicas":        {func(f *Facts) { f.Installations[0].Deployment.Spec.Replicas = new(int32(0)) }, []string{"replicas: scaled to zero replicas"}},
 		"one replica":        {func(f *Facts) { f.Installations[0].Deployment.Status.ReadyReplicas = 1 }, []string{"replicas: 1 of 2"}},
-		"no leader":          {func(f *Facts) { f.Leaders["add-on/queue"][0] = leader(noon.Add(-time.Minute)) }, []string{"replicas: No replica leads"}},
-		"replica ahead":      {func(f *Facts) { f.Leaders["add-on/queue"][0] = leader(noon.Add(time.Minute)) }, []string{"clocks: 60s ahead of the API server's"}},
+		"no leader":          {func(f *Facts) { f.Leaders["add-on/queue"][0] = renewed(noon.Add(-time.Minute)) }, []string{"leader: No replica leads"}},
+		"replica ahead":      {func(f *Facts) { f.Leaders["add-on/queue"][0] = renewed(noon.Add(time.Minute)) }, []string{"clocks: 60s ahead of the API server's"}},
 		"this machine ahead": {func(f *Facts) { f.ServerAhead = -2 * time.Minute }, []string{"clocks: 2m ahead of the API server's: other"}},
 		"unbound": {func(f *Facts) {
 			f.Admission.Guards = map[string][]Policy{"add-on": {{"Policy", "p", "nothing binds it"}}}

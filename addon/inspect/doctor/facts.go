@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/pager"
 	"k8s.io/utils/clock"
 
@@ -121,20 +122,29 @@ func (f *Facts) refused(err error, format string, args ...any) bool {
 
 func (d *Doctor) leaders(ctx context.Context, f *Facts) error {
 	for _, i := range f.Installations {
-		list, err := d.Kube.CoordinationV1().Leases(i.Deployment.Namespace).List(ctx, metav1.ListOptions{})
-		if f.refused(err, "The Leases of namespace %s, which say who leads", i.Deployment.Namespace) {
+		leases, err := leaderLeases(ctx, d.Kube, i)
+		if f.refused(err, "The Leases of namespace %s, which show the leader", i.Deployment.Namespace) {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		for _, l := range list.Items {
-			if strings.HasPrefix(l.Name, config.Component+".") {
-				f.Leaders[i.Name()] = append(f.Leaders[i.Name()], l)
-			}
+		if len(leases) > 0 { // replicas that never started are a finding of their own
+			f.Leaders[i.Name()] = leases
 		}
 	}
 	return nil
+}
+
+// leaderLeases are the Leases by which the replicas of an installation elect leaders.
+func leaderLeases(ctx context.Context, kube kubernetes.Interface, i inspect.Installation) ([]coordinationv1.Lease, error) {
+	list, err := kube.CoordinationV1().Leases(i.Deployment.Namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(list.Items, func(l coordinationv1.Lease) bool {
+		return !strings.HasPrefix(l.Name, config.Component+".")
+	}), nil
 }
 
 func (d *Doctor) strays(ctx context.Context, f *Facts, namespace string, queues []inspect.Queue) (map[string]coordinationv1.Lease, error) {

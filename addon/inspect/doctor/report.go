@@ -20,8 +20,10 @@ type Finding struct {
 	Do   string `json:"do"`
 	// Repair is what --fix does, if it can.
 	Repair *Repair `json:"repair,omitempty"`
-	// passing: a working replica puts it right within moments.
+	// passing: a working replica repairs it within moments.
 	passing bool
+	// intended: an operator may have set it so.
+	intended bool
 }
 
 // Repair puts back the labels and the annotation by which a Lease is known as a slot.
@@ -44,7 +46,7 @@ type Report struct {
 	Summary string `json:"summary"`
 }
 
-// Err is an error if something is wrong that was not repaired.
+// Err is an error if a problem is left that was not repaired.
 func (r *Report) Err() error {
 	left := 0
 	for _, f := range r.Findings {
@@ -55,10 +57,10 @@ func (r *Report) Err() error {
 	if left == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d found that %s to be seen to", left, map[bool]string{true: "has", false: "have"}[left == 1])
+	return fmt.Errorf("%s left to repair", plural(left, "problem"))
 }
 
-// Print tells people.
+// Print prints the report for a terminal.
 func (r *Report) Print(out io.Writer) error {
 	var errs []error
 	print := func(format string, args ...any) {

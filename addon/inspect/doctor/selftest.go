@@ -1,0 +1,129 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/clock"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
+)
+
+// SelfTest examines one installation from inside the cluster: the command check, which helm
+// test runs. Its checks are those of [Doctor], with other tolerances. It has the rights of one
+// pod and looks once; hand-back is no fault; and it tries hold and guard by requests that are
+// not carried out, where Doctor reads whether their policies are there.
+type SelfTest struct {
+	Kube        kubernetes.Interface
+	Tekton      tektonclient.Interface
+	Environment config.Environment
+	Clock       clock.PassiveClock
+}
+
+// Run prints a line for each check and returns an error if one fails.
+func (t *SelfTest) Run(ctx context.Context, out io.Writer) error {
+	f := &Facts{Now: t.Clock.Now(), Leaders: map[string][]coordinationv1.Lease{}}
+	i := inspect.Installation{Environment: t.Environment, Config: config.Defaults()}
+	deployment, deploymentErr := t.Kube.AppsV1().Deployments(t.Environment.Namespace).Get(ctx, t.Environment.Deployment, metav1.GetOptions{})
+	i.Deployment.Namespace, i.Deployment.Name = t.Environment.Namespace, t.Environment.Deployment
+	if deploymentErr == nil {
+		i.Deployment = *deployment
+	}
+	configErr := i.ReadConfig(ctx, t.Kube)
+	f.Installations = []inspect.Installation{i}
+
+	failed := 0
+	for _, c := range []struct {
+		name string
+		off  bool
+		look func() ([]Finding, error)
+	}{
+		{"configuration", false, func() ([]Finding, error) { return configured(f), configErr }},
+		{"replicas", false, func() ([]Finding, error) { return replicas(f), deploymentErr }},
+		{"leader", false, func() ([]Finding, error) {
+			leases, err := leaderLeases(ctx, t.Kube, i)
+			f.Leaders[i.Name()] = leases
+			return leader(f), err
+		}},
+		{"hold", t.Environment.Hold == "", func() ([]Finding, error) { return t.hold(ctx) }},
+		{"guard", t.Environment.Guard == "", func() ([]Finding, error) { return t.guard(ctx) }},
+	} {
+		if c.off {
+			fmt.Fprintf(out, "off   %s\n", c.name)
+			continue
+		}
+		found, err := c.look()
+		found = slices.DeleteFunc(found, func(f Finding) bool { return f.intended })
+		switch {
+		case err != nil:
+			fmt.Fprintf(out, "WRONG %s: %v\n", c.name, err)
+		case len(found) > 0:
+			for _, f := range found {
+				fmt.Fprintf(out, "WRONG %s: %s: %s\n      %s\n", c.name, f.Where, strings.ReplaceAll(f.What, "\n", "\n      "), f.Do)
+			}
+		default:
+			fmt.Fprintf(out, "ok    %s\n", c.name)
+			continue
+		}
+		failed++
+	}
+	if failed > 0 {
+		return fmt.Errorf("%s failed", plural(failed, "check"))
+	}
+	return nil
+}
+
+// hold tries whether the API server hides the execution order of a run.
+func (t *SelfTest) hold(ctx context.Context) ([]Finding, error) {
+	created, err := t.dryRun(ctx, keys.ExecutionOrder, t.Environment.CheckNamespace+"/"+probe)
+	if err != nil {
+		return nil, fmt.Errorf("create a run with an execution order (dry run): %w", err)
+	}
+	if _, visible := created.Annotations[keys.ExecutionOrder]; !visible && created.Annotations[pac.HeldOrder] != "" {
+		return nil, nil
+	}
+	return []Finding{{
+		Where: t.Environment.Hold, What: "The API server does not hide the execution order of a run. " + withoutHold,
+		Do: "Wait a second if it has just been installed. Otherwise check that the policy or the webhook is there (admission.hold of the chart).",
+	}}, nil
+}
+
+// guard tries whether the API server refuses a forged claim.
+func (t *SelfTest) guard(ctx context.Context) ([]Finding, error) {
+	_, err := t.dryRun(ctx, pac.Claim, "0/1/0")
+	switch {
+	case apierrors.IsForbidden(err) || apierrors.IsInvalid(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("a forged claim is refused, but not by the guard: %w", err)
+	}
+	return []Finding{{
+		Where: t.Environment.Guard, What: "The API server accepts a forged claim on a run. " + withoutGuard,
+		Do: "Check that the policy and its binding are there (admission.guard of the chart).",
+	}}, nil
+}
+
+const probe = "pac-lease-queue-check"
+
+// dryRun asks for a run with an annotation; the API server does not create it.
+func (t *SelfTest) dryRun(ctx context.Context, annotation, value string) (*tektonv1.PipelineRun, error) {
+	return t.Tekton.TektonV1().PipelineRuns(t.Environment.CheckNamespace).Create(ctx, &tektonv1.PipelineRun{
+		ObjectMeta: metav1.ObjectMeta{Name: probe, Annotations: map[string]string{annotation: value}},
+		Spec: tektonv1.PipelineRunSpec{
+			Status:      tektonv1.PipelineRunSpecStatusPending,
+			PipelineRef: &tektonv1.PipelineRef{Name: probe},
+		},
+	}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+}
