@@ -18,17 +18,17 @@ import (
 const (
 	// OldestPAC is the oldest Pipelines-as-Code that the add-on was tested with.
 	OldestPAC = "0.50.0"
-	// clocksDiffer is by how much they may: the API server tells whole seconds.
+	// clocksDiffer is by how much clocks may differ: the API server's is known to a second.
 	clocksDiffer = 5 * time.Second
 	// renewedLate is by how much a Lease may seem to be renewed too late, as clocks differ.
 	renewedLate = 30 * time.Second
-	// startWithin is how long a start may take that nothing is wrong with.
+	// startWithin is how long a start may take in normal operation.
 	startWithin = 5 * time.Second
 
 	upgrade = "helm upgrade %s charts/pac-lease-queue --namespace %s --reset-then-reuse-values"
 )
 
-// checks in the order in which a person would look: what explains the rest first.
+// checks in the order in which an operator would look: what explains the rest comes first.
 var checks = []struct {
 	name string
 	look func(*Facts) []Finding
@@ -69,8 +69,9 @@ func installed(f *Facts) []Finding {
 	}
 	return []Finding{{
 		Where: "this cluster",
-		What:  "No pac-lease-queue is installed, or none where it was looked for: nobody starts the runs that wait in its queues.",
-		Do:    "helm install pac-lease-queue charts/pac-lease-queue --namespace pac-lease-queue --create-namespace; or name its namespace with --addon-namespace.",
+		What:  "pac-lease-queue is not installed, or not where doctor looked: no replica starts the runs in its queues.",
+		Do: "Install it: helm install pac-lease-queue charts/pac-lease-queue --namespace pac-lease-queue --create-namespace. " +
+			"Or name its namespace with --addon-namespace.",
 	}}
 }
 
@@ -88,8 +89,10 @@ func twice(f *Facts) []Finding {
 			}
 			all = append(all, Finding{
 				Where: "Deployments " + older.Name() + " and " + newer.Name(),
-				What:  "Two installations work on the queues of " + common + ". Limits hold, but each undoes the settings of the other, and uninstalling one removes slots of both.",
-				Do:    fmt.Sprintf("Uninstall one of them, the newer for example, without its hand-back: helm uninstall %s --namespace %s --no-hooks. Or give them different watchNamespaces.", release(&newer.Deployment), newer.Deployment.Namespace),
+				What: "Two installations work on the queues of " + common + ". Limits hold, but each undoes the settings of the other, " +
+					"and uninstalling one removes slots of both.",
+				Do: fmt.Sprintf("Uninstall one of them, for example the newer one, without its hand-back: helm uninstall %s --namespace %s --no-hooks. "+
+					"Or give them different watchNamespaces.", release(&newer.Deployment), newer.Deployment.Namespace),
 			})
 		}
 	}
@@ -126,8 +129,8 @@ func configured(f *Facts) []Finding {
 		case i.ConfigErr != nil:
 			all = append(all, Finding{
 				Where: where,
-				What:  "It cannot be used. Replicas that run go on with what they had; new ones do not start.\n" + i.ConfigErr.Error(),
-				Do:    "Set it right in the values of the chart: " + helmUpgrade(i) + " --set …; helm rollback if it was right before.",
+				What:  "It cannot be used. Running replicas keep their old configuration; new ones do not start.\n" + i.ConfigErr.Error(),
+				Do:    "Correct it in the values of the chart: " + helmUpgrade(i) + " --set …; or helm rollback if it was right before.",
 			})
 		case i.Config.HandBack:
 			all = append(all, Finding{
@@ -203,7 +206,7 @@ func rights(f *Facts) []Finding {
 		all = append(all, Finding{
 			Where: "ServiceAccount " + i.Deployment.Namespace + "/" + i.Account(),
 			What:  "It lacks rights that the replicas need:\n" + strings.Join(lines, "\n"),
-			Do:    "Have helm put the roles of the chart back: " + helmUpgrade(i) + " --force-conflicts",
+			Do:    "Let helm restore the roles of the chart: " + helmUpgrade(i) + " --force-conflicts",
 		})
 	}
 	return all
@@ -220,7 +223,7 @@ func hold(f *Facts) []Finding {
 
 func guard(f *Facts) []Finding {
 	if f.Admission != nil && f.Admission.Unguarded {
-		return nil // docs/installation.md says what that costs
+		return nil // docs/installation.md says what that means
 	}
 	return policies(f, "guard", withoutGuard, func(a *Admission) map[string][]Policy { return a.Guards })
 }
@@ -236,12 +239,12 @@ func policies(f *Facts, what, meaning string, of func(*Admission) map[string][]P
 		}
 		there, finding := of(f.Admission)[release(&i.Deployment)], Finding{
 			Where: "release " + release(&i.Deployment) + " in namespace " + i.Deployment.Namespace,
-			Do:    "Have helm put it back: " + helmUpgrade(i) + " --force-conflicts",
+			Do:    "Let helm restore it: " + helmUpgrade(i) + " --force-conflicts",
 		}
 		setting := map[string]string{"hold": "admission.hold=auto", "guard": "admission.guard.enabled=true"}[what]
 		if len(there) == 0 {
 			finding.What = "There is no " + what + ". " + meaning
-			finding.Do += "; if it was turned off by a value, add --set " + setting
+			finding.Do += "; if a value turned it off, add --set " + setting
 			all = append(all, finding)
 			continue
 		}
@@ -257,7 +260,7 @@ func policies(f *Facts, what, meaning string, of func(*Admission) map[string][]P
 	return all
 }
 
-// isVersion says whether a text is a version that can be compared: "devel" is none.
+// isVersion says whether a text is a version that can be compared, unlike "devel".
 func isVersion(text string) bool {
 	_, err := version.ParseGeneric(text)
 	return err == nil
@@ -269,8 +272,8 @@ func pacVersion(f *Facts) []Finding {
 		if !p.Found {
 			all = append(all, Finding{
 				Where: "namespace " + namespace,
-				What:  "There is no Pipelines-as-Code.",
-				Do:    "If it is in another namespace, say so with the value pac.namespace.",
+				What:  "Pipelines-as-Code is not there.",
+				Do:    "If it is in another namespace, set the value pac.namespace.",
 			})
 			continue
 		}
@@ -291,8 +294,8 @@ func clocks(f *Facts) []Finding {
 	if f.ServerAhead.Abs() > clocksDiffer {
 		all = append(all, Finding{
 			Where: "this machine",
-			What:  fmt.Sprintf("Its clock is %s the API server's: other programs tell ages wrong here.", difference(-f.ServerAhead)),
-			Do:    "Have it set by NTP.",
+			What:  fmt.Sprintf("Its clock is %s the API server's: other programs show wrong ages here.", difference(-f.ServerAhead)),
+			Do:    "Synchronize it (NTP).",
 		})
 	}
 	for _, i := range f.Installations {
@@ -303,8 +306,9 @@ func clocks(f *Facts) []Finding {
 			if ahead := l.Spec.RenewTime.Sub(f.Now); ahead > clocksDiffer {
 				all = append(all, Finding{
 					Where: "replica " + ptr.Deref(l.Spec.HolderIdentity, "") + " of " + i.Name(),
-					What:  fmt.Sprintf("Its clock is %s the API server's: it waits for Pipelines-as-Code less long than it should, and tells wrong times.", difference(ahead)),
-					Do:    "Have the clock of its node set by NTP. Limits hold meanwhile: they rest on no clock.",
+					What: fmt.Sprintf("Its clock is %s the API server's: it waits for Pipelines-as-Code less long than it should, and writes wrong times.",
+						difference(ahead)),
+					Do: "Synchronize the clock of its node (NTP). Limits hold meanwhile: they do not depend on clocks.",
 				})
 			}
 		}

@@ -67,7 +67,7 @@ func TestChecks(t *testing.T) {
 		want  []string // check: a part of what is said
 	}{
 		"nothing":       {func(*Facts) {}, nil},
-		"not installed": {func(f *Facts) { f.Installations = nil }, []string{"installation: nobody starts"}},
+		"not installed": {func(f *Facts) { f.Installations = nil }, []string{"installation: no replica starts"}},
 		"two": {func(f *Facts) {
 			f.Installations = append(f.Installations, installation("add-on", "ci"))
 		}, []string{"two installations: namespace ci"}},
@@ -101,8 +101,8 @@ func TestChecks(t *testing.T) {
 		"replica ahead":      {func(f *Facts) { f.Leaders["add-on/queue"][0] = renewed(noon.Add(time.Minute)) }, []string{"clocks: 60s ahead of the API server's"}},
 		"this machine ahead": {func(f *Facts) { f.ServerAhead = -2 * time.Minute }, []string{"clocks: 2m ahead of the API server's: other"}},
 		"unbound": {func(f *Facts) {
-			f.Admission.Guards = map[string][]Policy{"add-on": {{"Policy", "p", "nothing binds it"}}}
-		}, []string{"guard: nothing binds it"}},
+			f.Admission.Guards = map[string][]Policy{"add-on": {{"Policy", "p", "no binding enforces it"}}}
+		}, []string{"guard: no binding enforces it"}},
 		"admission off":          {func(f *Facts) { f.Admission = &Admission{} }, []string{"hold: There is no hold", "guard: There is no guard"}},
 		"before Kubernetes 1.30": {func(f *Facts) { f.Admission.Guards, f.Admission.Unguarded = nil, true }, nil},
 		"admission dark":         {func(f *Facts) { f.Admission = nil }, nil},
@@ -110,12 +110,12 @@ func TestChecks(t *testing.T) {
 		"PAC old":                {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{true, "v0.49.9", "its ConfigMap"} }, []string{"Pipelines-as-Code: too old"}},
 		"PAC newer":              {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{true, "0.51.0-rc1", ""} }, nil},
 		"PAC unknown":            {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{Found: true} }, nil},
-		"PAC nowhere":            {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{} }, []string{"Pipelines-as-Code: There is no"}},
+		"PAC nowhere":            {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{} }, []string{"Pipelines-as-Code: is not there"}},
 		"Lease deleted":          {func(f *Facts) { f.Queues[0].Snapshot.Slots = nil }, []string{"slots: was deleted"}},
-		"Lease emptied":          {func(f *Facts) { f.Queues[0].Snapshot.Slots[0].Holder = nil }, []string{"slots: names nobody"}},
+		"Lease emptied":          {func(f *Facts) { f.Queues[0].Snapshot.Slots[0].Holder = nil }, []string{"slots: names no run"}},
 		"Lease renamed": {func(f *Facts) {
 			f.Queues[0].Snapshot.Slots[0].Holder = &queue.Holder{Name: "other", UID: "o"}
-		}, []string{"slots: there is no such run", "slots: names other, though build"}},
+		}, []string{"slots: there is no such run", "slots: names other while build"}},
 		"Lease broken": {func(f *Facts) {
 			f.Queues[0].Snapshot.Slots[0] = queue.Slot{Version: "1", Damaged: "no UID"}
 		}, []string{"slots: no UID"}},
@@ -126,13 +126,13 @@ func TestChecks(t *testing.T) {
 		"Lease in the way": {func(f *Facts) {
 			f.Queues[0].Snapshot.Slots = nil
 			f.Strays = map[string]coordinationv1.Lease{"ci/shop.slot-0": {}}
-		}, []string{"slots: is none"}},
-		// It costs nothing: nobody goes through the slots that there might be.
+		}, []string{"slots: is not one"}},
+		// It costs nothing: no check goes through all slots that may exist.
 		"a limit without bounds": {func(f *Facts) { f.Queues[0].Snapshot.Limit = 1 << 40 }, nil},
 		"in memory": {func(f *Facts) {
 			f.Queues[0].Config.Backend, f.Queues[0].Snapshot.Slots = store.Memory, nil
 		}, nil},
-		"run over": {func(f *Facts) { f.Queues[0].Snapshot.Runs[0].Phase = queue.Done }, []string{"slots: is over"}},
+		"run over": {func(f *Facts) { f.Queues[0].Snapshot.Runs[0].Phase = queue.Done }, []string{"slots: is done"}},
 		"refused": {func(f *Facts) {
 			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{}, Attempt: 2, NotBefore: noon.Add(time.Minute)})
 			f.Refusals = map[string]string{"t": "denied by policy"}
@@ -141,10 +141,10 @@ func TestChecks(t *testing.T) {
 			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{}, Attempt: 2})
 			f.Refusals = map[string]string{"t": "denied by policy"}
 		}, nil},
-		"nobody starts it": {func(f *Facts) {
+		"no replica starts it": {func(f *Facts) {
 			f.Queues[0].Snapshot.Limit = 2
 			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{}})
-		}, []string{"runs: nobody starts it"}},
+		}, []string{"runs: no replica starts it"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := well()
@@ -192,7 +192,7 @@ func TestPrint(t *testing.T) {
 	}
 	r.Findings = []Finding{{Check: "slots", Where: "Lease ci/a", What: "Is\nwrong.", Do: "Mend it.", Repair: &Repair{What: "mend it"}}}
 	out.Reset()
-	want := "WRONG  slots: Lease ci/a\n       Is\n       wrong.\n    ➜  Mend it.\n       --fix would mend it.\n\nLooked at 1 queue.\n"
+	want := "WRONG  slots: Lease ci/a\n       Is\n       wrong.\n    ➜  Mend it.\n       --fix would mend it.\n\nExamined 1 queue.\n"
 	if err := r.Print(&out); err != nil || out.String() != want || r.Err() == nil {
 		t.Errorf("%q, %v, %v", out.String(), err, r.Err())
 	}

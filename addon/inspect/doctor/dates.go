@@ -16,8 +16,8 @@ type Dates struct {
 	known bool
 }
 
-// Through is a transport that notes the time of each answer. An answer says its second
-// only, and was under way: it is exact to about a second.
+// Through is a transport that notes the time of each answer. It is exact to about a second: an
+// answer tells whole seconds and takes time to arrive.
 func (d *Dates) Through(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
 		res, err := next.RoundTrip(r)
@@ -34,8 +34,8 @@ func (d *Dates) Through(next http.RoundTripper) http.RoundTripper {
 	})
 }
 
-// Ahead is by how much the API server's clock is ahead of the local one, if an answer
-// has told.
+// Ahead is by how much the API server's clock is ahead of the local one; false before the first
+// answer.
 func (d *Dates) Ahead() (time.Duration, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -1,10 +1,10 @@
-// Package doctor says what is wrong with an installation and its queues, and what
-// repairs it.
+// Package doctor finds what is wrong with an installation and its queues, and says what repairs
+// it: [Doctor] for an operator, [SelfTest] for helm test.
 //
-// Everything is read first ([Doctor.read]); each check is then a pure function of what was
-// read. What a working replica would put right by itself is looked at twice, and counts
-// only if it is still so. What may not be read is said, and is no finding.
+// Everything is read first ([Doctor.read]); each check is then a pure function of what was read
+// ([Facts]). What a working replica repairs by itself is looked at twice and counts only if it is
+// still there. What the caller may not read is listed as unseen and is no finding.
 //
-// A repair neither starts a run nor gives a slot away, and is conditional on what was
-// seen: see [Repair]. Everything else is left to the add-on, to helm or to people.
+// A repair ([Doctor.Fix]) neither starts a run nor gives a slot away, and is conditional on the
+// state that was seen. Everything else is left to the add-on, to helm or to operators.
 package doctor

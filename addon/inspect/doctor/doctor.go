@@ -13,7 +13,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 )
 
-// Examine looks at everything, and again at what may have been passing.
+// Examine looks at everything, and a second time if a finding may pass.
 func (d *Doctor) Examine(ctx context.Context, scope inspect.Scope) (*Report, error) {
 	facts, err := d.read(ctx, scope)
 	if err != nil {
@@ -34,15 +34,15 @@ func (d *Doctor) Examine(ctx context.Context, scope inspect.Scope) (*Report, err
 	return &Report{Findings: found, Unseen: facts.Unseen, Summary: summary(facts)}, nil
 }
 
-// stayed are the findings of the second look without those that pass: what was not
-// found at the first look, at the same place, may do so yet.
+// stayed are the findings of the second look, without passing ones that the first look did not
+// find at the same place: a replica may still repair those.
 func stayed(before, now []Finding) []Finding {
 	return slices.DeleteFunc(now, func(f Finding) bool {
 		return f.passing && !slices.ContainsFunc(before, func(b Finding) bool { return b.Check == f.Check && b.Where == f.Where })
 	})
 }
 
-// summary says in a line what was looked at.
+// summary says in a line what was examined.
 func summary(f *Facts) string {
 	runs, ready, want := 0, 0, 0
 	for _, q := range f.Queues {
@@ -59,7 +59,7 @@ func summary(f *Facts) string {
 		}
 	}
 	if slices.ContainsFunc(f.Installations, func(i inspect.Installation) bool { return i.Config.Backend == store.Memory }) {
-		s += "; slots are in the memory of a replica and were not seen"
+		s += "; slots are in the memory of a replica and were not examined"
 	}
 	return s
 }
@@ -71,7 +71,7 @@ func plural(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// Fix does what repairs there are, and notes in the report what became of each.
+// Fix carries out the repairs and notes the outcome of each in the report.
 func (d *Doctor) Fix(ctx context.Context, r *Report) {
 	for i := range r.Findings {
 		repair := r.Findings[i].Repair

@@ -27,35 +27,34 @@ type Facts struct {
 	// Now is the time by the API server's clock.
 	Now           time.Time
 	Installations []inspect.Installation
-	// Hidden says that installations could not be looked for.
+	// Hidden says that installations could not be listed.
 	Hidden bool
 	Queues []inspect.Queue
-	// Strays are Leases in the place of a slot of one of the queues that do not read
-	// as one, by namespace/name.
+	// Strays are Leases with the name of a slot that cannot be read as one, by namespace/name.
 	Strays map[string]coordinationv1.Lease
 	// Leaders are the Leases by which replicas elect leaders, by installation.
 	Leaders map[string][]coordinationv1.Lease
-	// Admission is nil if it may not be read.
+	// Admission is nil if the caller may not read it.
 	Admission *Admission
-	// Missing are the rights that an installation lacks; Rights is how many were asked for.
+	// Missing are the rights that an installation lacks.
 	Missing map[string][]Right
 	PAC     map[string]PAC // by namespace
-	// Refusals are what the last start of a run was answered, by UID.
+	// Refusals are the answers to the last starts of runs that failed, by UID.
 	Refusals map[string]string
 	// ServerAhead is by how much the API server's clock is ahead of the local one.
 	ServerAhead time.Duration
 	Unseen      []string
 }
 
-// Admission is what of hold and guard there is, by release.
+// Admission is the installed hold and guard, by release.
 type Admission struct {
 	Holds  map[string][]Policy
 	Guards map[string][]Policy
-	// Unguarded says that the API server has no such thing as the guard.
+	// Unguarded says that the API server has no policies of the guard's kind.
 	Unguarded bool
 }
 
-// Policy is one that the API server enforces, if it is bound.
+// Policy is a policy or webhook of the chart.
 type Policy struct {
 	Kind, Name string
 	// Idle says why it is not enforced; empty if it is.
@@ -74,7 +73,7 @@ type Doctor struct {
 	inspect.Clients
 	Dates *Dates
 	Clock clock.Clock
-	// Settle is how long a replica is given to put right what it would put right.
+	// Settle is how long a replica may take to repair what it repairs by itself.
 	Settle time.Duration
 }
 
@@ -90,7 +89,7 @@ func (d *Doctor) read(ctx context.Context, scope inspect.Scope) (*Facts, error) 
 	}
 	f.ServerAhead, _ = d.Dates.Ahead()
 	f.Queues = r.Queues(f.Now)
-	if err := d.leaders(ctx, f); err != nil { // first: they are compared with Now
+	if err := d.leaders(ctx, f); err != nil { // first, as they are compared with Now
 		return nil, err
 	}
 	if f.Strays, err = d.strays(ctx, f, scope.Namespace, f.Queues); err != nil {
@@ -111,7 +110,7 @@ func (d *Doctor) read(ctx context.Context, scope inspect.Scope) (*Facts, error) 
 	return f, d.refusals(ctx, f, scope.Namespace)
 }
 
-// refused notes what may not be read.
+// refused says whether the API server refused a read, and notes what is not examined for that.
 func (f *Facts) refused(err error, format string, args ...any) bool {
 	if !apierrors.IsForbidden(err) {
 		return false
@@ -162,7 +161,7 @@ func (d *Doctor) strays(ctx context.Context, f *Facts, namespace string, queues 
 		}
 		return nil
 	})
-	if f.refused(err, "Leases that do not read as slots") {
+	if f.refused(err, "Leases that cannot be read as slots") {
 		return nil, nil
 	}
 	return strays, err
@@ -185,7 +184,7 @@ func (d *Doctor) admission(ctx context.Context, f *Facts) (*Admission, error) {
 			return nil, err
 		}
 		for _, h := range holds.Items {
-			p := Policy{Kind: "MutatingAdmissionPolicy", Name: h.Name, Idle: "nothing binds it"}
+			p := Policy{Kind: "MutatingAdmissionPolicy", Name: h.Name, Idle: "no binding enforces it"}
 			for _, b := range bindings.Items {
 				if b.Spec.PolicyName == h.Name {
 					p.Idle = ""
@@ -234,7 +233,7 @@ func (d *Doctor) admission(ctx context.Context, f *Facts) (*Admission, error) {
 		return nil, err
 	}
 	for _, g := range guards.Items {
-		p := Policy{Kind: "ValidatingAdmissionPolicy", Name: g.Name, Idle: "nothing binds it so that it denies"}
+		p := Policy{Kind: "ValidatingAdmissionPolicy", Name: g.Name, Idle: "no binding enforces it with the action Deny"}
 		for _, b := range bindings.Items {
 			if b.Spec.PolicyName == g.Name && slices.Contains(b.Spec.ValidationActions, "Deny") {
 				p.Idle = ""
@@ -245,10 +244,10 @@ func (d *Doctor) admission(ctx context.Context, f *Facts) (*Admission, error) {
 	return a, nil
 }
 
-// release is which release of the chart an object is of.
+// release is the release of the chart that an object belongs to.
 func release(o metav1.Object) string { return o.GetLabels()["app.kubernetes.io/instance"] }
 
-// pac finds out which Pipelines-as-Code there is.
+// pac finds the version of Pipelines-as-Code.
 func (d *Doctor) pac(ctx context.Context, f *Facts, namespace string) (PAC, error) {
 	const info = "pipelines-as-code-info"
 	var p PAC
@@ -265,7 +264,7 @@ func (d *Doctor) pac(ctx context.Context, f *Facts, namespace string) (PAC, erro
 	}
 	list, err := d.Kube.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/part-of=pipelines-as-code"})
 	if f.refused(err, "The Deployments of Pipelines-as-Code in namespace %s", namespace) {
-		p.Found = true // nobody can say that it is not
+		p.Found = true // its absence is not proven
 		return p, nil
 	}
 	if err != nil {
@@ -289,7 +288,7 @@ func (d *Doctor) pac(ctx context.Context, f *Facts, namespace string) (PAC, erro
 	return p, nil
 }
 
-// refusals finds out why runs could not be started.
+// refusals reads why starts of runs failed.
 func (d *Doctor) refusals(ctx context.Context, f *Facts, namespace string) error {
 	wanted := map[string]bool{}
 	for _, q := range f.Queues {

@@ -18,15 +18,18 @@ func place(q inspect.Queue, index int) string {
 	return q.Key().Namespace + "/" + lease.Name(q.Key().Repository, index)
 }
 
-// inPlace says which slot below the limit of a queue a Lease is in the place of. It is
-// not asked the other way round: a limit may be a million.
+// inPlace says which slot below the limit of a queue a Lease has the name of. It goes from
+// Leases to slots and not the other way round, as a limit may be a million.
 func inPlace(q inspect.Queue, namespace, name string) (int, bool) {
 	index, ok := lease.IndexOf(name, q.Key().Repository)
 	return index, ok && namespace == q.Key().Namespace && index < int(q.Limit)
 }
 
 func slots(f *Facts) []Finding {
-	const rewritten = "A working replica puts it right by itself; if this stays, look at what is said of replicas and rights. Find out who edits Leases: nobody needs to."
+	const (
+		whileItLasts = "If the problem stays, look at the findings on replicas and rights."
+		rewritten    = "A working replica repairs it. " + whileItLasts + " Find out what edits Leases: no user needs to."
+	)
 	var all []Finding
 	for _, q := range f.Queues {
 		if q.Config.Backend != store.Lease || q.Config.HandBack {
@@ -41,12 +44,22 @@ func slots(f *Facts) []Finding {
 			where := "Lease " + place(q, s.Index)
 			switch {
 			case s.Damaged != "":
-				all = append(all, Finding{Where: where, What: "Somebody edited it: " + s.Damaged + ". The slot counts as taken.", Do: rewritten, passing: true})
+				all = append(all, Finding{
+					Where: where, Do: rewritten, passing: true,
+					What: "It was edited by hand and cannot be read: " + s.Damaged + ". The slot counts as taken.",
+				})
 			case s.Holder == nil:
 			case runs[s.Holder.UID].UID == "":
-				all = append(all, Finding{Where: where, What: "It names " + s.Holder.Name + ", and there is no such run: it was deleted, or somebody edited the Lease.", Do: rewritten, passing: true})
+				all = append(all, Finding{
+					Where: where, Do: rewritten, passing: true,
+					What: "It names " + s.Holder.Name + ", and there is no such run: the run was deleted, or the Lease was edited by hand.",
+				})
 			case runs[s.Holder.UID].Phase == queue.Done:
-				all = append(all, Finding{Where: where, What: "It still names " + s.Holder.Name + ", which is over.", Do: "A working replica gives it to the next run, or empties it; if this stays, look at what is said of replicas and rights.", passing: true})
+				all = append(all, Finding{
+					Where: where, passing: true,
+					What: "It still names " + s.Holder.Name + ", which is done.",
+					Do:   "A working replica gives it to the next run or empties it. " + whileItLasts,
+				})
 			}
 		}
 		for _, at := range slices.Sorted(maps.Keys(f.Strays)) {
@@ -58,12 +71,12 @@ func slots(f *Facts) []Finding {
 			l := f.Strays[at]
 			finding := Finding{Where: "Lease " + place(q, index), passing: true}
 			if lease.OwnedBy(&l, q.Key().Repository) {
-				finding.What = "Somebody edited it: it is a slot of Repository " + q.Key().String() + " without the labels or the annotation of one."
+				finding.What = "It was edited by hand: it is a slot of Repository " + q.Key().String() + " without the labels or the annotation of one."
 				finding.Do = rewritten
-				finding.Repair = &Repair{What: "put back what it is known by", lease: &l}
+				finding.Repair = &Repair{What: "put back the labels and the annotation", lease: &l}
 			} else {
-				finding.What = "It is in the place of a slot of Repository " + q.Key().String() + ", and is none: that slot cannot be made."
-				finding.Do = "Remove it, if it is not needed: kubectl delete lease -n " + l.Namespace + " " + l.Name
+				finding.What = "It has the name of a slot of Repository " + q.Key().String() + " but is not one: that slot cannot be created."
+				finding.Do = "Delete it if it is not needed: kubectl delete lease -n " + l.Namespace + " " + l.Name
 				finding.passing = false
 			}
 			all = append(all, finding)
@@ -79,13 +92,13 @@ func slots(f *Facts) []Finding {
 			finding := Finding{Where: "Lease " + place(q, claim.Slot), Do: rewritten, passing: true}
 			switch now, exists := holders[claim.Slot]; {
 			case !exists:
-				finding.What = "It was deleted, though " + is.Run.Name + " runs in that slot."
+				finding.What = "It was deleted while " + is.Run.Name + " runs in that slot."
 			case now.Damaged != "":
 				continue
 			case now.Holder == nil:
-				finding.What = "Somebody edited it: it names nobody, though " + is.Run.Name + " runs in that slot."
+				finding.What = "It was edited by hand: it names no run while " + is.Run.Name + " runs in that slot."
 			default:
-				finding.What = "Somebody edited it: it names " + now.Holder.Name + ", though " + is.Run.Name + " runs in that slot."
+				finding.What = "It was edited by hand: it names " + now.Holder.Name + " while " + is.Run.Name + " runs in that slot."
 			}
 			all = append(all, finding)
 		}
@@ -99,17 +112,17 @@ func runs(f *Facts) []Finding {
 		if q.Missing && q.Waiting > 0 {
 			all = append(all, Finding{
 				Where: "Repository " + q.Key().String(),
-				What:  fmt.Sprintf("It does not exist, and %d of its runs wait.", q.Waiting),
+				What:  fmt.Sprintf("It does not exist, and %s for it.", plural(q.Waiting, "run")+map[bool]string{true: " waits", false: " wait"}[q.Waiting == 1]),
 				Do:    "Create it, or cancel or delete these runs.",
 			})
 			continue
 		}
 		if len(f.Installations) > 0 && !slices.ContainsFunc(f.Installations, func(i inspect.Installation) bool { return i.Environment.Watched.Contains(q.Key().Namespace) }) {
-			// Its queues are Pipelines-as-Code's, but for runs whose order that cannot see.
+			// Its queues are Pipelines-as-Code's, but for runs whose order PAC cannot see.
 			if slices.ContainsFunc(q.Runs, func(is queue.Standing) bool { return is.Run.Phase == queue.Pending && is.Run.Held() }) {
 				all = append(all, Finding{
 					Where: "namespace " + q.Key().Namespace,
-					What:  "No installation works on its queues, and runs of Repository " + q.Key().Repository + " wait that are held for one.",
+					What:  "No installation works on its queues, but runs of Repository " + q.Key().Repository + " are held for one.",
 					Do:    "Add it to watchNamespaces.",
 				})
 			}
@@ -122,22 +135,27 @@ func runs(f *Facts) []Finding {
 			switch {
 			case is.Run.Phase != queue.Pending || q.Missing:
 			case is.Why == queue.BackOff, is.Why == queue.Due && (is.Run.Attempt > 0 || claimed && refusal != ""):
-				what := fmt.Sprintf("Its start is refused (attempt %d).", is.Run.Attempt)
+				what := fmt.Sprintf("The API server refuses its start (attempt %d).", is.Run.Attempt)
 				if refusal != "" {
 					what += "\n" + refusal
 				}
-				all = append(all, Finding{Where: where, What: what, Do: "Have the admission policy or webhook that refuses the update let it through, or cancel the run. It is tried again by itself, and others go first meanwhile."})
+				all = append(all, Finding{
+					Where: where, What: what,
+					Do: "Change the admission policy or webhook to let the update through, or cancel the run. " +
+						"Further attempts follow, and other runs go first meanwhile.",
+				})
 			case is.Why == queue.Due && claimed && since > startWithin:
 				all = append(all, Finding{
 					Where: where, passing: true,
-					What: fmt.Sprintf("It has had slot %d for %s and has not been started.", is.Slot, report.Round(since)),
-					Do:   "Either no replica works, or the start is refused: the log of the leading replica says which, and after " + q.Config.Policy.ClaimTTL.String() + " an event ClaimExpired on the run.",
+					What: fmt.Sprintf("It has had slot %d for %s and is not started.", is.Slot, report.Round(since)),
+					Do: "Either no replica works, or the API server refuses the start. The log of the leading replica says which; after " +
+						q.Config.Policy.ClaimTTL.String() + " so does an event ClaimExpired on the run.",
 				})
 			case is.Why == queue.Due && !claimed && q.Config.Backend == store.Lease:
 				all = append(all, Finding{
 					Where: where, passing: true,
-					What: "It could be started, and nobody starts it.",
-					Do:   "Look at what is said of replicas and rights, and at the log of the leading replica.",
+					What: "It is due, but no replica starts it.",
+					Do:   "Look at the findings on replicas and rights, and at the log of the leading replica.",
 				})
 			}
 		}

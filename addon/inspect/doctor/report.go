@@ -15,7 +15,7 @@ type Finding struct {
 	Check string `json:"check"`
 	// Where is the object that it is about.
 	Where string `json:"where"`
-	// What is wrong, and what to Do about it.
+	// What is wrong, and what the operator should Do.
 	What string `json:"what"`
 	Do   string `json:"do"`
 	// Repair is what --fix does, if it can.
@@ -26,10 +26,10 @@ type Finding struct {
 	intended bool
 }
 
-// Repair puts back the labels and the annotation by which a Lease is known as a slot.
-// What it holds stays as it is.
+// Repair restores the labels and the annotation by which a Lease is known as a slot. The
+// holder that the Lease names stays.
 type Repair struct {
-	// What it does, and its Outcome once it was tried.
+	// What it does, and its Outcome after it was tried.
 	What    string `json:"what"`
 	Outcome string `json:"outcome,omitempty"`
 
@@ -37,12 +37,12 @@ type Repair struct {
 	done  bool
 }
 
-// Report is what an examination came to.
+// Report is the result of an examination.
 type Report struct {
 	Findings []Finding `json:"findings"`
-	// Unseen is what could not be looked at, and why.
+	// Unseen is what could not be examined, and why.
 	Unseen []string `json:"unseen,omitempty"`
-	// Summary is what was looked at, in a line.
+	// Summary is what was examined, in a line.
 	Summary string `json:"summary"`
 }
 
@@ -86,7 +86,7 @@ func (r *Report) Print(out io.Writer) error {
 	if len(r.Findings) == 0 {
 		print("Nothing is wrong: %s.\n", r.Summary)
 	} else {
-		print("Looked at %s.\n", r.Summary)
+		print("Examined %s.\n", r.Summary)
 	}
 	return errors.Join(errs...)
 }

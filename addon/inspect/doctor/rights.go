@@ -69,7 +69,7 @@ func RightsOf(i inspect.Installation) []Right {
 	return all
 }
 
-// missing asks the API server which rights the replicas do not have.
+// missing asks the API server which rights the replicas lack.
 func (d *Doctor) missing(ctx context.Context, f *Facts, i inspect.Installation) ([]Right, error) {
 	var (
 		all     errgroup.Group

@@ -60,14 +60,14 @@ func TestDoctorFindsEachFault(t *testing.T) {
 	faults := []fault{
 		{
 			name: "Lease deleted", down: true, make: deleteLease,
-			check: "slots", what: "was deleted, though build runs in that slot", do: "puts it right by itself",
+			check: "slots", what: "was deleted while build runs in that slot", do: "A working replica repairs it",
 		},
 		{
 			name: "Lease edited", down: true, make: editLease,
-			check: "slots", what: "names build without its UID", do: "puts it right by itself",
+			check: "slots", what: "names build without its UID", do: "A working replica repairs it",
 		},
 		{name: "policy missing", make: deleteHold, check: "hold", what: "There is no hold", do: "helm upgrade"},
-		{name: "guard off", make: unbindGuard, check: "guard", what: "nothing binds it", do: "helm upgrade"},
+		{name: "guard off", make: unbindGuard, check: "guard", what: "no binding enforces it", do: "helm upgrade"},
 		{
 			name: "RBAC missing a verb", make: takePatch,
 			check: "rights", what: "patch pipelineruns.tekton.dev in all namespaces", do: "helm upgrade",
@@ -86,7 +86,7 @@ func TestDoctorFindsEachFault(t *testing.T) {
 			also: []string{"replicas"},
 		},
 		{name: "clock skew", down: true, make: skewLeader, check: "clocks", what: "ahead of the API server's", do: "NTP"},
-		{name: "refused start", make: refuseStart, check: "runs", what: "denied by the test", do: "let it through"},
+		{name: "refused start", make: refuseStart, check: "runs", what: "denied by the test", do: "let the update through"},
 	}
 	for i, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
