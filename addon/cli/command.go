@@ -26,7 +26,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/view"
 )
 
-// Names by which the program is the plugin: kubectl and tkn find plugins by name.
+// Names by which kubectl and tkn find the program as a plugin.
 var names = map[string]string{
 	"kubectl-pac_queue": "kubectl pac-queue",
 	"kubectl-pac-queue": "kubectl pac queue",
@@ -36,7 +36,7 @@ var names = map[string]string{
 // completer is what kubectl calls to complete the arguments of the plugin.
 const completer = "kubectl_complete-pac_queue"
 
-// Called is the plugin, if the name by which the program was called makes it that.
+// Called returns the plugin if the program was called by one of its names.
 func Called(args []string) (c *cobra.Command, is bool) {
 	program, rest := strings.TrimSuffix(filepath.Base(args[0]), ".exe"), args[1:]
 	if program == completer {
@@ -52,7 +52,7 @@ func Called(args []string) (c *cobra.Command, is bool) {
 	return c, true
 }
 
-// plugin is what the commands share.
+// plugin is the state that the commands share.
 type plugin struct {
 	flags  *genericclioptions.ConfigFlags
 	addon  string
@@ -61,7 +61,7 @@ type plugin struct {
 	dates  doctor.Dates
 }
 
-// Command is the plugin, as people call it.
+// Command returns the plugin. display is the command line by which users call it.
 func Command(display string) *cobra.Command {
 	p := &plugin{flags: genericclioptions.NewConfigFlags(true), clock: clock.RealClock{}}
 	root := &cobra.Command{
@@ -69,8 +69,8 @@ func Command(display string) *cobra.Command {
 		Short: "Show the queues of Pipelines-as-Code, and why runs wait",
 		Long: `Show the queues of Pipelines-as-Code, and why runs wait.
 
-Everything is read from the cluster, with the rights of your kubeconfig: get and list on
-Repositories, PipelineRuns and Leases. It works when the add-on does not.`,
+The commands read the cluster with the rights of your kubeconfig: get and list on Repositories,
+PipelineRuns and Leases. They work even when the add-on does not.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: display},
@@ -81,7 +81,7 @@ Repositories, PipelineRuns and Leases. It works when the add-on does not.`,
 		cmd.SetContext(ctx)
 	}
 	p.flags.AddFlags(root.PersistentFlags())
-	root.PersistentFlags().StringVar(&p.addon, "addon-namespace", "", "the namespace in which pac-lease-queue is installed; looked for if not given")
+	root.PersistentFlags().StringVar(&p.addon, "addon-namespace", "", "the namespace in which pac-lease-queue is installed (default: found by its labels)")
 	root.AddCommand(p.listCommand(), p.describeCommand(), p.runCommand(), p.watchCommand(), p.doctorCommand())
 	return root
 }
@@ -91,7 +91,7 @@ func (p *plugin) outputFlag(c *cobra.Command, formats ...string) {
 	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp)) // fails for unknown flags only
 	c.PreRunE = func(*cobra.Command, []string) error {
 		if p.output != "" && !slices.Contains(formats, p.output) {
-			return fmt.Errorf("there is no output format %q; there are %s", p.output, strings.Join(formats, ", "))
+			return fmt.Errorf("--output is %q; it must be one of %s", p.output, strings.Join(formats, ", "))
 		}
 		return nil
 	}
@@ -121,18 +121,18 @@ func (p *plugin) listCommand() *cobra.Command {
 				return encode(cmd.OutOrStdout(), p.output, view.NewList(views))
 			}
 			if len(queues) == 0 {
-				where := "namespace " + namespace + "; -A looks at all"
+				where := "namespace " + namespace + " (-A lists all namespaces)"
 				if all {
 					where = "any namespace"
 				}
-				_, err := fmt.Fprintf(cmd.ErrOrStderr(), "No queues in %s. A Repository has one if it has a concurrency_limit.\n", where)
+				_, err := fmt.Fprintf(cmd.ErrOrStderr(), "No queues in %s. A Repository with a concurrency_limit has one.\n", where)
 				return err
 			}
 			return printTable(cmd.OutOrStdout(), listTable(queues, all), p.output == "wide", noHeaders)
 		},
 	}
-	c.Flags().BoolVarP(&all, "all-namespaces", "A", false, "the queues of all namespaces")
-	c.Flags().BoolVar(&noHeaders, "no-headers", false, "leave out the headings")
+	c.Flags().BoolVarP(&all, "all-namespaces", "A", false, "list the queues of all namespaces")
+	c.Flags().BoolVar(&noHeaders, "no-headers", false, "print no header row")
 	p.outputFlag(c, "json", "yaml", "wide")
 	return c
 }
@@ -140,7 +140,7 @@ func (p *plugin) listCommand() *cobra.Command {
 func (p *plugin) describeCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:               "describe REPOSITORY",
-		Short:             "Show one queue: its slots, and who waits in which position",
+		Short:             "Show one queue: its slots, and the runs in line",
 		Args:              exactly("a Repository"),
 		ValidArgsFunction: p.completeRepositories,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -180,15 +180,15 @@ func (p *plugin) watchCommand() *cobra.Command {
 	var every time.Duration
 	c := &cobra.Command{
 		Use:   "watch [REPOSITORY]",
-		Short: "Watch a queue live",
-		Long: `Watch a queue live: slots, line and what has finished. On a terminal it is one picture,
-elsewhere a line for each change, with -o json a document for each. Without a Repository it
-is the only one of the namespace that has a queue.`,
+		Short: "Watch a queue",
+		Long: `Watch a queue: its slots, the runs in line and the runs that are done. On a terminal it
+redraws one picture; elsewhere it prints a line for each change, or a document with -o json.
+REPOSITORY may be left out in a namespace with one queue.`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: p.completeRepositories,
 		RunE:              func(cmd *cobra.Command, args []string) error { return p.watch(cmd, args, every) },
 	}
-	c.Flags().DurationVar(&every, "interval", time.Second, "how often to look")
+	c.Flags().DurationVar(&every, "interval", time.Second, "time between two looks")
 	p.outputFlag(c, "json")
 	return c
 }
@@ -196,7 +196,7 @@ is the only one of the namespace that has a queue.`,
 func (p *plugin) watch(cmd *cobra.Command, args []string, every time.Duration) error {
 	const least = 100 * time.Millisecond
 	if every < least {
-		return fmt.Errorf("--interval %s is too often; %s or more", every, least)
+		return fmt.Errorf("--interval is %s; set %s or more", every, least)
 	}
 	var repository string
 	if len(args) > 0 {
@@ -225,7 +225,7 @@ func (p *plugin) watch(cmd *cobra.Command, args []string, every time.Duration) e
 			return inspect.ReadEnded(ctx, clients, namespace, run)
 		},
 	}
-	warn := func(err error) { fmt.Fprintf(cmd.ErrOrStderr(), "%v; looking on\n", err) }
+	warn := func(err error) { fmt.Fprintf(cmd.ErrOrStderr(), "%v; trying again\n", err) }
 	if structured(p.output) {
 		docs, ctx := &documents{out: cmd.OutOrStdout()}, cmd.Context()
 		ctx, stop := context.WithCancelCause(ctx)
@@ -248,7 +248,7 @@ func (p *plugin) watch(cmd *cobra.Command, args []string, every time.Duration) e
 		show = screen.Lines(out)
 	}
 	defer show.Close()
-	return w.run(cmd.Context(), func(q inspect.Queue) { show.Show(picture(q, w.began)) }, func(err error) { show.Say("%v; looking on", err) })
+	return w.run(cmd.Context(), func(q inspect.Queue) { show.Show(picture(q, w.began)) }, func(err error) { show.Say("%v; trying again", err) })
 }
 
 func (p *plugin) doctorCommand() *cobra.Command {
@@ -256,11 +256,11 @@ func (p *plugin) doctorCommand() *cobra.Command {
 	var settle time.Duration
 	c := &cobra.Command{
 		Use:   "doctor",
-		Short: "Say what is wrong, and what repairs it",
-		Long: `Say what is wrong, and what repairs it: it compares Leases, runs, policies, rights, the version
-of Pipelines-as-Code, clocks and the configuration. What the add-on would put right by itself
-counts only if it is still so after --settle. With --fix it repairs what cannot start a run nor
-give a slot away. It fails if something is wrong.`,
+		Short: "Find what is wrong, and say what repairs it",
+		Long: `Find what is wrong, and say what repairs it. doctor examines Leases, runs, policies, rights,
+clocks, the configuration and the version of Pipelines-as-Code. What the add-on repairs by
+itself counts only if it is still there after --settle. With --fix, doctor makes the repairs
+that can neither start a run nor give a slot away. It exits with 1 if a problem is left.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			clients, namespace, err := p.connect()
@@ -286,16 +286,16 @@ give a slot away. It fails if something is wrong.`,
 			return errors.Join(err, report.Err())
 		},
 	}
-	c.Flags().BoolVarP(&all, "all-namespaces", "A", false, "the queues of all namespaces, which is so unless --namespace is given")
-	c.Flags().BoolVar(&fix, "fix", false, "repair what can be repaired safely")
-	c.Flags().DurationVar(&settle, "settle", 3*time.Second, "how long what the add-on may be about to put right is given")
+	c.Flags().BoolVarP(&all, "all-namespaces", "A", false, "examine the queues of all namespaces (default unless --namespace is given)")
+	c.Flags().BoolVar(&fix, "fix", false, "make the repairs that are safe")
+	c.Flags().DurationVar(&settle, "settle", 3*time.Second, "how long the add-on may take to repair what it repairs by itself")
 	p.outputFlag(c, "json", "yaml")
 	return c
 }
 
 func flagGiven(value *string) bool { return value != nil && *value != "" }
 
-// exactly asks for one argument, in words.
+// exactly requires one argument and names it in the error.
 func exactly(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != 1 {

@@ -27,18 +27,18 @@ func (p *plugin) namespace(all bool) (string, error) {
 
 func noCluster(err error) error {
 	if err != nil && clientcmd.IsEmptyConfig(err) {
-		return fmt.Errorf("there is no kubeconfig that names a cluster; set KUBECONFIG or --kubeconfig: %w", err)
+		return fmt.Errorf("no kubeconfig names a cluster; set KUBECONFIG or --kubeconfig: %w", err)
 	}
 	return err
 }
 
-// connect returns the clients, and the namespace that is meant.
+// connect returns the clients, and the namespace of the command line or the kubeconfig.
 func (p *plugin) connect() (inspect.Clients, string, error) {
 	config, err := p.flags.ToRESTConfig()
 	if err != nil {
 		return inspect.Clients{}, "", noCluster(err)
 	}
-	config.QPS = -1 // the API server's own limits do
+	config.QPS = -1 // the API server's own limits suffice
 	config.Wrap(p.dates.Through)
 	namespace, err := p.namespace(false)
 	if err != nil {
@@ -55,7 +55,7 @@ func (p *plugin) connect() (inspect.Clients, string, error) {
 	return c, namespace, err
 }
 
-// look reads the queues and tells what could not be read.
+// look reads the queues and prints notes on what could not be read.
 func (p *plugin) look(cmd *cobra.Command, scope inspect.Scope) ([]inspect.Queue, error) {
 	clients, _, err := p.connect()
 	if err != nil {
@@ -70,7 +70,7 @@ func (p *plugin) look(cmd *cobra.Command, scope inspect.Scope) ([]inspect.Queue,
 	return r.Queues(p.now()), nil
 }
 
-// now is the time by the API server's clock, once it has answered.
+// now is the time by the API server's clock after its first answer.
 func (p *plugin) now() time.Time { return p.dates.Now(p.clock) }
 
 func tell(out io.Writer, notes []string) {
@@ -79,7 +79,7 @@ func tell(out io.Writer, notes []string) {
 	}
 }
 
-// queue reads one queue, with what is needed for estimates.
+// queue reads one queue, with the finished runs for estimates.
 func (p *plugin) queue(cmd *cobra.Command, clients inspect.Clients, key queue.Key) (inspect.Queue, error) {
 	r, err := inspect.Read(cmd.Context(), clients, inspect.Scope{Namespace: key.Namespace, Addon: p.addon, FinishedOf: key.Repository})
 	if err != nil {
@@ -89,11 +89,10 @@ func (p *plugin) queue(cmd *cobra.Command, clients inspect.Clients, key queue.Ke
 	return find(r, key, p.now())
 }
 
-// errNoQueue is why there is no queue to show.
+// errNoQueue says why there is no queue to show.
 type errNoQueue struct{ error }
 
-// find picks a queue of the namespace that was read, or says as an errNoQueue what
-// there is instead.
+// find picks a queue of the namespace that was read. An errNoQueue says what exists instead.
 func find(r *inspect.Reading, key queue.Key, now time.Time) (inspect.Queue, error) {
 	var there []string
 	for _, q := range r.Queues(now) {
@@ -111,7 +110,7 @@ func find(r *inspect.Reading, key queue.Key, now time.Time) (inspect.Queue, erro
 		}
 	}
 	if len(there) == 0 {
-		return none("there is no Repository %s in namespace %s, and no other with a queue; is it another --namespace?", key.Repository, key.Namespace)
+		return none("there is no Repository %s in namespace %s, and no other with a queue; is it in another --namespace?", key.Repository, key.Namespace)
 	}
 	return none("there is no Repository %s in namespace %s; those with a queue are %s", key.Repository, key.Namespace, strings.Join(there, ", "))
 }
@@ -132,7 +131,7 @@ func (p *plugin) only(cmd *cobra.Command) (string, error) {
 	}
 	switch len(there) {
 	case 0:
-		return "", fmt.Errorf("there is no queue in namespace %s; is it another --namespace?", namespace)
+		return "", fmt.Errorf("there is no queue in namespace %s; is it in another --namespace?", namespace)
 	case 1:
 		return there[0], nil
 	default:

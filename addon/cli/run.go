@@ -22,7 +22,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/view"
 )
 
-// run tells of one run.
+// run shows one run.
 func (p *plugin) run(cmd *cobra.Command, name string) error {
 	clients, namespace, err := p.connect()
 	if err != nil {
@@ -65,11 +65,11 @@ func (p *plugin) run(cmd *cobra.Command, name string) error {
 	return describeDone(cmd.OutOrStdout(), key, done, p.now(), p.events(cmd, clients, pr))
 }
 
-// readRun reads a run that is in a queue as far as it can be told by itself.
+// readRun reads a run and the key of its queue.
 func readRun(ctx context.Context, c inspect.Clients, namespace, name string) (*tektonv1.PipelineRun, queue.Key, error) {
 	pr, err := c.Tekton.TektonV1().PipelineRuns(namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return nil, queue.Key{}, fmt.Errorf("there is no PipelineRun %s in namespace %s; is it another --namespace, or has Pipelines-as-Code tidied it away?", name, namespace)
+		return nil, queue.Key{}, fmt.Errorf("there is no PipelineRun %s in namespace %s; is it in another --namespace, or has Pipelines-as-Code pruned it?", name, namespace)
 	}
 	if err != nil {
 		return nil, queue.Key{}, inspect.Explain(err, "PipelineRuns", namespace)
@@ -83,12 +83,12 @@ func (p *plugin) encodeRun(out io.Writer, key queue.Key, v view.Run) error {
 	return encode(out, p.output, v)
 }
 
-// queueOf says whose queue a run belongs to, or what it is instead.
+// queueOf returns the queue of a run; the error says why it has none.
 func queueOf(pr *tektonv1.PipelineRun) (queue.Key, error) {
 	key, ok := pac.KeyOf(pr)
 	switch {
 	case !pac.IsPACs(pr):
-		return key, fmt.Errorf("PipelineRun %s/%s is not one of Pipelines-as-Code, which queues only what it has made itself", pr.Namespace, pr.Name)
+		return key, fmt.Errorf("PipelineRun %s/%s is not one of Pipelines-as-Code, and only those are queued", pr.Namespace, pr.Name)
 	case !ok:
 		return key, fmt.Errorf("PipelineRun %s/%s names no Repository, so it is in no queue", pr.Namespace, pr.Name)
 	default:
@@ -99,14 +99,14 @@ func queueOf(pr *tektonv1.PipelineRun) (queue.Key, error) {
 // mostEvents is how many events of a run are shown.
 const mostEvents = 10
 
-// events are the add-on's last events on a run, oldest first; none if they may not be
-// read.
+// events are the add-on's last events on a run, oldest first; none if the user may not read
+// them.
 func (p *plugin) events(cmd *cobra.Command, c inspect.Clients, pr *tektonv1.PipelineRun) []corev1.Event {
 	list, err := c.Kube.CoreV1().Events(pr.Namespace).List(cmd.Context(), metav1.ListOptions{FieldSelector: fields.Set{
 		"involvedObject.name": pr.Name, "involvedObject.uid": string(pr.UID), "source": config.Component,
 	}.String()})
 	if err != nil {
-		tell(cmd.ErrOrStderr(), []string{"Events cannot be read: " + err.Error()})
+		tell(cmd.ErrOrStderr(), []string{"Cannot read Events: " + err.Error()})
 		return nil
 	}
 	slices.SortFunc(list.Items, func(a, b corev1.Event) int {

@@ -78,7 +78,7 @@ func age(now, t time.Time) string {
 	return report.Round(now.Sub(t))
 }
 
-// describe prints a queue for people.
+// describe prints a queue.
 func describe(out io.Writer, q inspect.Queue) error {
 	w := newFields(out)
 	w.field("Repository", q.Key().String())
@@ -106,7 +106,7 @@ func typical(q inspect.Queue) string {
 	return fmt.Sprintf("%s (the last %d, by the median)", report.Round(q.Typical), q.Of)
 }
 
-// slotTable has what occupies the limit: slots, and runs that have none.
+// slotTable has what occupies the limit: slots, and started runs without one.
 func slotTable(q inspect.Queue) *metav1.Table {
 	t := &metav1.Table{ColumnDefinitions: []metav1.TableColumnDefinition{{Name: "Slot"}, {Name: "Run"}, {Name: "State"}, {Name: "For"}}}
 	row := func(cells ...any) { t.Rows = append(t.Rows, metav1.TableRow{Cells: cells}) }
@@ -182,10 +182,10 @@ func section(out io.Writer, heading string, t *metav1.Table) error {
 	return nil
 }
 
-// namesBefore is how many runs before one are named.
+// namesBefore is how many of the runs before another are named.
 const namesBefore = 5
 
-// describeRun prints for people where a run stands.
+// describeRun prints the state of a run.
 func describeRun(out io.Writer, q inspect.Queue, is queue.Standing, events []corev1.Event) error {
 	w := newFields(out)
 	w.field("Run", q.Key().Namespace+"/"+is.Run.Name)
@@ -204,7 +204,7 @@ func describeRun(out io.Writer, q inspect.Queue, is queue.Standing, events []cor
 		w.field("Before it", before)
 	}
 	if is.Run.Attempt > 0 {
-		w.field("Attempts", fmt.Sprintf("%d could not be started in time", is.Run.Attempt))
+		w.field("Attempts", fmt.Sprintf("%d failed", is.Run.Attempt))
 	}
 	for i, p := range is.Run.Problems {
 		w.field([]string{"Problems", ""}[min(i, 1)], p)
@@ -236,7 +236,7 @@ func describeDone(out io.Writer, key queue.Key, d inspect.Done, now time.Time, e
 	return section(out, "Events", eventTable(now, events))
 }
 
-// before names who comes before a run that waits.
+// before names the runs in line before another.
 func before(q inspect.Queue, is queue.Standing) string {
 	var names []string
 	for _, other := range q.Runs {

@@ -44,6 +44,9 @@ func (s *Sequence) Lists(name string) bool {
 	return ok
 }
 
+// maxEntry is how much of a bad entry an error quotes, in bytes, with the mark of a cut.
+const maxEntry = 80 + len("…")
+
 // ParseSequence reads PAC's execution-order annotation, namespace/name entries separated by commas
 // (pkg/pipelineascode/concurrency.go, getOrderByName), for a run of the given namespace and name. A
 // list that is not of that form, names another namespace, repeats a run or leaves this one out is
@@ -55,9 +58,9 @@ func ParseSequence(value, namespace, name string) (*Sequence, error) {
 		ns, n, ok := strings.Cut(strings.TrimSpace(entry), "/")
 		switch {
 		case !ok || ns == "" || n == "" || strings.Contains(n, "/"):
-			return nil, fmt.Errorf("entry %d of %d, %q, is not namespace/name", i+1, len(entries), clip(entry))
+			return nil, fmt.Errorf("entry %d of %d, %q, is not namespace/name", i+1, len(entries), Clip(entry, maxEntry))
 		case ns != namespace:
-			return nil, fmt.Errorf("entry %d of %d, %q, is not in namespace %s", i+1, len(entries), clip(entry), namespace)
+			return nil, fmt.Errorf("entry %d of %d, %q, is not in namespace %s", i+1, len(entries), Clip(entry, maxEntry), namespace)
 		}
 		names = append(names, n)
 	}
@@ -69,12 +72,4 @@ func ParseSequence(value, namespace, name string) (*Sequence, error) {
 		return nil, fmt.Errorf("the run %s itself is missing", name)
 	}
 	return s, nil
-}
-
-// clip keeps text written by others from flooding an event message.
-func clip(s string) string {
-	if len(s) > 80 {
-		return strings.ToValidUTF8(s[:80], "") + "…"
-	}
-	return s
 }

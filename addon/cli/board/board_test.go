@@ -81,7 +81,7 @@ func crowd() board.Board {
 	return b
 }
 
-// vast has a limit that nobody reaches.
+// vast has a limit far above the number of runs.
 func vast() board.Board {
 	b := half()
 	b.Limit = 1 << 40

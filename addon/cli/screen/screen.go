@@ -1,5 +1,5 @@
-// Package screen shows boards where a program's output goes: as one picture that
-// is redrawn in place on a terminal, as a line per change elsewhere.
+// Package screen shows boards on a program's output: on a terminal as one picture that is redrawn
+// in place, elsewhere as a line per change.
 package screen
 
 import (
@@ -37,7 +37,7 @@ type Screen struct {
 	width, height int
 }
 
-// New returns a screen on a file, which is perhaps a terminal.
+// New returns a screen on a file, which may be a terminal.
 func New(out *os.File) *Screen {
 	s := &Screen{out: out}
 	if fd := int(out.Fd()); term.IsTerminal(fd) && os.Getenv("TERM") != "dumb" {
@@ -47,8 +47,7 @@ func New(out *os.File) *Screen {
 	return s
 }
 
-// Lines returns a screen that prints a line per change, as it does where there is no
-// terminal.
+// Lines returns a screen that prints a line per change, as without a terminal.
 func Lines(out io.Writer) *Screen { return &Screen{out: out} }
 
 // Live says whether boards are redrawn in place.
@@ -102,7 +101,7 @@ func (s *Screen) draw() {
 	case s.picture == "":
 		b.WriteString(hideCursor)
 	case width != s.width || height != s.height:
-		b.WriteString(clearAll) // nobody knows where lines went when they were wrapped anew
+		b.WriteString(clearAll) // rewrapped lines may be anywhere
 	default:
 		b.WriteString(s.home())
 	}

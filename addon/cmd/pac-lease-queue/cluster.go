@@ -17,7 +17,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 )
 
-// clusterConfig finds the cluster: the one that this runs in, or that of KUBECONFIG.
+// clusterConfig finds the cluster: that of KUBECONFIG, or the one that the process runs in.
 func clusterConfig() (*rest.Config, error) {
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(), nil).ClientConfig()
 	if err != nil {
@@ -44,13 +44,13 @@ func clusterClients() (kubernetes.Interface, tektonclient.Interface, error) {
 
 // Reads of the configuration before anything else.
 const (
-	configurationTry   = 10 * time.Second // that one may take
+	configurationTry   = 10 * time.Second // at most, for each
 	configurationPause = time.Second
 )
 
-// awaitConfiguration returns once the API server lets the configuration be read,
-// with an error if it refuses that or has none. knative reads ConfigMaps first
-// thing, ends the process if that takes five seconds and does not tell why.
+// awaitConfiguration returns once the configuration can be read, or with an error if the API
+// server refuses that or has none. knative reads ConfigMaps first and ends the process without a
+// reason if that takes five seconds.
 func awaitConfiguration(ctx context.Context, rest *rest.Config, env config.Environment) error {
 	kube, err := kubernetes.NewForConfig(rest)
 	if err != nil {

@@ -23,8 +23,8 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/watchdog"
 )
 
-// patience is how long work may show no sign of life. A dead connection is given
-// up within 45 seconds.
+// patience is how long work may show no sign of life. Dead connections are closed within 45
+// seconds.
 const patience = 2 * time.Minute
 
 func controllerCommand() *cobra.Command {
@@ -33,14 +33,15 @@ func controllerCommand() *cobra.Command {
 		Short: "Run one replica of the controller",
 		Long: `Run one replica of the controller.
 
-It is configured by the ConfigMaps that the Helm chart makes, named by the
-environment variables CONFIG_NAME, CONFIG_LOGGING_NAME, CONFIG_OBSERVABILITY_NAME
-and CONFIG_LEADERELECTION_NAME in the namespace SYSTEM_NAMESPACE. Outside a
-cluster, KUBECONFIG says where the cluster is.
+It reads the ConfigMaps of the Helm chart in the namespace SYSTEM_NAMESPACE; the environment
+variables CONFIG_NAME, CONFIG_LOGGING_NAME, CONFIG_OBSERVABILITY_NAME and
+CONFIG_LEADERELECTION_NAME name them. WATCH_NAMESPACES lists the namespaces whose queues it
+works on, separated by commas; unset, it works on all. PROBES_PORT is the port of the health
+probes. Outside a cluster, KUBECONFIG says where the cluster is.
 
-With HOLD_WEBHOOK, the name of a MutatingWebhookConfiguration, it also serves the
-hold as a webhook: on port WEBHOOK_PORT, for the Service WEBHOOK_SERVICE, with its
-certificate in the Secret WEBHOOK_SECRET.`,
+With HOLD_WEBHOOK, the name of a MutatingWebhookConfiguration, it also serves the hold as a
+webhook: on port WEBHOOK_PORT, for the Service WEBHOOK_SERVICE, with the certificate in the
+Secret WEBHOOK_SECRET.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return runController(signals.NewContext()) },
 	}
@@ -112,13 +113,13 @@ func runController(ctx context.Context) error {
 		})
 	stop()
 	if server := hold.Load(); server != nil {
-		return server.Wait() // the API server may still ask this replica
+		return server.Wait() // the API server may still send requests to this replica
 	}
 	return nil
 }
 
-// serve serves until the context ends: from then on probes find nobody, and no
-// traffic is sent here any more.
+// serve serves until the context ends. From then on probes fail, and the replica receives no more
+// traffic.
 func serve(ctx context.Context, port int, handler http.Handler) error {
 	server := &http.Server{Addr: ":" + strconv.Itoa(port), Handler: handler, ReadHeaderTimeout: time.Minute}
 	context.AfterFunc(ctx, func() { _ = server.Close() })

@@ -19,14 +19,14 @@ func handBackCommand() *cobra.Command {
 		Short: "Give every queued run back to Pipelines-as-Code, before an uninstall",
 		Long: `Give every queued run back to Pipelines-as-Code, before an uninstall.
 
-Nothing more is started. What runs may run out for as long as the timeout says;
-then the rest is handed back as it is, and all slots are removed. The hold and the
-guard are removed first; HOLD_NAME and GUARD_NAME name them. SYSTEM_NAMESPACE and
-CONFIG_NAME say where the configuration is.`,
+It removes the hold and the guard (HOLD_NAME and GUARD_NAME name them) and tells the replicas
+to start no more runs and to hand the queued ones back once the started ones are done. After
+the timeout it hands back the rest itself, and removes all slots. SYSTEM_NAMESPACE and
+CONFIG_NAME name the configuration, and WATCH_NAMESPACES the namespaces of the queues.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runHandBack(signals.NewContext(), cmd, timeout) },
 	}
-	c.Flags().DurationVar(&timeout, "timeout", 2*time.Minute, "how long what runs may run out")
+	c.Flags().DurationVar(&timeout, "timeout", 2*time.Minute, "how long the started runs may take to end")
 	return c
 }
 

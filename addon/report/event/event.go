@@ -82,15 +82,8 @@ func Recovered(key queue.Key, uid string, step queue.Action, after time.Duration
 func LimitChanged(key queue.Key, uid string, from, to queue.Limit) Event {
 	return Event{
 		Kind: Repository, Key: key, Name: key.Repository, UID: uid, Reason: ReasonLimitChanged,
-		Message: fmt.Sprintf("The limit is %s now; it was %s.", limit(to), limit(from)),
+		Message: fmt.Sprintf("The limit is %s now; it was %s.", to, from),
 	}
-}
-
-func limit(l queue.Limit) string {
-	if l == queue.Unlimited {
-		return "none"
-	}
-	return fmt.Sprint(int(l))
 }
 
 // Adopted: the run was started without a slot and has one now.

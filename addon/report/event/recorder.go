@@ -1,13 +1,14 @@
 package event
 
 import (
-	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/lru"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
 // Recorder writes events to the cluster, each just once as long as it remembers.
@@ -26,15 +27,13 @@ func NewRecorder(events record.EventRecorder) *Recorder {
 	return &Recorder{events: events, told: lru.New(remembered)}
 }
 
-// maxMessage is what the API server takes (1024 bytes), with room for the mark
-// that something was cut off. Messages quote annotations, which may be longer.
-const maxMessage = 1000
+// maxMessage is how many bytes the API server accepts. Messages quote annotations, which may be
+// longer.
+const maxMessage = 1024
 
 // Record writes the event unless it was written before.
 func (r *Recorder) Record(e Event) {
-	if len(e.Message) > maxMessage {
-		e.Message = strings.ToValidUTF8(e.Message[:maxMessage], "") + "…"
-	}
+	e.Message = queue.Clip(e.Message, maxMessage)
 	r.mu.Lock()
 	_, again := r.told.Get(e)
 	r.told.Add(e, nil)

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
@@ -110,15 +109,8 @@ func (l *Looks) Wrote(w engine.Write) {
 	if known.Refusals == nil {
 		known.Refusals = map[string]string{}
 	}
-	known.Refusals[start.Run.UID] = clip(w.Err.Error())
+	known.Refusals[start.Run.UID] = queue.Clip(w.Err.Error(), maxRefusal)
 	l.queues[w.Repository.Key] = known
-}
-
-func clip(refusal string) string {
-	if len(refusal) <= maxRefusal {
-		return refusal
-	}
-	return strings.ToValidUTF8(refusal[:maxRefusal], "") + "…"
 }
 
 // Missing implements engine.Observer.

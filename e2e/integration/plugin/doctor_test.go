@@ -83,7 +83,7 @@ func TestDoctorFindsEachFault(t *testing.T) {
 		{
 			name: "two installs", make: installTwice,
 			check: "two installations", what: "work on the queues of all namespaces", do: "helm uninstall other",
-			also: []string{"replicas"},
+			also: []string{"replicas", "leader"},
 		},
 		{name: "clock skew", down: true, make: skewLeader, check: "clocks", what: "ahead of the API server's", do: "NTP"},
 		{name: "refused start", make: refuseStart, check: "runs", what: "denied by the test", do: "let the update through"},
