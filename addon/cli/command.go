@@ -81,14 +81,16 @@ PipelineRuns and Leases. They work even when the add-on does not.`,
 		cmd.SetContext(ctx)
 	}
 	p.flags.AddFlags(root.PersistentFlags())
-	root.PersistentFlags().StringVar(&p.addon, "addon-namespace", "", "the namespace in which pac-lease-queue is installed (default: found by its labels)")
+	root.PersistentFlags().StringVar(&p.addon, "addon-namespace", "",
+		"the namespace in which pac-lease-queue is installed (default: found by its labels)")
 	root.AddCommand(p.listCommand(), p.describeCommand(), p.runCommand(), p.watchCommand(), p.doctorCommand())
 	return root
 }
 
 func (p *plugin) outputFlag(c *cobra.Command, formats ...string) {
 	c.Flags().StringVarP(&p.output, "output", "o", "", "output format: "+strings.Join(formats, ", "))
-	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp)) // fails for unknown flags only
+	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats,
+		cobra.ShellCompDirectiveNoFileComp)) // fails for unknown flags only
 	c.PreRunE = func(*cobra.Command, []string) error {
 		if p.output != "" && !slices.Contains(formats, p.output) {
 			return fmt.Errorf("--output is %q; it must be one of %s", p.output, strings.Join(formats, ", "))
@@ -248,7 +250,8 @@ func (p *plugin) watch(cmd *cobra.Command, args []string, every time.Duration) e
 		show = screen.Lines(out)
 	}
 	defer show.Close()
-	return w.run(cmd.Context(), func(q inspect.Queue) { show.Show(picture(q, w.began)) }, func(err error) { show.Say("%v; trying again", err) })
+	return w.run(cmd.Context(), func(q inspect.Queue) { show.Show(picture(q, w.began)) },
+		func(err error) { show.Say("%v; trying again", err) })
 }
 
 func (p *plugin) doctorCommand() *cobra.Command {

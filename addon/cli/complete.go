@@ -24,7 +24,9 @@ func (p *plugin) completeRuns(cmd *cobra.Command, args []string, begun string) (
 	})
 }
 
-func (p *plugin) complete(cmd *cobra.Command, args []string, begun string, of func(inspect.Queue) []string) ([]string, cobra.ShellCompDirective) {
+func (p *plugin) complete(
+	cmd *cobra.Command, args []string, begun string, of func(inspect.Queue) []string,
+) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

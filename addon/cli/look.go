@@ -110,9 +110,11 @@ func find(r *inspect.Reading, key queue.Key, now time.Time) (inspect.Queue, erro
 		}
 	}
 	if len(there) == 0 {
-		return none("there is no Repository %s in namespace %s, and no other with a queue; is it in another --namespace?", key.Repository, key.Namespace)
+		return none("there is no Repository %s in namespace %s, and no other with a queue; is it in another --namespace?",
+			key.Repository, key.Namespace)
 	}
-	return none("there is no Repository %s in namespace %s; those with a queue are %s", key.Repository, key.Namespace, strings.Join(there, ", "))
+	return none("there is no Repository %s in namespace %s; those with a queue are %s", key.Repository, key.Namespace,
+		strings.Join(there, ", "))
 }
 
 // only is the one Repository of the namespace that has a queue.

@@ -53,9 +53,11 @@ func (p *plugin) run(cmd *cobra.Command, name string) error {
 		switch {
 		case pac.ReadRun(pr).Phase == queue.Done:
 		case q.Limit == queue.Unlimited:
-			return fmt.Errorf("PipelineRun %s/%s is in no queue: Repository %s has no concurrency_limit, and Pipelines-as-Code did not queue the run", namespace, name, key.Repository)
+			return fmt.Errorf("PipelineRun %s/%s is in no queue: Repository %s has no concurrency_limit, and Pipelines-as-Code did "+
+				"not queue the run", namespace, name, key.Repository)
 		default:
-			return fmt.Errorf("PipelineRun %s/%s is in no queue any more: Pipelines-as-Code has finished with it, and Tekton is still ending it", namespace, name)
+			return fmt.Errorf("PipelineRun %s/%s is in no queue any more: Pipelines-as-Code has finished with it, and Tekton is "+
+				"still ending it", namespace, name)
 		}
 	}
 	done := inspect.Done{Run: pac.ReadRun(pr), Outcome: inspect.OutcomeOf(pr)}
@@ -69,7 +71,8 @@ func (p *plugin) run(cmd *cobra.Command, name string) error {
 func readRun(ctx context.Context, c inspect.Clients, namespace, name string) (*tektonv1.PipelineRun, queue.Key, error) {
 	pr, err := c.Tekton.TektonV1().PipelineRuns(namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return nil, queue.Key{}, fmt.Errorf("there is no PipelineRun %s in namespace %s; is it in another --namespace, or has Pipelines-as-Code pruned it?", name, namespace)
+		return nil, queue.Key{}, fmt.Errorf("there is no PipelineRun %s in namespace %s; is it in another --namespace, or has "+
+			"Pipelines-as-Code pruned it?", name, namespace)
 	}
 	if err != nil {
 		return nil, queue.Key{}, inspect.Explain(err, "PipelineRuns", namespace)

@@ -157,9 +157,12 @@ func (c Config) validate() error {
 	problems := validation.IsDNS1123Label(c.PACNamespace)
 	refuse(len(problems) == 0, "pac-namespace: %q is not the name of a namespace: %s", c.PACNamespace, strings.Join(problems, "; "))
 	problems = validation.IsDNS1123Subdomain(c.PACGlobalRepository)
-	refuse(len(problems) == 0, "pac-global-repository: %q is not the name of a Repository: %s", c.PACGlobalRepository, strings.Join(problems, "; "))
-	refuse(0 <= c.MetricsMaxQueues && c.MetricsMaxQueues <= mostMetricsQueues, "metrics-max-queues: %d is not between 0 and %d", c.MetricsMaxQueues, mostMetricsQueues)
-	refuse(0 <= c.Annotations.Positions && c.Annotations.Positions <= mostPositions, "annotations-positions: %d is not between 0 and %d", c.Annotations.Positions, mostPositions)
+	refuse(len(problems) == 0, "pac-global-repository: %q is not the name of a Repository: %s", c.PACGlobalRepository,
+		strings.Join(problems, "; "))
+	refuse(0 <= c.MetricsMaxQueues && c.MetricsMaxQueues <= mostMetricsQueues, "metrics-max-queues: %d is not between 0 and %d",
+		c.MetricsMaxQueues, mostMetricsQueues)
+	refuse(0 <= c.Annotations.Positions && c.Annotations.Positions <= mostPositions,
+		"annotations-positions: %d is not between 0 and %d", c.Annotations.Positions, mostPositions)
 	for _, d := range []struct {
 		key      string
 		is       time.Duration
@@ -176,7 +179,10 @@ func (c Config) validate() error {
 	} {
 		refuse(d.from <= d.is && d.is <= d.to, "%s: %s is not between %s and %s", d.key, d.is, d.from, d.to)
 	}
-	refuse(c.Policy.BackoffBase <= c.Policy.BackoffMax, "backoff-base: %s is longer than backoff-max, %s", c.Policy.BackoffBase, c.Policy.BackoffMax)
-	refuse(c.Recovery.TakeoverAfter < c.Policy.ClaimTTL, "takeover-after: %s is not shorter than claim-ttl, %s; claims would expire before anybody takes over", c.Recovery.TakeoverAfter, c.Policy.ClaimTTL)
+	refuse(c.Policy.BackoffBase <= c.Policy.BackoffMax, "backoff-base: %s is longer than backoff-max, %s", c.Policy.BackoffBase,
+		c.Policy.BackoffMax)
+	refuse(c.Recovery.TakeoverAfter < c.Policy.ClaimTTL,
+		"takeover-after: %s is not shorter than claim-ttl, %s; claims would expire before another replica takes over",
+		c.Recovery.TakeoverAfter, c.Policy.ClaimTTL)
 	return errors.Join(wrong...)
 }

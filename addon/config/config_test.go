@@ -50,7 +50,8 @@ func TestParse(t *testing.T) {
 			but(func(c *config.Config) { c.Policy.ClaimTTL = 45 * time.Second }),
 		},
 		"the smallest": {
-			map[string]string{"takeover-after": "100ms", "recovery-interval": "100ms", "claim-ttl": "1s", "backoff-base": "1s", "backoff-max": "1s"},
+			map[string]string{"takeover-after": "100ms", "recovery-interval": "100ms", "claim-ttl": "1s", "backoff-base": "1s",
+				"backoff-max": "1s"},
 			but(func(c *config.Config) {
 				c.Recovery.TakeoverAfter, c.Recovery.Interval = 100*time.Millisecond, 100*time.Millisecond
 				c.Policy.ClaimTTL, c.Policy.BackoffBase, c.Policy.BackoffMax = time.Second, time.Second, time.Second
@@ -70,8 +71,10 @@ func TestParse(t *testing.T) {
 }
 
 func TestParseRefuses(t *testing.T) {
-	const settings = "annotations-interval, annotations-positions, backend, backoff-base, backoff-max, claim-ttl, hand-back, metrics-max-queues, order-grace, pac-global-repository, pac-namespace, readiness-grace, recovery-interval, takeover-after"
-	const label = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character " +
+	const settings = "annotations-interval, annotations-positions, backend, backoff-base, backoff-max, claim-ttl, hand-back, " +
+		"metrics-max-queues, order-grace, pac-global-repository, pac-namespace, readiness-grace, recovery-interval, takeover-after"
+	const label = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with " +
+		"an alphanumeric character " +
 		"(e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
 	for name, tc := range map[string]struct {
 		data map[string]string
@@ -123,7 +126,8 @@ func TestParseRefuses(t *testing.T) {
 		},
 		"more than can be told apart": {
 			map[string]string{"metrics-max-queues": "1001", "annotations-positions": "-1", "annotations-interval": "0s"},
-			[]string{"metrics-max-queues: 1001 is not between 0 and 1000", "annotations-positions: -1 is not between 0 and 1000", "annotations-interval: 0s is not between 1s and 1h0m0s"},
+			[]string{"metrics-max-queues: 1001 is not between 0 and 1000", "annotations-positions: -1 is not between 0 and 1000",
+				"annotations-interval: 0s is not between 1s and 1h0m0s"},
 		},
 		"unknown backend": {
 			map[string]string{"backend": "etcd"},
@@ -143,11 +147,11 @@ func TestParseRefuses(t *testing.T) {
 		},
 		"takeover as long as the claim": {
 			map[string]string{"takeover-after": "30s"},
-			[]string{"takeover-after: 30s is not shorter than claim-ttl, 30s; claims would expire before anybody takes over"},
+			[]string{"takeover-after: 30s is not shorter than claim-ttl, 30s; claims would expire before another replica takes over"},
 		},
 		"a shorter claim than the default takeover": {
 			map[string]string{"claim-ttl": "2s"},
-			[]string{"takeover-after: 3s is not shorter than claim-ttl, 2s; claims would expire before anybody takes over"},
+			[]string{"takeover-after: 3s is not shorter than claim-ttl, 2s; claims would expire before another replica takes over"},
 		},
 		"all that cannot be read, at once": {
 			map[string]string{"claim-ttl": "x", "a": "", "backoff-max": "y", "backend": "etcd"},
@@ -187,8 +191,9 @@ func TestParseRefuses(t *testing.T) {
 func render(c config.Config) map[string]string {
 	return map[string]string{
 		"backend": string(c.Backend), "pac-namespace": c.PACNamespace,
-		"claim-ttl": c.Policy.ClaimTTL.String(), "order-grace": c.Policy.OrderGrace.String(), "readiness-grace": c.Policy.ReadyGrace.String(),
-		"backoff-base": c.Policy.BackoffBase.String(), "backoff-max": c.Policy.BackoffMax.String(),
+		"claim-ttl": c.Policy.ClaimTTL.String(), "order-grace": c.Policy.OrderGrace.String(),
+		"readiness-grace": c.Policy.ReadyGrace.String(),
+		"backoff-base":    c.Policy.BackoffBase.String(), "backoff-max": c.Policy.BackoffMax.String(),
 		"takeover-after": c.Recovery.TakeoverAfter.String(), "recovery-interval": c.Recovery.Interval.String(),
 	}
 }

@@ -114,7 +114,8 @@ func ReadEnvironment(get func(string) string) (Environment, error) {
 	}
 	e.CheckNamespace = cmp.Or(r.label(EnvCheckNamespace), e.Namespace)
 	if get(EnvNamespace) == "" {
-		r.wrong = append(r.wrong, fmt.Errorf("%s is not set: it must name the namespace that pac-lease-queue is installed in", EnvNamespace))
+		r.wrong = append(r.wrong, fmt.Errorf("%s is not set: it must name the namespace that pac-lease-queue is installed in",
+			EnvNamespace))
 	}
 	webhook, err := r.webhook()
 	e.Webhook = webhook
@@ -160,9 +161,11 @@ func (r *envReader) namespaces(variable string) Namespaces {
 		namespace = strings.TrimSpace(namespace)
 		switch problems := validation.IsDNS1123Label(namespace); {
 		case namespace == "":
-			r.wrong = append(r.wrong, fmt.Errorf("%s is %q, with an empty name in it: separate namespaces by one comma, or unset it for all", variable, value))
+			r.wrong = append(r.wrong, fmt.Errorf("%s is %q, with an empty name in it: separate namespaces by one comma, or unset it "+
+				"for all", variable, value))
 		case len(problems) > 0:
-			r.wrong = append(r.wrong, fmt.Errorf("%s has %q, not the name of a namespace: %s", variable, namespace, strings.Join(problems, "; ")))
+			r.wrong = append(r.wrong, fmt.Errorf("%s has %q, not the name of a namespace: %s", variable, namespace,
+				strings.Join(problems, "; ")))
 		case !slices.Contains(all, namespace):
 			all = append(all, namespace)
 		}
@@ -191,7 +194,8 @@ func (r *envReader) webhook() (*Webhook, error) {
 	}
 	own := envReader{get: r.get}
 	w := Webhook{
-		Configuration: own.name(EnvWebhook), Service: own.name(EnvWebhookService), Secret: own.name(EnvWebhookSecret), Port: own.port(EnvWebhookPort),
+		Configuration: own.name(EnvWebhook), Service: own.name(EnvWebhookService), Secret: own.name(EnvWebhookSecret),
+		Port: own.port(EnvWebhookPort),
 	}
 	for _, required := range []struct{ variable, names string }{
 		{EnvWebhookService, "name the Service through which the API server reaches the webhook"},

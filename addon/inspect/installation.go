@@ -73,7 +73,8 @@ func (r *Reading) readInstallations(ctx context.Context, kube kubernetes.Interfa
 	list, err := kube.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{LabelSelector: config.Selector})
 	if apierrors.IsForbidden(err) && namespace == "" {
 		namespace = config.DefaultNamespace
-		r.note("You may not list Deployments in all namespaces: the add-on is looked for in namespace %s; --addon-namespace says another.", namespace)
+		r.note("You may not list Deployments in all namespaces: the add-on is looked for in namespace %s; --addon-namespace says "+
+			"another.", namespace)
 		list, err = kube.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{LabelSelector: config.Selector})
 	}
 	switch {
@@ -108,10 +109,12 @@ func (r *Reading) Assumed() []string {
 	}
 	for _, i := range r.Installations {
 		if i.ConfigErr != nil {
-			all = append(all, fmt.Sprintf("ConfigMap %s/%s cannot be used, the default configuration is assumed: %v", i.Deployment.Namespace, i.Environment.ConfigMap, i.ConfigErr))
+			all = append(all, fmt.Sprintf("ConfigMap %s/%s cannot be used, the default configuration is assumed: %v",
+				i.Deployment.Namespace, i.Environment.ConfigMap, i.ConfigErr))
 		}
 		if i.Config.Backend == store.Memory {
-			all = append(all, fmt.Sprintf("Deployment %s keeps slots in the memory of a replica: which run has which is not seen.", i.Name()))
+			all = append(all, fmt.Sprintf("Deployment %s keeps slots in the memory of a replica: which run has which is not seen.",
+				i.Name()))
 		}
 	}
 	return all

@@ -115,7 +115,8 @@ func (r *Reading) Queues(now time.Time) []Queue {
 		set := r.config(key.Namespace)
 		q := Queue{Now: now, Config: set, Acquired: acquired[key]}
 		q.Snapshot = queue.Snapshot{
-			Key: key, Slots: slots[key], HandBack: set.HandBack, CancelInProgress: r.CancelInProgress[set.PACNamespace], Freshness: queue.Fresh,
+			Key: key, Slots: slots[key], HandBack: set.HandBack, CancelInProgress: r.CancelInProgress[set.PACNamespace],
+			Freshness: queue.Fresh,
 		}
 		var recent report.Recent
 		for i, pr := range slices.Concat(runs[key], done[key]) {
@@ -134,7 +135,8 @@ func (r *Reading) Queues(now time.Time) []Queue {
 		}
 		repository := repositories[key]
 		if q.Missing = repository == nil || repository.DeletionTimestamp != nil; !q.Missing {
-			global := repositories[queue.Key{Namespace: set.PACNamespace, Repository: cmp.Or(pac.GlobalName(slices.Values(runs[key])), set.PACGlobalRepository)}]
+			global := repositories[queue.Key{Namespace: set.PACNamespace,
+				Repository: cmp.Or(pac.GlobalName(slices.Values(runs[key])), set.PACGlobalRepository)}]
 			q.Snapshot.Limit, q.Problems = pac.ReadLimit(repository, global)
 		}
 		q.Standings = queue.Stand(q.Snapshot, now, set.Policy)

@@ -80,16 +80,18 @@ func Read(ctx context.Context, c Clients, scope Scope) (*Reading, error) {
 		}
 	}
 	// Slots before runs: see the package comment.
-	err := each(ctx, metav1.ListOptions{LabelSelector: lease.Selector}, func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-		return c.Kube.CoordinationV1().Leases(scope.Namespace).List(ctx, o)
-	}, func(l *coordinationv1.Lease) { r.Leases = append(r.Leases, *l) })
+	err := each(ctx, metav1.ListOptions{LabelSelector: lease.Selector},
+		func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			return c.Kube.CoordinationV1().Leases(scope.Namespace).List(ctx, o)
+		}, func(l *coordinationv1.Lease) { r.Leases = append(r.Leases, *l) })
 	if err != nil {
 		return nil, Explain(err, "Leases", scope.Namespace)
 	}
 	listRuns := func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 		return c.Tekton.TektonV1().PipelineRuns(scope.Namespace).List(ctx, o)
 	}
-	err = each(ctx, metav1.ListOptions{LabelSelector: pac.Selector}, listRuns, func(pr *tektonv1.PipelineRun) { r.Runs = append(r.Runs, light(pr)) })
+	err = each(ctx, metav1.ListOptions{LabelSelector: pac.Selector}, listRuns,
+		func(pr *tektonv1.PipelineRun) { r.Runs = append(r.Runs, light(pr)) })
 	if err != nil {
 		return nil, Explain(err, "PipelineRuns", scope.Namespace)
 	}
@@ -119,7 +121,8 @@ func (r *Reading) readFinished(ctx context.Context, c Clients, scope Scope) erro
 			return nil
 		}
 		if len(r.Finished) >= mostFinished {
-			r.note("Repository %s has more than %d finished runs: estimates go by the first of them by name.", scope.FinishedOf, mostFinished)
+			r.note("Repository %s has more than %d finished runs: estimates go by the first of them by name.", scope.FinishedOf,
+				mostFinished)
 			return nil
 		}
 	}
@@ -156,7 +159,8 @@ func (r *Reading) readSettings(ctx context.Context, c Clients, read, namespace s
 		list, err := c.PAC.PipelinesascodeV1alpha1().Repositories(namespace).List(ctx, metav1.ListOptions{})
 		switch {
 		case apierrors.IsForbidden(err):
-			r.note("You may not list Repositories in namespace %s: a limit that is inherited from the global Repository is not seen.", namespace)
+			r.note("You may not list Repositories in namespace %s: a limit that is inherited from the global Repository is not seen.",
+				namespace)
 		case err != nil:
 			return Explain(err, "Repositories", namespace)
 		default:
@@ -166,7 +170,8 @@ func (r *Reading) readSettings(ctx context.Context, c Clients, read, namespace s
 	settings, err := c.Kube.CoreV1().ConfigMaps(namespace).Get(ctx, pac.SettingsName, metav1.GetOptions{})
 	switch {
 	case apierrors.IsForbidden(err):
-		r.note("You may not get ConfigMap %s/%s: cancel-in-progress counts as off where a run does not say it itself.", namespace, pac.SettingsName)
+		r.note("You may not get ConfigMap %s/%s: cancel-in-progress counts as off where a run does not say it itself.", namespace,
+			pac.SettingsName)
 	case apierrors.IsNotFound(err):
 	case err != nil:
 		return Explain(err, "ConfigMaps", namespace)
@@ -224,7 +229,8 @@ func light(pr *tektonv1.PipelineRun) tektonv1.PipelineRun {
 	is := *pr
 	is.ManagedFields = nil
 	is.Spec = tektonv1.PipelineRunSpec{Status: pr.Spec.Status}
-	is.Status.PipelineRunStatusFields = tektonv1.PipelineRunStatusFields{StartTime: pr.Status.StartTime, CompletionTime: pr.Status.CompletionTime}
+	is.Status.PipelineRunStatusFields = tektonv1.PipelineRunStatusFields{StartTime: pr.Status.StartTime,
+		CompletionTime: pr.Status.CompletionTime}
 	return is
 }
 
@@ -252,7 +258,8 @@ func Explain(err error, what, namespace string) error {
 	}
 	switch {
 	case apierrors.IsForbidden(err) && namespace == "":
-		return fmt.Errorf("you may not read %s %s; ask for the verbs get and list, or name one namespace with --namespace: %w", what, where, err)
+		return fmt.Errorf("you may not read %s %s; ask for the verbs get and list, or name one namespace with --namespace: %w", what,
+			where, err)
 	case apierrors.IsForbidden(err):
 		return fmt.Errorf("you may not read %s %s; ask for the verbs get and list: %w", what, where, err)
 	case apierrors.IsUnauthorized(err):

@@ -20,7 +20,8 @@ func TestRound(t *testing.T) {
 
 func TestTick(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		-time.Second: "0.0s", 1260 * time.Millisecond: "1.3s", 99 * time.Second: "99.0s", 100 * time.Second: "1m40s", 100 * time.Minute: "1h40m",
+		-time.Second: "0.0s", 1260 * time.Millisecond: "1.3s", 99 * time.Second: "99.0s", 100 * time.Second: "1m40s",
+		100 * time.Minute: "1h40m",
 	} {
 		if got := report.Tick(d); got != want {
 			t.Errorf("Tick(%s) = %q, want %q", d, got, want)

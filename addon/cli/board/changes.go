@@ -45,7 +45,8 @@ func Changes(before, after Board) []string {
 			// The start follows within milliseconds and names the slot.
 		case queue.StateStarted:
 			tell("%s started in %s after waiting %s; %d started (limit %s), %d queued",
-				r.Name, slotName(r.Slot), report.Tick(r.Took), len(after.In(queue.StateStarted)), after.Limit, len(after.In(queue.StateQueued)))
+				r.Name, slotName(r.Slot), report.Tick(r.Took), len(after.In(queue.StateStarted)), after.Limit,
+				len(after.In(queue.StateQueued)))
 		case queue.StateDone:
 			tell("%s %s; %d of %d done", r.Name, ending(r), len(after.In(queue.StateDone)), after.total())
 		}

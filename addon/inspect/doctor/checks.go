@@ -91,7 +91,8 @@ func twice(f *Facts) []Finding {
 				Where: "Deployments " + older.Name() + " and " + newer.Name(),
 				What: "Two installations work on the queues of " + common + ". Limits hold, but each undoes the settings of the other, " +
 					"and uninstalling one removes slots of both.",
-				Do: fmt.Sprintf("Uninstall one of them, for example the newer one, without its hand-back: helm uninstall %s --namespace %s --no-hooks. "+
+				Do: fmt.Sprintf("Uninstall one of them, for example the newer one, without its hand-back: helm uninstall %s "+
+					"--namespace %s --no-hooks. "+
 					"Or give them different watchNamespaces.", release(&newer.Deployment), newer.Deployment.Namespace),
 			})
 		}
@@ -155,8 +156,10 @@ func replicas(f *Facts) []Finding {
 			})
 		case d.Status.ReadyReplicas < want:
 			all = append(all, Finding{
-				Where: "Deployment " + i.Name(), What: fmt.Sprintf("%d of %d replicas are ready.", d.Status.ReadyReplicas, want), passing: true,
-				Do: fmt.Sprintf("Find out why: kubectl get pods,events -n %s; kubectl logs -n %s deployment/%s", d.Namespace, d.Namespace, d.Name),
+				Where: "Deployment " + i.Name(), What: fmt.Sprintf("%d of %d replicas are ready.", d.Status.ReadyReplicas, want),
+				passing: true,
+				Do: fmt.Sprintf("Find out why: kubectl get pods,events -n %s; kubectl logs -n %s deployment/%s", d.Namespace,
+					d.Namespace, d.Name),
 			})
 		}
 	}
@@ -281,8 +284,9 @@ func pacVersion(f *Facts) []Finding {
 		if err == nil && is.LessThan(version.MustParseGeneric(OldestPAC)) {
 			all = append(all, Finding{
 				Where: p.Says,
-				What:  fmt.Sprintf("Pipelines-as-Code %s is too old: %s is the oldest that the add-on was tested with.", p.Version, OldestPAC),
-				Do:    "Upgrade Pipelines-as-Code.",
+				What: fmt.Sprintf("Pipelines-as-Code %s is too old: %s is the oldest that the add-on was tested with.", p.Version,
+					OldestPAC),
+				Do: "Upgrade Pipelines-as-Code.",
 			})
 		}
 	}
@@ -306,7 +310,8 @@ func clocks(f *Facts) []Finding {
 			if ahead := l.Spec.RenewTime.Sub(f.Now); ahead > clocksDiffer {
 				all = append(all, Finding{
 					Where: "replica " + ptr.Deref(l.Spec.HolderIdentity, "") + " of " + i.Name(),
-					What: fmt.Sprintf("Its clock is %s the API server's: it waits for Pipelines-as-Code less long than it should, and writes wrong times.",
+					What: fmt.Sprintf("Its clock is %s the API server's: it waits for Pipelines-as-Code less long than it should, "+
+						"and writes wrong times.",
 						difference(ahead)),
 					Do: "Synchronize the clock of its node (NTP). Limits hold meanwhile: they do not depend on clocks.",
 				})

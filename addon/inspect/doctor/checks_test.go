@@ -22,8 +22,9 @@ var noon = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 func installation(namespace, watch string) inspect.Installation {
 	i := inspect.Installation{Config: config.Defaults()}
 	i.Deployment = appsv1.Deployment{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "queue", Labels: map[string]string{"app.kubernetes.io/instance": namespace}},
-		Spec:       appsv1.DeploymentSpec{Replicas: new(int32(2))}, Status: appsv1.DeploymentStatus{ReadyReplicas: 2},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "queue",
+			Labels: map[string]string{"app.kubernetes.io/instance": namespace}},
+		Spec: appsv1.DeploymentSpec{Replicas: new(int32(2))}, Status: appsv1.DeploymentStatus{ReadyReplicas: 2},
 	}
 	i.Environment, _ = config.ReadEnvironment(func(name string) string {
 		return map[string]string{config.EnvNamespace: namespace, config.EnvWatched: watch}[name]
@@ -82,11 +83,13 @@ func TestChecks(t *testing.T) {
 		}, []string{"two installations: all namespaces", "two installations: namespace qa", "two installations: namespace qa"}},
 		"not its namespace": {func(f *Facts) {
 			f.Installations[0] = installation("add-on", "qa")
-			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{}})
+			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs,
+				queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{}})
 		}, nil},
 		"not its namespace any more": {func(f *Facts) {
 			f.Installations[0] = installation("add-on", "qa")
-			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{Held: true}})
+			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs,
+				queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{Held: true}})
 		}, []string{"runs: No installation works on its queues"}},
 		"environment": {func(f *Facts) {
 			f.Installations[0].EnvironmentErr = errors.New("PROBES_PORT is wrong")
@@ -95,24 +98,33 @@ func TestChecks(t *testing.T) {
 			f.Installations[0].Config.HandBack = true
 			f.Queues[0].Config.HandBack, f.Admission = true, &Admission{}
 		}, []string{"configuration: hand-back is on"}},
-		"no replicas":        {func(f *Facts) { f.Installations[0].Deployment.Spec.Replicas = new(int32(0)) }, []string{"replicas: scaled to zero replicas"}},
-		"one replica":        {func(f *Facts) { f.Installations[0].Deployment.Status.ReadyReplicas = 1 }, []string{"replicas: 1 of 2"}},
-		"no leader":          {func(f *Facts) { f.Leaders["add-on/queue"][0] = renewed(noon.Add(-time.Minute)) }, []string{"leader: No replica leads"}},
-		"replica ahead":      {func(f *Facts) { f.Leaders["add-on/queue"][0] = renewed(noon.Add(time.Minute)) }, []string{"clocks: 60s ahead of the API server's"}},
-		"this machine ahead": {func(f *Facts) { f.ServerAhead = -2 * time.Minute }, []string{"clocks: 2m ahead of the API server's: other"}},
+		"no replicas": {func(f *Facts) { f.Installations[0].Deployment.Spec.Replicas = new(int32(0)) },
+			[]string{"replicas: scaled to zero replicas"}},
+		"one replica": {func(f *Facts) { f.Installations[0].Deployment.Status.ReadyReplicas = 1 }, []string{"replicas: 1 of 2"}},
+		"no leader": {func(f *Facts) { f.Leaders["add-on/queue"][0] = renewed(noon.Add(-time.Minute)) },
+			[]string{"leader: No replica leads"}},
+		"replica ahead": {func(f *Facts) { f.Leaders["add-on/queue"][0] = renewed(noon.Add(time.Minute)) },
+			[]string{"clocks: 60s ahead of the API server's"}},
+		"this machine ahead": {func(f *Facts) { f.ServerAhead = -2 * time.Minute },
+			[]string{"clocks: 2m ahead of the API server's: other"}},
 		"unbound": {func(f *Facts) {
 			f.Admission.Guards = map[string][]Policy{"add-on": {{"Policy", "p", "no binding enforces it"}}}
 		}, []string{"guard: no binding enforces it"}},
-		"admission off":          {func(f *Facts) { f.Admission = &Admission{} }, []string{"hold: There is no hold", "guard: There is no guard"}},
+		"admission off": {func(f *Facts) { f.Admission = &Admission{} },
+			[]string{"hold: There is no hold", "guard: There is no guard"}},
 		"before Kubernetes 1.30": {func(f *Facts) { f.Admission.Guards, f.Admission.Unguarded = nil, true }, nil},
 		"admission dark":         {func(f *Facts) { f.Admission = nil }, nil},
-		"rights":                 {func(f *Facts) { f.Missing["add-on/queue"] = []Right{{"patch", "tekton.dev", "pipelineruns", "", ""}} }, []string{"rights: patch pipelineruns.tekton.dev in all namespaces"}},
-		"PAC old":                {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{true, "v0.49.9", "its ConfigMap"} }, []string{"Pipelines-as-Code: too old"}},
-		"PAC newer":              {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{true, "0.51.0-rc1", ""} }, nil},
-		"PAC unknown":            {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{Found: true} }, nil},
-		"PAC nowhere":            {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{} }, []string{"Pipelines-as-Code: is not there"}},
-		"Lease deleted":          {func(f *Facts) { f.Queues[0].Snapshot.Slots = nil }, []string{"slots: was deleted"}},
-		"Lease emptied":          {func(f *Facts) { f.Queues[0].Snapshot.Slots[0].Holder = nil }, []string{"slots: names no run"}},
+		"rights": {func(f *Facts) {
+			f.Missing["add-on/queue"] = []Right{{"patch", "tekton.dev", "pipelineruns", "",
+				""}}
+		}, []string{"rights: patch pipelineruns.tekton.dev in all namespaces"}},
+		"PAC old": {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{true, "v0.49.9", "its ConfigMap"} },
+			[]string{"Pipelines-as-Code: too old"}},
+		"PAC newer":     {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{true, "0.51.0-rc1", ""} }, nil},
+		"PAC unknown":   {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{Found: true} }, nil},
+		"PAC nowhere":   {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{} }, []string{"Pipelines-as-Code: is not there"}},
+		"Lease deleted": {func(f *Facts) { f.Queues[0].Snapshot.Slots = nil }, []string{"slots: was deleted"}},
+		"Lease emptied": {func(f *Facts) { f.Queues[0].Snapshot.Slots[0].Holder = nil }, []string{"slots: names no run"}},
 		"Lease renamed": {func(f *Facts) {
 			f.Queues[0].Snapshot.Slots[0].Holder = &queue.Holder{Name: "other", UID: "o"}
 		}, []string{"slots: there is no such run", "slots: names other while build"}},
@@ -121,7 +133,8 @@ func TestChecks(t *testing.T) {
 		}, []string{"slots: no UID"}},
 		"Lease unlabelled": {func(f *Facts) {
 			f.Queues[0].Snapshot.Slots = nil
-			f.Strays = map[string]coordinationv1.Lease{"ci/shop.slot-0": {ObjectMeta: metav1.ObjectMeta{OwnerReferences: []metav1.OwnerReference{{Kind: "Repository", Name: "shop"}}}}}
+			owned := metav1.ObjectMeta{OwnerReferences: []metav1.OwnerReference{{Kind: "Repository", Name: "shop"}}}
+			f.Strays = map[string]coordinationv1.Lease{"ci/shop.slot-0": {ObjectMeta: owned}}
 		}, []string{"slots: without the labels"}},
 		"Lease in the way": {func(f *Facts) {
 			f.Queues[0].Snapshot.Slots = nil
@@ -134,16 +147,20 @@ func TestChecks(t *testing.T) {
 		}, nil},
 		"run over": {func(f *Facts) { f.Queues[0].Snapshot.Runs[0].Phase = queue.Done }, []string{"slots: is done"}},
 		"refused": {func(f *Facts) {
-			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{}, Attempt: 2, NotBefore: noon.Add(time.Minute)})
+			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs,
+				queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{}, Attempt: 2,
+					NotBefore: noon.Add(time.Minute)})
 			f.Refusals = map[string]string{"t": "denied by policy"}
 		}, []string{"runs: denied by policy"}},
 		"refused before, and in line again": {func(f *Facts) {
-			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{}, Attempt: 2})
+			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs,
+				queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{}, Attempt: 2})
 			f.Refusals = map[string]string{"t": "denied by policy"}
 		}, nil},
 		"no replica starts it": {func(f *Facts) {
 			f.Queues[0].Snapshot.Limit = 2
-			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{}})
+			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs,
+				queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{}})
 		}, []string{"runs: no replica starts it"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -176,7 +193,8 @@ func TestStayed(t *testing.T) {
 	passing := func(where string) Finding { return Finding{Where: where, passing: true} }
 	lasting := func(where string) Finding { return Finding{Where: where} }
 	got := []string{}
-	for _, f := range stayed([]Finding{passing("both"), lasting("gone")}, []Finding{passing("both"), passing("new"), lasting("new, lasting")}) {
+	for _, f := range stayed([]Finding{passing("both"), lasting("gone")},
+		[]Finding{passing("both"), passing("new"), lasting("new, lasting")}) {
 		got = append(got, f.Where)
 	}
 	if diff := cmp.Diff([]string{"both", "new, lasting"}, got); diff != "" {

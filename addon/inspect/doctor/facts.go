@@ -262,7 +262,8 @@ func (d *Doctor) pac(ctx context.Context, f *Facts, namespace string) (PAC, erro
 	default:
 		return p, err
 	}
-	list, err := d.Kube.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/part-of=pipelines-as-code"})
+	list, err := d.Kube.AppsV1().Deployments(namespace).List(ctx,
+		metav1.ListOptions{LabelSelector: "app.kubernetes.io/part-of=pipelines-as-code"})
 	if f.refused(err, "The Deployments of Pipelines-as-Code in namespace %s", namespace) {
 		p.Found = true // its absence is not proven
 		return p, nil
@@ -301,7 +302,8 @@ func (d *Doctor) refusals(ctx context.Context, f *Facts, namespace string) error
 	if len(wanted) == 0 {
 		return nil
 	}
-	list, err := d.Kube.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=" + string(event.ReasonClaimExpired)})
+	list, err := d.Kube.CoreV1().Events(namespace).List(ctx,
+		metav1.ListOptions{FieldSelector: "reason=" + string(event.ReasonClaimExpired)})
 	if f.refused(err, "Events, which say why a run could not be started") {
 		return nil
 	}

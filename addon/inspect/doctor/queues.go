@@ -71,11 +71,13 @@ func slots(f *Facts) []Finding {
 			l := f.Strays[at]
 			finding := Finding{Where: "Lease " + place(q, index), passing: true}
 			if lease.OwnedBy(&l, q.Key().Repository) {
-				finding.What = "It was edited by hand: it is a slot of Repository " + q.Key().String() + " without the labels or the annotation of one."
+				finding.What = "It was edited by hand: it is a slot of Repository " + q.Key().String() +
+					" without the labels or the annotation of one."
 				finding.Do = rewritten
 				finding.Repair = &Repair{What: "put back the labels and the annotation", lease: &l}
 			} else {
-				finding.What = "It has the name of a slot of Repository " + q.Key().String() + " but is not one: that slot cannot be created."
+				finding.What = "It has the name of a slot of Repository " + q.Key().String() +
+					" but is not one: that slot cannot be created."
 				finding.Do = "Delete it if it is not needed: kubectl delete lease -n " + l.Namespace + " " + l.Name
 				finding.passing = false
 			}
@@ -83,7 +85,8 @@ func slots(f *Facts) []Finding {
 		}
 		for _, is := range q.Runs {
 			claim := is.Run.Claim
-			if is.State() != queue.StateStarted || is.Slot != queue.NoSlot || claim == nil || claim.Slot == queue.NoSlot || claim.Slot >= int(q.Limit) {
+			if is.State() != queue.StateStarted || is.Slot != queue.NoSlot || claim == nil || claim.Slot == queue.NoSlot ||
+				claim.Slot >= int(q.Limit) {
 				continue
 			}
 			if _, stray := f.Strays[place(q, claim.Slot)]; stray {
@@ -112,12 +115,14 @@ func runs(f *Facts) []Finding {
 		if q.Missing && q.Waiting > 0 {
 			all = append(all, Finding{
 				Where: "Repository " + q.Key().String(),
-				What:  fmt.Sprintf("It does not exist, and %s for it.", plural(q.Waiting, "run")+map[bool]string{true: " waits", false: " wait"}[q.Waiting == 1]),
-				Do:    "Create it, or cancel or delete these runs.",
+				What: fmt.Sprintf("It does not exist, and %s for it.",
+					plural(q.Waiting, "run")+map[bool]string{true: " waits", false: " wait"}[q.Waiting == 1]),
+				Do: "Create it, or cancel or delete these runs.",
 			})
 			continue
 		}
-		if len(f.Installations) > 0 && !slices.ContainsFunc(f.Installations, func(i inspect.Installation) bool { return i.Environment.Watched.Contains(q.Key().Namespace) }) {
+		if len(f.Installations) > 0 && !slices.ContainsFunc(f.Installations,
+			func(i inspect.Installation) bool { return i.Environment.Watched.Contains(q.Key().Namespace) }) {
 			// Its queues are Pipelines-as-Code's, but for runs whose order PAC cannot see.
 			if slices.ContainsFunc(q.Runs, func(is queue.Standing) bool { return is.Run.Phase == queue.Pending && is.Run.Held() }) {
 				all = append(all, Finding{

@@ -36,7 +36,8 @@ type SelfTest struct {
 func (t *SelfTest) Run(ctx context.Context, out io.Writer) error {
 	f := &Facts{Now: t.Clock.Now(), Leaders: map[string][]coordinationv1.Lease{}}
 	i := inspect.Installation{Environment: t.Environment, Config: config.Defaults()}
-	deployment, deploymentErr := t.Kube.AppsV1().Deployments(t.Environment.Namespace).Get(ctx, t.Environment.Deployment, metav1.GetOptions{})
+	deployment, deploymentErr := t.Kube.AppsV1().Deployments(t.Environment.Namespace).Get(ctx, t.Environment.Deployment,
+		metav1.GetOptions{})
 	i.Deployment.Namespace, i.Deployment.Name = t.Environment.Namespace, t.Environment.Deployment
 	if deploymentErr == nil {
 		i.Deployment = *deployment
@@ -96,7 +97,8 @@ func (t *SelfTest) hold(ctx context.Context) ([]Finding, error) {
 	}
 	return []Finding{{
 		Where: t.Environment.Hold, What: "The API server does not hide the execution order of a run. " + withoutHold,
-		Do: "Wait a second if it has just been installed. Otherwise check that the policy or the webhook is there (admission.hold of the chart).",
+		Do: "Wait a second if it has just been installed. Otherwise check that the policy or the webhook is there (admission.hold of " +
+			"the chart).",
 	}}, nil
 }
 
