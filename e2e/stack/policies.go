@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/manifests"
 )
 
@@ -87,7 +88,7 @@ spec: {status: PipelineRunPending, pipelineSpec: {tasks: [{name: t, taskSpec: {s
 func (a *Addon) watchedNamespace() string {
 	if a.deployment != nil {
 		for _, variable := range a.deployment.Spec.Template.Spec.Containers[0].Env {
-			if first, _, _ := strings.Cut(variable.Value, ","); variable.Name == "WATCH_NAMESPACES" && first != "" {
+			if first, _, _ := strings.Cut(variable.Value, ","); variable.Name == config.EnvWatched && first != "" {
 				return first
 			}
 		}
