@@ -73,8 +73,8 @@ func (r *Reading) readInstallations(ctx context.Context, kube kubernetes.Interfa
 	list, err := kube.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{LabelSelector: config.Selector})
 	if apierrors.IsForbidden(err) && namespace == "" {
 		namespace = config.DefaultNamespace
-		r.note("You may not list Deployments in all namespaces: the add-on is looked for in namespace %s; --addon-namespace says "+
-			"another.", namespace)
+		r.note("You may not list Deployments in all namespaces: the add-on is looked for in namespace %s only; set "+
+			"--addon-namespace if it is elsewhere.", namespace)
 		list, err = kube.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{LabelSelector: config.Selector})
 	}
 	switch {
@@ -100,12 +100,12 @@ func (r *Reading) readInstallations(ctx context.Context, kube kubernetes.Interfa
 	return nil
 }
 
-// Assumed says where the defaults stand in for a configuration, and why, and what a
-// configuration keeps from being seen.
+// Assumed says which configurations are assumed to be the default, and why, and what cannot be
+// seen.
 func (r *Reading) Assumed() []string {
 	var all []string
 	if len(r.Installations) == 0 && !r.Hidden {
-		all = append(all, "The add-on is not installed, or not where it was looked for: its default configuration is assumed.")
+		all = append(all, "The add-on was not found: its default configuration is assumed.")
 	}
 	for _, i := range r.Installations {
 		if i.ConfigErr != nil {
@@ -113,7 +113,7 @@ func (r *Reading) Assumed() []string {
 				i.Deployment.Namespace, i.Environment.ConfigMap, i.ConfigErr))
 		}
 		if i.Config.Backend == store.Memory {
-			all = append(all, fmt.Sprintf("Deployment %s keeps slots in the memory of a replica: which run has which is not seen.",
+			all = append(all, fmt.Sprintf("Deployment %s keeps slots in the memory of a replica, which this command cannot see.",
 				i.Name()))
 		}
 	}

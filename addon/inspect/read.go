@@ -159,7 +159,7 @@ func (r *Reading) readSettings(ctx context.Context, c Clients, read, namespace s
 		list, err := c.PAC.PipelinesascodeV1alpha1().Repositories(namespace).List(ctx, metav1.ListOptions{})
 		switch {
 		case apierrors.IsForbidden(err):
-			r.note("You may not list Repositories in namespace %s: a limit that is inherited from the global Repository is not seen.",
+			r.note("You may not list Repositories in namespace %s: a limit inherited from the global Repository is not seen.",
 				namespace)
 		case err != nil:
 			return Explain(err, "Repositories", namespace)
@@ -170,7 +170,7 @@ func (r *Reading) readSettings(ctx context.Context, c Clients, read, namespace s
 	settings, err := c.Kube.CoreV1().ConfigMaps(namespace).Get(ctx, pac.SettingsName, metav1.GetOptions{})
 	switch {
 	case apierrors.IsForbidden(err):
-		r.note("You may not get ConfigMap %s/%s: cancel-in-progress counts as off where a run does not say it itself.", namespace,
+		r.note("You may not get ConfigMap %s/%s: cancel-in-progress counts as off for runs that do not set it themselves.", namespace,
 			pac.SettingsName)
 	case apierrors.IsNotFound(err):
 	case err != nil:
