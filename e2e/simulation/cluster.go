@@ -28,19 +28,18 @@ type Cluster struct {
 	queues  []queue.Key
 	judges  map[queue.Key]*judge
 	// settled is the history before the product came; no list is older.
-	settled    [kinds]int
-	replicas   []*replica
-	backend    store.Backend
-	running    *pass             // whose code runs right now
-	inFlight   []*request        // under way, though nobody waits for them
-	promises   []func()          // what PAC has still to patch
-	named      map[queue.Key]int // runs so far
-	processes  int
-	byVandal   bool
-	cancelling queue.CancelInProgress
-	calm       bool // no faults any more
-	trace      func(format string, args ...any)
-	problem    error // the first invariant that broke
+	settled   [kinds]int
+	replicas  []*replica
+	backend   store.Backend
+	running   *pass             // whose code runs right now
+	inFlight  []*request        // under way, though nobody waits for them
+	promises  []func()          // what PAC has still to patch
+	named     map[queue.Key]int // runs so far
+	processes int
+	byVandal  bool
+	calm      bool // no faults any more
+	trace     func(format string, args ...any)
+	problem   error // the first invariant that broke
 }
 
 // steps is how many decisions the scheduler takes before the end begins.
@@ -48,36 +47,18 @@ const steps = 500
 
 func newCluster(seed uint64, o Options) *Cluster {
 	rnd := rand.New(rand.NewPCG(seed, 0))
-	c := &Cluster{
-		mixture: mix(rnd), rnd: rnd, now: noon, context: klog.NewContext(context.Background(), klog.Logger{}),
-		mutant: o.mutant, judges: map[queue.Key]*judge{}, named: map[queue.Key]int{}, trace: func(string, ...any) {},
+	m := mix(rnd)
+	m.traceable, m.cancelling.OnPush = seed%3 == 0, seed%2 == 0
+	if o.mutant != nil && o.mutant.weather != nil {
+		m.weather = *o.mutant.weather
 	}
-	if c.mutant == nil {
-		c.mutant = &mutant{}
-	}
-	if c.mutant.weather != nil {
-		c.weather = *c.mutant.weather
-	}
-	if c.mutant.shape != nil {
-		c.mutant.shape(&c.mixture)
+	if o.mutant != nil && o.mutant.shape != nil {
+		o.mutant.shape(&m)
 	}
 	for _, e := range o.Without {
-		c.happens[e] = 0
+		m.happens[e] = 0
 	}
-	if o.Trace != nil {
-		c.trace = func(format string, args ...any) {
-			o.Trace(fmt.Sprintf("%9.3fs  %s", c.now.Sub(noon).Seconds(), fmt.Sprintf(format, args...)))
-		}
-	}
-	c.server = newServer(func() time.Time { return c.now })
-	c.server.noted = c.noted
-	c.backend = store.Lease
-	if c.memory {
-		c.backend = store.Memory
-	}
-	for i := range c.mixture.queues {
-		c.queues = append(c.queues, queue.Key{Namespace: "shop", Repository: []string{"app", "web", "api"}[i]})
-	}
+	c := emptyCluster(m, rnd, o)
 	c.trace("weather: %s; backend %s, switched %t; %d replicas; orders are held: %t", c.name, c.backend, c.switches, c.mixture.replicas, c.held)
 	c.settle()
 	for i := range c.mixture.replicas {
@@ -92,6 +73,34 @@ func newCluster(seed uint64, o Options) *Cluster {
 	return c
 }
 
+// emptyCluster has nothing in it but an API server and a judge of every queue.
+func emptyCluster(m mixture, rnd *rand.Rand, o Options) *Cluster {
+	c := &Cluster{
+		mixture: m, rnd: rnd, now: noon, context: klog.NewContext(context.Background(), klog.Logger{}),
+		mutant: o.mutant, judges: map[queue.Key]*judge{}, named: map[queue.Key]int{}, trace: func(string, ...any) {},
+	}
+	if c.mutant == nil {
+		c.mutant = &mutant{}
+	}
+	if o.Trace != nil {
+		c.trace = func(format string, args ...any) {
+			o.Trace(fmt.Sprintf("%9.3fs  %s", c.now.Sub(noon).Seconds(), fmt.Sprintf(format, args...)))
+		}
+	}
+	c.server = newServer(func() time.Time { return c.now })
+	c.server.noted = c.noted
+	c.backend = store.Lease
+	if c.memory {
+		c.backend = store.Memory
+	}
+	for i := range c.mixture.queues {
+		key := queue.Key{Namespace: "shop", Repository: []string{"app", "web", "api"}[i]}
+		c.queues = append(c.queues, key)
+		c.judges[key] = newJudge(c, key)
+	}
+	return c
+}
+
 // settings are what every replica works by.
 func (c *Cluster) settings() shipped.Settings {
 	return shipped.Settings{Backend: c.backend, Recovery: c.timing}
@@ -101,7 +110,6 @@ func (c *Cluster) settings() shipped.Settings {
 // above their limits.
 func (c *Cluster) settle() {
 	for _, key := range c.queues {
-		c.judges[key] = newJudge(c, key)
 		c.createRepository(key, []int{1, 1, 2, 3}[c.rnd.IntN(4)])
 		c.push(key, c.rnd.IntN(4))
 		for range c.rnd.IntN(4) {

@@ -7,6 +7,7 @@ import (
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
@@ -149,7 +150,8 @@ func (c *Cluster) rest() {
 	}
 }
 
-// idle says which queue has room for a run that may start; empty if none has.
+// idle says which queue has room for a run that may start, or a run that is to be cancelled; empty if
+// none has.
 func (c *Cluster) idle() string {
 	for _, key := range c.queues {
 		limit := c.limit(key)
@@ -165,9 +167,34 @@ func (c *Cluster) idle() string {
 				return fmt.Sprintf("%s may start in %s, which has a limit of %d and room for %d", r.Name, key, limit, free)
 			}
 		}
+		if limit != queue.Unlimited {
+			if r, by, found := c.superseded(key); found {
+				return fmt.Sprintf("%s of %s is superseded by %s and not cancelled", r.Name, key, by.Name)
+			}
+		}
 	}
 	return ""
 }
+
+// superseded finds a run that a newer one supersedes and that goes on.
+func (c *Cluster) superseded(key queue.Key) (run, by queue.Run, found bool) {
+	var visible []queue.Run
+	for _, pr := range c.runsOf(key, watched) {
+		visible = append(visible, pac.ReadRun(pr))
+	}
+	superseded := queue.SupersededBy(visible, c.cancelling)
+	for _, r := range visible {
+		if by, ok := superseded[r.UID]; ok && !r.Ending {
+			return r, by, true
+		}
+	}
+	return run, by, false
+}
+
+// watched says that the product's watches show the run.
+func watched(pr *tektonv1.PipelineRun) bool { return selector.Matches(labels.Set(pr.Labels)) }
+
+var selector, _ = labels.Parse(pac.Selector)
 
 func (c *Cluster) startable(r queue.Run) bool {
 	age := c.now.Sub(r.Created)

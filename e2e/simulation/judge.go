@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue/audit"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 )
 
@@ -35,6 +37,7 @@ type judge struct {
 	foreign map[types.UID]int         // started by somebody else: since which commit
 	claimed map[types.UID]queue.Limit // the limit of its claim
 	starts  map[types.UID]started
+	known   map[types.UID]queue.Run // every run there has ever been, as it last was
 }
 
 // started is when a run was started, as a place in the history, and by what limit
@@ -45,8 +48,10 @@ type started struct {
 }
 
 func newJudge(c *Cluster, key queue.Key) *judge {
+	auditor := audit.New(c.lag)
+	auditor.CancelInProgress = c.cancelling
 	return &judge{
-		cluster: c, key: key, audit: audit.New(c.lag),
+		cluster: c, key: key, audit: auditor, known: map[types.UID]queue.Run{},
 		begun: map[types.UID]bool{}, foreign: map[types.UID]int{}, claimed: map[types.UID]queue.Limit{}, starts: map[types.UID]started{},
 	}
 }
@@ -134,13 +139,26 @@ func (j *judge) run(ch change, by *request) {
 		j.begun[pr.UID] = true
 		j.starts[pr.UID] = started{len(c.server.history[runs]), limit}
 	}
-	j.within(limit, func() { j.audit.Run(pac.ReadRun(pr), now) })
+	run := pac.ReadRun(pr)
+	if by != nil && isEnding(pr) && !j.known[pr.UID].Ending {
+		j.cancelled(pr)
+	}
+	j.known[pr.UID] = run
+	j.within(limit, func() { j.audit.Run(run, now) })
 	if starts && limit != queue.Unlimited {
 		if n := len(j.occupying()); n > int(limit) {
 			j.fail("I1, counted: %s makes %d started runs of %s, the limit is %d", pr.Name, n, j.key, limit)
 		}
 	}
 	j.verdict()
+}
+
+// cancelled: the product ends only what a newer run supersedes, which may have come and gone since.
+func (j *judge) cancelled(pr *tektonv1.PipelineRun) {
+	everyRun := slices.Collect(maps.Values(j.known))
+	if _, superseded := queue.SupersededBy(everyRun, j.cluster.cancelling)[string(pr.UID)]; !superseded {
+		j.fail("I4, nothing lost: %s is cancelled, and no run supersedes it", pr.Name)
+	}
 }
 
 // occupying lists the runs that Tekton may be working on. One that somebody else
@@ -168,10 +186,11 @@ func (j *judge) unseen(by *request) int {
 	return n
 }
 
+// slotted says that a slot which can be read names the run: a Lease, if slots are Leases now.
 func (j *judge) slotted(pr *tektonv1.PipelineRun) bool {
-	return slices.ContainsFunc(j.cluster.leasesOf(j.key), func(l *coordinationv1.Lease) bool {
-		_, visible := slotOf(l)
-		return visible && runUID(l) == string(pr.UID)
+	return j.cluster.backend == store.Lease && slices.ContainsFunc(j.cluster.leasesOf(j.key), func(l *coordinationv1.Lease) bool {
+		_, slot, ours := lease.Decode(l)
+		return ours && slot.Holder != nil && slot.Holder.UID == string(pr.UID)
 	})
 }
 

@@ -62,8 +62,8 @@ func (c leaseClient) Create(_ context.Context, l *coordinationv1.Lease, _ metav1
 
 func (c leaseClient) Update(_ context.Context, l *coordinationv1.Lease, _ metav1.UpdateOptions) (*coordinationv1.Lease, error) {
 	l = l.DeepCopy()
-	c.replica.cluster.mutant.update(c.replica, l)
 	return call(c.replica, "update", leases, c.namespace, l.Name, func(s *server, q *request) (*coordinationv1.Lease, error) {
+		c.replica.cluster.mutant.arrives(s, l)
 		return s.updateLease(l, q)
 	})
 }

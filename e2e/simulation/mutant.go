@@ -10,14 +10,14 @@ import (
 // not touched: a mutant sits between its parts, or between it and the cluster.
 type mutant struct {
 	name string
-	// caught is the first seed that is known to catch it.
+	// caught is the first seed that is known to catch it; 0 if only a script does.
 	caught uint64
 	// weather and shape have the seeds be of a kind in which the rule matters.
 	weather *weather
 	shape   func(*mixture)
 
 	patchBody   func(*replica, []byte) []byte
-	beforePut   func(*replica, *coordinationv1.Lease)
+	beforePut   func(*server, *coordinationv1.Lease) // when it arrives
 	wrapRuns    func(*replica, engine.Runs, engine.Store) engine.Runs
 	wrapStore   func(*replica, engine.Store) engine.Store
 	wrapLimits  func(engine.Repositories) engine.Repositories
@@ -33,9 +33,9 @@ func (m *mutant) patch(r *replica, body []byte) []byte {
 	return m.patchBody(r, body)
 }
 
-func (m *mutant) update(r *replica, l *coordinationv1.Lease) {
+func (m *mutant) arrives(s *server, l *coordinationv1.Lease) {
 	if m.beforePut != nil {
-		m.beforePut(r, l)
+		m.beforePut(s, l)
 	}
 }
 

@@ -28,7 +28,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "frees the slot instead of fencing the run", caught: 44, weather: &storm, shape: rejections,
+		name: "frees the slot instead of fencing the run", caught: 177, weather: &storm, shape: rejections,
 		wrapRuns: func(r *replica, x engine.Runs, s engine.Store) engine.Runs {
 			return hooked{Runs: x, fence: func(ctx context.Context, key queue.Key, run queue.Run, _ func() error) error {
 				r.freeSlotOf(ctx, s, key, run)
@@ -48,7 +48,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "does not compare the attempts of run and claim", caught: 41, weather: &storm, shape: rejections,
+		name: "does not compare the attempts of run and claim", caught: 54, weather: &storm, shape: rejections,
 		// Half of the replicas: if all did, no fenced claim would ever be freed.
 		wrapRuns: func(r *replica, x engine.Runs, s engine.Store) engine.Runs {
 			return hooked{Runs: x, seen: func(ctx context.Context, key queue.Key, runs []queue.Run) []queue.Run {
@@ -72,7 +72,7 @@ var mutants = []*mutant{
 		wrapStore: func(_ *replica, x engine.Store) engine.Store { return neverFresh{x} },
 	},
 	{
-		name: "believes a cache that a holder is gone", caught: 324,
+		name: "believes a cache that a holder is gone", caught: 2197,
 		wrapRuns: func(r *replica, x engine.Runs, _ engine.Store) engine.Runs {
 			return hooked{Runs: x, get: func(_ queue.Key, name string, get func() (queue.Run, bool, error)) (queue.Run, bool, error) {
 				if r.informers[runs].raw["shop/"+name] == nil {
@@ -83,10 +83,11 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "takes a holder for gone if it cannot be read", caught: 1839,
+		name: "takes a holder for gone if it cannot be read", caught: 136,
 		shape: func(m *mixture) {
-			m.often("cancel", "label", "sleep")
-			m.happens["tekton"] = 6
+			m.often("cancel", "label")
+			m.crowd, m.memory, m.switches, m.replicas, m.queues = true, false, false, max(2, m.replicas), 1
+			m.happens["promise"], m.happens["push"], m.happens["tekton"], m.happens["vandal"] = 40, 30, 6, 0
 			m.network = append(m.network, lost, lost, lost, unanswered)
 		},
 		wrapRuns: func(_ *replica, x engine.Runs, _ engine.Store) engine.Runs {
@@ -100,12 +101,12 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "releases the slot on any error of a start", caught: 144, weather: &storm, shape: rejections,
+		name: "releases the slot on any error of a start", caught: 293, weather: &storm, shape: rejections,
 		wrapRuns: func(r *replica, x engine.Runs, s engine.Store) engine.Runs {
-			return hooked{Runs: x, start: func(ctx context.Context, key queue.Key, run queue.Run, start func() error) error {
+			return hooked{Runs: x, start: func(ctx context.Context, key queue.Key, a queue.Start, start func() error) error {
 				err := start()
 				if err != nil {
-					r.freeSlotOf(ctx, s, key, run)
+					r.freeSlotOf(ctx, s, key, a.Run)
 				}
 				return err
 			}}
@@ -145,23 +146,22 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "recovers before its caches are filled", caught: 624, beforeSync: true, weather: &hasty,
+		name: "recovers before its caches are filled", caught: 3607, beforeSync: true, weather: &hasty,
 		shape: func(m *mixture) {
 			m.often("crash")
 			m.deliver, m.wait, m.longWaits = 1, 1, false
 		},
 	},
 	{
-		name: "claims a slot without its resourceVersion", caught: 1306,
-		beforePut: func(r *replica, l *coordinationv1.Lease) {
-			// Whatever version there is when it arrives: that of the latest look.
-			if is, ok := r.cluster.server.lease(l.Namespace, l.Name); ok {
+		name: "claims a slot without its resourceVersion", caught: 36,
+		beforePut: func(s *server, l *coordinationv1.Lease) {
+			if is, ok := s.lease(l.Namespace, l.Name); ok {
 				l.ResourceVersion, l.UID = is.ResourceVersion, is.UID
 			}
 		},
 	},
 	{
-		name: "takes a claim without an answer for made", caught: 152,
+		name: "takes a claim without an answer for made", caught: 321,
 		wrapStore: func(_ *replica, x engine.Store) engine.Store {
 			return hookedStore{Store: x, claim: func(slot queue.Slot, h queue.Holder, claim func() (queue.Slot, error)) (queue.Slot, error) {
 				made, err := claim()
@@ -170,6 +170,82 @@ var mutants = []*mutant{
 					return slot, nil
 				}
 				return made, err
+			}}
+		},
+	},
+	{
+		name: "goes on claiming after a claim failed", caught: 32,
+		wrapStore: func(_ *replica, x engine.Store) engine.Store {
+			return hookedStore{Store: x, claim: func(slot queue.Slot, h queue.Holder, claim func() (queue.Slot, error)) (queue.Slot, error) {
+				made, err := claim()
+				if err != nil {
+					slot.Holder, slot.Transition = &h, failedClaim
+					return slot, nil
+				}
+				return made, nil
+			}}
+		},
+		wrapRuns: func(_ *replica, x engine.Runs, _ engine.Store) engine.Runs {
+			return hooked{Runs: x, start: func(_ context.Context, _ queue.Key, a queue.Start, start func() error) error {
+				if a.Token.Transition == failedClaim {
+					return errors.New("there is no claim to start with")
+				}
+				return start()
+			}}
+		},
+	},
+	{
+		name: "keeps, of two slots of a started run, the one it was started with",
+		wrapStore: func(r *replica, x engine.Store) engine.Store {
+			return hookedStore{Store: x, seen: func(ctx context.Context, key queue.Key, slots []queue.Slot) {
+				runs, _ := r.runs.List(ctx, key, queue.Cached)
+				for i, slot := range slots {
+					if h := slot.Holder; h != nil && slices.ContainsFunc(runs, func(run queue.Run) bool {
+						return run.UID == h.UID && run.Claim != nil && run.Claim.Slot == slot.Index
+					}) {
+						preferred := *h
+						preferred.Attempt++
+						slots[i].Holder = &preferred
+					}
+				}
+			}}
+		},
+	},
+	{
+		name: "keeps, of two slots of a run, the lowest whatever their attempts",
+		wrapStore: func(_ *replica, x engine.Store) engine.Store {
+			return hookedStore{Store: x, seen: func(_ context.Context, _ queue.Key, slots []queue.Slot) {
+				for i, slot := range slots {
+					for _, lower := range slots[:i] {
+						if slot.Holder != nil && lower.Holder != nil && lower.Holder.UID == slot.Holder.UID {
+							slots[i].Holder = lower.Holder
+						}
+					}
+				}
+			}}
+		},
+	},
+	{
+		name: "cancels nothing that is superseded", caught: 6,
+		wrapRuns: func(_ *replica, x engine.Runs, _ engine.Store) engine.Runs {
+			return hooked{Runs: x, seen: func(_ context.Context, _ queue.Key, runs []queue.Run) []queue.Run {
+				for i := range runs {
+					runs[i].Origin = queue.Origin{}
+				}
+				return runs
+			}}
+		},
+	},
+	{
+		name: "gives the slot of a run away as soon as the run is cancelled", caught: 6,
+		wrapRuns: func(_ *replica, x engine.Runs, _ engine.Store) engine.Runs {
+			return hooked{Runs: x, seen: func(_ context.Context, _ queue.Key, runs []queue.Run) []queue.Run {
+				for i := range runs {
+					if runs[i].Ending {
+						runs[i].Phase = queue.Done
+					}
+				}
+				return runs
 			}}
 		},
 	},
@@ -186,9 +262,9 @@ var mutants = []*mutant{
 			}}
 		},
 	},
-	{name: "has no recovery", caught: 3, noRecovery: true},
+	{name: "has no recovery", caught: 8, noRecovery: true},
 	{
-		name: "keeps slots in the memory of several replicas", caught: 102, manyLeaders: true,
+		name: "keeps slots in the memory of several replicas", caught: 142, manyLeaders: true,
 		shape: func(m *mixture) { m.memory, m.switches, m.replicas = true, false, max(2, m.replicas) },
 	},
 }
@@ -210,6 +286,9 @@ func rejections(m *mixture) {
 	m.happens["promise"], m.happens["push"] = 30, 20
 }
 
+// failedClaim is the transition in the token of a claim that was not made.
+const failedClaim = -1
+
 // freeSlotOf empties the slot that names a run.
 func (r *replica) freeSlotOf(ctx context.Context, s engine.Store, key queue.Key, run queue.Run) {
 	repository := r.cluster.repository(key)
@@ -230,7 +309,7 @@ type hooked struct {
 	neverFresh bool
 	seen       func(context.Context, queue.Key, []queue.Run) []queue.Run
 	get        func(key queue.Key, name string, get func() (queue.Run, bool, error)) (queue.Run, bool, error)
-	start      func(ctx context.Context, key queue.Key, run queue.Run, start func() error) error
+	start      func(ctx context.Context, key queue.Key, a queue.Start, start func() error) error
 	fence      func(ctx context.Context, key queue.Key, run queue.Run, fence func() error) error
 }
 
@@ -258,7 +337,7 @@ func (h hooked) Start(ctx context.Context, key queue.Key, a queue.Start) error {
 	if h.start == nil {
 		return start()
 	}
-	return h.start(ctx, key, a.Run, start)
+	return h.start(ctx, key, a, start)
 }
 
 func (h hooked) Fence(ctx context.Context, key queue.Key, run queue.Run, attempt int, notBefore time.Time) error {
@@ -275,11 +354,25 @@ func (s neverFresh) List(ctx context.Context, key queue.Key, _ queue.Freshness) 
 	return s.Store.List(ctx, key, queue.Cached)
 }
 
+// hookedStore is an engine.Store of a mutant.
 type hookedStore struct {
 	engine.Store
+	seen  func(context.Context, queue.Key, []queue.Slot)
 	claim func(queue.Slot, queue.Holder, func() (queue.Slot, error)) (queue.Slot, error)
 }
 
+func (s hookedStore) List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]queue.Slot, error) {
+	slots, err := s.Store.List(ctx, key, freshness)
+	if s.seen != nil && err == nil {
+		s.seen(ctx, key, slots)
+	}
+	return slots, err
+}
+
 func (s hookedStore) Claim(ctx context.Context, q engine.Repository, slot queue.Slot, h queue.Holder) (queue.Slot, error) {
-	return s.claim(slot, h, func() (queue.Slot, error) { return s.Store.Claim(ctx, q, slot, h) })
+	claim := func() (queue.Slot, error) { return s.Store.Claim(ctx, q, slot, h) }
+	if s.claim == nil {
+		return claim()
+	}
+	return s.claim(slot, h, claim)
 }

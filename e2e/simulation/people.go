@@ -44,15 +44,15 @@ func (c *Cluster) push(key queue.Key, n int) {
 		order = strings.ReplaceAll(order, "/", " ")
 	}
 	limited := c.limit(key) != queue.Unlimited
+	position := map[string]int{}
+	for i, name := range names {
+		position[name] = i
+	}
 	c.rnd.Shuffle(n, func(i, j int) { names[i], names[j] = names[j], names[i] })
 	for _, name := range names {
-		pr := &tektonv1.PipelineRun{
-			ObjectMeta: metav1.ObjectMeta{
-				Namespace: key.Namespace, Name: name,
-				Labels:      map[string]string{"app.kubernetes.io/managed-by": "pipelinesascode.tekton.dev", keys.Repository: key.Repository},
-				Annotations: map[string]string{keys.Repository: key.Repository},
-			},
-			Spec: tektonv1.PipelineRunSpec{PipelineRef: &tektonv1.PipelineRef{Name: "ci"}},
+		pr := newRun(key, name)
+		if c.traceable {
+			c.trackOrigin(pr, position[name])
 		}
 		if limited {
 			pr.Spec.Status = tektonv1.PipelineRunSpecStatusPending
@@ -76,6 +76,29 @@ func (c *Cluster) push(key queue.Key, n int) {
 		c.server.create(runs, pr, nil)
 	}
 	c.trace("%d runs of %s are pushed: %v, in order %q", n, key.Repository, names, order)
+}
+
+// newRun is a PipelineRun as PAC creates it for a Repository without a limit.
+func newRun(key queue.Key, name string) *tektonv1.PipelineRun {
+	return &tektonv1.PipelineRun{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: key.Namespace, Name: name,
+			Labels:      map[string]string{"app.kubernetes.io/managed-by": "pipelinesascode.tekton.dev", keys.Repository: key.Repository},
+			Annotations: map[string]string{keys.Repository: key.Repository},
+		},
+		Spec: tektonv1.PipelineRunSpec{PipelineRef: &tektonv1.PipelineRef{Name: "ci"}},
+	}
+}
+
+// trackOrigin has a run say which definition and branch it was made of, so that a newer run may
+// supersede it.
+func (c *Cluster) trackOrigin(pr *tektonv1.PipelineRun, definition int) {
+	annotate(keys.OriginalPRName, fmt.Sprintf("build-%d", definition))(pr)
+	annotate(keys.EventType, "push")(pr)
+	annotate(keys.SourceBranch, []string{"main", "topic"}[c.rnd.IntN(2)])(pr)
+	if said := c.rnd.IntN(4); said < 2 {
+		annotate(keys.CancelInProgress, []string{"true", "false"}[said])(pr)
+	}
 }
 
 func annotate(key, value string) func(*tektonv1.PipelineRun) {

@@ -56,7 +56,10 @@ type mixture struct {
 	held bool
 	// memory and switches say which backends a seed has.
 	memory, switches bool
-	happens          map[string]int // event → how often
+	// traceable runs say what they were made of, so that newer runs may supersede them.
+	traceable  bool
+	cancelling queue.CancelInProgress
+	happens    map[string]int // event → how often
 }
 
 func mix(rnd *rand.Rand) mixture {
