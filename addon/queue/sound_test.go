@@ -37,6 +37,10 @@ func anySnapshot(rnd *rand.Rand) queue.Snapshot {
 		if r.Phase == queue.Started && rnd.Intn(2) == 0 {
 			r = r.with(queue.Token{Slot: rnd.Intn(5), Attempt: r.Attempt})
 		}
+		if rnd.Intn(4) == 0 {
+			r.Origin = queue.Origin{Definition: "build", Trigger: queue.PushTrigger, CancelInProgress: queue.Choice(rnd.Intn(3))}
+		}
+		r.Ending = r.Phase == queue.Started && rnd.Intn(8) == 0
 		s.Runs = append(s.Runs, r.Run)
 	}
 	for i := range 6 {
@@ -55,7 +59,7 @@ func anySnapshot(rnd *rand.Rand) queue.Snapshot {
 	return s
 }
 
-// unsound says what is wrong with a decision, judged by itself.
+// unsound says what is wrong with a decision, judged by the snapshot alone.
 func unsound(s queue.Snapshot, d queue.Decision) error {
 	runs, held := map[string]queue.Run{}, map[string]int{}
 	started, claimed, damaged := 0, 0, 0
@@ -87,6 +91,7 @@ func unsound(s queue.Snapshot, d queue.Decision) error {
 		}
 		return nil
 	}
+	superseded := queue.SupersededBy(s.Runs, s.CancelInProgress)
 	slotsUsed, runsUsed := map[int]bool{}, map[string]bool{}
 	use := func(index int, name string) error {
 		if index >= 0 && slotsUsed[index] || name != "" && runsUsed[name] {
@@ -104,7 +109,11 @@ func unsound(s queue.Snapshot, d queue.Decision) error {
 			}
 			started++
 		case queue.Claim:
-			err = errors.Join(use(a.Slot.Index, a.Run.Name), givenAway(a.Slot))
+			name := a.Run.Name
+			if a.Run.Phase == queue.Started {
+				name += ", adopted" // which it may be while it is cancelled
+			}
+			err = errors.Join(use(a.Slot.Index, name), givenAway(a.Slot))
 			if a.Slot.Index < 0 || a.Slot.Index >= int(s.Limit) && a.Run.Phase != queue.Started || a.Run.Phase == queue.Done {
 				err = fmt.Errorf("slot %d is not to be claimed for %s", a.Slot.Index, a.Run.Name)
 			}
@@ -125,6 +134,10 @@ func unsound(s queue.Snapshot, d queue.Decision) error {
 			}
 			if s.Limit != queue.Unlimited && a.Slot.Index < int(s.Limit) {
 				err = fmt.Errorf("slot %d is removed below the limit", a.Slot.Index)
+			}
+		case queue.Cancel:
+			if err = use(queue.NoSlot, a.Run.Name); superseded[a.Run.UID].UID != a.By.UID || a.Run.Ending || a.Run.Phase == queue.Done {
+				err = fmt.Errorf("%s is not to be cancelled for %s", a.Run.Name, a.By.Name)
 			}
 		}
 		if err != nil {
@@ -168,6 +181,14 @@ func perform(s queue.Snapshot, d queue.Decision) queue.Snapshot {
 			put(queue.Slot{Index: a.Slot.Index, Version: "4", Transition: a.Slot.Transition})
 		case queue.Remove:
 			s.Slots = slices.DeleteFunc(s.Slots, func(o queue.Slot) bool { return o.Index == a.Slot.Index })
+		case queue.Cancel:
+			editRun(a.Run.Name, func(r *queue.Run) {
+				if r.Ending = true; r.Phase == queue.Pending {
+					r.Phase = queue.Done
+				}
+			})
+		default:
+			panic(describe(a))
 		}
 	}
 	return s
@@ -206,6 +227,14 @@ func TestSound(t *testing.T) {
 	}
 }
 
+// TestPure: any snapshot is left as it was, and the order of its runs and slots means nothing.
+func TestPure(t *testing.T) {
+	r := rand.New(rand.NewSource(1))
+	for range 1000 {
+		decide(t, anySnapshot(r))
+	}
+}
+
 // idle: in a queue where nothing is left to do, every slot below the limit names
 // a run, or nobody may have it.
 func idle(s queue.Snapshot) error {
@@ -226,7 +255,11 @@ func idle(s queue.Snapshot) error {
 			damaged++
 		}
 	}
+	superseded := queue.SupersededBy(s.Runs, s.CancelInProgress)
 	for _, r := range s.Runs {
+		if by, ok := superseded[r.UID]; ok && !r.Ending && s.Limit != queue.Unlimited {
+			return fmt.Errorf("%s goes on, though %s supersedes it", r.Name, by.Name)
+		}
 		ready := r.Sequence() != nil && r.Owed == "" && !r.NotBefore.After(noon)
 		alone := !slices.ContainsFunc(s.Runs, func(o queue.Run) bool { return o.Owed != "" }) // nobody holds up its event
 		if r.Phase == queue.Pending && ready && alone && (s.Limit == queue.Unlimited || started+damaged < int(s.Limit)) {
