@@ -129,7 +129,7 @@ func TestRepositoriesGet(t *testing.T) {
 			runs:         []*tektonv1.PipelineRun{run("a", 0, annotated(keys.ControllerInfo, "{")), run("b", 0, annotated(keys.ControllerInfo, `{"gRepo":""}`)), run("c", 0)},
 			want:         found(4),
 		},
-		// Otherwise one run that somebody made by hand lifts the limit of all.
+		// Otherwise one run made by hand lifts the limit of all.
 		"a newer run without readable controller info does not hide it": {
 			repositories: []*pacv1alpha1.Repository{inherits, repository("pac", "second", ptr.To(5))},
 			runs: []*tektonv1.PipelineRun{

@@ -397,7 +397,7 @@ func TestGet(t *testing.T) {
 		wantErr    bool
 	}{
 		"there, whatever PAC thinks of it": {answer: answer(http.StatusOK, finished), want: pac.ReadRun(finished), wantExists: true},
-		// Somebody wrote it into a Lease of this queue; it is not this queue's to start.
+		// A user wrote it into a Lease of this queue; it is not this queue's to start.
 		"of another queue":  {answer: answer(http.StatusOK, pipelineRun("build", annotated(keys.Repository, "other")))},
 		"gone":              {answer: refusal(apierrors.NewNotFound(pipelineRuns, "build"))},
 		"the server failed": {answer: refusal(apierrors.NewInternalError(errors.New("no"))), wantErr: true},

@@ -90,11 +90,11 @@ func TestHolder(t *testing.T) {
 	a, b, c := run("a").created(-12*time.Second), run("b").created(-11*time.Second), run("c")
 	on := func(slot, attempt int) queue.Token { return queue.Token{Slot: slot, Transition: 4, Attempt: attempt} }
 	checkDecisions(t, map[string]decideCase{
-		"done is released when nobody waits": {
+		"done is released when no run waits": {
 			limit: 1, runs: runs(a.done()), slots: slots(slot(0).of("a")),
 			want: []string{"release 0"},
 		},
-		"gone is released when nobody waits": {
+		"gone is released when no run waits": {
 			limit: 1, slots: slots(slot(0).of("a")),
 			want: []string{"release 0"},
 		},
@@ -117,7 +117,7 @@ func TestHolder(t *testing.T) {
 			limit: 1, runs: runs(a.attempt(1).notBefore(5*time.Second), b), slots: slots(slot(0).of("a")),
 			want: []string{"claim 0 for b"}, wantNext: 5 * time.Second,
 		},
-		"fenced is released when nobody else waits": {
+		"fenced is released when no other run waits": {
 			limit: 1, runs: runs(a.attempt(1).notBefore(5 * time.Second)), slots: slots(slot(0).of("a")),
 			want: []string{"release 0"}, wantNext: 5 * time.Second,
 			wantSummary: &queue.Summary{Waiting: 1},
@@ -134,7 +134,7 @@ func TestHolder(t *testing.T) {
 			limit: 2, runs: runs(a, b), slots: slots(slot(0).of("a"), slot(1).of("a")),
 			want: []string{"start a with 0/4/0", "claim 1 for b"}, wantNext: 20 * time.Second,
 		},
-		"twice named, pending: the second slot is released when nobody waits": {
+		"twice named, pending: the second slot is released when no run waits": {
 			limit: 2, runs: runs(a), slots: slots(slot(0).of("a"), slot(1).of("a")),
 			want: []string{"start a with 0/4/0", "release 1"}, wantNext: 20 * time.Second,
 		},
@@ -282,7 +282,7 @@ func TestWaits(t *testing.T) {
 		"for the end of the longest back-off": {
 			limit: 1, runs: runs(a.notBefore(time.Minute)), wantNext: time.Minute,
 		},
-		"not for the end of one far longer, which nobody can have set": {
+		"not for the end of one far longer, which Expire cannot have set": {
 			limit: 1, runs: runs(a.notBefore(2*time.Minute + 1)), want: []string{"claim new 0 for a"},
 		},
 		"for a run of its event that PAC still prepares": {
@@ -348,7 +348,7 @@ func TestNeedsFresh(t *testing.T) {
 		"without a limit, seen fresh": {queue.Snapshot{Runs: runs(a), Freshness: queue.Fresh}, false},
 		"without a limit, all starts": {queue.Snapshot{Runs: runs(a.started()), Slots: slots(slot(0).of("a"))}, false},
 		// What a damaged slot names is visible as a started run, but not to
-		// whoever looks at the runs of yesterday.
+		// an observer that looks at an older list of runs.
 		"a damaged slot given away": {
 			queue.Snapshot{Limit: 1, Runs: runs(a, b), Slots: slots(slot(0).damaged().since(-time.Hour))}, true,
 		},

@@ -8,7 +8,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
-// FuzzParseSequence: whatever somebody writes into the annotation is refused, or is
+// FuzzParseSequence: whatever is written into the annotation is refused, or is
 // an order that survives being written again.
 func FuzzParseSequence(f *testing.F) {
 	for _, value := range []string{"ns/a", "ns/b,ns/a", " ns/b , ns/a\t", "ns/a,", "a", "/a", "ns/", "ns/a/a", "ns/a,ns/a", "other/a", ",", strings.Repeat("x", 100), "\xff/\xfe"} {

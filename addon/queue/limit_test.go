@@ -125,7 +125,7 @@ func TestDamagedSlot(t *testing.T) {
 			limit: 1, runs: runs(a, b.started()), slots: slots(slot(0).damaged().since(-20 * time.Second)),
 			want: []string{"claim 0 for b"},
 		},
-		"is emptied after that when nobody waits": {
+		"is emptied after that when no run waits": {
 			limit: 1, slots: slots(slot(0).damaged().since(-20 * time.Second)),
 			want: []string{"release 0"},
 		},

@@ -60,7 +60,7 @@ func TestAbsurd(t *testing.T) {
 		"limit": func() int {
 			return len(queue.Decide(queue.Snapshot{Limit: 1 << 40, Runs: rs}, noon, policy).Actions) - many
 		},
-		"limit, nobody waits": func() int {
+		"limit, no run waits": func() int {
 			return len(queue.Decide(queue.Snapshot{Limit: 1 << 40, Slots: slots(slot(1 << 39))}, noon, policy).Actions)
 		},
 		"attempt": func() int {

@@ -40,8 +40,8 @@ func TestSupersedes(t *testing.T) {
 		older, newer runBuilder
 		want         bool
 	}{
-		"the run says so":                         {older: pushed("o", 9), newer: pushed("n", 5, yes), want: true},
-		"nobody says so":                          {older: pushed("o", 9), newer: pushed("n", 5)},
+		"the run says so": {older: pushed("o", 9), newer: pushed("n", 5, yes), want: true},
+		"no setting":      {older: pushed("o", 9), newer: pushed("n", 5)},
 		"the older one says so, which is its own": {older: pushed("o", 9, yes), newer: pushed("n", 5)},
 		"the setting for pushes":                  {settings: queue.CancelInProgress{OnPush: true}, older: pushed("o", 9), newer: pushed("n", 5), want: true},
 		"the setting for pull requests":           {settings: queue.CancelInProgress{OnPullRequest: true}, older: pushed("o", 9), newer: pushed("n", 5)},

@@ -250,21 +250,21 @@ func TestDecode(t *testing.T) {
 		lease *coordinationv1.Lease
 		want  queue.Slot
 	}{
-		"held":                {held(), want},
-		"somebody emptied it": {held(holder("")), but(func(s *queue.Slot) { s.Holder = nil })},
-		"somebody emptied its spec": {
+		"held":            {held(), want},
+		"emptied by hand": {held(holder("")), but(func(s *queue.Slot) { s.Holder = nil })},
+		"spec emptied by hand": {
 			held(func(l *coordinationv1.Lease) { l.Spec = coordinationv1.LeaseSpec{} }),
 			but(func(s *queue.Slot) { s.Holder, s.Transition = nil, 0 }),
 		},
-		"somebody took labels off that are for people": {
+		"without the labels for people": {
 			held(func(l *coordinationv1.Lease) { delete(l.Labels, keyRepository); delete(l.Labels, keySlot) }), want,
 		},
-		"somebody took the owner off": {held(func(l *coordinationv1.Lease) { l.OwnerReferences = nil }), want},
-		"somebody wrote another time": {held(func(l *coordinationv1.Lease) { l.Spec.AcquireTime = nil }), want},
+		"without its owner": {held(func(l *coordinationv1.Lease) { l.OwnerReferences = nil }), want},
+		"with another time": {held(func(l *coordinationv1.Lease) { l.Spec.AcquireTime = nil }), want},
 
 		"no UID":    {held(without(keyRunUID)), damaged("Lease app.slot-1 names build without its UID (annotation pac-lease-queue.dev/run-uid)")},
 		"empty UID": {held(annotated(keyRunUID, "")), damaged("Lease app.slot-1 names build without its UID (annotation pac-lease-queue.dev/run-uid)")},
-		"somebody else's Lease under our name": {
+		"another product's Lease under our name": {
 			held(without(keyRunUID), without(keyAttempt), without(keyEvent), holder("kube-scheduler_42")),
 			damaged("Lease app.slot-1 names kube-scheduler_42 without its UID (annotation pac-lease-queue.dev/run-uid)"),
 		},
@@ -304,7 +304,7 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// TestTransitionsStartOver: somebody can write the highest number there is, and
+// TestTransitionsStartOver: a user can write the highest number there is, and
 // the API server refuses a negative one; such a slot would never be given away.
 func TestTransitionsStartOver(t *testing.T) {
 	_, slot, _ := Decode(held(transitions(math.MaxInt32)))
@@ -323,7 +323,7 @@ func TestForeignLeases(t *testing.T) {
 		"a slot beyond numbers":             held(named("app.slot-99999999999999999999")),
 		"no slot at all":                    held(named("app.slot-")),
 		"not labelled":                      held(func(l *coordinationv1.Lease) { l.Labels = nil }),
-		"labelled as somebody else's":       held(func(l *coordinationv1.Lease) { l.Labels[labelManagedBy] = "kueue" }),
+		"labelled as another product's":     held(func(l *coordinationv1.Lease) { l.Labels[labelManagedBy] = "kueue" }),
 		"of no Repository":                  held(without(keyRepository)),
 		"of another Repository":             held(annotated(keyRepository, "web")),
 		"bare":                              {ObjectMeta: metav1.ObjectMeta{Name: "app.slot-1", Namespace: "shop"}},
@@ -407,7 +407,7 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("written anew it is of queue %v, %t; was %v", againKey, ok, key)
 		}
 		if slot.Holder != nil && encodeEvent(slot.Holder.Event) != event {
-			// Somebody else wrote the event: as a hint it may lose its fraction.
+			// Another client wrote the event: as a hint it may lose its fraction.
 			slot.Holder.Event, got.Holder.Event = queue.Event{}, queue.Event{}
 		}
 		if diff := cmp.Diff(slot, got); diff != "" {

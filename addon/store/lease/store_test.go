@@ -222,7 +222,7 @@ func TestLeaseReadsAsSlot(t *testing.T) {
 }
 
 // Without its labels a Lease is in no list, and the slot looks as if it did not
-// exist. Whoever then creates it gives the labels back, and overwrites nothing.
+// exist. The replica that then creates it gives the labels back, and overwrites nothing.
 func TestLabelsTakenOff(t *testing.T) {
 	for name, takeOff := range map[string]func(*coordinationv1.Lease){
 		"labels":                 func(l *coordinationv1.Lease) { l.Labels = nil },
@@ -257,12 +257,12 @@ func TestLabelsTakenOff(t *testing.T) {
 	}
 }
 
-// A Lease of somebody else's that has a slot's name is in the way, and stays as
+// A Lease of another product that has a slot's name is in the way, and stays as
 // it is.
 func TestForeignLease(t *testing.T) {
 	for name, foreign := range map[string]coordinationv1.Lease{
 		"bare":        {},
-		"with holder": {Spec: coordinationv1.LeaseSpec{HolderIdentity: ptr.To("somebody")}},
+		"with holder": {Spec: coordinationv1.LeaseSpec{HolderIdentity: ptr.To("intruder")}},
 		"owned by another Repository": {ObjectMeta: metav1.ObjectMeta{OwnerReferences: []metav1.OwnerReference{{
 			APIVersion: "pipelinesascode.tekton.dev/v1alpha1", Kind: "Repository", Name: "shop", UID: "uid-of-the-one-before",
 		}}}},
@@ -291,7 +291,7 @@ func TestForeignLease(t *testing.T) {
 	}
 }
 
-// Whatever somebody writes into a Lease, it reads as a slot, and the next write
+// Whatever a user writes into a Lease, it reads as a slot, and the next write
 // puts everything right.
 func TestEditedByHand(t *testing.T) {
 	annotate := func(key, value string) func(*coordinationv1.Lease) {
@@ -302,7 +302,7 @@ func TestEditedByHand(t *testing.T) {
 		damaged string
 		holder  string // if not damaged
 	}{
-		"another holder":   {edit: func(l *coordinationv1.Lease) { l.Spec.HolderIdentity = ptr.To("somebody") }, holder: "somebody"},
+		"another holder":   {edit: func(l *coordinationv1.Lease) { l.Spec.HolderIdentity = ptr.To("intruder") }, holder: "intruder"},
 		"no holder":        {edit: func(l *coordinationv1.Lease) { l.Spec.HolderIdentity = nil }},
 		"no UID":           {edit: func(l *coordinationv1.Lease) { delete(l.Annotations, "pac-lease-queue.dev/run-uid") }, damaged: "names run-1 without its UID"},
 		"attempt a word":   {edit: annotate("attempt", "first"), damaged: `"first", which is not a number`},
@@ -348,7 +348,7 @@ func TestEditedByHand(t *testing.T) {
 	}
 }
 
-// What somebody made from one of our Leases under another name is no slot.
+// What a user made from one of our Leases under another name is no slot.
 func TestCopiedLease(t *testing.T) {
 	f := newFixture(t)
 	for _, name := range []string{"shop", "shop.slot", "shop.slot-00", "shop.slot-x-1", "shop.slot-1.bak", "copy-of-shop.slot-1"} {
