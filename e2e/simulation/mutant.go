@@ -4,6 +4,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
+	shipped "github.com/pac-lease-queue/pac-lease-queue/addon/replica"
 )
 
 // mutant is the product with one rule of the protocol left out. The product is
@@ -21,6 +22,8 @@ type mutant struct {
 	wrapRuns    func(*replica, engine.Runs, engine.Store) engine.Runs
 	wrapStore   func(*replica, engine.Store) engine.Store
 	wrapLimits  func(engine.Repositories) engine.Repositories
+	wire        func(*replica, *shipped.Config)
+	wrapReplica func(*replica, product) product
 	beforeSync  bool // recovery acts before the caches are filled
 	manyLeaders bool // even with slots in memory
 	noRecovery  bool
@@ -58,6 +61,19 @@ func (m *mutant) repositories(_ *replica, x engine.Repositories) engine.Reposito
 		return x
 	}
 	return m.wrapLimits(x)
+}
+
+func (m *mutant) wired(r *replica) {
+	if m.wire != nil {
+		m.wire(r, &r.config)
+	}
+}
+
+func (m *mutant) replica(r *replica, x product) product {
+	if m.wrapReplica == nil {
+		return x
+	}
+	return m.wrapReplica(r, x)
 }
 
 // faithful is the product without the bug, on the same seeds.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -14,6 +15,8 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine/recovery"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	shipped "github.com/pac-lease-queue/pac-lease-queue/addon/replica"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store"
 )
 
 // mutants are the deliberate bugs that the simulation has to find.
@@ -262,6 +265,34 @@ var mutants = []*mutant{
 			}}
 		},
 	},
+	{
+		name: "does not act on a queue that it has taken over", caught: 3,
+		wrapReplica: func(r *replica, x product) product { return leadersOnly{x, r} },
+	},
+	{
+		name: "acts without leading on slots in memory", caught: 127,
+		shape: func(m *mixture) { m.memory, m.switches, m.replicas = true, false, max(2, m.replicas) },
+		wire: func(r *replica, c *shipped.Config) {
+			leads := c.Leads
+			c.Leads = func(key queue.Key) bool { return leads(key) || r.product.Settings().Backend == store.Memory }
+		},
+	},
+	{
+		name: "keeps the slots in memory of an earlier term", caught: 509,
+		shape: func(m *mixture) {
+			m.often("elect")
+			m.memory, m.switches, m.replicas = true, false, max(2, m.replicas)
+		},
+		wire: func(_ *replica, c *shipped.Config) { c.Forget = func(func(queue.Key) bool) {} },
+	},
+	{
+		name: "does not look at its queues when it is promoted", caught: 144,
+		wrapReplica: func(r *replica, x product) product { return unpromoted{x, r} },
+	},
+	{
+		name: "does not look again when time is up", caught: 813,
+		wrapReplica: func(_ *replica, x product) product { return untimed{x} },
+	},
 	{name: "has no recovery", caught: 8, noRecovery: true},
 	{
 		name: "keeps slots in the memory of several replicas", caught: 142, manyLeaders: true,
@@ -301,6 +332,40 @@ func (r *replica) freeSlotOf(ctx context.Context, s engine.Store, key queue.Key,
 			_ = s.Release(ctx, engine.Repository{Key: key, UID: string(repository.UID)}, slot)
 		}
 	}
+}
+
+// leadersOnly is a replica that works only on queues that it leads.
+type leadersOnly struct {
+	product
+	r *replica
+}
+
+func (l leadersOnly) Work(ctx context.Context, key queue.Key) (shipped.Outcome, error) {
+	if !l.r.leads[key] {
+		return shipped.Outcome{}, nil
+	}
+	return l.product.Work(ctx, key)
+}
+
+// unpromoted is a replica that looks at no queue because it begins to lead it.
+type unpromoted struct {
+	product
+	r *replica
+}
+
+func (u unpromoted) Promoted(leads func(queue.Key) bool) {
+	dirty := maps.Clone(u.r.dirty)
+	u.product.Promoted(leads)
+	u.r.dirty = dirty
+}
+
+// untimed is a replica that forgets when to look again.
+type untimed struct{ product }
+
+func (u untimed) Work(ctx context.Context, key queue.Key) (shipped.Outcome, error) {
+	outcome, err := u.product.Work(ctx, key)
+	outcome.Again = 0
+	return outcome, err
 }
 
 // hooked is an engine.Runs of a mutant.

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -39,7 +40,8 @@ type replica struct {
 	leases    *lease.Store
 	memory    *memory.Store
 	engine    *engine.Engine
-	product   *shipped.Replica
+	config    shipped.Config
+	product   product
 
 	leads  map[queue.Key]bool
 	dirty  map[queue.Key]bool
@@ -48,6 +50,17 @@ type replica struct {
 	round  time.Time // when recovery goes round next
 	// settled is when the last change of the backend is settled.
 	settled time.Time
+}
+
+// product is what the simulation needs of a replica that ships.
+type product interface {
+	Work(context.Context, queue.Key) (shipped.Outcome, error)
+	Round(context.Context)
+	Configure(shipped.Settings)
+	Promoted(func(queue.Key) bool)
+	Acts(queue.Key) bool
+	Settings() shipped.Settings
+	Stores(lease, memory engine.Store) []engine.Store
 }
 
 type timer struct {
@@ -108,11 +121,13 @@ func (r *replica) start(age time.Duration) {
 		HandBack: func() bool { return r.product.Settings().HandBack },
 		Observer: observer,
 	})
-	r.product = shipped.New(shipped.Config{
+	r.config = shipped.Config{
 		Engine: r.engine, Settings: c.settings(), Keys: r.keys, Forget: r.memory.Forget, Clock: now, Observer: observer,
 		Leads: func(key queue.Key) bool { return r.leads[key] },
 		Wake:  func(key queue.Key) { r.dirty[key] = true },
-	})
+	}
+	c.mutant.wired(r)
+	r.product = c.mutant.replica(r, shipped.New(r.config))
 	for k, i := range r.informers {
 		i.start(max(c.settled[k], c.server.position(kind(k), c.now.Add(-age))))
 	}
