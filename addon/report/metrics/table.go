@@ -41,7 +41,7 @@ const Every = "*"
 var (
 	queuesSeen = Metric{
 		Name: "pac_lease_queue_queues", Type: Gauge,
-		Help: "Queues that this replica sees: Repositories with a limit and with runs or slots.",
+		Help: "Queues that this replica sees: Repositories that have a limit, and runs or slots.",
 	}
 	runsWaiting = Metric{
 		Name: "pac_lease_queue_runs_waiting", Type: Gauge, Labels: ofQueue,
@@ -61,7 +61,7 @@ var (
 	}
 	stalledSeconds = Metric{
 		Name: "pac_lease_queue_stalled_seconds", Type: Gauge, Unit: seconds, Labels: ofQueue,
-		Help: "How long there have been runs to start and room for them, and none was started.",
+		Help: "How long there have been runs to start and room for them, without a start.",
 	}
 	leaderBuckets = Metric{
 		Name: "pac_lease_queue_leader_buckets", Type: Gauge,
@@ -81,23 +81,23 @@ var (
 	}
 	recoveries = Metric{
 		Name: "pac_lease_queue_recoveries_total", Type: Counter, Labels: []string{kindLabel},
-		Help: "What was put right. Steps that no replica took in time: claim, start, expire, release, remove, cancel, hand-back. " +
-			"adopt: a run that ran without a slot got one. rewrite: a slot that could not be read was written anew.",
+		Help: "Steps of recovery. claim, start, expire, release, remove, cancel, hand-back: a step that was not taken in time. " +
+			"adopt: a started run without a slot got one. rewrite: a slot that could not be read was written anew.",
 	}
 	waitSeconds = Metric{
 		Name: "pac_lease_queue_wait_duration_seconds", Type: Histogram, Unit: seconds,
-		Help:    "From the creation of a run to its start, by any replica or person.",
+		Help:    "From the creation of a run to its start, no matter who started it.",
 		Buckets: []float64{0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400},
 	}
 	freeSlotSeconds = Metric{
 		Name: "pac_lease_queue_free_slot_to_start_seconds", Type: Histogram, Unit: seconds,
-		Help: "From there being both a free slot and a run that was ready for it to the start, as the replica saw it that " +
-			"started the run.",
+		Help: "From the moment when there was both a free slot and a run ready for it to the start, as seen by the replica " +
+			"that started the run.",
 		Buckets: []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60},
 	}
 	decisionSeconds = Metric{
 		Name: "pac_lease_queue_decision_duration_seconds", Type: Histogram, Unit: seconds,
-		Help:    "How long it took to decide what is to be done with a queue.",
+		Help:    "How long a decision about a queue took.",
 		Buckets: []float64{0.00001, 0.00005, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1},
 	}
 )
