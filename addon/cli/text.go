@@ -139,8 +139,13 @@ func slotTable(q inspect.Queue) *metav1.Table {
 
 // lineTable has the queued runs, and the claimed ones whose start is not a matter of moments.
 func lineTable(q inspect.Queue) *metav1.Table {
-	t := &metav1.Table{ColumnDefinitions: []metav1.TableColumnDefinition{{Name: "Position"}, {Name: "Run"}, {Name: "Age"},
-		{Name: "Starts in"}, {Name: "Why"}}}
+	t := &metav1.Table{ColumnDefinitions: []metav1.TableColumnDefinition{
+		{Name: "Position"},
+		{Name: "Run"},
+		{Name: "Age"},
+		{Name: "Starts in"},
+		{Name: "Why"},
+	}}
 	for _, is := range q.Runs {
 		state := is.State()
 		if state == queue.StateStarted || state == queue.StateClaimed && is.Why == queue.Due {
@@ -150,8 +155,10 @@ func lineTable(q inspect.Queue) *metav1.Table {
 		if is.Position > 0 {
 			position = is.Position
 		}
-		t.Rows = append(t.Rows, metav1.TableRow{Cells: []any{position, is.Run.Name, age(q.Now, is.Run.Created), startsIn(q, is),
-			string(is.Why)}})
+		t.Rows = append(t.Rows, metav1.TableRow{Cells: []any{
+			position, is.Run.Name, age(q.Now, is.Run.Created), startsIn(q, is),
+			string(is.Why),
+		}})
 	}
 	return t
 }
@@ -253,8 +260,12 @@ func before(q inspect.Queue, is queue.Standing) string {
 }
 
 func eventTable(now time.Time, events []corev1.Event) *metav1.Table {
-	t := &metav1.Table{ColumnDefinitions: []metav1.TableColumnDefinition{{Name: "Age"}, {Name: "Type"}, {Name: "Reason"},
-		{Name: "Message"}}}
+	t := &metav1.Table{ColumnDefinitions: []metav1.TableColumnDefinition{
+		{Name: "Age"},
+		{Name: "Type"},
+		{Name: "Reason"},
+		{Name: "Message"},
+	}}
 	for _, e := range events {
 		t.Rows = append(t.Rows, metav1.TableRow{Cells: []any{age(now, e.LastTimestamp.Time), e.Type, e.Reason, e.Message}})
 	}

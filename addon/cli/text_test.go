@@ -124,8 +124,10 @@ func TestQueueOf(t *testing.T) {
 		"not PAC's":     {nil, map[string]string{keys.Repository: "shop"}, "is not one of Pipelines-as-Code"},
 		"no Repository": {pacs, nil, "names no Repository"},
 	} {
-		_, err := queueOf(&tektonv1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Name: "r", Namespace: "ci", Labels: c.labels,
-			Annotations: c.annotations}})
+		_, err := queueOf(&tektonv1.PipelineRun{ObjectMeta: metav1.ObjectMeta{
+			Name: "r", Namespace: "ci", Labels: c.labels,
+			Annotations: c.annotations,
+		}})
 		if c.wrong == "" && err != nil || c.wrong != "" && (err == nil || !strings.Contains(err.Error(), c.wrong)) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -168,8 +170,10 @@ func TestPicture(t *testing.T) {
 	q.Done = []inspect.Done{{Run: queue.Run{Name: "z", Began: noon.Add(-time.Hour), Ended: noon.Add(-50 * time.Minute)}, Outcome: "failed"}}
 	b := picture(q, noon.Add(-time.Minute))
 	want := []board.Run{
-		{Name: "z", State: queue.StateDone, Placed: true, Slot: queue.NoSlot, Since: noon.Add(-50 * time.Minute),
-			Took: 10 * time.Minute, Outcome: "failed"},
+		{
+			Name: "z", State: queue.StateDone, Placed: true, Slot: queue.NoSlot, Since: noon.Add(-50 * time.Minute),
+			Took: 10 * time.Minute, Outcome: "failed",
+		},
 		{Name: "a", State: queue.StateStarted, Placed: true, Slot: 0, Since: noon.Add(-4 * time.Minute), Took: 2 * time.Minute},
 		{Name: "b", State: queue.StateQueued, Placed: true, Slot: queue.NoSlot, Since: noon.Add(-6 * time.Minute)},
 		{Name: "c", State: queue.StateQueued, Placed: true, Slot: queue.NoSlot, Since: noon.Add(-6 * time.Minute)},
@@ -243,8 +247,10 @@ func TestWatch(t *testing.T) {
 
 func TestWatchFailsAtFirst(t *testing.T) {
 	down := errors.New("down")
-	w := &watcher{clock: testingclock.NewFakeClock(noon), every: time.Second,
-		look: func(context.Context) (inspect.Queue, error) { return inspect.Queue{}, down }}
+	w := &watcher{
+		clock: testingclock.NewFakeClock(noon), every: time.Second,
+		look: func(context.Context) (inspect.Queue, error) { return inspect.Queue{}, down },
+	}
 	if err := w.run(t.Context(), nil, nil); !errors.Is(err, down) {
 		t.Errorf("watch: %v", err)
 	}

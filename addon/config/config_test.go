@@ -50,8 +50,10 @@ func TestParse(t *testing.T) {
 			but(func(c *config.Config) { c.Policy.ClaimTTL = 45 * time.Second }),
 		},
 		"the smallest": {
-			map[string]string{"takeover-after": "100ms", "recovery-interval": "100ms", "claim-ttl": "1s", "backoff-base": "1s",
-				"backoff-max": "1s"},
+			map[string]string{
+				"takeover-after": "100ms", "recovery-interval": "100ms", "claim-ttl": "1s", "backoff-base": "1s",
+				"backoff-max": "1s",
+			},
 			but(func(c *config.Config) {
 				c.Recovery.TakeoverAfter, c.Recovery.Interval = 100*time.Millisecond, 100*time.Millisecond
 				c.Policy.ClaimTTL, c.Policy.BackoffBase, c.Policy.BackoffMax = time.Second, time.Second, time.Second
@@ -126,8 +128,10 @@ func TestParseRefuses(t *testing.T) {
 		},
 		"more than can be told apart": {
 			map[string]string{"metrics-max-queues": "1001", "annotations-positions": "-1", "annotations-interval": "0s"},
-			[]string{"metrics-max-queues: 1001 is not between 0 and 1000", "annotations-positions: -1 is not between 0 and 1000",
-				"annotations-interval: 0s is not between 1s and 1h0m0s"},
+			[]string{
+				"metrics-max-queues: 1001 is not between 0 and 1000", "annotations-positions: -1 is not between 0 and 1000",
+				"annotations-interval: 0s is not between 1s and 1h0m0s",
+			},
 		},
 		"unknown backend": {
 			map[string]string{"backend": "etcd"},

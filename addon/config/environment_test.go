@@ -50,22 +50,35 @@ func TestReadEnvironment(t *testing.T) {
 			but(func(e *config.Environment) { e.Namespace, e.CheckNamespace = "", "" }),
 			[]string{`SYSTEM_NAMESPACE is "no/where", not the name of a namespace: `},
 		},
-		"not a ConfigMap": {map[string]string{config.EnvConfigMap: "Config"}, defaults,
-			[]string{`CONFIG_NAME is "Config", not the name of an object: `}},
-		"watched, with spaces": {map[string]string{config.EnvWatched: " shop , bank"},
-			but(func(e *config.Environment) { e.Watched = config.Namespaces{"shop", "bank"} }), nil},
-		"watched twice": {map[string]string{config.EnvWatched: "shop,shop"},
-			but(func(e *config.Environment) { e.Watched = config.Namespaces{"shop"} }), nil},
-		"watched, only a comma": {map[string]string{config.EnvWatched: ","}, defaults,
-			[]string{`WATCH_NAMESPACES is ",", with an empty name in it`, "unset it for all"}},
+		"not a ConfigMap": {
+			map[string]string{config.EnvConfigMap: "Config"},
+			defaults,
+			[]string{`CONFIG_NAME is "Config", not the name of an object: `},
+		},
+		"watched, with spaces": {
+			map[string]string{config.EnvWatched: " shop , bank"},
+			but(func(e *config.Environment) { e.Watched = config.Namespaces{"shop", "bank"} }), nil,
+		},
+		"watched twice": {
+			map[string]string{config.EnvWatched: "shop,shop"},
+			but(func(e *config.Environment) { e.Watched = config.Namespaces{"shop"} }), nil,
+		},
+		"watched, only a comma": {
+			map[string]string{config.EnvWatched: ","},
+			defaults,
+			[]string{`WATCH_NAMESPACES is ",", with an empty name in it`, "unset it for all"},
+		},
 		"watched, not one": {
 			map[string]string{config.EnvWatched: "shop,Bank"},
 			but(func(e *config.Environment) { e.Watched = config.Namespaces{"shop"} }),
 			[]string{`WATCH_NAMESPACES has "Bank", not the name of a namespace: `},
 		},
 		"no port": {map[string]string{config.EnvProbesPort: "http"}, defaults, []string{`PROBES_PORT is "http", not a port number`}},
-		"two mistakes": {map[string]string{config.EnvProbesPort: "0", config.EnvGuard: "?"}, defaults,
-			[]string{`PROBES_PORT is "0"`, `GUARD_NAME is "?"`}},
+		"two mistakes": {
+			map[string]string{config.EnvProbesPort: "0", config.EnvGuard: "?"},
+			defaults,
+			[]string{`PROBES_PORT is "0"`, `GUARD_NAME is "?"`},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := config.ReadEnvironment(func(variable string) string {
@@ -95,16 +108,26 @@ func TestReadEnvironmentOfTheWebhook(t *testing.T) {
 			"h", "", "", "", &config.Webhook{Configuration: "h"},
 			[]string{"HOLD_WEBHOOK turns on", "WEBHOOK_SERVICE is not set", "WEBHOOK_SECRET is not set", "WEBHOOK_PORT is not set"},
 		},
-		"not a number": {"h", "s", "c", "https", &config.Webhook{Configuration: "h", Service: "s", Secret: "c"},
-			[]string{`WEBHOOK_PORT is "https", not a port number`}},
-		"out of range": {"h", "s", "c", "65536", &config.Webhook{Configuration: "h", Service: "s", Secret: "c"},
-			[]string{`WEBHOOK_PORT is "65536", not a port number`}},
-		"no such port": {"h", "s", "c", "0", &config.Webhook{Configuration: "h", Service: "s", Secret: "c"},
-			[]string{`WEBHOOK_PORT is "0", not a port number`}},
-		"negative port": {"h", "s", "c", "-1", &config.Webhook{Configuration: "h", Service: "s", Secret: "c"},
-			[]string{`WEBHOOK_PORT is "-1", not a port number`}},
-		"not a Service": {"h", "a b", "c", "1", &config.Webhook{Configuration: "h", Secret: "c", Port: 1},
-			[]string{`WEBHOOK_SERVICE is "a b", not the name of an object`}},
+		"not a number": {
+			"h", "s", "c", "https", &config.Webhook{Configuration: "h", Service: "s", Secret: "c"},
+			[]string{`WEBHOOK_PORT is "https", not a port number`},
+		},
+		"out of range": {
+			"h", "s", "c", "65536", &config.Webhook{Configuration: "h", Service: "s", Secret: "c"},
+			[]string{`WEBHOOK_PORT is "65536", not a port number`},
+		},
+		"no such port": {
+			"h", "s", "c", "0", &config.Webhook{Configuration: "h", Service: "s", Secret: "c"},
+			[]string{`WEBHOOK_PORT is "0", not a port number`},
+		},
+		"negative port": {
+			"h", "s", "c", "-1", &config.Webhook{Configuration: "h", Service: "s", Secret: "c"},
+			[]string{`WEBHOOK_PORT is "-1", not a port number`},
+		},
+		"not a Service": {
+			"h", "a b", "c", "1", &config.Webhook{Configuration: "h", Secret: "c", Port: 1},
+			[]string{`WEBHOOK_SERVICE is "a b", not the name of an object`},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			variables := map[string]string{

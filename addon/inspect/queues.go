@@ -135,8 +135,10 @@ func (r *Reading) Queues(now time.Time) []Queue {
 		}
 		repository := repositories[key]
 		if q.Missing = repository == nil || repository.DeletionTimestamp != nil; !q.Missing {
-			global := repositories[queue.Key{Namespace: set.PACNamespace,
-				Repository: cmp.Or(pac.GlobalName(slices.Values(runs[key])), set.PACGlobalRepository)}]
+			global := repositories[queue.Key{
+				Namespace:  set.PACNamespace,
+				Repository: cmp.Or(pac.GlobalName(slices.Values(runs[key])), set.PACGlobalRepository),
+			}]
 			q.Snapshot.Limit, q.Problems = pac.ReadLimit(repository, global)
 		}
 		q.Standings = queue.Stand(q.Snapshot, now, set.Policy)

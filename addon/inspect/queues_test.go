@@ -66,8 +66,10 @@ func slot(name, holder string) coordinationv1.Lease {
 	return coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: "ci", Name: name, Labels: map[string]string{"app.kubernetes.io/managed-by": "pac-lease-queue"},
-			Annotations: map[string]string{"pac-lease-queue.dev/repository": "shop", "pac-lease-queue.dev/run-uid": holder,
-				"pac-lease-queue.dev/attempt": "0"},
+			Annotations: map[string]string{
+				"pac-lease-queue.dev/repository": "shop", "pac-lease-queue.dev/run-uid": holder,
+				"pac-lease-queue.dev/attempt": "0",
+			},
 		},
 		Spec: coordinationv1.LeaseSpec{HolderIdentity: &holder, AcquireTime: &metav1.MicroTime{Time: noon.Add(-2 * time.Minute)}},
 	}
@@ -146,8 +148,10 @@ func TestSlotsInMemory(t *testing.T) {
 		"lease":  {nil, "started, without a slot"},
 		"memory": {[]inspect.Installation{inMemory}, "started"},
 	} {
-		r := inspect.Reading{Installations: c.installations, Repositories: []v1alpha1.Repository{repository("ci", "shop", 1)},
-			Runs: []tektonv1.PipelineRun{running("a", "0/1/0")}}
+		r := inspect.Reading{
+			Installations: c.installations, Repositories: []v1alpha1.Repository{repository("ci", "shop", 1)},
+			Runs: []tektonv1.PipelineRun{running("a", "0/1/0")},
+		}
 		q := r.Queues(noon)[0]
 		if is, _ := q.Standing("a"); q.Why(is, report.Written) != c.want {
 			t.Errorf("%s: %s, want %s", backend, q.Why(is, report.Written), c.want)

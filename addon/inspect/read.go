@@ -229,8 +229,10 @@ func light(pr *tektonv1.PipelineRun) tektonv1.PipelineRun {
 	is := *pr
 	is.ManagedFields = nil
 	is.Spec = tektonv1.PipelineRunSpec{Status: pr.Spec.Status}
-	is.Status.PipelineRunStatusFields = tektonv1.PipelineRunStatusFields{StartTime: pr.Status.StartTime,
-		CompletionTime: pr.Status.CompletionTime}
+	is.Status.PipelineRunStatusFields = tektonv1.PipelineRunStatusFields{
+		StartTime:      pr.Status.StartTime,
+		CompletionTime: pr.Status.CompletionTime,
+	}
 	return is
 }
 

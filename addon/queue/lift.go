@@ -27,6 +27,7 @@ func (d *decider) lift(slots []Slot) {
 			} else {
 				d.decision.Summary.Waiting++
 			}
+		case Done: // only its slot is left to give back
 		}
 	}
 	for _, s := range byIndex(slots) {

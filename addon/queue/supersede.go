@@ -47,6 +47,7 @@ func (c CancelInProgress) cancels(o Origin) bool {
 		return true
 	case No:
 		return false
+	case Unsaid:
 	}
 	return o.Trigger == PullRequestTrigger && c.OnPullRequest || o.Trigger == PushTrigger && c.OnPush
 }

@@ -72,9 +72,10 @@ func Why(is queue.Standing, all queue.Standings, refusal string, style Style) st
 			return fmt.Sprintf("about to start in slot %d again, after a failed start%s", is.Slot, because(refusal))
 		}
 		return fmt.Sprintf("about to start in slot %d", is.Slot)
-	default:
-		return string(is.Why)
+	case queue.NoRepository:
+		return "waiting for its Repository, which does not exist"
 	}
+	return string(is.Why)
 }
 
 func because(refusal string) string {

@@ -73,6 +73,7 @@ func (c *Cluster) noted(ch change, by *request) {
 		if j := c.judges[queue.Key{Namespace: l.Namespace, Repository: queueOfName(l.Name)}]; j != nil {
 			j.lease(ch, by)
 		}
+	case kinds: // the number of kinds
 	}
 }
 

@@ -129,7 +129,7 @@ func (s *Scene) warnings(ctx context.Context) error {
 		ours := e.Source.Component == addon
 		tolerated := s.Tolerated == AllWarnings || s.Tolerated == OthersWarnings && !ours
 		if !tolerated && e.Type == corev1.EventTypeWarning && e.InvolvedObject.Kind != "Pod" && !tektonRetries(e) {
-			warnings = append(warnings, fmt.Errorf("Warning event of %s about %s %s: %s: %s",
+			warnings = append(warnings, fmt.Errorf("unexpected Warning event of %s about %s %s: %s: %s",
 				e.Source.Component, e.InvolvedObject.Kind, e.InvolvedObject.Name, e.Reason, e.Message))
 		}
 	}

@@ -33,12 +33,18 @@ func half() board.Board {
 	return board.Board{
 		Title: "Queue shop/shop in Leases, limit 2, 2 replicas", Limit: 2, Expected: 8, Began: began, Now: at(12.3),
 		Runs: []board.Run{
-			{Name: "run-01-x7k2p", Placed: true, State: queue.StateDone, Slot: queue.NoSlot, Since: at(7.9), Took: sec(2.6),
-				Outcome: report.Succeeded},
-			{Name: "run-02-8b84p", Placed: true, State: queue.StateDone, Slot: queue.NoSlot, Since: at(7.8), Took: sec(2.4),
-				Outcome: report.Succeeded},
-			{Name: "run-03-6wwgf", Placed: true, State: queue.StateDone, Slot: queue.NoSlot, Since: at(10.2), Took: sec(2.3),
-				Outcome: "failed"},
+			{
+				Name: "run-01-x7k2p", Placed: true, State: queue.StateDone, Slot: queue.NoSlot, Since: at(7.9), Took: sec(2.6),
+				Outcome: report.Succeeded,
+			},
+			{
+				Name: "run-02-8b84p", Placed: true, State: queue.StateDone, Slot: queue.NoSlot, Since: at(7.8), Took: sec(2.4),
+				Outcome: report.Succeeded,
+			},
+			{
+				Name: "run-03-6wwgf", Placed: true, State: queue.StateDone, Slot: queue.NoSlot, Since: at(10.2), Took: sec(2.3),
+				Outcome: "failed",
+			},
 			{Name: "run-04-l4c95", Placed: true, State: queue.StateDone, Slot: queue.NoSlot, Since: at(3), Outcome: "cancelled"},
 			{Name: "run-05-6fl7c", Placed: true, State: queue.StateStarted, Slot: 1, Since: at(10.3), Took: sec(6.6)},
 			{Name: "run-06-zjjvz", Placed: true, State: queue.StateClaimed, Slot: 0, Since: at(10.4), Took: sec(6.7)},
@@ -69,8 +75,10 @@ func exceeded() board.Board {
 func crowd() board.Board {
 	b := board.Board{Title: "Queue shop/shop in Leases, limit 30, 2 replicas", Limit: 30, Expected: 200, Began: began, Now: at(400)}
 	for i := range 180 {
-		r := board.Run{Name: fmt.Sprintf("a-run-with-quite-a-long-name-%03d-x7k2p", i), Placed: true, State: queue.StateQueued,
-			Slot: queue.NoSlot, Since: at(10 + float64(i)), Took: sec(90)}
+		r := board.Run{
+			Name: fmt.Sprintf("a-run-with-quite-a-long-name-%03d-x7k2p", i), Placed: true, State: queue.StateQueued,
+			Slot: queue.NoSlot, Since: at(10 + float64(i)), Took: sec(90),
+		}
 		switch {
 		case i < 60:
 			r.State, r.Outcome = queue.StateDone, report.Succeeded
@@ -80,9 +88,11 @@ func crowd() board.Board {
 		b.Runs = append(b.Runs, r)
 	}
 	for i := range 20 {
-		b.Events = append(b.Events, board.Event{At: at(float64(i * 20)),
+		b.Events = append(b.Events, board.Event{
+			At: at(float64(i * 20)),
 			Text: fmt.Sprintf("event %d, of which there is a lot to tell, more than fits into any line of a terminal that is not "+
-				"very wide", i)})
+				"very wide", i),
+		})
 	}
 	return b
 }

@@ -22,8 +22,10 @@ var noon = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 func installation(namespace, watch string) inspect.Installation {
 	i := inspect.Installation{Config: config.Defaults()}
 	i.Deployment = appsv1.Deployment{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "queue",
-			Labels: map[string]string{"app.kubernetes.io/instance": namespace}},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace, Name: "queue",
+			Labels: map[string]string{"app.kubernetes.io/instance": namespace},
+		},
 		Spec: appsv1.DeploymentSpec{Replicas: new(int32(2))}, Status: appsv1.DeploymentStatus{ReadyReplicas: 2},
 	}
 	i.Environment, _ = config.ReadEnvironment(func(name string) string {
@@ -98,28 +100,42 @@ func TestChecks(t *testing.T) {
 			f.Installations[0].Config.HandBack = true
 			f.Queues[0].Config.HandBack, f.Admission = true, &Admission{}
 		}, []string{"configuration: hand-back is on"}},
-		"no replicas": {func(f *Facts) { f.Installations[0].Deployment.Spec.Replicas = new(int32(0)) },
-			[]string{"replicas: scaled to zero replicas"}},
+		"no replicas": {
+			func(f *Facts) { f.Installations[0].Deployment.Spec.Replicas = new(int32(0)) },
+			[]string{"replicas: scaled to zero replicas"},
+		},
 		"one replica": {func(f *Facts) { f.Installations[0].Deployment.Status.ReadyReplicas = 1 }, []string{"replicas: 1 of 2"}},
-		"no leader": {func(f *Facts) { f.Leaders["add-on/queue"][0] = renewed(noon.Add(-time.Minute)) },
-			[]string{"leader: No replica leads"}},
-		"replica ahead": {func(f *Facts) { f.Leaders["add-on/queue"][0] = renewed(noon.Add(time.Minute)) },
-			[]string{"clocks: 60s ahead of the API server's"}},
-		"this machine ahead": {func(f *Facts) { f.ServerAhead = -2 * time.Minute },
-			[]string{"clocks: 2m ahead of the API server's: other"}},
+		"no leader": {
+			func(f *Facts) { f.Leaders["add-on/queue"][0] = renewed(noon.Add(-time.Minute)) },
+			[]string{"leader: No replica leads"},
+		},
+		"replica ahead": {
+			func(f *Facts) { f.Leaders["add-on/queue"][0] = renewed(noon.Add(time.Minute)) },
+			[]string{"clocks: 60s ahead of the API server's"},
+		},
+		"this machine ahead": {
+			func(f *Facts) { f.ServerAhead = -2 * time.Minute },
+			[]string{"clocks: 2m ahead of the API server's: other"},
+		},
 		"unbound": {func(f *Facts) {
 			f.Admission.Guards = map[string][]Policy{"add-on": {{"Policy", "p", "no binding enforces it"}}}
 		}, []string{"guard: no binding enforces it"}},
-		"admission off": {func(f *Facts) { f.Admission = &Admission{} },
-			[]string{"hold: There is no hold", "guard: There is no guard"}},
+		"admission off": {
+			func(f *Facts) { f.Admission = &Admission{} },
+			[]string{"hold: There is no hold", "guard: There is no guard"},
+		},
 		"before Kubernetes 1.30": {func(f *Facts) { f.Admission.Guards, f.Admission.Unguarded = nil, true }, nil},
 		"admission dark":         {func(f *Facts) { f.Admission = nil }, nil},
 		"rights": {func(f *Facts) {
-			f.Missing["add-on/queue"] = []Right{{"patch", "tekton.dev", "pipelineruns", "",
-				""}}
+			f.Missing["add-on/queue"] = []Right{{
+				"patch", "tekton.dev", "pipelineruns", "",
+				"",
+			}}
 		}, []string{"rights: patch pipelineruns.tekton.dev in all namespaces"}},
-		"PAC old": {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{true, "v0.49.9", "its ConfigMap"} },
-			[]string{"Pipelines-as-Code: too old"}},
+		"PAC old": {
+			func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{true, "v0.49.9", "its ConfigMap"} },
+			[]string{"Pipelines-as-Code: too old"},
+		},
 		"PAC newer":     {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{true, "0.51.0-rc1", ""} }, nil},
 		"PAC unknown":   {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{Found: true} }, nil},
 		"PAC nowhere":   {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{} }, []string{"Pipelines-as-Code: is not there"}},
@@ -148,8 +164,10 @@ func TestChecks(t *testing.T) {
 		"run over": {func(f *Facts) { f.Queues[0].Snapshot.Runs[0].Phase = queue.Done }, []string{"slots: is done"}},
 		"refused": {func(f *Facts) {
 			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs,
-				queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{}, Attempt: 2,
-					NotBefore: noon.Add(time.Minute)})
+				queue.Run{
+					Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{}, Attempt: 2,
+					NotBefore: noon.Add(time.Minute),
+				})
 			f.Refusals = map[string]string{"t": "denied by policy"}
 		}, []string{"runs: denied by policy"}},
 		"refused before, and in line again": {func(f *Facts) {

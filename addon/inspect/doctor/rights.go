@@ -36,8 +36,10 @@ func (r Right) where() string {
 }
 
 func (r Right) attributes() *authorizationv1.ResourceAttributes {
-	return &authorizationv1.ResourceAttributes{Verb: r.Verb, Group: r.Group, Version: "*", Resource: r.Resource, Namespace: r.Namespace,
-		Name: r.Name}
+	return &authorizationv1.ResourceAttributes{
+		Verb: r.Verb, Group: r.Group, Version: "*", Resource: r.Resource, Namespace: r.Namespace,
+		Name: r.Name,
+	}
 }
 
 // RightsOf are the rights that the chart gives the replicas of an installation

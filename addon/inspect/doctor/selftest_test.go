@@ -39,10 +39,15 @@ func TestSelfTest(t *testing.T) {
 		"switched off":   {map[string]string{}, 2, 0, "", "", false, false, ok + "off   hold\noff   guard\n", ""},
 		"handed back":    {map[string]string{"hand-back": "true"}, 2, 0, "", "", false, false, ok + "off   hold\noff   guard\n", ""},
 		"a slow renewal": {map[string]string{}, 2, 40 * time.Second, "", "", false, false, ok + "off   hold\noff   guard\n", ""},
-		"no hold, no guard": {map[string]string{}, 2, 0, "hold", "guard", false, false, ok + "WRONG hold\nWRONG guard\n",
-			"2 checks failed"},
-		"nothing works": {nil, 1, time.Minute, "", "", false, false,
-			"WRONG configuration\nWRONG replicas\nWRONG leader\noff   hold\noff   guard\n", "3 checks failed"},
+		"no hold, no guard": {
+			map[string]string{},
+			2, 0, "hold", "guard", false, false, ok + "WRONG hold\nWRONG guard\n",
+			"2 checks failed",
+		},
+		"nothing works": {
+			nil, 1, time.Minute, "", "", false, false,
+			"WRONG configuration\nWRONG replicas\nWRONG leader\noff   hold\noff   guard\n", "3 checks failed",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			i := installation("tools", "")
@@ -51,8 +56,10 @@ func TestSelfTest(t *testing.T) {
 			lease.Namespace, lease.Name = "tools", config.Component+".queues.00-of-01"
 			objects := []runtime.Object{&i.Deployment, &lease}
 			if c.data != nil {
-				objects = append(objects, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "tools",
-					Name: "pac-lease-queue-config"}, Data: c.data})
+				objects = append(objects, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
+					Namespace: "tools",
+					Name:      "pac-lease-queue-config",
+				}, Data: c.data})
 			}
 			tekton := tektonfake.NewSimpleClientset()
 			tekton.PrependReactor("create", "pipelineruns", func(a clienttesting.Action) (bool, runtime.Object, error) {
@@ -72,8 +79,10 @@ func TestSelfTest(t *testing.T) {
 				t.Fatal(err)
 			}
 			var out bytes.Buffer
-			test := &SelfTest{Kube: fake.NewClientset(objects...), Tekton: tekton, Environment: environment,
-				Clock: clocktesting.NewFakePassiveClock(noon)}
+			test := &SelfTest{
+				Kube: fake.NewClientset(objects...), Tekton: tekton, Environment: environment,
+				Clock: clocktesting.NewFakePassiveClock(noon),
+			}
 			err = test.Run(t.Context(), &out)
 			if got := message(err); got != c.failed {
 				t.Errorf("the error is %q, want %q", got, c.failed)

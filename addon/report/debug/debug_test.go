@@ -65,8 +65,10 @@ func TestQueues(t *testing.T) {
 			Slots: []view.Slot{{Holder: "a"}},
 			Runs: []view.Run{
 				{Name: "a", UID: "a", State: "started", Reason: "started in slot 0", Slot: new(0), Created: noon.Add(-time.Minute)},
-				{Name: "b", UID: "b", State: "queued", Why: "slots taken", Reason: "waiting for a slot: 1 of 1 in use by a",
-					Position: 1, Created: noon.Add(-time.Minute)},
+				{
+					Name: "b", UID: "b", State: "queued", Why: "slots taken", Reason: "waiting for a slot: 1 of 1 in use by a",
+					Position: 1, Created: noon.Add(-time.Minute),
+				},
 			},
 		}},
 	}

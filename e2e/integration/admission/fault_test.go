@@ -12,7 +12,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-
 	"knative.dev/pkg/webhook/certificates/resources"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"

@@ -116,9 +116,10 @@ func (f *faults) begin(ctx context.Context, what fault, name string) error {
 		return context.Cause(ctx)
 	case pause:
 		return p.Pause()
-	default:
+	case disturb:
 		return f.chaos.network.harm(f.chaos.replica(name), what.harms)
 	}
+	return fmt.Errorf("a fault of %s has no means", name)
 }
 
 func (f *faults) end(ctx context.Context, what fault, name string) error {

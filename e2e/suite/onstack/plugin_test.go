@@ -80,6 +80,8 @@ func TestPluginShowsTheTruth(t *testing.T) {
 				if line = append(line, r.Name); r.Position != len(line) {
 					t.Errorf("%s: %s has position %d", what, r.Name, r.Position)
 				}
+			case queue.StateClaimed, queue.StateDone:
+				t.Errorf("%s: %s is %s", what, r.Name, r.State)
 			}
 		}
 		if diff := cmp.Diff(started, running); diff != "" {
