@@ -10,6 +10,7 @@ import (
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
@@ -212,15 +213,23 @@ func (j *judge) lease(ch change, by *request) {
 				}
 				j.claimed[types.UID(h.UID)] = limit
 			}
-			j.slot(slot, limit)
+			// A Lease that a vandal had hidden may come back with the holder that a vandal gave it.
+			j.slot(slot, limit, j.cluster.byVandal || !was && sameHolder(ch.was, l))
 		}
 	}
 	j.verdict()
 }
 
-func (j *judge) slot(s queue.Slot, limit queue.Limit) {
+func sameHolder(was object, is *coordinationv1.Lease) bool {
+	l, existed := was.(*coordinationv1.Lease)
+	return existed && l != nil && runUID(l) == runUID(is) &&
+		ptr.Deref(l.Spec.HolderIdentity, "") == ptr.Deref(is.Spec.HolderIdentity, "")
+}
+
+// slot judges a slot. Whom a vandal gives a slot is not the product's doing: given, no order counts.
+func (j *judge) slot(s queue.Slot, limit queue.Limit, given bool) {
 	c := j.cluster
-	if c.byVandal { // whom a vandal gives a slot is not the product's doing
+	if given {
 		j.audit.Lag = 1000 * time.Hour
 	}
 	j.within(limit, func() { j.audit.Slot(s, c.now) })
@@ -231,7 +240,7 @@ func (j *judge) slot(s queue.Slot, limit queue.Limit) {
 func (j *judge) claim(s queue.Slot, limit queue.Limit) {
 	limit = higher(j.limit, limit)
 	j.claimed[types.UID(s.Holder.UID)] = limit
-	j.slot(s, limit)
+	j.slot(s, limit, false)
 	j.audit.SlotGone(s.Index)
 	j.verdict()
 }

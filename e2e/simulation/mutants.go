@@ -149,7 +149,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "recovers before its caches are filled", caught: 3607, beforeSync: true, weather: &hasty,
+		name: "recovers before its caches are filled", caught: 4398, beforeSync: true, weather: &hasty,
 		shape: func(m *mixture) {
 			m.often("crash")
 			m.deliver, m.wait, m.longWaits = 1, 1, false
@@ -286,7 +286,7 @@ var mutants = []*mutant{
 		wire: func(_ *replica, c *shipped.Config) { c.Forget = func(func(queue.Key) bool) {} },
 	},
 	{
-		name: "does not look at its queues when it is promoted", caught: 144,
+		name: "does not look at its queues when it is promoted", caught: 5984,
 		wrapReplica: func(r *replica, x product) product { return unpromoted{x, r} },
 	},
 	{
