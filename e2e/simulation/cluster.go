@@ -32,7 +32,7 @@ type Cluster struct {
 	replicas  []*replica
 	backend   store.Backend
 	running   *pass             // whose code runs right now
-	inFlight  []*request        // under way, though nobody waits for them
+	inFlight  []*request        // under way, though no pass waits for them
 	promises  []func()          // what PAC has still to patch
 	named     map[queue.Key]int // runs so far
 	processes int

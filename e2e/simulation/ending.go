@@ -34,7 +34,7 @@ func (c *Cluster) end() {
 				break
 			}
 			if c.now.After(deadline) {
-				c.fail("I2: for %s, %s, and nobody acts", c.progress(), idle)
+				c.fail("I2: for %s, %s, and no replica acts", c.progress(), idle)
 			}
 			c.advance(c.timing.Interval)
 		}
@@ -93,10 +93,10 @@ func (c *Cluster) brighten() {
 	c.catchUp()
 	c.elect()
 	c.catchUp()
-	for _, o := range c.server.list(leases, "", everything) { // whatever somebody left in a slot's place
+	for _, o := range c.server.list(leases, "", everything) { // what a user left in the place of a slot
 		l := o.(*coordinationv1.Lease)
 		if _, _, ours := lease.Decode(l); !ours && len(l.OwnerReferences) == 0 {
-			c.trace("somebody's Lease %s is deleted", l.Name)
+			c.trace("the foreign Lease %s is deleted", l.Name)
 			c.server.remove(leases, l, nil)
 		}
 	}
@@ -136,7 +136,7 @@ func (c *Cluster) catchUp() {
 	}
 }
 
-// progress is how long a queue may stand still if nobody leads it: recovery has
+// progress is how long a queue may stand still if no replica leads it: recovery has
 // to notice, and a run that no watch shows is looked at every second.
 func (c *Cluster) progress() time.Duration {
 	return c.timing.TakeoverAfter + 2*c.timing.Interval + 2*time.Second
@@ -220,7 +220,7 @@ func (c *Cluster) everywhere(list func(queue.Key) []*tektonv1.PipelineRun) []*te
 
 // over checks what must be left when everything has ended: nothing.
 func (c *Cluster) over() {
-	for range 3 { // a slot that somebody broke is written anew by then
+	for range 3 { // a broken slot is written anew by then
 		c.advance(c.policy.ClaimTTL / 2)
 		c.catchUp()
 	}

@@ -36,12 +36,12 @@ func init() {
 		{"stop", 1, (*Cluster).stop},
 		{"delete", 2, (*Cluster).delete},
 		{"touch-run", 3, func(c *Cluster) {
-			c.editRun(c.one(c.runsOf(c.someQueue(), all)), "is annotated by somebody", func(pr *tektonv1.PipelineRun) {
-				pr.Annotations["somebody"] = c.now.String()
+			c.editRun(c.one(c.runsOf(c.someQueue(), all)), "is annotated by hand", func(pr *tektonv1.PipelineRun) {
+				pr.Annotations["touched"] = c.now.String()
 			})
 		}},
 		{"touch-lease", 2, func(c *Cluster) {
-			c.editLease(c.oneLease(c.someQueue()), "is annotated by somebody", func(l *coordinationv1.Lease) { put(&l.Annotations, "somebody", c.now.String()) })
+			c.editLease(c.oneLease(c.someQueue()), "is annotated by hand", func(l *coordinationv1.Lease) { put(&l.Annotations, "touched", c.now.String()) })
 		}},
 		{"reject", 4, (*Cluster).reject},
 		{"limit", 1, (*Cluster).changeLimit},

@@ -42,7 +42,7 @@ func (c *Cluster) mayDelete(l *coordinationv1.Lease) bool {
 	})
 }
 
-// holderWaits says that the Lease holds a claim which somebody may be carrying
+// holderWaits says that the Lease holds a claim which a replica may be carrying
 // out.
 func (c *Cluster) holderWaits(l *coordinationv1.Lease) bool {
 	holder, _ := c.server.objects[runs][l.Namespace+"/"+ptr.Deref(l.Spec.HolderIdentity, "")].(*tektonv1.PipelineRun)
@@ -60,7 +60,7 @@ func (c *Cluster) mayCollect(l *coordinationv1.Lease) bool {
 // what would refuse requests from before.
 func (c *Cluster) mayReturn(key queue.Key) bool { return !c.busy(key, anything) }
 
-// maySwap: a slot that reads well but names nobody, or another, is taken at its
+// maySwap: a slot that reads well but names no run, or another, is taken at its
 // word. That is survived if the run it named is started and everybody knows.
 func (c *Cluster) maySwap(l *coordinationv1.Lease) bool {
 	key := queue.Key{Namespace: l.Namespace, Repository: queueOfName(l.Name)}
@@ -98,7 +98,7 @@ func (c *Cluster) buryRequestsOf(r *replica) {
 	c.inFlight = others
 }
 
-// mayLead: somebody else begins to lead a queue with slots in memory only when
+// mayLead: another replica begins to lead a queue with slots in memory only when
 // nothing of the last leader is under way.
 func (c *Cluster) mayLead(key queue.Key) bool {
 	return !c.busy(key, anything) || len(c.alive()) == 1

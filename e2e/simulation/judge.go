@@ -22,7 +22,7 @@ import (
 // judge checks the invariants of one queue at every commit, twice: with the
 // audit that the other tests use, and by counting.
 //
-// A limit counts from the moment at which whoever acts on it has seen it: a
+// A limit counts from the moment at which the replica that acts on it has seen it: a
 // claim or a start is measured by the limit now or that of the look it rests on,
 // whichever is higher, and a start by that of its claim as well, and by those of
 // starts that it could not know of: while a request is under way, the limit may be
@@ -35,7 +35,7 @@ type judge struct {
 	judged  int         // violations of the audit so far
 
 	begun   map[types.UID]bool        // Tekton may work on it
-	foreign map[types.UID]int         // started by somebody else: since which commit
+	foreign map[types.UID]int         // started by PAC or a user: since which commit
 	claimed map[types.UID]queue.Limit // the limit of its claim
 	starts  map[types.UID]started
 	known   map[types.UID]queue.Run // every run there has ever been, as it last was
@@ -163,7 +163,7 @@ func (j *judge) cancelled(pr *tektonv1.PipelineRun) {
 	}
 }
 
-// occupying lists the runs that Tekton may be working on. One that somebody else
+// occupying lists the runs that Tekton may be working on. One that PAC or a user
 // released, and cancelled before Tekton began with it, never does anything; nor
 // does one that is stopped and deleted.
 func (j *judge) occupying() []*tektonv1.PipelineRun {
@@ -174,7 +174,7 @@ func (j *judge) occupying() []*tektonv1.PipelineRun {
 }
 
 // unseen counts the runs that nothing could have told the product about: those
-// that somebody else started after the look that a request rests on, and those that
+// that PAC or a user started after the look that a request rests on, and those that
 // PAC has given up on while Tekton is still ending them, if no slot that can be
 // seen names them.
 func (j *judge) unseen(by *request) int {
@@ -236,7 +236,7 @@ func (j *judge) slot(s queue.Slot, limit queue.Limit, given bool) {
 	j.audit.Lag = c.lag
 }
 
-// claim is told of a claim in memory. The slot itself is nobody else's business.
+// claim is told of a claim in memory. No other part sees the slot itself.
 func (j *judge) claim(s queue.Slot, limit queue.Limit) {
 	limit = higher(j.limit, limit)
 	j.claimed[types.UID(s.Holder.UID)] = limit

@@ -43,7 +43,7 @@ type request struct {
 	apply    func() error
 	answered bool // the answer is on its way
 	answer   error
-	due      time.Time // if it is under way though nobody waits for it
+	due      time.Time // if it is under way though no pass waits for it
 }
 
 func (q *request) writes() bool { return q.verb != "get" && q.verb != "list" }

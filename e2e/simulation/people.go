@@ -133,7 +133,7 @@ func (c *Cluster) keepPromise() {
 	}
 }
 
-// editRun writes a run as somebody else than the product does.
+// editRun writes a run as PAC, Tekton or a user does.
 func (c *Cluster) editRun(was *tektonv1.PipelineRun, what string, edit func(*tektonv1.PipelineRun)) {
 	if was == nil {
 		return

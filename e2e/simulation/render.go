@@ -13,7 +13,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 )
 
-// render is a commit as a line of the trace, if somebody reads it.
+// render is a commit as a line of the trace, made only if the trace is read.
 type render struct{ change }
 
 func (r render) String() string {

@@ -233,7 +233,7 @@ func (r *replica) elect(key queue.Key, leads bool) {
 	}
 }
 
-// crash ends the process. Nobody waits for its requests any more, which may
+// crash ends the process. No client waits for its requests, which may
 // arrive nevertheless.
 func (r *replica) crash() {
 	for _, p := range r.passes {

@@ -31,7 +31,7 @@ var resources = [kinds]schema.GroupResource{
 	{Group: "pipelinesascode.tekton.dev", Resource: "repositories"},
 }
 
-// object is what the server keeps. Nobody changes one that is stored: caches and
+// object is what the server keeps. A stored one is never changed: caches and
 // histories share it.
 type object interface {
 	metav1.Object

@@ -9,7 +9,7 @@ import (
 
 // Options are what a simulation depends on besides its seed.
 type Options struct {
-	// Trace is told everything that happens, if somebody wants to know.
+	// Trace, if set, is told everything that happens.
 	Trace func(line string)
 	// Without are names of events that do not happen.
 	Without []string

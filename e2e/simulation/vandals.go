@@ -22,7 +22,7 @@ const (
 	bounded
 	// quiet ones are survived unless the claim in it is being carried out.
 	quiet
-	// told ones make a claim that nobody could count, and are survived if all
+	// told ones make a claim that no replica could count, and are survived if all
 	// hear of it before anybody acts.
 	told
 )
@@ -57,7 +57,7 @@ var edits = []edit{
 	{"has an invented attempt", bounded, func(_ *Cluster, l *coordinationv1.Lease) {
 		put(&l.Annotations, "pac-lease-queue.dev/attempt", "7")
 	}},
-	{"is held by no name", bounded, func(_ *Cluster, l *coordinationv1.Lease) { l.Spec.HolderIdentity = ptr.To("Nobody at all") }},
+	{"is held by no name", bounded, func(_ *Cluster, l *coordinationv1.Lease) { l.Spec.HolderIdentity = ptr.To("Not a name") }},
 	{"is emptied", quiet, func(_ *Cluster, l *coordinationv1.Lease) { l.Spec.HolderIdentity = nil }},
 	{"loses its spec", quiet, func(_ *Cluster, l *coordinationv1.Lease) { l.Spec = coordinationv1.LeaseSpec{} }},
 	{"is held by another UID", quiet, func(_ *Cluster, l *coordinationv1.Lease) { put(&l.Annotations, "pac-lease-queue.dev/run-uid", "uid-0") }},
@@ -72,7 +72,7 @@ var edits = []edit{
 
 func (c *Cluster) deleteLease() {
 	if l := c.oneLease(c.someQueue()); c.vandals && l != nil && c.mayDelete(l) {
-		c.trace("Lease %s is deleted by somebody", l.Name)
+		c.trace("Lease %s is deleted by hand", l.Name)
 		c.server.remove(leases, l, nil)
 	}
 }
