@@ -15,8 +15,8 @@ only() {
   echo "$found" >&2
 }
 
-only '\.Coordination(V1)?\(\)' 'only addon/store/lease and addon/inspect call the coordination API' \
-  addon/store/lease addon/inspect addon/controller addon/pac/handback
+only '\.Coordination(V1)?\(\)' 'only addon/store/lease and addon/inspect, and the wiring for them, call the coordination API' \
+  addon/store/lease addon/inspect addon/controller
 # Not a key: the group and version of PAC's API, pipelinesascode.tekton.dev/v1alpha1.
 only 'pipelinesascode\.tekton\.dev/([^v]|v[^1])' "only addon/pac knows PAC's annotations and labels" \
   addon/pac

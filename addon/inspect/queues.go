@@ -8,7 +8,6 @@ import (
 
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
-	"knative.dev/pkg/apis"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
@@ -206,7 +205,7 @@ func byQueue(runs []tektonv1.PipelineRun) map[queue.Key][]*tektonv1.PipelineRun 
 
 // OutcomeOf says in a word how a run that is done ended.
 func OutcomeOf(pr *tektonv1.PipelineRun) report.Outcome {
-	c := pr.Status.GetCondition(apis.ConditionSucceeded)
+	c := pr.Status.GetCondition(pac.Succeeded)
 	switch {
 	case c == nil && pr.DeletionTimestamp != nil:
 		return "deleted"

@@ -9,8 +9,6 @@ import (
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"knative.dev/pkg/apis"
-	duckv1 "knative.dev/pkg/apis/duck/v1"
 )
 
 // kept are the annotations on which decisions depend.
@@ -43,8 +41,10 @@ func TrimRun(obj any) (any, error) {
 		}
 	}
 	trimmed.Status.StartTime, trimmed.Status.CompletionTime = pr.Status.StartTime, pr.Status.CompletionTime
-	if c := pr.Status.GetCondition(apis.ConditionSucceeded); c != nil && c.Status != corev1.ConditionUnknown {
-		trimmed.Status.Conditions = duckv1.Conditions{{Type: c.Type, Status: c.Status}}
+	if c := pr.Status.GetCondition(Succeeded); c != nil && c.Status != corev1.ConditionUnknown {
+		short := *c
+		short.Severity, short.Reason, short.Message, short.LastTransitionTime.Inner = "", "", "", metav1.Time{}
+		trimmed.Status.Conditions = append(trimmed.Status.Conditions, short)
 	}
 	return trimmed, nil
 }

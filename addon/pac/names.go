@@ -8,6 +8,13 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
+// Succeeded is the condition of a PipelineRun that tells how it ended. It has no type, so that its
+// users need not import knative's.
+const Succeeded = "Succeeded"
+
+// ExecutionOrder is where PAC writes the order of an event's runs. The hold moves it to [HeldOrder].
+const ExecutionOrder = keys.ExecutionOrder
+
 // Annotations of this product on a PipelineRun. While the guard is on, no other client can change
 // them.
 const (

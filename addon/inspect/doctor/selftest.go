@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -88,11 +87,11 @@ func (t *SelfTest) Run(ctx context.Context, out io.Writer) error {
 
 // hold tries whether the API server hides the execution order of a run.
 func (t *SelfTest) hold(ctx context.Context) ([]Finding, error) {
-	created, err := t.dryRun(ctx, keys.ExecutionOrder, t.Environment.CheckNamespace+"/"+probe)
+	created, err := t.dryRun(ctx, pac.ExecutionOrder, t.Environment.CheckNamespace+"/"+probe)
 	if err != nil {
 		return nil, fmt.Errorf("create a run with an execution order (dry run): %w", err)
 	}
-	if _, visible := created.Annotations[keys.ExecutionOrder]; !visible && created.Annotations[pac.HeldOrder] != "" {
+	if _, visible := created.Annotations[pac.ExecutionOrder]; !visible && created.Annotations[pac.HeldOrder] != "" {
 		return nil, nil
 	}
 	return []Finding{{

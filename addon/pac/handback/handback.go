@@ -9,7 +9,6 @@ import (
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
-	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -76,7 +75,7 @@ func (h *HandBack) Run(ctx context.Context) error {
 	if err != nil {
 		h.say("some runs are still running after %s: handing the rest back now", h.Patience)
 	}
-	return errors.Join(h.handBackRest(ctx), h.removeSlots(ctx))
+	return errors.Join(h.handBackRest(ctx), lease.RemoveAll(ctx, h.Kube, h.Namespaces...))
 }
 
 // removePolicies removes the hold and the guard, which would take a run out of PAC's sight again,
@@ -146,29 +145,6 @@ func (h *HandBack) held(ctx context.Context) (ordered, malformed []tektonv1.Pipe
 		ordered, malformed = append(ordered, o...), append(malformed, m...)
 	}
 	return ordered, malformed, nil
-}
-
-// removeSlots deletes the Leases of all slots, each by its UID.
-func (h *HandBack) removeSlots(ctx context.Context) error {
-	var slots []coordinationv1.Lease
-	for _, namespace := range h.Namespaces {
-		leases, err := h.Kube.CoordinationV1().Leases(namespace).List(ctx, metav1.ListOptions{LabelSelector: lease.Selector})
-		if err != nil {
-			return fmt.Errorf("list slots: %w", err)
-		}
-		slots = append(slots, leases.Items...)
-	}
-	var errs []error
-	for _, l := range slots {
-		if _, _, slot := lease.Decode(&l); !slot {
-			continue
-		}
-		err := h.Kube.CoordinationV1().Leases(l.Namespace).Delete(ctx, l.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &l.UID}})
-		if err != nil && !apierrors.IsNotFound(err) {
-			errs = append(errs, fmt.Errorf("remove slot %s/%s: %w", l.Namespace, l.Name, err))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 func (h *HandBack) say(format string, args ...any) {
