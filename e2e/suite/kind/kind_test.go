@@ -1,8 +1,12 @@
+// The tag keeps Terratest and the clients of clouds that it needs out of what every `make test`
+// compiles: these tests need a container engine anyway.
+
+//go:build terraform
+
 package kind_test
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -22,8 +26,6 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite/onkube"
 )
 
-var enabled = flag.Bool("terraform", false, "put the whole system on a cluster, play the suite there, and remove it")
-
 // destroyDeadline bounds terraform destroy, which runs also after the test was stopped.
 const destroyDeadline = 10 * time.Minute
 
@@ -32,9 +34,6 @@ const destroyDeadline = 10 * time.Minute
 // variable SKIP_<stage> skips a stage, and ONLY names the scenarios to play, separated by commas.
 // The artifacts of a failed stage are in the folder E2E_ARTIFACTS.
 func TestKind(t *testing.T) {
-	if !*enabled {
-		t.Skip(`needs a container engine: run "make e2e-kind"`)
-	}
 	root, err := build.Root()
 	must(t, err)
 	k := &harness{t: t, root: root, dir: filepath.Join(root, "bin", "kind"), artifacts: os.Getenv("E2E_ARTIFACTS")}
