@@ -11,11 +11,12 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/process"
 )
 
-// Alongside runs this test program a second time with one more argument, at the same time: tests on
-// a stack mostly wait. Each line of the second program's output is prefixed with that argument. The
-// returned function waits until it ends and returns its exit code.
-func Alongside(arg string) (wait func() int) {
-	args := []string{arg}
+// Alongside runs this test program a second time with more arguments, at the same time: tests on a
+// stack mostly wait. Arguments of its own take precedence over more. Each line of the second
+// program's output is prefixed with arg. The returned function waits until it ends and returns its
+// exit code.
+func Alongside(arg string, more ...string) (wait func() int) {
+	args := append([]string{arg}, more...)
 	for _, a := range os.Args[1:] {
 		if !strings.HasPrefix(a, "-test.testlogfile=") && !strings.Contains(a, "profile=") { // files of this program
 			args = append(args, a)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -39,7 +40,8 @@ var addonOptions = stack.AddonOptions{
 }
 
 // hold is admission.hold of the chart, for all tests.
-var hold = flag.String("hold", "", "what holds runs: policy or webhook; without it, both, each on a stack of its own")
+var hold = flag.String("hold", "", "what holds runs, policy or webhook; without it, both, each on a stack of its own, "+
+	"which share the tests that the hold has no part in")
 
 const webhook = "webhook"
 
@@ -53,7 +55,14 @@ func TestMain(m *testing.M) {
 		os.Exit(run(m))
 	}
 	*hold = "policy"
-	other := stacktest.Alongside("-hold=" + webhook)
+	var chosen []string
+	if flag.Lookup("test.run").Value.String() == "" { // else both play the same
+		chosen = append(chosen, "-test.run="+pattern(slices.Concat(withEither, onlyWebhook)))
+		if err := flag.Set("test.skip", pattern(onlyWebhook)); err != nil {
+			panic(err)
+		}
+	}
+	other := stacktest.Alongside("-hold="+webhook, chosen...)
 	code := run(m)
 	os.Exit(max(code, other()))
 }
