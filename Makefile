@@ -2,6 +2,12 @@
 SHELL := /usr/bin/env bash
 .DEFAULT_GOAL := help
 
+# What is run from the sources is compiled as the components of the embedded stack are, so that
+# nothing that both need is compiled twice; tests are compiled with the race detector.
+RUN := CGO_ENABLED=0 go run -trimpath
+BUILD := $(RUN) ./e2e/stack/cmd/build
+# make lint vets.
+TEST := go test -race -vet=off
 TOOL := go tool -modfile=scripts/tools/go.mod
 # Imports are in three groups: the standard library, other modules, this module.
 IMPORTS := -s standard -s default -s localmodule
@@ -18,35 +24,35 @@ help: ## Show this help
 
 .PHONY: demo
 demo: ## Watch one push being queued across replicas (RUNS= LIMIT= REPLICAS= KILL=0 KEEP=1 QUEUE=pac WATCHERS=)
-	@echo "compiling the demo itself (minutes on an empty Go cache, then moments)" >&2
-	@go run ./e2e/show/demo
+	@$(BUILD) -quiet -with ./e2e/show/demo,./addon/cmd/pac-lease-queue
+	@$(RUN) ./e2e/show/demo
 
 .PHONY: chaos
 chaos: ## Break everything while runs go through, and judge (DURATION=10m SEED= REPLICAS= QUEUES= RUNS=)
-	@echo "compiling the chaos itself (minutes on an empty Go cache, then moments)" >&2
-	@go run ./e2e/show/chaos
+	@$(BUILD) -quiet -with ./e2e/show/chaos
+	@$(RUN) ./e2e/show/chaos
 
 .PHONY: museum
 museum: ## See PAC's own queue fail in every known way, and the add-on hold (ONLY=name,name)
-	@echo "compiling the museum itself (minutes on an empty Go cache, then moments)" >&2
-	@go run ./e2e/show/museum
+	@$(BUILD) -quiet -with ./e2e/show/museum,./addon/cmd/pac-lease-queue
+	@$(RUN) ./e2e/show/museum
 
 .PHONY: e2e
 e2e: stack ## Play the end-to-end suite on the embedded stack (HOLD=policy|webhook ONLY=scenario)
-	go test -race -count=1 -timeout 45m ./e2e/suite/onstack -run '^TestSuite$$$(if $(ONLY),/^$(ONLY)$$)' $(if $(HOLD),-hold=$(HOLD))
+	$(TEST) -count=1 -timeout 45m ./e2e/suite/onstack -run '^TestSuite$$$(if $(ONLY),/^$(ONLY)$$)' $(if $(HOLD),-hold=$(HOLD))
 
 .PHONY: e2e-kind
 e2e-kind: ## Terraform apply on kind, the same suite, destroy (BACKEND= HOLD= KUBERNETES_VERSION= ONLY=scenario,scenario)
 	@mkdir -p $(E2E_ARTIFACTS)
-	$(TOOL) gotestsum --format standard-verbose --junitfile $(E2E_ARTIFACTS)/junit.xml -- -count=1 -timeout 100m ./e2e/suite/kind -run '^TestKind$$' -terraform
+	$(TOOL) gotestsum --format standard-verbose --junitfile $(E2E_ARTIFACTS)/junit.xml -- -tags terraform -count=1 -timeout 100m ./e2e/suite/kind -run '^TestKind$$'
 
 .PHONY: e2e-kind-up
 e2e-kind-up: ## Put the whole system on a kind cluster of its own (REPLICAS= BACKEND= HOLD= WATCHERS= CLUSTER= GITEA_PORT=)
-	@go run ./e2e/suite/kind/cmd/kit up
+	@$(RUN) ./e2e/suite/kind/cmd/kit up
 
 .PHONY: e2e-kind-down
 e2e-kind-down: ## Remove what e2e-kind-up made, in whatever state it is
-	@go run ./e2e/suite/kind/cmd/kit down
+	@$(RUN) ./e2e/suite/kind/cmd/kit down
 
 ##@ Work on it
 
@@ -56,25 +62,31 @@ build: ## Build the program into bin/
 
 .PHONY: image
 image: ## Make the container image for amd64 and arm64 in bin/ (VERSION= IMAGE= PUSH=1)
-	@go run ./scripts/image/cmd/image $(if $(VERSION),-version $(VERSION)) $(if $(IMAGE),-ref $(IMAGE)) $(if $(PUSH),-push)
+	@$(RUN) ./scripts/image/cmd/image $(if $(VERSION),-version $(VERSION)) $(if $(IMAGE),-ref $(IMAGE)) $(if $(PUSH),-push)
 
 .PHONY: stack
 stack: ## Build every component of the embedded stack that is not in the cache
-	@go run ./e2e/stack/cmd/stack build
+	@$(BUILD)
 
 .PHONY: test
-test: stack ## Run all tests, those on the embedded stack included
-	go test -race -count=1 -timeout 45m $$(go list ./... | grep -v /e2e/integration/metrics$$)
-	go test -count=1 ./e2e/simulation -run TestSeeds -simulate.seeds=5000
-	scripts/fuzz.sh 5s
+test: stack ## Run the tests, those on the embedded stack included
+	$(TEST) -count=1 -timeout 45m $$(go list ./... | grep -v /e2e/integration/metrics$$)
+
+.PHONY: test-nightly
+test-nightly: test-holds alerts simulate fuzz museum chaos ## Run what a change need not wait for (SEEDS= FUZZTIME= DURATION=)
+
+.PHONY: test-holds
+test-holds: stack ## Run every test on the stack with either hold
+	$(TEST) -count=1 -timeout 60m ./e2e/suite/onstack -hold=policy
+	$(TEST) -count=1 -timeout 60m ./e2e/suite/onstack -hold=webhook
 
 .PHONY: alerts
 alerts: stack ## See each alert of the chart fire on a provoked fault, on a real Prometheus, and none in a normal run
-	go test -race -count=1 -timeout 45m ./e2e/integration/metrics
+	$(TEST) -count=1 -timeout 45m ./e2e/integration/metrics
 
 .PHONY: test-short
 test-short: ## Run the tests that need no stack
-	go test -race -short ./...
+	$(TEST) -short ./...
 
 .PHONY: simulate
 simulate: ## Run the product on simulated clusters, and see that deliberate bugs are caught (SEEDS=20000)
@@ -113,6 +125,8 @@ $(TOOL) helm-values-schema-json --config $(CHART)/.schema.yaml --values $(1)/val
 endef
 
 .PHONY: lint
+lint: export CGO_ENABLED := 0
+lint: export GOFLAGS := $(strip $(shell go env GOFLAGS) -trimpath)
 lint: verify ## Check the code, the scripts and what is generated (VULNDB=url VULNS=required)
 	test -z "$$({ $(TOOL) gofumpt -l addon e2e scripts; $(TOOL) gci list $(IMPORTS) addon e2e scripts; } | tee /dev/stderr)"
 	go vet ./...
@@ -122,13 +136,15 @@ lint: verify ## Check the code, the scripts and what is generated (VULNDB=url VU
 	$(TOOL) go-check-sumtype -default-signifies-exhaustive=false ./addon/... ./e2e/...
 	$(TOOL) depguard ./addon/...
 	scripts/arrows.sh
-	@go run ./scripts/vulns $(if $(VULNDB),-db $(VULNDB)) $(if $(VULNS),-$(VULNS)) ./addon/...
+	@$(RUN) ./scripts/vulns $(if $(VULNDB),-db $(VULNDB)) $(if $(VULNS),-$(VULNS)) ./addon/...
 	$(TOOL) actionlint
 	scripts/shellcheck.sh .ci/run $$(git ls-files -co --exclude-standard '*.sh')
 	terraform/check.sh --if-there
 
 .PHONY: lint-terraform
-lint-terraform: ## Check the Terraform configuration (E2E_TERRAFORM=program, else OpenTofu is built where there is none)
+lint-terraform: ## Check what puts the system on kind (E2E_TERRAFORM=program; without one, OpenTofu is built)
+	go vet -tags terraform ./e2e/suite/kind
+	$(TOOL) staticcheck -tags terraform ./e2e/suite/kind
 	terraform/check.sh
 
 .PHONY: fmt

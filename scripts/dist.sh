@@ -17,7 +17,7 @@ if [ -n "$(git status --porcelain)" ]; then
 fi
 
 tool() { go tool -modfile=scripts/tools/go.mod "$@"; }
-helm=$(go run ./e2e/stack/cmd/stack build helm | awk '{print $2}')
+helm=$(go run ./e2e/stack/cmd/build helm | awk '{print $2}')
 
 rm -rf dist
 mkdir dist

@@ -22,4 +22,4 @@ if [ "$pushed" != "$built" ]; then
   exit 1
 fi
 rm -r dist/push
-"$(go run ./e2e/stack/cmd/stack build helm | awk '{print $2}')" push "$chart" "oci://$charts"
+"$(go run ./e2e/stack/cmd/build helm | awk '{print $2}')" push "$chart" "oci://$charts"

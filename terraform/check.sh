@@ -21,7 +21,7 @@ if ! program=$(there); then
     echo "terraform/check.sh: skipped, no Terraform is there; make lint-terraform builds OpenTofu" >&2
     exit 0
   fi
-  program=$(cd .. && go run ./e2e/stack/cmd/stack build tofu | awk '{print $2}')
+  program=$(cd .. && go run ./e2e/stack/cmd/build tofu | awk '{print $2}')
 fi
 data=$(mktemp -d)
 trap 'rm -rf "$data"' EXIT

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -99,22 +98,15 @@ func (s *Stack) installed() []*Addon {
 
 // buildAddon builds the add-on from the sources, which the Go build cache makes cheap.
 func (s *Stack) buildAddon(ctx context.Context, tags []string, race bool) (string, error) {
-	root, err := build.Root()
+	name := strings.Join(append([]string{addonName}, tags...), "-")
+	if race {
+		name += "-race"
+	}
+	path := filepath.Join(s.dir, "bin", name)
+	cmd, err := build.Own(ctx, race, "build", "-tags="+strings.Join(tags, ","), "-o", path, "./addon/cmd/"+addonName)
 	if err != nil {
 		return "", err
 	}
-	name := strings.Join(append([]string{addonName}, tags...), "-")
-	args := []string{"build"}
-	if race {
-		name += "-race"
-		args = append(args, "-race")
-	}
-	if len(tags) > 0 {
-		args = append(args, "-tags="+strings.Join(tags, ","))
-	}
-	path := filepath.Join(s.dir, "bin", name)
-	cmd := exec.CommandContext(ctx, "go", append(args, "-o", path, "./addon/cmd/"+addonName)...)
-	cmd.Dir = root
 	began := time.Now()
 	s.opts.Log("compiling the add-on (minutes on an empty Go cache)")
 	if _, err := output(cmd); err != nil {

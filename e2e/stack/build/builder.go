@@ -60,6 +60,9 @@ func Build(ctx context.Context, log func(format string, args ...any), components
 	slices.SortFunc(missing, func(a, b program) int { return position(a.name) - position(b.name) })
 	progress := newProgress(log, missing)
 	defer progress.stop()
+	if len(missing) > 0 {
+		progress.log("%d programs to build for the embedded stack (kept for next time): %s", len(missing), names(missing))
+	}
 	for _, p := range missing {
 		if err := p.build(ctx, progress); err != nil {
 			return nil, fmt.Errorf("building %s: %w", p.name, err)
@@ -120,6 +123,9 @@ func plan(root, cache string, c Component) (program, error) {
 	return p, nil
 }
 
+// title is what people are told that is built.
+func (p program) title() string { return strings.TrimSpace(string(p.name) + " " + p.version) }
+
 // flags are the arguments of go build that shape the program.
 func (p program) flags() []string {
 	ldflags := "-s -w"
@@ -138,7 +144,7 @@ func (p program) build(ctx context.Context, progress *progress) error {
 	if err := os.MkdirAll(filepath.Dir(p.path), 0o755); err != nil {
 		return err
 	}
-	progress.start(p, "waiting for another process that builds")
+	progress.start(p, waiting)
 	unlock, err := lockFile(ctx, p.path+".lock")
 	if err != nil {
 		return err

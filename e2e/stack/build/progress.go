@@ -10,6 +10,9 @@ import (
 	"golang.org/x/term"
 )
 
+// waiting is what goes on when another process builds the same program.
+const waiting = "waiting for another process that builds"
+
 // reportEvery is the longest silence while something is being built.
 const reportEvery = 15 * time.Second
 
@@ -44,7 +47,6 @@ func newProgress(log func(string, ...any), missing []program) *progress {
 	if p.total == 0 {
 		return p
 	}
-	p.log("%d programs to build for the embedded stack (kept for next time): %s", p.total, names(missing))
 	every := reportEvery
 	if p.live {
 		every = time.Second
@@ -74,7 +76,7 @@ func (p *progress) start(b program, doing string) {
 	p.mu.Lock()
 	p.doing, p.since, p.packages = doing, time.Now(), 0
 	p.mu.Unlock()
-	if doing == "building" {
+	if doing != waiting {
 		p.report()
 	}
 }
@@ -93,7 +95,7 @@ func (p *progress) done(b program, how string) {
 	p.left = p.left[1:]
 	n := p.total - len(p.left)
 	p.mu.Unlock()
-	p.log(how+" %s %s in %s (%d of %d)", b.name, b.version, took.Round(time.Second), n, p.total)
+	p.log(how+" %s in %s (%d of %d)", b.title(), took.Round(time.Second), n, p.total)
 }
 
 func (p *progress) report() {
@@ -107,7 +109,7 @@ func (p *progress) report() {
 	if len(p.left) > 1 {
 		rest = "left: " + names(p.left[1:])
 	}
-	line := fmt.Sprintf("%s %s %s (%d of %d): %s, %d packages compiled; %s; %s in all", p.doing, now.name, now.version,
+	line := fmt.Sprintf("%s %s (%d of %d): %s, %d packages compiled; %s; %s in all", p.doing, now.title(),
 		p.total-len(p.left)+1, p.total, time.Since(p.since).Round(time.Second), p.packages, rest, time.Since(p.began).Round(time.Second))
 	if p.live {
 		if width, _, err := term.GetSize(int(os.Stderr.Fd())); err == nil && len(line) >= width {
