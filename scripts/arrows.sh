@@ -5,7 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 failed=0
-# only PATTERN SENTENCE PATH... - PATTERN may be in these paths of addon/ and in tests, nowhere else.
+# only PATTERN SENTENCE PATH... - PATTERN may be in these paths of addon/ and in tests, nowhere
+# else.
 only() {
   local pattern=$1 sentence=$2 found
   shift 2

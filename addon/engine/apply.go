@@ -12,9 +12,9 @@ import (
 var errClaim = errors.New("claim failed")
 
 // apply carries the actions out, one by one and in order. It stops at the first observation that
-// proves stale, because what follows rests on the same look, and at a claim that failed, because the
-// next run in line would overtake. Any other failure concerns one run or slot and does not hold up
-// the others. It returns what was done, in words for the log.
+// proves stale, because what follows rests on the same look, and at a claim that failed, because
+// the next run in line would overtake. Any other failure concerns one run or slot and does not hold
+// up the others. It returns what was done, in words for the log.
 func (p *pass) apply(ctx context.Context, actions []queue.Action) ([]string, error) {
 	var done []string
 	var failed []error
@@ -54,8 +54,8 @@ func (p *pass) carryOut(ctx context.Context, a queue.Action) ([]string, error) {
 }
 
 // retire removes the slots of the queue that are still in a backend that is not in force. A claim
-// that is lost with its slot is made again. A slot that has moved meanwhile is left to the pass that
-// its event triggers.
+// that is lost with its slot is made again. A slot that has moved meanwhile is left to the pass
+// that its event triggers.
 func (p *pass) retire(ctx context.Context, former []Store) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -73,8 +73,8 @@ func (p *pass) retire(ctx context.Context, former []Store) error {
 	return nil
 }
 
-// claim takes the slot and, if the run is waiting, starts it right away. If this replica does not get
-// that far, the next pass of any replica does.
+// claim takes the slot and, if the run is waiting, starts it right away. If this replica does not
+// get that far, the next pass of any replica does.
 func (p *pass) claim(ctx context.Context, a queue.Claim) ([]string, error) {
 	holder := queue.Holder{Name: a.Run.Name, UID: a.Run.UID, Attempt: a.Run.Attempt, Event: a.Event}
 	slot, err := p.store.Claim(ctx, p.repository, a.Slot, holder)

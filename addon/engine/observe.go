@@ -14,8 +14,8 @@ const requestTimeout = 15 * time.Second
 
 // observe gathers all that a decision needs.
 //
-// Slots are read before runs. The look is not of one instant, and in this order a claimed run may be
-// seen further along than its slot says, but never behind it: a started run is never taken for a
+// Slots are read before runs. The look is not of one instant, and in this order a claimed run may
+// be seen further along than its slot says, but never behind it: a started run is never taken for a
 // waiting one.
 func (p *pass) observe(ctx context.Context, freshness queue.Freshness) (queue.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)

@@ -12,7 +12,8 @@ import (
 // users need not import knative's.
 const Succeeded = "Succeeded"
 
-// ExecutionOrder is where PAC writes the order of an event's runs. The hold moves it to [HeldOrder].
+// ExecutionOrder is where PAC writes the order of an event's runs. The hold moves it to
+// [HeldOrder].
 const ExecutionOrder = keys.ExecutionOrder
 
 // Annotations of this product on a PipelineRun. While the guard is on, no other client can change

@@ -150,8 +150,8 @@ func (c *Cluster) rest() {
 	}
 }
 
-// idle says which queue has room for a run that may start, or a run that is to be cancelled; empty if
-// none has.
+// idle says which queue has room for a run that may start, or a run that is to be cancelled; empty
+// if none has.
 func (c *Cluster) idle() string {
 	for _, key := range c.queues {
 		limit := c.limit(key)

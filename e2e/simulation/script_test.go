@@ -116,8 +116,8 @@ func (s *script) slot(index int, holder string) {
 	s.server.create(leases, l, nil)
 }
 
-// looks has a replica begin a pass on what was to be seen at the moment, up to its first write. What
-// was left of its last pass is lost.
+// looks has a replica begin a pass on what was to be seen at the moment, up to its first write.
+// What was left of its last pass is lost.
 func (s *script) looks(name string, at moment) {
 	r := s.replicas[name]
 	if r == nil {

@@ -76,8 +76,8 @@ func TestDeterminism(t *testing.T) {
 	}
 }
 
-// TestMutants: the test above is not blind. Each deliberate bug is caught; the seed that is known for it
-// is tried first. A bug that no seed is known to meet is caught by a script.
+// TestMutants: the test above is not blind. Each deliberate bug is caught; the seed that is known
+// for it is tried first. A bug that no seed is known to meet is caught by a script.
 func TestMutants(t *testing.T) {
 	var rows []string
 	for _, m := range mutants {

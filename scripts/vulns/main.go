@@ -4,8 +4,8 @@
 //	go run ./scripts/vulns ./addon/...
 //	go run ./scripts/vulns -db file:///mirror -required ./addon/...
 //
-// It runs govulncheck, which scripts/tools pins. If the vulnerability database cannot be reached, it
-// says so in one line and fails only with -required.
+// It runs govulncheck, which scripts/tools pins. If the vulnerability database cannot be reached,
+// it says so in one line and fails only with -required.
 package main
 
 import (

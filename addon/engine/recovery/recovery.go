@@ -2,8 +2,8 @@
 //
 // Every replica runs the loop, leader or not. The loop needs two signals before it raises an alarm:
 // the caches show a step that is due, and the same step has been due, by this replica's own clock,
-// for longer than a live leader would need. The engine then decides anew; a false alarm costs refused
-// writes.
+// for longer than a live leader would need. The engine then decides anew; a false alarm costs
+// refused writes.
 //
 // Guaranteed: a step that is visibly due and stays undone raises an alarm within TakeoverAfter plus
 // one Interval. Not guaranteed: that only one replica raises it.
@@ -46,8 +46,8 @@ type Timing struct {
 }
 
 // actingFor is how long after its last alarm for a queue a replica keeps acting on it at once, in
-// multiples of TakeoverAfter: after the leader's death, the steps that follow must not each wait for
-// an alarm of their own.
+// multiples of TakeoverAfter: after the leader's death, the steps that follow must not each wait
+// for an alarm of their own.
 const actingFor = 10
 
 // Loop is the background loop of one replica. It is safe for concurrent use.

@@ -7,10 +7,10 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
-// checkOrder: no run that has been eligible for longer than the lag stands before r and waits, except
-// those that are about to be cancelled. When an event began, and which runs its order lists, is
-// forgotten with its first runs, and an order may arrive while a replica decides: a claim that was
-// right by what there was to see is not blamed.
+// checkOrder: no run that has been eligible for longer than the lag stands before r and waits,
+// except those that are about to be cancelled. When an event began, and which runs its order lists,
+// is forgotten with its first runs, and an order may arrive while a replica decides: a claim that
+// was right by what there was to see is not blamed.
 func (a *Auditor) checkOrder(r *record, at time.Time) {
 	known, alive := a.known(), queue.Line(a.alive(), nil)
 	pointless := queue.SupersededBy(known, a.CancelInProgress)

@@ -28,8 +28,8 @@ type program struct {
 	path    string // in the cache
 }
 
-// Build returns the programs asked for, making those that neither KUBEBUILDER_ASSETS nor the cache holds. Progress goes to log, one
-// line at a time; nil means standard error.
+// Build returns the programs asked for, making those that neither KUBEBUILDER_ASSETS nor the cache
+// holds. Progress goes to log, one line at a time; nil means standard error.
 func Build(ctx context.Context, log func(format string, args ...any), components ...Component) (Programs, error) {
 	root, err := Root()
 	if err != nil {
@@ -71,7 +71,8 @@ func Build(ctx context.Context, log func(format string, args ...any), components
 	return found, nil
 }
 
-// CacheDir is the folder that holds what outlives a run: PAC_LEASE_QUEUE_CACHE, or a folder of ours in the user's cache.
+// CacheDir is the folder that holds what outlives a run: PAC_LEASE_QUEUE_CACHE, or a folder of ours
+// in the user's cache.
 func CacheDir() (string, error) {
 	if dir := os.Getenv("PAC_LEASE_QUEUE_CACHE"); dir != "" {
 		return filepath.Abs(dir)
@@ -155,7 +156,8 @@ func (p program) build(ctx context.Context, progress *progress) error {
 		return nil
 	}
 	progress.start(p, "building")
-	// The half-written program has a name of its own; the lock's owner died if one is there already.
+	// The half-written program has a name of its own; the lock's owner died if one is there
+	// already.
 	partial := p.path + ".partial"
 	args := append([]string{"build", "-v"}, p.flags()...)
 	cmd := goCommand(ctx, p.dir, append(args, "-o", partial, p.importPath())...)
@@ -182,7 +184,8 @@ func position(c Component) int {
 	return slices.IndexFunc(recipes, func(r recipe) bool { return r.name == c })
 }
 
-// buildOutput reads what go build -v says: a line without blanks is a package just compiled, anything else is worth keeping.
+// buildOutput reads what go build -v says: a line without blanks is a package just compiled,
+// anything else is worth keeping.
 type buildOutput struct {
 	compiled func()
 	line     []byte

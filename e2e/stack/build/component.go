@@ -40,7 +40,8 @@ const (
 	ModuleKwok       = "sigs.k8s.io/kwok"
 )
 
-// recipe says how one program is built. VERSION in ldflags stands for the module's version without its leading v.
+// recipe says how one program is built. VERSION in ldflags stands for the module's version without
+// its leading v.
 type recipe struct {
 	name    Component
 	wrapper string // folder under e2e/stack/components
@@ -51,7 +52,8 @@ type recipe struct {
 	cgo     bool
 }
 
-// Without a version, knative's version check stops Tekton and PAC at start, and PAC's Gitea client refuses the server.
+// Without a version, knative's version check stops Tekton and PAC at start, and PAC's Gitea client
+// refuses the server.
 const (
 	kubernetesLDFlags = "-X k8s.io/component-base/version.gitVersion=vVERSION" +
 		" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36"
@@ -59,7 +61,8 @@ const (
 	tofuLDFlags  = "-X github.com/opentofu/opentofu/version.dev=no"
 )
 
-// Prometheus is told what to scrape by a file: the clients of three dozen clouds would only be compiled.
+// Prometheus is told what to scrape by a file: the clients of three dozen clouds would only be
+// compiled.
 const (
 	modulePrometheus = "github.com/prometheus/prometheus"
 	prometheusTags   = "remove_all_sd"

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// lockFile takes a lock that ends with the process at the latest; call the returned function to end it earlier.
+// lockFile takes a lock that ends with the process at the latest; call the returned function to end
+// it earlier.
 func lockFile(ctx context.Context, path string) (func(), error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o644)
 	if err != nil {

@@ -17,8 +17,9 @@ import (
 // Module is the path of this repository's Go module.
 const Module = "github.com/pac-lease-queue/pac-lease-queue"
 
-// Root finds the repository: the nearest folder above the working directory whose go.mod is ours, else the one this file was
-// compiled from. A test binary built with -trimpath knows only the first.
+// Root finds the repository: the nearest folder above the working directory whose go.mod is ours,
+// else the one this file was compiled from. A test binary built with -trimpath knows only the
+// first.
 func Root() (string, error) {
 	starts := []string{}
 	if wd, err := os.Getwd(); err == nil {
@@ -42,7 +43,8 @@ func Root() (string, error) {
 	return "", fmt.Errorf("no go.mod of %s above %s", Module, strings.Join(starts, " or "))
 }
 
-// ModuleDir returns the folder of a pinned module's sources (for CRDs, config maps, templates), fetching it when it is not there.
+// ModuleDir returns the folder of a pinned module's sources (for CRDs, config maps, templates),
+// fetching it when it is not there.
 func ModuleDir(ctx context.Context, module string) (string, error) {
 	r, err := recipeForModule(module)
 	if err != nil {
@@ -113,7 +115,8 @@ func requiredVersion(goMod []byte, module string) (string, error) {
 	return "", fmt.Errorf("go.mod requires no version of %s", module)
 }
 
-// escape spells a path as the module cache does: an upper-case letter becomes an exclamation mark and the lower-case letter.
+// escape spells a path as the module cache does: an upper-case letter becomes an exclamation mark
+// and the lower-case letter.
 func escape(path string) string {
 	var b strings.Builder
 	for _, r := range path {

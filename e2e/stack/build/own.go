@@ -10,10 +10,10 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/process"
 )
 
-// Own is a go command for packages of this repository: args are those of go, e.g. build, and packages
-// and more flags follow them. Without the race detector it compiles with the flags of the stack's
-// components, as the Makefile does, and with it as go test -race does, so that nothing that both need
-// is compiled twice.
+// Own is a go command for packages of this repository: args are those of go, e.g. build, and
+// packages and more flags follow them. Without the race detector it compiles with the flags of the
+// stack's components, as the Makefile does, and with it as go test -race does, so that nothing that
+// both need is compiled twice.
 func Own(ctx context.Context, race bool, verb string, args ...string) (*exec.Cmd, error) {
 	root, err := Root()
 	if err != nil {
@@ -28,8 +28,8 @@ func Own(ctx context.Context, race bool, verb string, args ...string) (*exec.Cmd
 	return cmd, nil
 }
 
-// Compile compiles packages of this repository into Go's cache, so that running them later starts at
-// once. Progress goes to log, as in Build.
+// Compile compiles packages of this repository into Go's cache, so that running them later starts
+// at once. Progress goes to log, as in Build.
 func Compile(ctx context.Context, log func(format string, args ...any), packages ...string) error {
 	all := program{recipe: recipe{name: Component(strings.Join(packages, " and "))}}
 	progress := newProgress(log, []program{all})

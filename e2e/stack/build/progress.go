@@ -16,8 +16,8 @@ const waiting = "waiting for another process that builds"
 // reportEvery is the longest silence while something is being built.
 const reportEvery = 15 * time.Second
 
-// progress tells a person who waits what is being built, for how long already, and what is left. On a terminal one line is
-// rewritten every second; elsewhere lines follow each other.
+// progress tells a person who waits what is being built, for how long already, and what is left. On
+// a terminal one line is rewritten every second; elsewhere lines follow each other.
 type progress struct {
 	log  func(format string, args ...any)
 	live bool

@@ -11,10 +11,10 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite"
 )
 
-// Without -hold, the policy's stack and the webhook's share the tests: those in which runs are held,
-// guarded or freed in a way of their own, or in which something happens to the replicas, which serve
-// the webhook, are played on both; once a run is held, the others cannot tell by what, and one stack
-// plays them. `make test-holds` plays all of them with either hold.
+// Without -hold, the policy's stack and the webhook's share the tests: those in which runs are
+// held, guarded or freed in a way of their own, or in which something happens to the replicas,
+// which serve the webhook, are played on both; once a run is held, the others cannot tell by what,
+// and one stack plays them. `make test-holds` plays all of them with either hold.
 var (
 	withEither = []string{
 		"TestAllReplicasDownForAWhile",

@@ -1,5 +1,5 @@
-// Command build builds programs of the embedded stack into the cache, for later, and says where they
-// are. It needs little itself, so that there is progress to see from the first second.
+// Command build builds programs of the embedded stack into the cache, for later, and says where
+// they are. It needs little itself, so that there is progress to see from the first second.
 //
 //	go run ./e2e/stack/cmd/build                        # all that a stack needs
 //	go run ./e2e/stack/cmd/build kubectl                # one, also such as only people use
