@@ -50,7 +50,7 @@ func TestHandBackBeforeUninstall(t *testing.T) {
 		}
 		return back == len(names)-1 && len(v.Slots) == 0
 	})
-	if !strings.Contains(out.String(), "stray has an order that cannot be read") {
+	if !strings.Contains(out.String(), "stray has a malformed order") {
 		t.Errorf("the output does not mention the run that stays:\n%s", out.String())
 	}
 	cm, err = configMaps.Get(t.Context(), cm.Name, metav1.GetOptions{})
