@@ -59,7 +59,8 @@ func newCluster(seed uint64, o Options) *Cluster {
 		m.happens[e] = 0
 	}
 	c := emptyCluster(m, rnd, o)
-	c.trace("weather: %s; backend %s, switched %t; %d replicas; orders are held: %t", c.name, c.backend, c.switches, c.mixture.replicas, c.held)
+	c.trace("weather: %s; backend %s, switched %t; %d replicas; orders are held: %t",
+		c.name, c.backend, c.switches, c.mixture.replicas, c.held)
 	c.settle()
 	for i := range c.mixture.replicas {
 		r := &replica{cluster: c, name: fmt.Sprintf("replica-%d", i), skew: c.upTo(2*c.skew) - c.skew}

@@ -41,7 +41,9 @@ func init() {
 			})
 		}},
 		{"touch-lease", 2, func(c *Cluster) {
-			c.editLease(c.oneLease(c.someQueue()), "is annotated by hand", func(l *coordinationv1.Lease) { put(&l.Annotations, "touched", c.now.String()) })
+			c.editLease(c.oneLease(c.someQueue()), "is annotated by hand", func(l *coordinationv1.Lease) {
+				put(&l.Annotations, "touched", c.now.String())
+			})
 		}},
 		{"reject", 4, (*Cluster).reject},
 		{"limit", 1, (*Cluster).changeLimit},
@@ -95,7 +97,9 @@ func (c *Cluster) stop() {
 	if pr := c.one(c.runsOf(c.someQueue(), func(pr *tektonv1.PipelineRun) bool {
 		return !pr.IsDone() && !isEnding(pr)
 	})); pr != nil {
-		c.editRun(pr, "is stopped, to run its finally tasks", func(pr *tektonv1.PipelineRun) { pr.Spec.Status = tektonv1.PipelineRunSpecStatusStoppedRunFinally })
+		c.editRun(pr, "is stopped, to run its finally tasks", func(pr *tektonv1.PipelineRun) {
+			pr.Spec.Status = tektonv1.PipelineRunSpecStatusStoppedRunFinally
+		})
 	}
 }
 
@@ -110,7 +114,9 @@ func (c *Cluster) delete() {
 	switch {
 	case pr == nil:
 	case pr.DeletionTimestamp == nil && c.chance(30):
-		c.editRun(pr, "is being deleted", func(pr *tektonv1.PipelineRun) { pr.DeletionTimestamp = &metav1.Time{Time: c.now.Truncate(time.Second)} })
+		c.editRun(pr, "is being deleted", func(pr *tektonv1.PipelineRun) {
+			pr.DeletionTimestamp = &metav1.Time{Time: c.now.Truncate(time.Second)}
+		})
 	default:
 		c.trace("%s is deleted", pr.Name)
 		c.server.remove(runs, pr, nil)

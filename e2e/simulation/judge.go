@@ -169,7 +169,8 @@ func (j *judge) cancelled(pr *tektonv1.PipelineRun) {
 func (j *judge) occupying() []*tektonv1.PipelineRun {
 	return j.cluster.runsOf(j.key, func(pr *tektonv1.PipelineRun) bool {
 		_, foreign := j.foreign[pr.UID]
-		return j.begun[pr.UID] && !pr.IsDone() && !(foreign && !pr.HasStarted() && (pr.IsCancelled() || pr.DeletionTimestamp != nil && isEnding(pr)))
+		return j.begun[pr.UID] && !pr.IsDone() &&
+			!(foreign && !pr.HasStarted() && (pr.IsCancelled() || pr.DeletionTimestamp != nil && isEnding(pr)))
 	})
 }
 

@@ -143,7 +143,9 @@ var mutants = []*mutant{
 			return hooked{Runs: x, seen: func(ctx context.Context, key queue.Key, runs []queue.Run) []queue.Run {
 				slots, _ := s.List(ctx, key, queue.Cached)
 				return slices.DeleteFunc(runs, func(run queue.Run) bool {
-					return run.Phase == queue.Started && !slices.ContainsFunc(slots, func(s queue.Slot) bool { return s.Holder != nil && s.Holder.UID == run.UID })
+					return run.Phase == queue.Started && !slices.ContainsFunc(slots, func(s queue.Slot) bool {
+						return s.Holder != nil && s.Holder.UID == run.UID
+					})
 				})
 			}}
 		},
@@ -166,7 +168,7 @@ var mutants = []*mutant{
 	{
 		name: "takes a claim without an answer for made", caught: 321,
 		wrapStore: func(_ *replica, x engine.Store) engine.Store {
-			return hookedStore{Store: x, claim: func(slot queue.Slot, h queue.Holder, claim func() (queue.Slot, error)) (queue.Slot, error) {
+			return hookedStore{Store: x, claim: func(slot queue.Slot, h queue.Holder, claim claimer) (queue.Slot, error) {
 				made, err := claim()
 				if err != nil && !errors.Is(err, engine.ErrStale) && !errors.Is(err, engine.ErrBlocked) {
 					slot.Holder, slot.Transition = &h, slot.Transition+1
@@ -179,7 +181,7 @@ var mutants = []*mutant{
 	{
 		name: "goes on claiming after a claim failed", caught: 32,
 		wrapStore: func(_ *replica, x engine.Store) engine.Store {
-			return hookedStore{Store: x, claim: func(slot queue.Slot, h queue.Holder, claim func() (queue.Slot, error)) (queue.Slot, error) {
+			return hookedStore{Store: x, claim: func(slot queue.Slot, h queue.Holder, claim claimer) (queue.Slot, error) {
 				made, err := claim()
 				if err != nil {
 					slot.Holder, slot.Transition = &h, failedClaim
@@ -419,11 +421,14 @@ func (s neverFresh) List(ctx context.Context, key queue.Key, _ queue.Freshness) 
 	return s.Store.List(ctx, key, queue.Cached)
 }
 
+// claimer makes the claim that a mutant has in its hands.
+type claimer func() (queue.Slot, error)
+
 // hookedStore is an engine.Store of a mutant.
 type hookedStore struct {
 	engine.Store
 	seen  func(context.Context, queue.Key, []queue.Slot)
-	claim func(queue.Slot, queue.Holder, func() (queue.Slot, error)) (queue.Slot, error)
+	claim func(queue.Slot, queue.Holder, claimer) (queue.Slot, error)
 }
 
 func (s hookedStore) List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]queue.Slot, error) {

@@ -40,7 +40,8 @@ func describe(o object) string {
 		add(run.Phase.String() == "pending" && run.Order == nil, "no order")
 		add(run.Owed != "", "owed %s", run.Owed)
 		add(o.DeletionTimestamp != nil, "being deleted")
-		add(!strings.HasPrefix(o.Labels["pipelinesascode.tekton.dev/state"], "queued"), "state %q", o.Labels["pipelinesascode.tekton.dev/state"])
+		add(!strings.HasPrefix(o.Labels["pipelinesascode.tekton.dev/state"], "queued"),
+			"state %q", o.Labels["pipelinesascode.tekton.dev/state"])
 		return strings.Join(words, ", ") + " (" + string(o.UID) + ")"
 	case *coordinationv1.Lease:
 		_, slot, ours := lease.Decode(o)

@@ -108,9 +108,10 @@ func (r *replica) start(age time.Duration) {
 	inMemory := c.mutant.store(r, claims{byIndex{r.memory}, r})
 	looks := latest.New(func(key queue.Key) bool { return r.product.Acts(key) })
 	observer := engine.Observers{reported.NewObserver(r, looks), looks}
+	repositoryLister := paclister.NewRepositoryLister(r.informers[repositories].GetIndexer())
 	r.engine = engine.New(engine.Config{
 		Repositories: c.mutant.repositories(r, limits{
-			pac.NewRepositories(repositoryGetter{r}, paclister.NewRepositoryLister(r.informers[repositories].GetIndexer()), r.informers[runs].GetIndexer(), func() pac.Settings {
+			pac.NewRepositories(repositoryGetter{r}, repositoryLister, r.informers[runs].GetIndexer(), func() pac.Settings {
 				return pac.Settings{Namespace: pacNamespace, GlobalRepository: "pipelines-as-code", CancelInProgress: c.cancelling}
 			}), r,
 		}),

@@ -50,7 +50,9 @@ func (c runClient) List(_ context.Context, o metav1.ListOptions) (*tektonv1.Pipe
 	})
 }
 
-func (c runClient) Patch(_ context.Context, name string, t types.PatchType, body []byte, _ metav1.PatchOptions, sub ...string) (*tektonv1.PipelineRun, error) {
+func (c runClient) Patch(
+	_ context.Context, name string, t types.PatchType, body []byte, _ metav1.PatchOptions, sub ...string,
+) (*tektonv1.PipelineRun, error) {
 	if t != types.MergePatchType || len(sub) > 0 {
 		panic(fmt.Sprintf("a patch of type %s, of %v, is not simulated", t, sub))
 	}

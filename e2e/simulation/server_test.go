@@ -71,13 +71,16 @@ func TestPatch(t *testing.T) {
 			cl := &Cluster{server: s, now: noon, trace: func(string, ...any) {}}
 			pr := &tektonv1.PipelineRun{
 				ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "a"},
-				Spec:       tektonv1.PipelineRunSpec{Status: tektonv1.PipelineRunSpecStatusPending, PipelineRef: &tektonv1.PipelineRef{Name: "ci"}},
+				Spec: tektonv1.PipelineRunSpec{
+					Status: tektonv1.PipelineRunSpecStatusPending, PipelineRef: &tektonv1.PipelineRef{Name: "ci"},
+				},
 			}
 			s.create(runs, pr, nil)
 			if c.done {
 				cl.finish(pr)
 			}
-			if _, err := s.patchRun("shop", "a", []byte(c.patch), nil); err != nil && (c.is == nil || !c.is(err)) || err == nil && c.is != nil {
+			_, err := s.patchRun("shop", "a", []byte(c.patch), nil)
+			if err != nil && (c.is == nil || !c.is(err)) || err == nil && c.is != nil {
 				t.Errorf("error %v", err)
 			}
 			if is, _ := s.run("shop", "a"); is.ResourceVersion != c.v {

@@ -36,7 +36,9 @@ type edit struct {
 
 var edits = []edit{
 	{"loses its labels", harmless, func(_ *Cluster, l *coordinationv1.Lease) { l.Labels = nil }},
-	{"is labelled as another's", harmless, func(_ *Cluster, l *coordinationv1.Lease) { put(&l.Labels, "app.kubernetes.io/managed-by", "helm") }},
+	{"is labelled as another's", harmless, func(_ *Cluster, l *coordinationv1.Lease) {
+		put(&l.Labels, "app.kubernetes.io/managed-by", "helm")
+	}},
 	{"loses its Repository", harmless, func(_ *Cluster, l *coordinationv1.Lease) {
 		delete(l.Annotations, "pac-lease-queue.dev/repository")
 	}},
@@ -44,7 +46,9 @@ var edits = []edit{
 	{"loses its event", harmless, func(_ *Cluster, l *coordinationv1.Lease) {
 		put(&l.Annotations, "pac-lease-queue.dev/event", "garbage 9999-01-01T00:00:00Z")
 	}},
-	{"has all transitions used", harmless, func(_ *Cluster, l *coordinationv1.Lease) { l.Spec.LeaseTransitions = ptr.To[int32](math.MaxInt32) }},
+	{"has all transitions used", harmless, func(_ *Cluster, l *coordinationv1.Lease) {
+		l.Spec.LeaseTransitions = ptr.To[int32](math.MaxInt32)
+	}},
 	{"loses the run's UID", bounded, func(_ *Cluster, l *coordinationv1.Lease) {
 		delete(l.Annotations, "pac-lease-queue.dev/run-uid")
 	}},
@@ -60,7 +64,9 @@ var edits = []edit{
 	{"is held by no name", bounded, func(_ *Cluster, l *coordinationv1.Lease) { l.Spec.HolderIdentity = ptr.To("Not a name") }},
 	{"is emptied", quiet, func(_ *Cluster, l *coordinationv1.Lease) { l.Spec.HolderIdentity = nil }},
 	{"loses its spec", quiet, func(_ *Cluster, l *coordinationv1.Lease) { l.Spec = coordinationv1.LeaseSpec{} }},
-	{"is held by another UID", quiet, func(_ *Cluster, l *coordinationv1.Lease) { put(&l.Annotations, "pac-lease-queue.dev/run-uid", "uid-0") }},
+	{"is held by another UID", quiet, func(_ *Cluster, l *coordinationv1.Lease) {
+		put(&l.Annotations, "pac-lease-queue.dev/run-uid", "uid-0")
+	}},
 	{"is given to a waiting run", told, func(c *Cluster, l *coordinationv1.Lease) {
 		key := queue.Key{Namespace: l.Namespace, Repository: queueOfName(l.Name)}
 		if next := c.one(c.pending(key)); next != nil {

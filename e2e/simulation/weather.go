@@ -30,12 +30,19 @@ var (
 	// storm has no bounds: safety does not rest on any clock.
 	storm = weather{
 		name: "storm", stale: time.Hour, patience: time.Hour, longest: time.Minute, lag: time.Hour, skew: 10 * time.Second,
-		policy: queue.Policy{ClaimTTL: 3 * time.Second, OrderGrace: 20 * time.Second, ReadyGrace: 20 * time.Second, BackoffBase: time.Second, BackoffMax: 4 * time.Second},
+		policy: queue.Policy{
+			ClaimTTL: 3 * time.Second, OrderGrace: 20 * time.Second, ReadyGrace: 20 * time.Second,
+			BackoffBase: time.Second, BackoffMax: 4 * time.Second,
+		},
 		timing: recovery.Timing{Interval: 500 * time.Millisecond, TakeoverAfter: time.Second},
 	}
 	fair = weather{
-		name: "fair", stale: 4 * time.Second, patience: 4 * time.Second, longest: 8 * time.Second, lag: 20 * time.Second, skew: time.Second, vandals: true,
-		policy: queue.Policy{ClaimTTL: 20 * time.Second, OrderGrace: 30 * time.Second, ReadyGrace: 60 * time.Second, BackoffBase: 5 * time.Second, BackoffMax: time.Minute},
+		name: "fair", stale: 4 * time.Second, patience: 4 * time.Second, longest: 8 * time.Second,
+		lag: 20 * time.Second, skew: time.Second, vandals: true,
+		policy: queue.Policy{
+			ClaimTTL: 20 * time.Second, OrderGrace: 30 * time.Second, ReadyGrace: 60 * time.Second,
+			BackoffBase: 5 * time.Second, BackoffMax: time.Minute,
+		},
 		timing: recovery.Timing{Interval: time.Second, TakeoverAfter: 3 * time.Second},
 	}
 )
@@ -77,8 +84,10 @@ func mix(rnd *rand.Rand) mixture {
 		m.switches = true
 	}
 	m.network = slices.Concat(
-		slices.Repeat([]fate{arrives}, 2+rnd.IntN(12)), slices.Repeat([]fate{stuck}, rnd.IntN(5)), slices.Repeat([]fate{answersLate}, rnd.IntN(4)),
-		slices.Repeat([]fate{lost}, rnd.IntN(3)), slices.Repeat([]fate{unanswered}, rnd.IntN(3)), slices.Repeat([]fate{repeated}, rnd.IntN(2)))
+		slices.Repeat([]fate{arrives}, 2+rnd.IntN(12)), slices.Repeat([]fate{stuck}, rnd.IntN(5)),
+		slices.Repeat([]fate{answersLate}, rnd.IntN(4)),
+		slices.Repeat([]fate{lost}, rnd.IntN(3)), slices.Repeat([]fate{unanswered}, rnd.IntN(3)),
+		slices.Repeat([]fate{repeated}, rnd.IntN(2)))
 	for _, e := range events {
 		m.happens[e.name] = []int{0, 1, 1, 2, 5}[rnd.IntN(5)] * e.often
 	}
