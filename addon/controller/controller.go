@@ -125,8 +125,9 @@ func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*contro
 	observer := engine.Observers{event.NewObserver(events, looks), looks, notices, counts}
 	slots := memory.New()
 	q.replica = replica.New(replica.Config{
-		Engine: all, Settings: settings(configuration.Get()), Keys: all.keys, Forget: slots.Forget, Wake: wake, Clock: clk, Observer: observer,
-		Leads: func(key queue.Key) bool { return q.IsLeaderFor(name(key)) },
+		Engine: all, Settings: settings(configuration.Get()), Keys: all.keys, Forget: slots.Forget, Wake: wake, Clock: clk,
+		Observer: observer,
+		Leads:    func(key queue.Key) bool { return q.IsLeaderFor(name(key)) },
 	})
 	q.PromoteFunc, q.DemoteFunc = q.promoted, q.demoted
 	for _, namespace := range outside.Environment.Watched.Each() {

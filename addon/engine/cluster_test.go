@@ -211,7 +211,8 @@ func (c *cluster) replica() *replica {
 	looks := latest.New(func(queue.Key) bool { return true })
 	r.Engine = engine.New(engine.Config{
 		Repositories: repositories{c}, Runs: runs{r}, Stores: func() []engine.Store { return []engine.Store{store{r}} }, Clock: r.clock,
-		Policy: func() queue.Policy { return policy }, HandBack: func() bool { return c.handBack }, Observer: engine.Observers{event.NewObserver(r, looks), looks},
+		Policy: func() queue.Policy { return policy }, HandBack: func() bool { return c.handBack },
+		Observer: engine.Observers{event.NewObserver(r, looks), looks},
 	})
 	return r
 }

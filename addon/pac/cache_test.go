@@ -109,7 +109,10 @@ func randomRun(rnd *rand.Rand) *tektonv1.PipelineRun {
 	}
 	for _, c := range []apis.Condition{
 		{Type: "Ready", Status: corev1.ConditionTrue},
-		{Type: apis.ConditionSucceeded, Status: corev1.ConditionStatus(one("True", "False", "Unknown", "")), Reason: "Running", Message: "long"},
+		{
+			Type: apis.ConditionSucceeded, Status: corev1.ConditionStatus(one("True", "False", "Unknown", "")), Reason: "Running",
+			Message: "long",
+		},
 	} {
 		if rnd.Intn(2) > 0 {
 			pr.Status.Conditions = append(pr.Status.Conditions, c)

@@ -17,7 +17,9 @@ import (
 
 // Held lists the queued runs of a namespace ("" is all) whose order PAC does not see: those that
 // can be handed back, and those with a malformed order, which would stop PAC's watcher.
-func Held(ctx context.Context, runs tektonclient.PipelineRunsGetter, namespace string) (ordered, malformed []tektonv1.PipelineRun, err error) {
+func Held(
+	ctx context.Context, runs tektonclient.PipelineRunsGetter, namespace string,
+) (ordered, malformed []tektonv1.PipelineRun, err error) {
 	list := func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 		return runs.PipelineRuns(namespace).List(ctx, o)
 	}
@@ -65,7 +67,8 @@ func handedBack(namespace string, sequence *queue.Sequence) map[string]any {
 // answer shows.
 func stillHeld(pr *tektonv1.PipelineRun) error {
 	if _, held := pr.Annotations[HeldOrder]; held {
-		return errors.New("the hold is in force and has taken the order out of Pipelines-as-Code's sight again: remove the hold first (admission.hold of the chart)")
+		return errors.New("the hold is in force and has taken the order out of Pipelines-as-Code's sight again: remove the " +
+			"hold first (admission.hold of the chart)")
 	}
 	return nil
 }

@@ -65,7 +65,8 @@ type Explained struct {
 // docs/observability.md comes from it.
 func Annotations() []Explained {
 	return []Explained{
-		{Status, "The state of the run: `queued`, `claimed` or `started`. A claim is written down only if the start does not follow at once.", false},
+		{Status, "The state of the run: `queued`, `claimed` or `started`. A claim is written down only if the start does not " +
+			"follow at once.", false},
 		{Position, "Its place among the runs that wait, from 1; far back only `more than 20`.", false},
 		{QueueLength, "How many runs wait.", false},
 		{Reason, "What it waits for, in words.", false},

@@ -59,10 +59,16 @@ func TestReadCancelInProgress(t *testing.T) {
 		settings map[string]string
 		want     queue.CancelInProgress
 	}{
-		"nothing":       {nil, queue.CancelInProgress{}},
-		"pull requests": {map[string]string{"enable-cancel-in-progress-on-pull-requests": "true"}, queue.CancelInProgress{OnPullRequest: true}},
-		"pushes":        {map[string]string{"enable-cancel-in-progress-on-push": " True\n"}, queue.CancelInProgress{OnPush: true}},
-		"neither":       {map[string]string{"enable-cancel-in-progress-on-pull-requests": "false", "enable-cancel-in-progress-on-push": "yes"}, queue.CancelInProgress{}},
+		"nothing": {nil, queue.CancelInProgress{}},
+		"pull requests": {
+			map[string]string{"enable-cancel-in-progress-on-pull-requests": "true"},
+			queue.CancelInProgress{OnPullRequest: true},
+		},
+		"pushes": {map[string]string{"enable-cancel-in-progress-on-push": " True\n"}, queue.CancelInProgress{OnPush: true}},
+		"neither": {map[string]string{
+			"enable-cancel-in-progress-on-pull-requests": "false",
+			"enable-cancel-in-progress-on-push":          "yes",
+		}, queue.CancelInProgress{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := pac.ReadCancelInProgress(tc.settings); got != tc.want {

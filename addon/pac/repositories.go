@@ -42,7 +42,9 @@ var _ engine.Repositories = (*Repositories)(nil)
 
 // NewRepositories reads through the lister, and through the informer of runs to find out which
 // global Repository their controller uses. It calls settings at every look.
-func NewRepositories(client pacclient.RepositoriesGetter, repositories paclister.RepositoryLister, runs cache.Indexer, settings func() Settings) *Repositories {
+func NewRepositories(
+	client pacclient.RepositoriesGetter, repositories paclister.RepositoryLister, runs cache.Indexer, settings func() Settings,
+) *Repositories {
 	return &Repositories{client: client, repositories: repositories, runs: runs, settings: settings}
 }
 
@@ -64,7 +66,9 @@ func (r *Repositories) Get(ctx context.Context, key queue.Key, freshness queue.F
 }
 
 // get returns nil for a Repository that does not exist.
-func (r *Repositories) get(ctx context.Context, namespace, name string, freshness queue.Freshness) (repository *v1alpha1.Repository, err error) {
+func (r *Repositories) get(
+	ctx context.Context, namespace, name string, freshness queue.Freshness,
+) (repository *v1alpha1.Repository, err error) {
 	if freshness == queue.Fresh {
 		repository, err = r.client.Repositories(namespace).Get(ctx, name, metav1.GetOptions{})
 	} else {
@@ -88,7 +92,8 @@ func ReadLimit(repository, global *v1alpha1.Repository) (queue.Limit, []string) 
 	case limit == nil, *limit == 0:
 		return queue.Unlimited, nil
 	case *limit < 0:
-		return 1, []string{fmt.Sprintf("concurrency_limit is %d, which is not a valid limit; runs start one at a time. Set it to 1 or more, or remove it.", *limit)}
+		return 1, []string{fmt.Sprintf("concurrency_limit is %d, which is not a valid limit; runs start one at a time. Set "+
+			"it to 1 or more, or remove it.", *limit)}
 	default:
 		return queue.Limit(*limit), nil
 	}

@@ -41,7 +41,10 @@ func TestReadLimit(t *testing.T) {
 		"absent everywhere":                 {own: none, hasGlobal: true, global: none, want: queue.Unlimited},
 		"absent, inherited 0":               {own: none, hasGlobal: true, global: ptr.To(0), want: queue.Unlimited},
 		"absent, inherited negative":        {own: none, hasGlobal: true, global: ptr.To(-1), want: 1, wantProblems: []string{minusOne}},
-		"negative before global":            {own: ptr.To(-1), hasGlobal: true, global: ptr.To(5), want: 1, wantProblems: []string{minusOne}},
+		"negative before global": {
+			own: ptr.To(-1), hasGlobal: true, global: ptr.To(5), want: 1,
+			wantProblems: []string{minusOne},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := repository("shop", "app", tc.own)
@@ -77,7 +80,10 @@ func TestRepositoriesGet(t *testing.T) {
 	deletedRepository := repository("shop", "app", ptr.To(1))
 	deletedRepository.DeletionTimestamp = &metav1.Time{Time: noon}
 	found := func(limit queue.Limit, problems ...string) engine.Repository {
-		return engine.Repository{Key: shopApp, UID: "uid-app", Limit: limit, CancelInProgress: queue.CancelInProgress{OnPush: true}, Problems: problems}
+		return engine.Repository{
+			Key: shopApp, UID: "uid-app", Limit: limit, CancelInProgress: queue.CancelInProgress{OnPush: true},
+			Problems: problems,
+		}
 	}
 
 	for name, tc := range map[string]struct {
@@ -100,9 +106,12 @@ func TestRepositoriesGet(t *testing.T) {
 			want:         found(queue.Unlimited),
 		},
 		"the global one of the run's controller": {
-			repositories: []*pacv1alpha1.Repository{inherits, repository("pac", "pipelines-as-code", ptr.To(4)), repository("pac", "second", ptr.To(5))},
-			runs:         []*tektonv1.PipelineRun{run("a", 0, global("second"))},
-			want:         found(5),
+			repositories: []*pacv1alpha1.Repository{
+				inherits, repository("pac", "pipelines-as-code", ptr.To(4)),
+				repository("pac", "second", ptr.To(5)),
+			},
+			runs: []*tektonv1.PipelineRun{run("a", 0, global("second"))},
+			want: found(5),
 		},
 		"which does not exist": {
 			repositories: []*pacv1alpha1.Repository{inherits, repository("pac", "pipelines-as-code", ptr.To(4))},
@@ -110,31 +119,47 @@ func TestRepositoriesGet(t *testing.T) {
 			want:         found(queue.Unlimited),
 		},
 		"the newest run decides": {
-			repositories: []*pacv1alpha1.Repository{inherits, repository("pac", "first", ptr.To(4)), repository("pac", "second", ptr.To(5))},
-			runs:         []*tektonv1.PipelineRun{run("a", 2*time.Second, global("first")), run("b", time.Second, global("second")), run("c", 3*time.Second, global("first"))},
-			want:         found(5),
+			repositories: []*pacv1alpha1.Repository{
+				inherits, repository("pac", "first", ptr.To(4)),
+				repository("pac", "second", ptr.To(5)),
+			},
+			runs: []*tektonv1.PipelineRun{
+				run("a", 2*time.Second, global("first")), run("b", time.Second, global("second")),
+				run("c", 3*time.Second, global("first")),
+			},
+			want: found(5),
 		},
 		"of two created at once the last by name decides": {
-			repositories: []*pacv1alpha1.Repository{inherits, repository("pac", "first", ptr.To(4)), repository("pac", "second", ptr.To(5))},
-			runs:         []*tektonv1.PipelineRun{run("b", 0, global("second")), run("a", 0, global("first"))},
-			want:         found(5),
+			repositories: []*pacv1alpha1.Repository{
+				inherits, repository("pac", "first", ptr.To(4)),
+				repository("pac", "second", ptr.To(5)),
+			},
+			runs: []*tektonv1.PipelineRun{run("b", 0, global("second")), run("a", 0, global("first"))},
+			want: found(5),
 		},
 		"runs of another queue do not decide": {
-			repositories: []*pacv1alpha1.Repository{inherits, repository("pac", "pipelines-as-code", ptr.To(4)), repository("pac", "second", ptr.To(5))},
-			runs:         []*tektonv1.PipelineRun{run("a", 0, global("second"), annotated(keys.Repository, "other"))},
-			want:         found(4),
+			repositories: []*pacv1alpha1.Repository{
+				inherits, repository("pac", "pipelines-as-code", ptr.To(4)),
+				repository("pac", "second", ptr.To(5)),
+			},
+			runs: []*tektonv1.PipelineRun{run("a", 0, global("second"), annotated(keys.Repository, "other"))},
+			want: found(4),
 		},
 		"without readable controller info the default is the global one": {
 			repositories: []*pacv1alpha1.Repository{inherits, repository("pac", "pipelines-as-code", ptr.To(4))},
-			runs:         []*tektonv1.PipelineRun{run("a", 0, annotated(keys.ControllerInfo, "{")), run("b", 0, annotated(keys.ControllerInfo, `{"gRepo":""}`)), run("c", 0)},
-			want:         found(4),
+			runs: []*tektonv1.PipelineRun{
+				run("a", 0, annotated(keys.ControllerInfo, "{")),
+				run("b", 0, annotated(keys.ControllerInfo, `{"gRepo":""}`)), run("c", 0),
+			},
+			want: found(4),
 		},
 		// Otherwise one run made by hand lifts the limit of all.
 		"a newer run without readable controller info does not hide it": {
 			repositories: []*pacv1alpha1.Repository{inherits, repository("pac", "second", ptr.To(5))},
 			runs: []*tektonv1.PipelineRun{
 				run("a", 5*time.Second, global("second")),
-				run("b", 3*time.Second, annotated(keys.ControllerInfo, `{"gRepo":7}`)), run("c", 2*time.Second, annotated(keys.ControllerInfo, "null")), run("d", time.Second),
+				run("b", 3*time.Second, annotated(keys.ControllerInfo, `{"gRepo":7}`)),
+				run("c", 2*time.Second, annotated(keys.ControllerInfo, "null")), run("d", time.Second),
 			},
 			want: found(5),
 		},
@@ -153,7 +178,10 @@ func TestRepositoriesGet(t *testing.T) {
 			}
 			add(t, informer.GetIndexer(), tc.runs...)
 			r := pac.NewRepositories(nil, paclister.NewRepositoryLister(repositories), informer.GetIndexer(), func() pac.Settings {
-				return pac.Settings{Namespace: "pac", GlobalRepository: "pipelines-as-code", CancelInProgress: queue.CancelInProgress{OnPush: true}}
+				return pac.Settings{
+					Namespace: "pac", GlobalRepository: "pipelines-as-code",
+					CancelInProgress: queue.CancelInProgress{OnPush: true},
+				}
 			})
 
 			got, exists, err := r.Get(t.Context(), shopApp, queue.Cached)

@@ -25,27 +25,45 @@ func TestPhase(t *testing.T) {
 		changes []change
 		want    queue.Phase
 	}{
-		"held":                                        {nil, queue.Pending},
-		"held, and Tekton has noted that":             {[]change{succeeded(corev1.ConditionUnknown)}, queue.Pending},
-		"held, and PAC believes it started":           {[]change{annotated(keys.State, "started")}, queue.Pending},
-		"cancelled while held":                        {[]change{specStatus(cancelled)}, queue.Done},
-		"cancelled while held, PAC reported it":       {[]change{specStatus(cancelled), annotated(keys.State, "completed")}, queue.Done},
-		"cancelled while held, Tekton has seen it":    {[]change{specStatus(cancelled), startedAt(noon), succeeded(corev1.ConditionFalse)}, queue.Done},
-		"deleted while held, a finalizer keeps it":    {[]change{deleted}, queue.Done},
-		"cancelled and deleted while held":            {[]change{specStatus(cancelled), deleted}, queue.Done},
-		"started, Tekton has not seen it":             {[]change{specStatus(""), claim}, queue.Started},
-		"started by another client":                   {[]change{specStatus("")}, queue.Started},
-		"running":                                     {[]change{specStatus(""), claim, startedAt(noon), succeeded(corev1.ConditionUnknown)}, queue.Started},
-		"running, and PAC believes it is over":        {[]change{specStatus(""), startedAt(noon), annotated(keys.State, "completed")}, queue.Started},
-		"cancelled after our start":                   {[]change{specStatus(cancelled), claim}, queue.Started},
-		"cancelled while running":                     {[]change{specStatus(cancelled), startedAt(noon), succeeded(corev1.ConditionUnknown)}, queue.Started},
+		"held":                                  {nil, queue.Pending},
+		"held, and Tekton has noted that":       {[]change{succeeded(corev1.ConditionUnknown)}, queue.Pending},
+		"held, and PAC believes it started":     {[]change{annotated(keys.State, "started")}, queue.Pending},
+		"cancelled while held":                  {[]change{specStatus(cancelled)}, queue.Done},
+		"cancelled while held, PAC reported it": {[]change{specStatus(cancelled), annotated(keys.State, "completed")}, queue.Done},
+		"cancelled while held, Tekton has seen it": {[]change{
+			specStatus(cancelled), startedAt(noon),
+			succeeded(corev1.ConditionFalse),
+		}, queue.Done},
+		"deleted while held, a finalizer keeps it": {[]change{deleted}, queue.Done},
+		"cancelled and deleted while held":         {[]change{specStatus(cancelled), deleted}, queue.Done},
+		"started, Tekton has not seen it":          {[]change{specStatus(""), claim}, queue.Started},
+		"started by another client":                {[]change{specStatus("")}, queue.Started},
+		"running": {[]change{
+			specStatus(""), claim, startedAt(noon),
+			succeeded(corev1.ConditionUnknown),
+		}, queue.Started},
+		"running, and PAC believes it is over": {
+			[]change{specStatus(""), startedAt(noon), annotated(keys.State, "completed")},
+			queue.Started,
+		},
+		"cancelled after our start": {[]change{specStatus(cancelled), claim}, queue.Started},
+		"cancelled while running": {[]change{
+			specStatus(cancelled), startedAt(noon),
+			succeeded(corev1.ConditionUnknown),
+		}, queue.Started},
 		"deleted while running, a finalizer keeps it": {[]change{specStatus(""), claim, startedAt(noon), deleted}, queue.Started},
 		// Tekton starts these, runs their finally tasks, and is done only then
 		// (pkg/reconciler/pipelinerun/resources/pipelinerunstate.go, GetFinalTasks).
-		"cancelled gracefully while held":                  {[]change{specStatus(finally)}, queue.Started},
-		"stopped gracefully while held":                    {[]change{specStatus(stopped)}, queue.Started},
-		"cancelled gracefully while held, finally runs":    {[]change{specStatus(finally), startedAt(noon), succeeded(corev1.ConditionUnknown)}, queue.Started},
-		"cancelled gracefully while held, finally is over": {[]change{specStatus(finally), startedAt(noon), succeeded(corev1.ConditionFalse)}, queue.Done},
+		"cancelled gracefully while held": {[]change{specStatus(finally)}, queue.Started},
+		"stopped gracefully while held":   {[]change{specStatus(stopped)}, queue.Started},
+		"cancelled gracefully while held, finally runs": {[]change{
+			specStatus(finally), startedAt(noon),
+			succeeded(corev1.ConditionUnknown),
+		}, queue.Started},
+		"cancelled gracefully while held, finally is over": {[]change{
+			specStatus(finally), startedAt(noon),
+			succeeded(corev1.ConditionFalse),
+		}, queue.Done},
 		"succeeded": {[]change{specStatus(""), claim, startedAt(noon), succeeded(corev1.ConditionTrue)}, queue.Done},
 		"failed":    {[]change{specStatus(""), claim, startedAt(noon), succeeded(corev1.ConditionFalse)}, queue.Done},
 		// Tekton refuses some runs without ever starting them.
@@ -120,7 +138,10 @@ func gracefully(s tektonv1.PipelineRunSpecStatus) [][]change {
 func TestReadRun(t *testing.T) {
 	both := queue.NewSequence([]string{"build", "test"})
 	// held is how the run of pipelineRun reads.
-	held := queue.Run{Name: "build", UID: "uid-1", Version: "7", Phase: queue.Pending, Created: noon, Order: &queue.Order{Held: true, Sequence: both}}
+	held := queue.Run{
+		Name: "build", UID: "uid-1", Version: "7", Phase: queue.Pending, Created: noon,
+		Order: &queue.Order{Held: true, Sequence: both},
+	}
 	but := func(change func(*queue.Run)) queue.Run {
 		r := held
 		change(&r)
@@ -182,7 +203,8 @@ func TestReadRun(t *testing.T) {
 			[]change{without(pac.HeldOrder), annotated(keys.ExecutionOrder, "build")},
 			but(func(r *queue.Run) {
 				r.Order = &queue.Order{}
-				r.Problems = []string{`annotation pipelinesascode.tekton.dev/execution-order: entry 1 of 1, "build", is not namespace/name` + byCreation}
+				r.Problems = []string{`annotation pipelinesascode.tekton.dev/execution-order: entry 1 of 1, "build", ` +
+					`is not namespace/name` + byCreation}
 			}),
 		},
 
@@ -208,7 +230,8 @@ func TestReadRun(t *testing.T) {
 		},
 		"attempt: beyond every number": {
 			[]change{annotated(pac.Attempt, "99999999999999999999")},
-			problem(`annotation pac-lease-queue.dev/attempt: strconv.Atoi: parsing "99999999999999999999": value out of range; it counts as 0`),
+			problem(`annotation pac-lease-queue.dev/attempt: strconv.Atoi: parsing "99999999999999999999": ` +
+				`value out of range; it counts as 0`),
 		},
 
 		"back-off": {
@@ -217,7 +240,8 @@ func TestReadRun(t *testing.T) {
 		},
 		"back-off: no time": {
 			[]change{annotated(pac.NotBefore, "5s")},
-			problem(`annotation pac-lease-queue.dev/not-before: parsing time "5s" as "2006-01-02T15:04:05Z07:00": cannot parse "5s" as "2006"; there is no back-off`),
+			problem(`annotation pac-lease-queue.dev/not-before: parsing time "5s" as "2006-01-02T15:04:05Z07:00": ` +
+				`cannot parse "5s" as "2006"; there is no back-off`),
 		},
 
 		"claim": {
@@ -232,11 +256,13 @@ func TestReadRun(t *testing.T) {
 		},
 		"claim: no token": {
 			[]change{annotated(pac.Claim, "mine")},
-			problem(`annotation pac-lease-queue.dev/claim: claim token "mine" is not slot/transition/attempt, e.g. 0/12/0; the run counts as started by another client`),
+			problem(`annotation pac-lease-queue.dev/claim: claim token "mine" is not slot/transition/attempt, ` +
+				`e.g. 0/12/0; the run counts as started by another client`),
 		},
 		"claim: negative": {
 			[]change{annotated(pac.Claim, "0/-1/0")},
-			problem(`annotation pac-lease-queue.dev/claim: claim token "0/-1/0" has a negative part; the run counts as started by another client`),
+			problem(`annotation pac-lease-queue.dev/claim: claim token "0/-1/0" has a negative part; ` +
+				`the run counts as started by another client`),
 		},
 
 		"everything wrong at once": {
@@ -246,8 +272,10 @@ func TestReadRun(t *testing.T) {
 				r.Problems = []string{
 					`annotation pac-lease-queue.dev/execution-order: entry 1 of 1, "x", is not namespace/name` + byCreation,
 					`annotation pac-lease-queue.dev/attempt: strconv.Atoi: parsing "x": invalid syntax; it counts as 0`,
-					`annotation pac-lease-queue.dev/not-before: parsing time "x" as "2006-01-02T15:04:05Z07:00": cannot parse "x" as "2006"; there is no back-off`,
-					`annotation pac-lease-queue.dev/claim: claim token "x" is not slot/transition/attempt, e.g. 0/12/0; the run counts as started by another client`,
+					`annotation pac-lease-queue.dev/not-before: parsing time "x" as "2006-01-02T15:04:05Z07:00": ` +
+						`cannot parse "x" as "2006"; there is no back-off`,
+					`annotation pac-lease-queue.dev/claim: claim token "x" is not slot/transition/attempt, ` +
+						`e.g. 0/12/0; the run counts as started by another client`,
 				}
 			}),
 		},

@@ -225,7 +225,9 @@ func (r *Runs) patch(ctx context.Context, key queue.Key, run queue.Run, patch ma
 
 // patchRun sends one merge patch. The API server answers 409 when the UID or the
 // resourceVersion in it differs from the object's.
-func patchRun(ctx context.Context, runs tektonclient.PipelineRunsGetter, namespace string, run queue.Run, patch map[string]any) (*tektonv1.PipelineRun, error) {
+func patchRun(ctx context.Context, runs tektonclient.PipelineRunsGetter, namespace string, run queue.Run,
+	patch map[string]any,
+) (*tektonv1.PipelineRun, error) {
 	metadata, _ := patch["metadata"].(map[string]any)
 	if metadata == nil {
 		metadata = map[string]any{}

@@ -102,7 +102,10 @@ type write func(context.Context, *pac.Runs, queue.Run) error
 
 var writes = map[string]write{
 	"start": func(ctx context.Context, r *pac.Runs, run queue.Run) error {
-		return r.Start(ctx, shopApp, queue.Start{Run: run, Token: queue.Token{Slot: 1, Transition: 12, Attempt: 2}, Claimed: noon.Add(-1500 * time.Millisecond)})
+		return r.Start(ctx, shopApp, queue.Start{
+			Run: run, Token: queue.Token{Slot: 1, Transition: 12, Attempt: 2},
+			Claimed: noon.Add(-1500 * time.Millisecond),
+		})
 	},
 	"fence": func(ctx context.Context, r *pac.Runs, run queue.Run) error {
 		return r.Fence(ctx, shopApp, run, 3, noon.Add(1500*time.Millisecond).In(time.FixedZone("", 7200)))
@@ -136,7 +139,10 @@ func TestPatch(t *testing.T) {
 		"cancel": {
 			"metadata": map[string]any{
 				"uid": "uid-1", "resourceVersion": "7",
-				"annotations": map[string]any{pac.Status: nil, pac.Position: nil, pac.QueueLength: nil, pac.Reason: nil, pac.EstimatedStart: nil},
+				"annotations": map[string]any{
+					pac.Status: nil, pac.Position: nil, pac.QueueLength: nil, pac.Reason: nil,
+					pac.EstimatedStart: nil,
+				},
 			},
 			"spec": map[string]any{"status": "Cancelled"},
 		},
@@ -184,7 +190,8 @@ func TestReturn(t *testing.T) {
 	}
 
 	runs, _, _ = newRuns(t, answer(http.StatusOK, pipelineRun("build")))
-	if err := runs.HandBack(t.Context(), shopApp, pac.ReadRun(pipelineRun("build"))); err == nil || !strings.Contains(err.Error(), "remove the hold first") {
+	if err := runs.HandBack(t.Context(), shopApp, pac.ReadRun(pipelineRun("build"))); err == nil || !strings.Contains(err.Error(),
+		"remove the hold first") {
 		t.Errorf("with the hold in force: %v, want an error that says what to do", err)
 	}
 }
@@ -216,16 +223,28 @@ func TestPatchRefused(t *testing.T) {
 		wantRequests int
 	}{
 		"another version or UID": {answers: []http.HandlerFunc{conflict}, want: "the object has been modified", wantStale: true},
-		"gone":                   {answers: []http.HandlerFunc{refusal(apierrors.NewNotFound(pipelineRuns, "build"))}, want: `"build" not found`, wantStale: true},
+		"gone": {
+			answers: []http.HandlerFunc{refusal(apierrors.NewNotFound(pipelineRuns, "build"))},
+			want:    `"build" not found`, wantStale: true,
+		},
 		"refused by a policy": {
-			answers: []http.HandlerFunc{refusal(apierrors.NewForbidden(pipelineRuns, "build", errors.New("a policy says no")))}, want: "a policy says no",
+			answers: []http.HandlerFunc{refusal(apierrors.NewForbidden(pipelineRuns, "build", errors.New("a policy says no")))},
+			want:    "a policy says no",
 		},
 		"refused by Tekton": {
-			answers: []http.HandlerFunc{refusal(apierrors.NewInvalid(schema.GroupKind{Group: "tekton.dev", Kind: "PipelineRun"}, "build", nil))}, want: "is invalid",
+			answers: []http.HandlerFunc{refusal(apierrors.NewInvalid(schema.GroupKind{Group: "tekton.dev", Kind: "PipelineRun"}, "build",
+				nil))}, want: "is invalid",
 		},
-		"the server failed": {answers: []http.HandlerFunc{refusal(apierrors.NewInternalError(errors.New("etcd is on fire")))}, want: "etcd is on fire"},
+		"the server failed": {
+			answers: []http.HandlerFunc{refusal(apierrors.NewInternalError(errors.New("etcd is on fire")))},
+			want:    "etcd is on fire",
+		},
 		"no Kubernetes answer at all": {
-			answers: []http.HandlerFunc{func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "bad gateway", http.StatusBadGateway) }}, want: "bad gateway",
+			answers: []http.HandlerFunc{func(w http.ResponseWriter,
+				_ *http.Request,
+			) {
+				http.Error(w, "bad gateway", http.StatusBadGateway)
+			}}, want: "bad gateway",
 		},
 		"the answer cannot be read": {
 			answers: []http.HandlerFunc{func(w http.ResponseWriter, _ *http.Request) {
@@ -308,7 +327,8 @@ func TestPatchOnlyPending(t *testing.T) {
 // newest there is.
 func TestOwnWrites(t *testing.T) {
 	cached := pipelineRun("build")
-	written := pipelineRun("build", specStatus(""), annotated(pac.Claim, "1/12/2"), func(pr *tektonv1.PipelineRun) { pr.ResourceVersion = "9" })
+	written := pipelineRun("build", specStatus(""), annotated(pac.Claim, "1/12/2"),
+		func(pr *tektonv1.PipelineRun) { pr.ResourceVersion = "9" })
 	runs, _, informer := newRuns(t, answer(http.StatusOK, written), cached)
 	checkList(t, runs, pac.ReadRun(cached))
 
@@ -360,7 +380,8 @@ func TestList(t *testing.T) {
 		}
 		keys := runs.Keys()
 		slices.SortFunc(keys, func(a, b queue.Key) int { return strings.Compare(a.String(), b.String()) })
-		if diff := cmp.Diff([]queue.Key{{Namespace: "bank", Repository: "app"}, shopApp, {Namespace: "shop", Repository: "other"}}, keys); diff != "" {
+		if diff := cmp.Diff([]queue.Key{{Namespace: "bank", Repository: "app"}, shopApp, {Namespace: "shop", Repository: "other"}},
+			keys); diff != "" {
 			t.Errorf("keys (-want +got):\n%s", diff)
 		}
 	})
@@ -375,7 +396,8 @@ func TestList(t *testing.T) {
 		}
 		if diff := cmp.Diff([]request{{
 			Method: http.MethodGet, Path: "/apis/tekton.dev/v1/namespaces/shop/pipelineruns",
-			Query: "labelSelector=app.kubernetes.io%2Fmanaged-by%3Dpipelinesascode.tekton.dev%2Cpipelinesascode.tekton.dev%2Fstate+notin+%28completed%2Cfailed%29",
+			Query: "labelSelector=app.kubernetes.io%2Fmanaged-by%3Dpipelinesascode.tekton.dev%2C" +
+				"pipelinesascode.tekton.dev%2Fstate+notin+%28completed%2Cfailed%29",
 		}}, api.got()); diff != "" {
 			t.Errorf("requests (-want +got):\n%s", diff)
 		}

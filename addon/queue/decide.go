@@ -181,7 +181,10 @@ func (d *decider) startClaimed() {
 		default:
 			room--
 			d.wake(expiry)
-			d.do(Start{Run: c.run, Token: Token{Slot: c.slot.Index, Transition: c.slot.Transition, Attempt: c.run.Attempt}, Claimed: c.slot.HeldSince})
+			d.do(Start{
+				Run: c.run, Token: Token{Slot: c.slot.Index, Transition: c.slot.Transition, Attempt: c.run.Attempt},
+				Claimed: c.slot.HeldSince,
+			})
 		}
 	}
 }

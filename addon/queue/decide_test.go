@@ -310,7 +310,8 @@ func TestWaits(t *testing.T) {
 			limit: 1, runs: runs(a.notBefore(0)), want: []string{"claim new 0 for a"},
 		},
 		"the next look is at the first deadline": {
-			limit: 2, runs: runs(a.noOrder(), b.notBefore(7*time.Second), run("c").owed("x")), slots: slots(slot(0).damaged().since(-12 * time.Second)),
+			limit: 2, runs: runs(a.noOrder(), b.notBefore(7*time.Second), run("c").owed("x")),
+			slots:    slots(slot(0).damaged().since(-12 * time.Second)),
 			wantNext: 7 * time.Second,
 		},
 	})

@@ -11,7 +11,10 @@ import (
 // FuzzParseSequence: whatever is written into the annotation is refused, or is
 // an order that survives being written again.
 func FuzzParseSequence(f *testing.F) {
-	for _, value := range []string{"ns/a", "ns/b,ns/a", " ns/b , ns/a\t", "ns/a,", "a", "/a", "ns/", "ns/a/a", "ns/a,ns/a", "other/a", ",", strings.Repeat("x", 100), "\xff/\xfe"} {
+	for _, value := range []string{
+		"ns/a", "ns/b,ns/a", " ns/b , ns/a\t", "ns/a,", "a", "/a", "ns/", "ns/a/a", "ns/a,ns/a", "other/a",
+		",", strings.Repeat("x", 100), "\xff/\xfe",
+	} {
 		f.Add(value, "ns", "a")
 	}
 	f.Add("/", "", "")
@@ -55,7 +58,10 @@ func FuzzParseSequence(f *testing.F) {
 
 // FuzzParseToken: there is one way to write a token.
 func FuzzParseToken(f *testing.F) {
-	for _, s := range []string{"0/0/0", "-1/0/3", "12/345/6", "1/2", "1/2/3/4", "+1/2/3", "01/2/3", "-2/0/0", "0/-1/0", "9223372036854775808/0/0", "", "a/b/c", "1/2/3\n"} {
+	for _, s := range []string{
+		"0/0/0", "-1/0/3", "12/345/6", "1/2", "1/2/3/4", "+1/2/3", "01/2/3", "-2/0/0", "0/-1/0",
+		"9223372036854775808/0/0", "", "a/b/c", "1/2/3\n",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

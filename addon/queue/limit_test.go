@@ -62,7 +62,8 @@ func TestUnlimited(t *testing.T) {
 			runs: runs(a.malformed()), want: []string{"start a with -1/0/0"},
 		},
 		"slots go, but for claims that may be under way": {
-			runs: runs(a, b.started(), c.attempt(1)), slots: slots(slot(1).of("b"), slot(0).of("a"), slot(2), slot(3).damaged(), slot(4).of("c")),
+			runs: runs(a, b.started(), c.attempt(1)), slots: slots(slot(1).of("b"), slot(0).of("a"), slot(2), slot(3).damaged(),
+				slot(4).of("c")),
 			want: []string{"start a with -1/0/0", "start c with -1/0/1", "remove 1", "remove 2", "remove 4"}, wantNext: 20 * time.Second,
 		},
 		"what was claimed is started, held or not": {

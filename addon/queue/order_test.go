@@ -40,12 +40,16 @@ func TestOrder(t *testing.T) {
 			want: "a1 a2 b1 b2",
 		},
 		"within an event by position, not by creation or name": {
-			runs: runs(run("x").order("z", "y", "x").created(-30*s), run("y").order("z", "y", "x").created(-20*s), run("z").order("z", "y", "x")),
+			runs: runs(run("x").order("z", "y", "x").created(-30*s), run("y").order("z", "y", "x").created(-20*s),
+				run("z").order("z", "y", "x")),
 			want: "z y x",
 		},
 		"events of one instant do not mix": {
 			runs: runs(run("a1").order("a1", "b2"), run("b1").order("b1", "a2"), run("a2").order("b1", "a2"), run("b2").order("a1", "b2")),
-			want: map[bool]string{true: "a1 b2 b1 a2", false: "b1 a2 a1 b2"}[queue.NewSequence([]string{"a1", "b2"}).ID < queue.NewSequence([]string{"b1", "a2"}).ID],
+			want: map[bool]string{true: "a1 b2 b1 a2", false: "b1 a2 a1 b2"}[queue.NewSequence([]string{
+				"a1",
+				"b2",
+			}).ID < queue.NewSequence([]string{"b1", "a2"}).ID],
 		},
 		"malformed runs of one instant by name": {
 			runs: runs(run("c").malformed(), run("a").malformed(), run("b").malformed()),
@@ -72,7 +76,8 @@ func TestOrder(t *testing.T) {
 			want: "b a c",
 		},
 		"the event is as old as its first run, even if that is done": {
-			runs: runs(run("a1").order("a1", "a2").created(-10*s).done(), run("a2").order("a1", "a2").created(-8*s), run("b").created(-9*s)),
+			runs: runs(run("a1").order("a1", "a2").created(-10*s).done(), run("a2").order("a1", "a2").created(-8*s),
+				run("b").created(-9*s)),
 			want: "a2 b",
 		},
 		"when its first run is gone, the event begins with the next": {
@@ -101,7 +106,8 @@ func TestOrder(t *testing.T) {
 			want: "a3 b",
 		},
 		"two lists name one run: its own counts": {
-			runs: runs(run("a").order("a", "b").created(-5*s), run("b").order("b", "c").created(-4*s), run("c").order("b", "c").created(-3*s), run("d").created(-4500*time.Millisecond)),
+			runs: runs(run("a").order("a", "b").created(-5*s), run("b").order("b", "c").created(-4*s),
+				run("c").order("b", "c").created(-3*s), run("d").created(-4500*time.Millisecond)),
 			want: "a d b c",
 		},
 	}
@@ -117,7 +123,8 @@ func TestOrder(t *testing.T) {
 // TestInOrder: people are shown the order in which runs are claimed for, with
 // those who no longer wait.
 func TestInOrder(t *testing.T) {
-	rs := runs(run("b").created(-9*time.Second).started(), run("a2").order("a1", "a2").created(-7*time.Second), run("a1").order("a1", "a2").created(-8*time.Second).done())
+	rs := runs(run("b").created(-9*time.Second).started(), run("a2").order("a1", "a2").created(-7*time.Second),
+		run("a1").order("a1", "a2").created(-8*time.Second).done())
 	var names []string
 	for _, r := range queue.InOrder(rs, nil) {
 		names = append(names, r.Name)
@@ -192,22 +199,24 @@ func TestParseSequence(t *testing.T) {
 		want    []string
 		wantErr string
 	}{
-		"one":                         {value: "ns/a", want: []string{"a"}},
-		"several":                     {value: "ns/c,ns/a,ns/b", want: []string{"c", "a", "b"}},
-		"spaces":                      {value: " ns/b , ns/a\n", want: []string{"b", "a"}},
-		"empty":                       {value: "", wantErr: `entry 1 of 1, "", is not namespace/name`},
-		"no slash":                    {value: "ns/a,b", wantErr: `entry 2 of 2, "b", is not namespace/name`},
-		"no name":                     {value: "ns/,ns/a", wantErr: `entry 1 of 2, "ns/", is not namespace/name`},
-		"no namespace":                {value: "/a", wantErr: `entry 1 of 1, "/a", is not namespace/name`},
-		"too many slashes":            {value: "ns/a,ns/a/b", wantErr: `entry 2 of 2, "ns/a/b", is not namespace/name`},
-		"trailing comma":              {value: "ns/a,", wantErr: `entry 2 of 2, "", is not namespace/name`},
-		"another separator":           {value: "ns/a;ns/b", wantErr: `entry 1 of 1, "ns/a;ns/b", is not namespace/name`},
-		"another namespace":           {value: "ns/a,other/b", wantErr: `entry 2 of 2, "other/b", is not in namespace ns`},
-		"twice":                       {value: "ns/a,ns/b,ns/a", wantErr: "a run is listed twice"},
-		"the run itself not":          {value: "ns/b,ns/c", wantErr: "the run a itself is missing"},
-		"a text that is not too long": {value: strings.Repeat("x", 80), wantErr: `entry 1 of 1, "` + strings.Repeat("x", 80) + `", is not namespace/name`},
-		"a long text is short":        {value: long, wantErr: `entry 1 of 1, "` + strings.Repeat("é", 40) + `…", is not namespace/name`},
-		"cut within a letter":         {value: "x" + long, wantErr: `entry 1 of 1, "x` + strings.Repeat("é", 39) + `…", is not namespace/name`},
+		"one":                {value: "ns/a", want: []string{"a"}},
+		"several":            {value: "ns/c,ns/a,ns/b", want: []string{"c", "a", "b"}},
+		"spaces":             {value: " ns/b , ns/a\n", want: []string{"b", "a"}},
+		"empty":              {value: "", wantErr: `entry 1 of 1, "", is not namespace/name`},
+		"no slash":           {value: "ns/a,b", wantErr: `entry 2 of 2, "b", is not namespace/name`},
+		"no name":            {value: "ns/,ns/a", wantErr: `entry 1 of 2, "ns/", is not namespace/name`},
+		"no namespace":       {value: "/a", wantErr: `entry 1 of 1, "/a", is not namespace/name`},
+		"too many slashes":   {value: "ns/a,ns/a/b", wantErr: `entry 2 of 2, "ns/a/b", is not namespace/name`},
+		"trailing comma":     {value: "ns/a,", wantErr: `entry 2 of 2, "", is not namespace/name`},
+		"another separator":  {value: "ns/a;ns/b", wantErr: `entry 1 of 1, "ns/a;ns/b", is not namespace/name`},
+		"another namespace":  {value: "ns/a,other/b", wantErr: `entry 2 of 2, "other/b", is not in namespace ns`},
+		"twice":              {value: "ns/a,ns/b,ns/a", wantErr: "a run is listed twice"},
+		"the run itself not": {value: "ns/b,ns/c", wantErr: "the run a itself is missing"},
+		"a text that is not too long": {value: strings.Repeat("x", 80), wantErr: `entry 1 of 1, "` + strings.Repeat("x", 80) + `", ` +
+			`is not namespace/name`},
+		"a long text is short": {value: long, wantErr: `entry 1 of 1, "` + strings.Repeat("é", 40) + `…", is not namespace/name`},
+		"cut within a letter": {value: "x" + long, wantErr: `entry 1 of 1, "x` + strings.Repeat("é", 39) + `…", ` +
+			`is not namespace/name`},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

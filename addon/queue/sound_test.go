@@ -121,7 +121,8 @@ func unsound(s queue.Snapshot, d queue.Decision) error {
 				claimed++
 			}
 		case queue.Expire:
-			if err = use(a.Slot.Index, a.Run.Name); a.Attempt <= a.Run.Attempt || a.Attempt <= a.Slot.Holder.Attempt || a.Run.Phase != queue.Pending {
+			err = use(a.Slot.Index, a.Run.Name)
+			if a.Attempt <= a.Run.Attempt || a.Attempt <= a.Slot.Holder.Attempt || a.Run.Phase != queue.Pending {
 				err = fmt.Errorf("attempt %d does not fence %s", a.Attempt, a.Run.Name)
 			}
 		case queue.Release:
@@ -202,7 +203,8 @@ func TestSound(t *testing.T) {
 		s := first
 		fail := func(format string, args ...any) {
 			t.Fatalf("seed %d: %s\nfirst: %s\nnow: %s\nof which follows %q", seed, fmt.Sprintf(format, args...),
-				cmp.Diff(queue.Snapshot{}, first, sequencesByID), cmp.Diff(queue.Snapshot{}, s, sequencesByID), describeAll(queue.Decide(s, noon, policy)))
+				cmp.Diff(queue.Snapshot{}, first, sequencesByID), cmp.Diff(queue.Snapshot{}, s, sequencesByID),
+				describeAll(queue.Decide(s, noon, policy)))
 		}
 		var d queue.Decision
 		for range 6 {

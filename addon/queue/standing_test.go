@@ -44,11 +44,17 @@ func TestStand(t *testing.T) {
 		want     []string
 	}{
 		"slots taken": {
-			queue.Snapshot{Limit: 1, Runs: runs(older(run("a")).started(), run("b").order("b", "c"), run("c").order("b", "c")), Slots: slots(slot(0).of("a"))},
+			queue.Snapshot{
+				Limit: 1, Runs: runs(older(run("a")).started(), run("b").order("b", "c"), run("c").order("b", "c")),
+				Slots: slots(slot(0).of("a")),
+			},
 			[]string{"a: started, slot 0", "b: queued, slots taken, 1 of 2", "c: queued, slots taken, 2 of 2"},
 		},
 		"the next is about to start": {
-			queue.Snapshot{Limit: 1, Runs: runs(older(run("a")).done(), run("b").order("b", "c"), run("c").order("b", "c")), Slots: slots(slot(0).of("a"))},
+			queue.Snapshot{
+				Limit: 1, Runs: runs(older(run("a")).done(), run("b").order("b", "c"), run("c").order("b", "c")),
+				Slots: slots(slot(0).of("a")),
+			},
 			[]string{"b: queued, due", "c: queued, slots taken, 1 of 1"},
 		},
 		"claimed": {
@@ -105,7 +111,8 @@ func TestStateOf(t *testing.T) {
 		phase queue.Phase
 		slot  int
 	}{
-		queue.StateQueued: {queue.Pending, queue.NoSlot}, queue.StateClaimed: {queue.Pending, 0}, queue.StateStarted: {queue.Started, queue.NoSlot}, queue.StateDone: {queue.Done, 0},
+		queue.StateQueued: {queue.Pending, queue.NoSlot}, queue.StateClaimed: {queue.Pending, 0},
+		queue.StateStarted: {queue.Started, queue.NoSlot}, queue.StateDone: {queue.Done, 0},
 	} {
 		if got := queue.StateOf(c.phase, c.slot); got != want {
 			t.Errorf("a %s run with slot %d is %s, want %s", c.phase, c.slot, got, want)

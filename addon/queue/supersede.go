@@ -61,7 +61,8 @@ func (c CancelInProgress) cancels(o Origin) bool {
 func (r Run) supersedes(o Run) bool {
 	return r.Origin.Definition != "" && r.Origin.Definition == o.Origin.Definition &&
 		(o.Origin.Branch == "" || o.Origin.Branch == r.Origin.Branch) &&
-		(r.Origin.Trigger != PullRequestTrigger || o.Origin.Trigger == PullRequestTrigger && o.Origin.PullRequest == r.Origin.PullRequest) &&
+		(r.Origin.Trigger != PullRequestTrigger ||
+			o.Origin.Trigger == PullRequestTrigger && o.Origin.PullRequest == r.Origin.PullRequest) &&
 		o.Created.Before(r.Created)
 }
 

@@ -227,7 +227,8 @@ func sameHolder(was object, is *coordinationv1.Lease) bool {
 		ptr.Deref(l.Spec.HolderIdentity, "") == ptr.Deref(is.Spec.HolderIdentity, "")
 }
 
-// slot judges a slot. Whom a vandal gives a slot is not the product's doing: given, no order counts.
+// slot judges a slot. The run that a vandal gives a slot is not the product's doing: no order
+// counts for it.
 func (j *judge) slot(s queue.Slot, limit queue.Limit, given bool) {
 	c := j.cluster
 	if given {

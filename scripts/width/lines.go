@@ -128,7 +128,8 @@ func hashComments(content string) []line {
 	for _, l := range all(content, proseLimit) {
 		text := strings.TrimSpace(l.text)
 		opens := strings.HasPrefix(text, "{{/*") || strings.HasPrefix(text, "{{- /*")
-		if opens || inTemplate || strings.HasPrefix(text, "#") && !strings.HasPrefix(text, "#!") {
+		prose := strings.HasPrefix(text, "#") && !strings.HasPrefix(text, "#!") && !strings.HasPrefix(text, "# @schema")
+		if opens || inTemplate || prose {
 			comments = append(comments, l)
 		}
 		inTemplate = (opens || inTemplate) && !strings.Contains(text, "*/")

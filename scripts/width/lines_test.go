@@ -50,10 +50,11 @@ func TestTooWide(t *testing.T) {
 			"a: " + wide(200),
 			"b: 1 # " + wide(200),
 		}, []int{1}},
-		"a Helm comment": {"a.tpl", []string{"{{/* " + wide(91) + " */}}", "{{- /* a", wide(101), "*/}}", wide(101)}, []int{1, 3}},
-		"shell":          {"a.sh", []string{"#!/" + wide(100), "# " + wide(99), "echo " + wide(200)}, []int{2}},
-		"a Makefile":     {"Makefile", []string{"# " + wide(99), "a: ## " + wide(100)}, []int{1}},
-		"Terraform":      {"a.tf", []string{"# " + wide(99), "a = \"" + wide(100) + "\""}, []int{1}},
+		"a directive in YAML": {"a.yaml", []string{"# @schema allOf: " + wide(120), "# " + wide(99)}, []int{2}},
+		"a Helm comment":      {"a.tpl", []string{"{{/* " + wide(91) + " */}}", "{{- /* a", wide(101), "*/}}", wide(101)}, []int{1, 3}},
+		"shell":               {"a.sh", []string{"#!/" + wide(100), "# " + wide(99), "echo " + wide(200)}, []int{2}},
+		"a Makefile":          {"Makefile", []string{"# " + wide(99), "a: ## " + wide(100)}, []int{1}},
+		"Terraform":           {"a.tf", []string{"# " + wide(99), "a = \"" + wide(100) + "\""}, []int{1}},
 
 		"prose": {"a.md", []string{wide(101), wide(100), "- " + wide(99)}, []int{1, 3}},
 		"no prose": {"a.md", []string{

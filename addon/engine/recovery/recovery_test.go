@@ -104,15 +104,26 @@ func TestSameStep(t *testing.T) {
 		// want is when the queue is woken, in seconds after the first round.
 		want []int
 	}{
-		"nothing":              {[][]queue.Action{nothing, nothing, nothing, nothing, nothing}, nil},
-		"claim":                {always(queue.Claim{Run: run, Slot: slot}), []int{3, 4}},
-		"start":                {always(queue.Start{Run: run, Token: token}), []int{3, 4}},
-		"expire":               {always(queue.Expire{Run: run, Slot: slot, Attempt: 1}), []int{3, 4}},
-		"release":              {always(queue.Release{Slot: slot}), []int{3, 4}},
-		"remove":               {always(queue.Remove{Slot: slot}), []int{3, 4}},
-		"done within patience": {[][]queue.Action{{queue.Release{Slot: slot}}, {queue.Release{Slot: slot}}, {queue.Release{Slot: slot}}, nothing, nothing}, nil},
+		"nothing": {[][]queue.Action{nothing, nothing, nothing, nothing, nothing}, nil},
+		"claim":   {always(queue.Claim{Run: run, Slot: slot}), []int{3, 4}},
+		"start":   {always(queue.Start{Run: run, Token: token}), []int{3, 4}},
+		"expire":  {always(queue.Expire{Run: run, Slot: slot, Attempt: 1}), []int{3, 4}},
+		"release": {always(queue.Release{Slot: slot}), []int{3, 4}},
+		"remove":  {always(queue.Remove{Slot: slot}), []int{3, 4}},
+		"done within patience": {[][]queue.Action{
+			{queue.Release{Slot: slot}},
+			{queue.Release{Slot: slot}},
+			{queue.Release{Slot: slot}},
+			nothing, nothing,
+		}, nil},
 		"done and due once more": {
-			[][]queue.Action{{queue.Release{Slot: slot}}, {queue.Release{Slot: slot}}, nothing, {queue.Release{Slot: slot}}, {queue.Release{Slot: slot}}}, nil,
+			[][]queue.Action{
+				{queue.Release{Slot: slot}},
+				{queue.Release{Slot: slot}},
+				nothing,
+				{queue.Release{Slot: slot}},
+				{queue.Release{Slot: slot}},
+			}, nil,
 		},
 		"a write to the run that does not help it": {
 			then(queue.Claim{Run: run, Slot: slot}, queue.Claim{Run: changedRun, Slot: slot}), []int{3, 4, 5, 6},
@@ -123,8 +134,10 @@ func TestSameStep(t *testing.T) {
 		"a write to the slot":                {then(queue.Claim{Run: run, Slot: slot}, queue.Claim{Run: run, Slot: changedSlot}), []int{6}},
 		"another slot is to be released":     {then(queue.Release{Slot: slot}, queue.Release{Slot: otherSlot}), []int{6}},
 		"released, next it is to be removed": {then(queue.Release{Slot: slot}, queue.Remove{Slot: slot}), []int{6}},
-		"another run is next":                {then(queue.Claim{Run: run, Slot: slot}, queue.Claim{Run: queue.Run{UID: "uid-2"}, Slot: slot}), []int{6}},
-		"the next attempt":                   {then(queue.Start{Run: run, Token: token}, queue.Start{Run: run, Token: queue.Token{Slot: 0, Transition: 5}}), []int{6}},
+		"another run is next": {then(queue.Claim{Run: run, Slot: slot},
+			queue.Claim{Run: queue.Run{UID: "uid-2"}, Slot: slot}), []int{6}},
+		"the next attempt": {then(queue.Start{Run: run, Token: token},
+			queue.Start{Run: run, Token: queue.Token{Slot: 0, Transition: 5}}), []int{6}},
 		"one step stays while others come and go": {
 			[][]queue.Action{
 				{queue.Release{Slot: slot}, queue.Claim{Run: run, Slot: otherSlot}},

@@ -278,7 +278,10 @@ func TestViolations(t *testing.T) {
 				t.slot(held(1, "b"))
 				t.slot(held(2, "c"))
 			},
-			wantEnd: []string{"I4 slot 0 still names a, which is over", "I4 slot 1 still names b, which is over", "I4 slot 2 still names c, which is over"},
+			wantEnd: []string{
+				"I4 slot 0 still names a, which is over", "I4 slot 1 still names b, which is over",
+				"I4 slot 2 still names c, which is over",
+			},
 		},
 		"a removed slot names nobody": {history: func(t *tape) {
 			t.limit(1)

@@ -279,7 +279,10 @@ func TestTurnPutOff(t *testing.T) {
 		status, reason string
 	}{
 		"limit lowered": {lowered, "claimed", "has slot 1, but other runs take up the limit of 1: waiting for them to end"},
-		"hand-back":     {func(s *queue.Snapshot) { s.HandBack = true }, "queued", "returns to Pipelines-as-Code once the started runs are done"},
+		"hand-back": {
+			func(s *queue.Snapshot) { s.HandBack = true }, "queued",
+			"returns to Pipelines-as-Code once the started runs are done",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(20)

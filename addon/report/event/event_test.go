@@ -68,7 +68,10 @@ func TestEvents(t *testing.T) {
 			written{onRun, "Normal", "NotWaitedFor", "Pipelines-as-Code still owes its git secret; started without waiting any longer."},
 		},
 		"claim expired": {
-			event.ClaimExpired(app, queue.Expire{Run: run, Slot: queue.Slot{Index: 2}, Attempt: 3, Backoff: 20*time.Second + 400*time.Millisecond}, ""),
+			event.ClaimExpired(app, queue.Expire{
+				Run: run, Slot: queue.Slot{Index: 2}, Attempt: 3,
+				Backoff: 20*time.Second + 400*time.Millisecond,
+			}, ""),
 			written{
 				onRun, "Warning", "ClaimExpired",
 				"Could not be started in slot 2 (attempt 3); the slot goes to the next run, this one is tried again in 20s. " +
@@ -85,12 +88,18 @@ func TestEvents(t *testing.T) {
 			},
 		},
 		"superseded by a push": {
-			event.Superseded(app, queue.Cancel{Run: run, By: queue.Run{Name: "build-2", Origin: queue.Origin{Trigger: queue.PushTrigger, Branch: "main"}}}),
+			event.Superseded(app, queue.Cancel{Run: run, By: queue.Run{
+				Name:   "build-2",
+				Origin: queue.Origin{Trigger: queue.PushTrigger, Branch: "main"},
+			}}),
 			written{onRun, "Normal", "Superseded", "Cancelled: build-2 is newer, of the same definition and branch main, and " +
 				"cancel-in-progress is on."},
 		},
 		"superseded in a pull request": {
-			event.Superseded(app, queue.Cancel{Run: run, By: queue.Run{Name: "build-2", Origin: queue.Origin{Trigger: queue.PullRequestTrigger, PullRequest: "7"}}}),
+			event.Superseded(app, queue.Cancel{Run: run, By: queue.Run{
+				Name:   "build-2",
+				Origin: queue.Origin{Trigger: queue.PullRequestTrigger, PullRequest: "7"},
+			}}),
 			written{onRun, "Normal", "Superseded", "Cancelled: build-2 is newer, of the same definition and pull request 7, " +
 				"and cancel-in-progress is on."},
 		},

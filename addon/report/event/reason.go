@@ -40,7 +40,8 @@ func Reasons() []Explained {
 		{ReasonSlotAcquired, PipelineRun, false, "Has a slot."},
 		{ReasonStarted, PipelineRun, false, "Was started; the message says how long after its creation."},
 		{ReasonOrderTimedOut, PipelineRun, false, "Pipelines-as-Code wrote no execution order in time; started in the order of creation."},
-		{ReasonNotWaitedFor, PipelineRun, false, "Started although Pipelines-as-Code had not finished preparing it; the message says what is missing."},
+		{ReasonNotWaitedFor, PipelineRun, false, "Started although Pipelines-as-Code had not finished preparing it; the " +
+			"message says what is missing."},
 		{ReasonAdopted, PipelineRun, false, "Was running before pac-lease-queue was installed, or its Lease was deleted; has a slot now."},
 		{
 			ReasonSuperseded,

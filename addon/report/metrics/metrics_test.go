@@ -292,15 +292,24 @@ func TestStalled(t *testing.T) {
 		cached []int // which of them are at the caches alone
 		want   string
 	}{
-		"nothing waits":                     {looks: []queue.Snapshot{look(1), look(1), look(1)}, want: "0"},
-		"full":                              {looks: []queue.Snapshot{look(1, "+a@", "b"), look(1, "+a@", "b")}, want: "0"},
-		"room, and no replica starts":       {looks: []queue.Snapshot{look(1, "a"), look(1, "a"), look(1, "a")}, want: "3"},
-		"claimed, and not started":          {looks: []queue.Snapshot{look(1, "a"), look(1, "a@"), look(1, "a@")}, want: "3"},
-		"not ready, for whatever reason":    {looks: []queue.Snapshot{look(1, "?a"), look(1, "?a")}, want: "2"},
-		"one was started":                   {looks: []queue.Snapshot{look(2, "a", "b"), look(2, "a", "b"), look(2, "+a@", "b")}, want: "1"},
-		"one was started as another ended":  {looks: []queue.Snapshot{look(2, "+a@", "b", "c"), look(2, "+a@", "b", "c"), look(2, "-a@", "+b@", "c")}, want: "1"},
-		"given back":                        {looks: []queue.Snapshot{handedBack, handedBack}, want: "0"},
-		"the limit was lowered":             {looks: []queue.Snapshot{look(2, "+a@", "b"), look(2, "+a@", "b"), look(1, "+a@", "b")}, want: "0"},
+		"nothing waits":                  {looks: []queue.Snapshot{look(1), look(1), look(1)}, want: "0"},
+		"full":                           {looks: []queue.Snapshot{look(1, "+a@", "b"), look(1, "+a@", "b")}, want: "0"},
+		"room, and no replica starts":    {looks: []queue.Snapshot{look(1, "a"), look(1, "a"), look(1, "a")}, want: "3"},
+		"claimed, and not started":       {looks: []queue.Snapshot{look(1, "a"), look(1, "a@"), look(1, "a@")}, want: "3"},
+		"not ready, for whatever reason": {looks: []queue.Snapshot{look(1, "?a"), look(1, "?a")}, want: "2"},
+		"one was started": {
+			looks: []queue.Snapshot{look(2, "a", "b"), look(2, "a", "b"), look(2, "+a@", "b")},
+			want:  "1",
+		},
+		"one was started as another ended": {looks: []queue.Snapshot{
+			look(2, "+a@", "b", "c"), look(2, "+a@", "b", "c"),
+			look(2, "-a@", "+b@", "c"),
+		}, want: "1"},
+		"given back": {looks: []queue.Snapshot{handedBack, handedBack}, want: "0"},
+		"the limit was lowered": {
+			looks: []queue.Snapshot{look(2, "+a@", "b"), look(2, "+a@", "b"), look(1, "+a@", "b")},
+			want:  "0",
+		},
 		"a holder that the caches lack":     {looks: []queue.Snapshot{unknown, unknown}, cached: []int{0, 1}, want: "0"},
 		"a holder that is known to be gone": {looks: []queue.Snapshot{unknown, unknown, unknown}, cached: []int{1, 2}, want: "3"},
 	} {
@@ -399,7 +408,16 @@ func TestCounters(t *testing.T) {
 		})
 	}
 	r := newReplica(t)
-	for _, a := range []queue.Action{queue.Claim{}, queue.Start{}, queue.Expire{}, queue.Release{}, queue.Remove{}, queue.Cancel{}, queue.HandBack{}, queue.HandBack{}} {
+	for _, a := range []queue.Action{
+		queue.Claim{},
+		queue.Start{},
+		queue.Expire{},
+		queue.Release{},
+		queue.Remove{},
+		queue.Cancel{},
+		queue.HandBack{},
+		queue.HandBack{},
+	} {
 		r.Overdue(app, a)
 	}
 	r.want("pac_lease_queue_recoveries_total", "cancel 1", "claim 1", "expire 1", "hand-back 2", "release 1", "remove 1", "start 1")

@@ -109,7 +109,9 @@ func readVersion(s string) (resourceVersion string, uid types.UID) {
 func nextTransition(n int) int { return (n + 1) & math.MaxInt32 }
 
 // encode renders a slot as its whole Lease; holder may be nil.
-func encode(q engine.Repository, slot queue.Slot, holder *queue.Holder, transition int, now time.Time, ttl time.Duration) *coordinationv1.Lease {
+func encode(q engine.Repository, slot queue.Slot, holder *queue.Holder, transition int, now time.Time,
+	ttl time.Duration,
+) *coordinationv1.Lease {
 	resourceVersion, uid := readVersion(slot.Version)
 	l := &coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{
@@ -160,7 +162,8 @@ func decode(l *coordinationv1.Lease) queue.Slot {
 	}
 	attempt, err := strconv.ParseUint(l.Annotations[keyAttempt], 10, attemptBits)
 	if err != nil {
-		s.Damaged = fmt.Sprintf("Lease %s has annotation %s=%q, which is not a number from 0 up", l.Name, keyAttempt, l.Annotations[keyAttempt])
+		s.Damaged = fmt.Sprintf("Lease %s has annotation %s=%q, which is not a number from 0 up", l.Name, keyAttempt,
+			l.Annotations[keyAttempt])
 		return s
 	}
 	holder.Attempt = int(attempt)

@@ -117,10 +117,19 @@ func TestRoundTrip(t *testing.T) {
 	}
 	rnd := rand.New(rand.NewSource(1))
 	for range 1000 {
-		q := engine.Repository{Key: queue.Key{Namespace: randomName(rnd, 63), Repository: randomName(rnd, validation.DNS1123SubdomainMaxLength)}, UID: "uid"}
-		want := queue.Slot{Index: rnd.Intn(1 << rnd.Intn(31)), Version: strconv.Itoa(rnd.Int()) + "/" + randomName(rnd, 36), Transition: rnd.Intn(math.MaxInt32)}
+		q := engine.Repository{Key: queue.Key{
+			Namespace:  randomName(rnd, 63),
+			Repository: randomName(rnd, validation.DNS1123SubdomainMaxLength),
+		}, UID: "uid"}
+		want := queue.Slot{
+			Index: rnd.Intn(1 << rnd.Intn(31)), Version: strconv.Itoa(rnd.Int()) + "/" + randomName(rnd, 36),
+			Transition: rnd.Intn(math.MaxInt32),
+		}
 		if rnd.Intn(4) > 0 {
-			want.Holder = &queue.Holder{Name: randomName(rnd, validation.DNS1123SubdomainMaxLength), UID: randomName(rnd, 36), Attempt: rnd.Intn(1 << rnd.Intn(attemptBits+1))}
+			want.Holder = &queue.Holder{
+				Name: randomName(rnd, validation.DNS1123SubdomainMaxLength), UID: randomName(rnd, 36),
+				Attempt: rnd.Intn(1 << rnd.Intn(attemptBits+1)),
+			}
 			if rnd.Intn(4) > 0 {
 				want.Holder.Event = queue.Event{ID: randomName(rnd, 253), Created: time.Unix(rnd.Int63n(1<<33), 0).UTC()}
 			}
@@ -262,30 +271,43 @@ func TestDecode(t *testing.T) {
 		"without its owner": {held(func(l *coordinationv1.Lease) { l.OwnerReferences = nil }), want},
 		"with another time": {held(func(l *coordinationv1.Lease) { l.Spec.AcquireTime = nil }), want},
 
-		"no UID":    {held(without(keyRunUID)), damaged("Lease app.slot-1 names build without its UID (annotation pac-lease-queue.dev/run-uid)")},
-		"empty UID": {held(annotated(keyRunUID, "")), damaged("Lease app.slot-1 names build without its UID (annotation pac-lease-queue.dev/run-uid)")},
+		"no UID": {held(without(keyRunUID)), damaged("Lease app.slot-1 names build without its UID (annotation " +
+			"pac-lease-queue.dev/run-uid)")},
+		"empty UID": {held(annotated(keyRunUID, "")), damaged("Lease app.slot-1 names build without its UID (annotation " +
+			"pac-lease-queue.dev/run-uid)")},
 		"another product's Lease under our name": {
 			held(without(keyRunUID), without(keyAttempt), without(keyEvent), holder("kube-scheduler_42")),
 			damaged("Lease app.slot-1 names kube-scheduler_42 without its UID (annotation pac-lease-queue.dev/run-uid)"),
 		},
 		// A live read of such a run is refused before it is sent, which would
 		// stop the whole queue.
-		"no name of a run": {held(holder("shop/build")), damaged(`Lease app.slot-1 names "shop/build", which is not a valid name of a PipelineRun`)},
-		"no path, either":  {held(holder("..")), damaged(`Lease app.slot-1 names "..", which is not a valid name of a PipelineRun`)},
+		"no name of a run": {held(holder("shop/build")), damaged(`Lease app.slot-1 names "shop/build", ` +
+			`which is not a valid name of a PipelineRun`)},
+		"no path, either": {held(holder("..")), damaged(`Lease app.slot-1 names "..", which is not a valid name of a PipelineRun`)},
 
-		"no attempt":       {held(without(keyAttempt)), damaged(`Lease app.slot-1 has annotation pac-lease-queue.dev/attempt="", which is not a number from 0 up`)},
-		"no number":        {held(annotated(keyAttempt, "two")), damaged(`Lease app.slot-1 has annotation pac-lease-queue.dev/attempt="two", which is not a number from 0 up`)},
-		"negative attempt": {held(annotated(keyAttempt, "-1")), damaged(`Lease app.slot-1 has annotation pac-lease-queue.dev/attempt="-1", which is not a number from 0 up`)},
+		"no attempt": {held(without(keyAttempt)), damaged(`Lease app.slot-1 has annotation pac-lease-queue.dev/attempt="", ` +
+			`which is not a number from 0 up`)},
+		"no number": {
+			held(annotated(keyAttempt, "two")),
+			damaged(`Lease app.slot-1 has annotation pac-lease-queue.dev/attempt="two", which is not a number from 0 up`),
+		},
+		"negative attempt": {
+			held(annotated(keyAttempt, "-1")),
+			damaged(`Lease app.slot-1 has annotation pac-lease-queue.dev/attempt="-1", which is not a number from 0 up`),
+		},
 		// Fencing needs a next attempt that can be written and read.
 		"absurd attempt": {
 			held(annotated(keyAttempt, "9223372036854775807")),
 			damaged(`Lease app.slot-1 has annotation pac-lease-queue.dev/attempt="9223372036854775807", which is not a number from 0 up`),
 		},
 
-		"no event":                 {held(without(keyEvent)), noEvent},
-		"an event without a time":  {held(annotated(keyEvent, "139f790c77f81ac3")), noEvent},
-		"an event with another":    {held(annotated(keyEvent, "139f790c77f81ac3 yesterday")), noEvent},
-		"an event without an ID":   {held(annotated(keyEvent, " 2026-07-01T12:00:00Z")), but(func(s *queue.Slot) { s.Holder.Event.ID = "" })},
+		"no event":                {held(without(keyEvent)), noEvent},
+		"an event without a time": {held(annotated(keyEvent, "139f790c77f81ac3")), noEvent},
+		"an event with another":   {held(annotated(keyEvent, "139f790c77f81ac3 yesterday")), noEvent},
+		"an event without an ID": {
+			held(annotated(keyEvent, " 2026-07-01T12:00:00Z")),
+			but(func(s *queue.Slot) { s.Holder.Event.ID = "" }),
+		},
 		"transitions, the highest": {held(transitions(math.MaxInt32)), but(func(s *queue.Slot) { s.Transition = math.MaxInt32 })},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -366,9 +388,11 @@ func TestKeyOf(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	for _, l := range []*coordinationv1.Lease{
 		held(), held(holder("")), held(holder("../x")), held(without(keyRunUID)), held(annotated(keyAttempt, "9223372036854775807")),
-		held(annotated(keyEvent, "x 9999-12-31T23:59:59-12:00")), held(transitions(math.MaxInt32)), held(named("app.slot-01")), held(annotated(keyRepository, "")),
+		held(annotated(keyEvent, "x 9999-12-31T23:59:59-12:00")), held(transitions(math.MaxInt32)), held(named("app.slot-01")),
+		held(annotated(keyRepository, "")),
 	} {
-		f.Add(l.Name, uint32(1), l.Annotations[keyRepository], *l.Spec.HolderIdentity, l.Annotations[keyRunUID], l.Annotations[keyAttempt], l.Annotations[keyEvent], *l.Spec.LeaseTransitions)
+		f.Add(l.Name, uint32(1), l.Annotations[keyRepository], *l.Spec.HolderIdentity, l.Annotations[keyRunUID],
+			l.Annotations[keyAttempt], l.Annotations[keyEvent], *l.Spec.LeaseTransitions)
 	}
 	f.Add("", uint32(math.MaxUint32), strings.Repeat("a.", 150), "build", "uid", "0", "", int32(1))
 	f.Fuzz(func(t *testing.T, name string, index uint32, repository, holder, uid, attempt, event string, transitions int32) {

@@ -37,7 +37,9 @@ var _ engine.Store = (*Store)(nil)
 
 // New returns a store that reads through the informer, which must select [Selector] and not have
 // been started yet. ttl returns what goes into a claim's leaseDurationSeconds.
-func New(leases coordinationclient.LeasesGetter, informer cache.SharedIndexInformer, c clock.PassiveClock, ttl func() time.Duration) (*Store, error) {
+func New(leases coordinationclient.LeasesGetter, informer cache.SharedIndexInformer, c clock.PassiveClock,
+	ttl func() time.Duration,
+) (*Store, error) {
 	if err := informer.AddIndexers(cache.Indexers{indexQueue: byQueue}); err != nil {
 		return nil, fmt.Errorf("index Leases by queue: %w", err)
 	}
@@ -150,7 +152,8 @@ func (s *Store) reclaim(ctx context.Context, q engine.Repository, wanted *coordi
 		ours = ours || owner.UID == wanted.OwnerReferences[0].UID
 	}
 	if !ours {
-		return fmt.Errorf("%w: Lease %s/%s is not a slot of Repository %s; delete it, because the queue needs its name", engine.ErrBlocked, l.Namespace, l.Name, q.Key.Repository)
+		return fmt.Errorf("%w: Lease %s/%s is not a slot of Repository %s; delete it, because the queue needs its name",
+			engine.ErrBlocked, l.Namespace, l.Name, q.Key.Repository)
 	}
 	// Only the labels are restored; the next look reads its holder.
 	l = l.DeepCopy()

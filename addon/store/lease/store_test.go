@@ -129,7 +129,10 @@ func newFixture(t *testing.T, taps ...wire.Tap) *fixture {
 }
 
 func holder(name string) queue.Holder {
-	return queue.Holder{Name: name, UID: "uid-of-" + name, Event: queue.Event{ID: "e", Created: time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)}}
+	return queue.Holder{
+		Name: name, UID: "uid-of-" + name,
+		Event: queue.Event{ID: "e", Created: time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)},
+	}
 }
 
 func (f *fixture) claim(slot queue.Slot, h queue.Holder) queue.Slot {
@@ -302,9 +305,12 @@ func TestEditedByHand(t *testing.T) {
 		damaged string
 		holder  string // if not damaged
 	}{
-		"another holder":   {edit: func(l *coordinationv1.Lease) { l.Spec.HolderIdentity = ptr.To("intruder") }, holder: "intruder"},
-		"no holder":        {edit: func(l *coordinationv1.Lease) { l.Spec.HolderIdentity = nil }},
-		"no UID":           {edit: func(l *coordinationv1.Lease) { delete(l.Annotations, "pac-lease-queue.dev/run-uid") }, damaged: "names run-1 without its UID"},
+		"another holder": {edit: func(l *coordinationv1.Lease) { l.Spec.HolderIdentity = ptr.To("intruder") }, holder: "intruder"},
+		"no holder":      {edit: func(l *coordinationv1.Lease) { l.Spec.HolderIdentity = nil }},
+		"no UID": {
+			edit:    func(l *coordinationv1.Lease) { delete(l.Annotations, "pac-lease-queue.dev/run-uid") },
+			damaged: "names run-1 without its UID",
+		},
 		"attempt a word":   {edit: annotate("attempt", "first"), damaged: `"first", which is not a number`},
 		"attempt negative": {edit: annotate("attempt", "-1"), damaged: `"-1", which is not a number`},
 		"attempt absurd":   {edit: annotate("attempt", "99999999999999999999"), damaged: "not a number"},

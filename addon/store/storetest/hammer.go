@@ -23,7 +23,8 @@ func hammer(s *suite) {
 	together(writers, func(writer int) {
 		random := rand.New(rand.NewPCG(uint64(writer), 1))
 		for round := range rounds {
-			if err := h.write(s.Context(), random, s.store(writer), q, random.IntN(slots), fmt.Sprintf("run-%d-%d", writer, round)); err != nil {
+			if err := h.write(s.Context(), random, s.store(writer), q, random.IntN(slots),
+				fmt.Sprintf("run-%d-%d", writer, round)); err != nil {
 				s.Errorf("writer %d: %v", writer, err)
 				return
 			}
@@ -104,7 +105,8 @@ func (h *log) see(slot queue.Slot) {
 	if was, seen := h.versions[id(slot)]; !seen {
 		h.versions[id(slot)] = slot
 	} else if diff := gocmp.Diff(was, slot); diff != "" {
-		h.problems = append(h.problems, fmt.Sprintf("slot %d at version %s was seen differently (-once +then):\n%s", slot.Index, slot.Version, diff))
+		h.problems = append(h.problems, fmt.Sprintf("slot %d at version %s was seen differently (-once +then):\n%s", slot.Index,
+			slot.Version, diff))
 	}
 }
 

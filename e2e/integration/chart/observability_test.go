@@ -26,7 +26,8 @@ func TestObservabilityDoc(t *testing.T) {
 	}
 	doc := string(text)
 	for name, table := range map[string]string{
-		"states": statesTable(), "whys": whysTable(), "annotations": annotationsTable(), "events": eventsTable(), "metrics": metricsTable(), "alerts": alertsTable(t),
+		"states": statesTable(), "whys": whysTable(), "annotations": annotationsTable(), "events": eventsTable(),
+		"metrics": metricsTable(), "alerts": alertsTable(t),
 	} {
 		begin, end := fmt.Sprintf("<!-- %s: made by make generate -->\n", name), "<!-- end -->"
 		before, rest, found := strings.Cut(doc, begin)

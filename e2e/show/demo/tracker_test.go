@@ -61,7 +61,10 @@ func TestTrackerWithLeases(t *testing.T) {
 	tr.look(view(1, "spp", "a"), at(3))
 	got := tr.look(view(1, "dsc", "b"), at(6))
 	want := []board.Run{
-		{Name: "a", Placed: true, State: queue.StateDone, Slot: queue.NoSlot, Since: at(6), Took: 3 * time.Second, Outcome: report.Succeeded},
+		{
+			Name: "a", Placed: true, State: queue.StateDone, Slot: queue.NoSlot, Since: at(6), Took: 3 * time.Second,
+			Outcome: report.Succeeded,
+		},
 		{Name: "b", Placed: true, State: queue.StateStarted, Slot: 0, Since: at(6), Took: 5 * time.Second},
 		{Name: "c", Placed: true, State: queue.StateDone, Slot: queue.NoSlot, Since: at(6), Outcome: "cancelled"},
 	}

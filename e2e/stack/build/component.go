@@ -72,7 +72,10 @@ const (
 var recipes = []recipe{
 	{name: Etcd, wrapper: "etcd", module: "go.etcd.io/etcd/server/v3"},
 	{name: KubeAPIServer, wrapper: "kubernetes", module: ModuleKubernetes, pkg: "cmd/kube-apiserver", ldflags: kubernetesLDFlags},
-	{name: KubeControllerManager, wrapper: "kubernetes", module: ModuleKubernetes, pkg: "cmd/kube-controller-manager", ldflags: kubernetesLDFlags},
+	{
+		name: KubeControllerManager, wrapper: "kubernetes", module: ModuleKubernetes, pkg: "cmd/kube-controller-manager",
+		ldflags: kubernetesLDFlags,
+	},
 	{name: TektonController, wrapper: "tekton", module: ModuleTekton, pkg: "cmd/controller"},
 	{name: TektonWebhook, wrapper: "tekton", module: ModuleTekton, pkg: "cmd/webhook"},
 	{name: PACController, wrapper: "pipelines-as-code", module: ModulePAC, pkg: "cmd/pipelines-as-code-controller"},
