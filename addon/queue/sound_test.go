@@ -156,7 +156,7 @@ func unsound(s queue.Snapshot, d queue.Decision) error {
 	return nil
 }
 
-// perform carries a decision out as if nobody else were there.
+// perform carries a decision out as if no other replica were there.
 func perform(s queue.Snapshot, d queue.Decision) queue.Snapshot {
 	editRun := func(name string, edit func(*queue.Run)) {
 		i := slices.IndexFunc(s.Runs, func(r queue.Run) bool { return r.Name == name })
@@ -196,7 +196,7 @@ func perform(s queue.Snapshot, d queue.Decision) queue.Snapshot {
 }
 
 // TestSound: every decision on any state of a queue is sound, and a few of them,
-// carried out, leave nothing to do and nobody waiting who could run.
+// carried out, leave nothing to do and no run waiting that could start.
 func TestSound(t *testing.T) {
 	for seed := range int64(20_000) {
 		first := anySnapshot(rand.New(rand.NewSource(seed)))
@@ -238,7 +238,7 @@ func TestPure(t *testing.T) {
 }
 
 // idle: in a queue where nothing is left to do, every slot below the limit names
-// a run, or nobody may have it.
+// a run, or no run may have it.
 func idle(s queue.Snapshot) error {
 	started, damaged := 0, 0
 	pending := map[string]bool{}
@@ -263,7 +263,7 @@ func idle(s queue.Snapshot) error {
 			return fmt.Errorf("%s goes on, though %s supersedes it", r.Name, by.Name)
 		}
 		ready := r.Sequence() != nil && r.Owed == "" && !r.NotBefore.After(noon)
-		alone := !slices.ContainsFunc(s.Runs, func(o queue.Run) bool { return o.Owed != "" }) // nobody holds up its event
+		alone := !slices.ContainsFunc(s.Runs, func(o queue.Run) bool { return o.Owed != "" }) // no run holds up its event
 		if r.Phase == queue.Pending && ready && alone && (s.Limit == queue.Unlimited || started+damaged < int(s.Limit)) {
 			return fmt.Errorf("%s could run: %d started, %d damaged, limit %d", r.Name, started, damaged, s.Limit)
 		}

@@ -258,7 +258,7 @@ func TestViolations(t *testing.T) {
 			history: func(t *tape) {
 				t.limit(queue.Unlimited)
 				t.run(a)
-				t.run(b.noOrder()) // but this one is nobody's
+				t.run(b.noOrder()) // but this one is of no run
 			},
 			wantEnd: []string{"I4 left pending without a limit: a"},
 		},
@@ -283,7 +283,7 @@ func TestViolations(t *testing.T) {
 				"I4 slot 2 still names c, which is over",
 			},
 		},
-		"a removed slot names nobody": {history: func(t *tape) {
+		"a removed slot names no run": {history: func(t *tape) {
 			t.limit(1)
 			t.run(a.started())
 			t.slot(held(0, "a"))

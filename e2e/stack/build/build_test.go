@@ -95,7 +95,7 @@ func TestAssetsAreHonoured(t *testing.T) {
 	}
 }
 
-// Two who need the same program at once: one builds, the other waits; afterwards nobody builds.
+// Two who need the same program at once: one builds, the other waits; after that neither builds.
 func TestBuiltOnceForAll(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds etcd")
