@@ -22,6 +22,15 @@ func ParseKey(s string) Key {
 	return Key{Namespace: namespace, Repository: repository}
 }
 
+// KeySet returns the keys as a set.
+func KeySet(keys []Key) map[Key]bool {
+	set := make(map[Key]bool, len(keys))
+	for _, key := range keys {
+		set[key] = true
+	}
+	return set
+}
+
 // Limit is how many runs of a queue may be started and not done at a time. Zero means no limit,
 // which is how PAC reads an absent concurrency_limit.
 type Limit int

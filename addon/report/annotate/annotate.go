@@ -120,10 +120,7 @@ func (a *Annotator) Missing(key queue.Key, _ []queue.Run) {
 
 // Listed implements engine.Observer.
 func (a *Annotator) Listed(keys []queue.Key) {
-	exists := make(map[queue.Key]bool, len(keys))
-	for _, key := range keys {
-		exists[key] = true
-	}
+	exists := queue.KeySet(keys)
 	a.recent.Keep(func(key queue.Key) bool { return exists[key] })
 	a.mu.Lock()
 	defer a.mu.Unlock()

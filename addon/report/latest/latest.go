@@ -122,10 +122,7 @@ func (l *Looks) Missing(key queue.Key, _ []queue.Run) {
 
 // Listed implements engine.Observer.
 func (l *Looks) Listed(keys []queue.Key) {
-	exists := make(map[queue.Key]bool, len(keys))
-	for _, key := range keys {
-		exists[key] = true
-	}
+	exists := queue.KeySet(keys)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	maps.DeleteFunc(l.queues, func(key queue.Key, _ Known) bool { return !exists[key] })

@@ -118,10 +118,7 @@ func (m *Metrics) Missing(key queue.Key, _ []queue.Run) {
 
 // Listed implements engine.Observer.
 func (m *Metrics) Listed(keys []queue.Key) {
-	exists := make(map[queue.Key]bool, len(keys))
-	for _, key := range keys {
-		exists[key] = true
-	}
+	exists := queue.KeySet(keys)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	maps.DeleteFunc(m.queues, func(key queue.Key, _ *state) bool { return !exists[key] })
