@@ -1,12 +1,12 @@
-// Package config reads the product's ConfigMap in three steps: decode strictly,
-// default, validate. A wrong setting is an error that names the key, says what
-// was wrong and what would be right; nothing of a wrong ConfigMap is used.
+// Package config reads the product's ConfigMap in three steps: decode strictly, default, validate.
+// A setting that cannot be used is an error that names the key, says what is wrong and what would
+// be right. A key that this version does not have is no error: neither a rollback nor the ConfigMap
+// of a newer chart may stop a replica.
 package config
 
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -77,112 +77,176 @@ const mostPositions = 1000
 // ConfigMaps document themselves in one.
 const example = "_example"
 
-// Parse reads the data of a ConfigMap. All that is wrong with it is in the error.
-func Parse(data map[string]string) (Config, error) {
-	c := Defaults()
-	durations := map[string]*time.Duration{
-		"claim-ttl":         &c.Policy.ClaimTTL,
-		"order-grace":       &c.Policy.OrderGrace,
-		"readiness-grace":   &c.Policy.ReadyGrace,
-		"backoff-base":      &c.Policy.BackoffBase,
-		"backoff-max":       &c.Policy.BackoffMax,
-		"takeover-after":    &c.Recovery.TakeoverAfter,
-		"recovery-interval": &c.Recovery.Interval,
+// Reading is what a ConfigMap says.
+type Reading struct {
+	// Config has the default for every setting that cannot be used.
+	Config Config
+	// Unknown are the keys that this version does not have, sorted. They have no effect.
+	Unknown []string
+	// Wrong says which settings cannot be used, and why; nil if all can.
+	Wrong error
+	// Vital is the part of Wrong about settings that all replicas must agree on. No default can
+	// stand in for one of them: a replica that keeps its slots in another backend, reads other
+	// limits or starts runs during a hand-back breaks limits.
+	Vital error
 
-		"annotations-interval": &c.Annotations.Interval,
-	}
-	counts := map[string]*int{
-		"annotations-positions": &c.Annotations.Positions,
-		"metrics-max-queues":    &c.MetricsMaxQueues,
-	}
-	known := slices.Concat(slices.Collect(maps.Keys(durations)), slices.Collect(maps.Keys(counts)),
-		[]string{"backend", HandBackKey, "pac-global-repository", "pac-namespace"})
-	slices.Sort(known)
-
-	var wrong []error
-	for _, key := range slices.Sorted(maps.Keys(data)) {
-		value := strings.TrimSpace(data[key])
-		field, isDuration := durations[key]
-		number, isCount := counts[key]
-		switch {
-		case strings.HasPrefix(key, example):
-		case isDuration:
-			d, err := time.ParseDuration(value)
-			if err != nil {
-				wrong = append(wrong, fmt.Errorf("%s: %q is not a duration; write a number and a unit, e.g. 30s or 5m", key, value))
-				continue
-			}
-			*field = d
-		case key == "backend":
-			c.Backend = store.Backend(value)
-		case key == HandBackKey:
-			b, err := strconv.ParseBool(value)
-			if err != nil {
-				wrong = append(wrong, fmt.Errorf("%s: %q is neither true nor false", key, value))
-				continue
-			}
-			c.HandBack = b
-		case isCount:
-			n, err := strconv.Atoi(value)
-			if err != nil {
-				wrong = append(wrong, fmt.Errorf("%s: %q is not a whole number", key, value))
-				continue
-			}
-			*number = n
-		case key == "pac-namespace":
-			c.PACNamespace = value
-		case key == "pac-global-repository":
-			c.PACGlobalRepository = value
-		default:
-			wrong = append(wrong, fmt.Errorf("%s: there is no such setting; there are %s", key, strings.Join(known, ", ")))
-		}
-	}
-	if len(wrong) > 0 {
-		return Config{}, errors.Join(wrong...)
-	}
-	if err := c.validate(); err != nil {
-		return Config{}, err
-	}
-	return c, nil
+	// heard says that hand-back itself can be used.
+	heard bool
 }
 
-func (c Config) validate() error {
-	var wrong []error
-	refuse := func(ok bool, format string, args ...any) {
-		if !ok {
-			wrong = append(wrong, fmt.Errorf(format, args...))
+// After returns the configuration of a running replica that worked by another one before. Nothing
+// is used of a ConfigMap with a setting that cannot be used, except hand-back, which an operator
+// may need at once.
+func (r Reading) After(was Config) Config {
+	if r.Wrong == nil {
+		return r.Config
+	}
+	if r.heard {
+		was.HandBack = r.Config.HandBack
+	}
+	return was
+}
+
+// setting is one key of the ConfigMap.
+type setting struct {
+	key   string
+	vital bool
+	// read sets the value in the configuration, or returns an error and changes nothing.
+	read func(c *Config, value string) error
+}
+
+// settings are all there are, sorted by key.
+var settings = []setting{
+	{"annotations-interval", false, duration(func(c *Config) *time.Duration { return &c.Annotations.Interval }, time.Second, time.Hour)},
+	{"annotations-positions", false, count(func(c *Config) *int { return &c.Annotations.Positions }, mostPositions)},
+	{"backend", true, readBackend},
+	{"backoff-base", false, duration(func(c *Config) *time.Duration { return &c.Policy.BackoffBase }, time.Second, time.Hour)},
+	{"backoff-max", false, duration(func(c *Config) *time.Duration { return &c.Policy.BackoffMax }, time.Second, 24*time.Hour)},
+	{"claim-ttl", false, duration(func(c *Config) *time.Duration { return &c.Policy.ClaimTTL }, time.Second, time.Hour)},
+	{HandBackKey, true, readHandBack},
+	{"metrics-max-queues", false, count(func(c *Config) *int { return &c.MetricsMaxQueues }, mostMetricsQueues)},
+	{"order-grace", false, duration(func(c *Config) *time.Duration { return &c.Policy.OrderGrace }, time.Second, 24*time.Hour)},
+	{"pac-global-repository", true, name(func(c *Config) *string { return &c.PACGlobalRepository }, "a Repository",
+		validation.IsDNS1123Subdomain)},
+	{"pac-namespace", true, name(func(c *Config) *string { return &c.PACNamespace }, "a namespace", validation.IsDNS1123Label)},
+	{"readiness-grace", false, duration(func(c *Config) *time.Duration { return &c.Policy.ReadyGrace }, time.Second, 24*time.Hour)},
+	{"recovery-interval", false, duration(func(c *Config) *time.Duration { return &c.Recovery.Interval }, 100*time.Millisecond,
+		time.Minute)},
+	{"takeover-after", false, duration(func(c *Config) *time.Duration { return &c.Recovery.TakeoverAfter }, 100*time.Millisecond,
+		time.Hour)},
+}
+
+// Settings are the keys there are, sorted.
+func Settings() []string {
+	var keys []string
+	for _, s := range settings {
+		keys = append(keys, s.key)
+	}
+	return keys
+}
+
+// Read reads the data of a ConfigMap.
+func Read(data map[string]string) Reading {
+	r := Reading{Config: Defaults(), heard: true}
+	var wrong, vital []error
+	for _, s := range settings {
+		value, given := data[s.key]
+		if !given {
+			continue
+		}
+		err := s.read(&r.Config, strings.TrimSpace(value))
+		if err == nil {
+			continue
+		}
+		err = fmt.Errorf("%s: %w", s.key, err)
+		wrong = append(wrong, err)
+		if s.vital {
+			vital = append(vital, err)
+		}
+		if s.key == HandBackKey {
+			r.heard = false
 		}
 	}
-	refuse(slices.Contains(store.Backends, c.Backend), "backend: %q is not a backend; there are %q", c.Backend, store.Backends)
-	problems := validation.IsDNS1123Label(c.PACNamespace)
-	refuse(len(problems) == 0, "pac-namespace: %q is not the name of a namespace: %s", c.PACNamespace, strings.Join(problems, "; "))
-	problems = validation.IsDNS1123Subdomain(c.PACGlobalRepository)
-	refuse(len(problems) == 0, "pac-global-repository: %q is not the name of a Repository: %s", c.PACGlobalRepository,
-		strings.Join(problems, "; "))
-	refuse(0 <= c.MetricsMaxQueues && c.MetricsMaxQueues <= mostMetricsQueues, "metrics-max-queues: %d is not between 0 and %d",
-		c.MetricsMaxQueues, mostMetricsQueues)
-	refuse(0 <= c.Annotations.Positions && c.Annotations.Positions <= mostPositions,
-		"annotations-positions: %d is not between 0 and %d", c.Annotations.Positions, mostPositions)
-	for _, d := range []struct {
-		key      string
-		is       time.Duration
-		from, to time.Duration
-	}{
-		{"claim-ttl", c.Policy.ClaimTTL, time.Second, time.Hour},
-		{"order-grace", c.Policy.OrderGrace, time.Second, 24 * time.Hour},
-		{"readiness-grace", c.Policy.ReadyGrace, time.Second, 24 * time.Hour},
-		{"backoff-base", c.Policy.BackoffBase, time.Second, time.Hour},
-		{"backoff-max", c.Policy.BackoffMax, time.Second, 24 * time.Hour},
-		{"takeover-after", c.Recovery.TakeoverAfter, 100 * time.Millisecond, time.Hour},
-		{"recovery-interval", c.Recovery.Interval, 100 * time.Millisecond, time.Minute},
-		{"annotations-interval", c.Annotations.Interval, time.Second, time.Hour},
-	} {
-		refuse(d.from <= d.is && d.is <= d.to, "%s: %s is not between %s and %s", d.key, d.is, d.from, d.to)
+	wrong = append(wrong, r.Config.settleContradictions()...)
+	r.Wrong, r.Vital = errors.Join(wrong...), errors.Join(vital...)
+	known := Settings()
+	for key := range data {
+		if !slices.Contains(known, key) && !strings.HasPrefix(key, example) {
+			r.Unknown = append(r.Unknown, key)
+		}
 	}
-	refuse(c.Policy.BackoffBase <= c.Policy.BackoffMax, "backoff-base: %s is longer than backoff-max, %s", c.Policy.BackoffBase,
-		c.Policy.BackoffMax)
-	refuse(c.Recovery.TakeoverAfter < c.Policy.ClaimTTL,
-		"takeover-after: %s is not shorter than claim-ttl, %s; claims would expire before another replica takes over",
-		c.Recovery.TakeoverAfter, c.Policy.ClaimTTL)
-	return errors.Join(wrong...)
+	slices.Sort(r.Unknown)
+	return r
+}
+
+// settleContradictions puts the defaults in place of settings that contradict each other.
+func (c *Config) settleContradictions() []error {
+	var wrong []error
+	defaults := Defaults()
+	if p := &c.Policy; p.BackoffBase > p.BackoffMax {
+		wrong = append(wrong, fmt.Errorf("backoff-base: %s is longer than backoff-max, %s", p.BackoffBase, p.BackoffMax))
+		p.BackoffBase, p.BackoffMax = defaults.Policy.BackoffBase, defaults.Policy.BackoffMax
+	}
+	if takeover, ttl := &c.Recovery.TakeoverAfter, &c.Policy.ClaimTTL; *takeover >= *ttl {
+		wrong = append(wrong, fmt.Errorf("takeover-after: %s is not shorter than claim-ttl, %s; claims would expire before another "+
+			"replica takes over", *takeover, *ttl))
+		*takeover, *ttl = defaults.Recovery.TakeoverAfter, defaults.Policy.ClaimTTL
+	}
+	return wrong
+}
+
+func duration(field func(*Config) *time.Duration, from, to time.Duration) func(*Config, string) error {
+	return func(c *Config, value string) error {
+		d, err := time.ParseDuration(value)
+		switch {
+		case err != nil:
+			return fmt.Errorf("%q is not a duration; write a number and a unit, e.g. 30s or 5m", value)
+		case d < from || d > to:
+			return fmt.Errorf("%s is not between %s and %s", d, from, to)
+		}
+		*field(c) = d
+		return nil
+	}
+}
+
+func count(field func(*Config) *int, most int) func(*Config, string) error {
+	return func(c *Config, value string) error {
+		n, err := strconv.Atoi(value)
+		switch {
+		case err != nil:
+			return fmt.Errorf("%q is not a whole number", value)
+		case n < 0 || n > most:
+			return fmt.Errorf("%d is not between 0 and %d", n, most)
+		}
+		*field(c) = n
+		return nil
+	}
+}
+
+func name(field func(*Config) *string, of string, problems func(string) []string) func(*Config, string) error {
+	return func(c *Config, value string) error {
+		if found := problems(value); len(found) > 0 {
+			return fmt.Errorf("%q is not the name of %s: %s", value, of, strings.Join(found, "; "))
+		}
+		*field(c) = value
+		return nil
+	}
+}
+
+func readBackend(c *Config, value string) error {
+	backend := store.Backend(value)
+	if !slices.Contains(store.Backends, backend) {
+		return fmt.Errorf("%q is not a backend; there are %q", backend, store.Backends)
+	}
+	c.Backend = backend
+	return nil
+}
+
+func readHandBack(c *Config, value string) error {
+	on, err := strconv.ParseBool(value)
+	if err != nil {
+		return fmt.Errorf("%q is neither true nor false", value)
+	}
+	c.HandBack = on
+	return nil
 }

@@ -1,6 +1,8 @@
 package config_test
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +13,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store"
 )
 
-func TestParse(t *testing.T) {
+func TestRead(t *testing.T) {
 	but := func(change func(*config.Config)) config.Config {
 		c := config.Defaults()
 		change(&c)
@@ -61,20 +63,18 @@ func TestParse(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := config.Parse(tc.data)
-			if err != nil {
-				t.Fatal(err)
+			got := config.Read(tc.data)
+			if got.Wrong != nil || got.Vital != nil || got.Unknown != nil {
+				t.Errorf("wrong: %v; vital: %v; unknown: %q", got.Wrong, got.Vital, got.Unknown)
 			}
-			if diff := cmp.Diff(tc.want, got); diff != "" {
+			if diff := cmp.Diff(tc.want, got.Config); diff != "" {
 				t.Errorf("configuration (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-func TestParseRefuses(t *testing.T) {
-	const settings = "annotations-interval, annotations-positions, backend, backoff-base, backoff-max, claim-ttl, hand-back, " +
-		"metrics-max-queues, order-grace, pac-global-repository, pac-namespace, readiness-grace, recovery-interval, takeover-after"
+func TestReadRefuses(t *testing.T) {
 	const label = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with " +
 		"an alphanumeric character " +
 		"(e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
@@ -82,14 +82,6 @@ func TestParseRefuses(t *testing.T) {
 		data map[string]string
 		want []string // the lines of the error
 	}{
-		"unknown setting": {
-			map[string]string{"claim_ttl": "30s"},
-			[]string{"claim_ttl: there is no such setting; there are " + settings},
-		},
-		"settings are lower case": {
-			map[string]string{"Backend": "lease"},
-			[]string{"Backend: there is no such setting; there are " + settings},
-		},
 		"no duration": {
 			map[string]string{"claim-ttl": "soon"},
 			[]string{`claim-ttl: "soon" is not a duration; write a number and a unit, e.g. 30s or 5m`},
@@ -129,8 +121,8 @@ func TestParseRefuses(t *testing.T) {
 		"more than can be told apart": {
 			map[string]string{"metrics-max-queues": "1001", "annotations-positions": "-1", "annotations-interval": "0s"},
 			[]string{
-				"metrics-max-queues: 1001 is not between 0 and 1000", "annotations-positions: -1 is not between 0 and 1000",
-				"annotations-interval: 0s is not between 1s and 1h0m0s",
+				"annotations-interval: 0s is not between 1s and 1h0m0s", "annotations-positions: -1 is not between 0 and 1000",
+				"metrics-max-queues: 1001 is not between 0 and 1000",
 			},
 		},
 		"unknown backend": {
@@ -157,44 +149,94 @@ func TestParseRefuses(t *testing.T) {
 			map[string]string{"claim-ttl": "2s"},
 			[]string{"takeover-after: 3s is not shorter than claim-ttl, 2s; claims would expire before another replica takes over"},
 		},
-		"all that cannot be read, at once": {
-			map[string]string{"claim-ttl": "x", "a": "", "backoff-max": "y", "backend": "etcd"},
-			[]string{
-				"a: there is no such setting; there are " + settings,
-				`backoff-max: "y" is not a duration; write a number and a unit, e.g. 30s or 5m`,
-				`claim-ttl: "x" is not a duration; write a number and a unit, e.g. 30s or 5m`,
-			},
-		},
-		"all that does not fit, at once": {
-			map[string]string{"backend": "etcd", "claim-ttl": "2h", "order-grace": "25h", "backoff-base": "2h", "backoff-max": "1h"},
+		"all that cannot be used, at once": {
+			map[string]string{"claim-ttl": "x", "backoff-max": "y", "backend": "etcd", "order-grace": "25h", "backoff-base": "2h"},
 			[]string{
 				`backend: "etcd" is not a backend; there are ["lease" "memory"]`,
-				"claim-ttl: 2h0m0s is not between 1s and 1h0m0s",
-				"order-grace: 25h0m0s is not between 1s and 24h0m0s",
 				"backoff-base: 2h0m0s is not between 1s and 1h0m0s",
-				"backoff-base: 2h0m0s is longer than backoff-max, 1h0m0s",
+				`backoff-max: "y" is not a duration; write a number and a unit, e.g. 30s or 5m`,
+				`claim-ttl: "x" is not a duration; write a number and a unit, e.g. 30s or 5m`,
+				"order-grace: 25h0m0s is not between 1s and 24h0m0s",
 			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := config.Parse(tc.data)
-			if err == nil {
+			got := config.Read(tc.data)
+			if got.Wrong == nil {
 				t.Fatalf("no error, but %+v", got)
 			}
-			if diff := cmp.Diff(tc.want, strings.Split(err.Error(), "\n")); diff != "" {
+			if diff := cmp.Diff(tc.want, strings.Split(got.Wrong.Error(), "\n")); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}
-			if got != (config.Config{}) {
-				t.Errorf("something of a wrong ConfigMap is used: %+v", got)
+			if diff := cmp.Diff(config.Defaults(), got.Config); diff != "" {
+				t.Errorf("a wrong setting is used (-defaults +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// T10: a key that this version does not have takes nothing down and hides nothing else.
+func TestUnknownSettingsHaveNoEffect(t *testing.T) {
+	got := config.Read(map[string]string{"Backend": "memory", "claim_ttl": "1s", "of-a-newer-chart": "x", "claim-ttl": "45s"})
+	want := config.Defaults()
+	want.Policy.ClaimTTL = 45 * time.Second
+	if diff := cmp.Diff(want, got.Config); diff != "" || got.Wrong != nil || got.Vital != nil {
+		t.Errorf("wrong: %v; vital: %v; configuration (-want +got):\n%s", got.Wrong, got.Vital, diff)
+	}
+	if diff := cmp.Diff([]string{"Backend", "claim_ttl", "of-a-newer-chart"}, got.Unknown); diff != "" {
+		t.Errorf("unknown settings (-want +got):\n%s", diff)
+	}
+}
+
+// What all replicas must agree on has no default: a replica that cannot read it does not start.
+func TestVitalSettings(t *testing.T) {
+	var vital []string
+	for _, key := range config.Settings() {
+		if r := config.Read(map[string]string{key: "?"}); r.Wrong == nil {
+			t.Errorf("%s may be anything", key)
+		} else if r.Vital != nil {
+			vital = append(vital, key)
+		}
+	}
+	if diff := cmp.Diff([]string{"backend", "hand-back", "pac-global-repository", "pac-namespace"}, vital); diff != "" {
+		t.Errorf("vital settings (-want +got):\n%s", diff)
+	}
+}
+
+// T10: a running replica hears hand-back whatever else is wrong, and nothing else then.
+func TestHandBackIsAlwaysHeard(t *testing.T) {
+	was := config.Defaults()
+	was.Policy.ClaimTTL = 45 * time.Second
+	handsBack := was
+	handsBack.HandBack = true
+	for name, tc := range map[string]struct {
+		was  config.Config
+		data map[string]string
+		want config.Config
+	}{
+		"on":             {was, map[string]string{"hand-back": "true", "backend": "etcd", "claim-ttl": "50s"}, handsBack},
+		"off":            {handsBack, map[string]string{"hand-back": "false", "claim-ttl": "soon"}, was},
+		"off by absence": {handsBack, map[string]string{"claim-ttl": "soon"}, was},
+		"unreadable":     {handsBack, map[string]string{"hand-back": "perhaps", "claim-ttl": "50s"}, handsBack},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, config.Read(tc.data).After(tc.was)); diff != "" {
+				t.Errorf("configuration (-want +got):\n%s", diff)
+			}
+		})
+	}
+	usable := config.Read(map[string]string{"hand-back": "true", "claim-ttl": "50s"})
+	if diff := cmp.Diff(usable.Config, usable.After(was)); diff != "" {
+		t.Errorf("a usable ConfigMap is not used as it is (-want +got):\n%s", diff)
 	}
 }
 
 // render writes a configuration as the ConfigMap that it comes from.
 func render(c config.Config) map[string]string {
 	return map[string]string{
-		"backend": string(c.Backend), "pac-namespace": c.PACNamespace,
+		"backend": string(c.Backend), "pac-namespace": c.PACNamespace, "pac-global-repository": c.PACGlobalRepository,
+		"hand-back": strconv.FormatBool(c.HandBack), "annotations-interval": c.Annotations.Interval.String(),
+		"annotations-positions": strconv.Itoa(c.Annotations.Positions), "metrics-max-queues": strconv.Itoa(c.MetricsMaxQueues),
 		"claim-ttl": c.Policy.ClaimTTL.String(), "order-grace": c.Policy.OrderGrace.String(),
 		"readiness-grace": c.Policy.ReadyGrace.String(),
 		"backoff-base":    c.Policy.BackoffBase.String(), "backoff-max": c.Policy.BackoffMax.String(),
@@ -202,20 +244,14 @@ func render(c config.Config) map[string]string {
 	}
 }
 
-func FuzzParse(f *testing.F) {
+func FuzzRead(f *testing.F) {
 	f.Add("claim-ttl", "30s", "takeover-after", "29.9s")
 	f.Add("backoff-base", "1s", "backoff-max", "24h")
 	f.Add("pac-namespace", "a.b", "_example", "x")
 	f.Add("backend", "memory", "no-such-setting", "")
 	f.Add("recovery-interval", "-9223372036854775808ns", "order-grace", "1e3s")
 	f.Fuzz(func(t *testing.T, key1, value1, key2, value2 string) {
-		c, err := config.Parse(map[string]string{key1: value1, key2: value2})
-		if err != nil {
-			if c != (config.Config{}) {
-				t.Errorf("refused, but something of it is used: %+v", c)
-			}
-			return
-		}
+		c := config.Read(map[string]string{key1: value1, key2: value2}).Config
 		for name, d := range map[string]time.Duration{
 			"claim TTL": c.Policy.ClaimTTL, "order grace": c.Policy.OrderGrace, "readiness grace": c.Policy.ReadyGrace,
 			"back-off base": c.Policy.BackoffBase, "back-off max": c.Policy.BackoffMax,
@@ -226,14 +262,13 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 		if c.Policy.BackoffBase > c.Policy.BackoffMax || c.Recovery.TakeoverAfter >= c.Policy.ClaimTTL {
-			t.Errorf("accepted although settings contradict each other: %+v", c)
+			t.Errorf("used although settings contradict each other: %+v", c)
 		}
-		if c.Backend != store.Lease || c.PACNamespace == "" {
+		if !slices.Contains(store.Backends, c.Backend) || c.PACNamespace == "" {
 			t.Errorf("backend %q, namespace %q", c.Backend, c.PACNamespace)
 		}
-		again, err := config.Parse(render(c))
-		if err != nil || again != c {
-			t.Errorf("%+v is accepted, but written out and read again it is %+v, %v", c, again, err)
+		if again := config.Read(render(c)); again.Wrong != nil || again.Unknown != nil || again.Config != c {
+			t.Errorf("%+v is used, but written out and read again it is %+v", c, again)
 		}
 	})
 }

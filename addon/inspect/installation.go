@@ -22,9 +22,13 @@ type Installation struct {
 	// cannot be used.
 	Environment    config.Environment
 	EnvironmentErr error
-	// Config is the configuration, or the defaults if ConfigErr says what is wrong with it.
+	// Config is the configuration, with defaults for settings that ConfigErr says cannot be used.
 	Config    config.Config
 	ConfigErr error
+	// VitalErr is the part of ConfigErr that keeps replicas from starting.
+	VitalErr error
+	// Unknown are settings that have no effect.
+	Unknown []string
 }
 
 // Name is namespace/name of the Deployment.
@@ -54,17 +58,14 @@ func (i *Installation) ReadConfig(ctx context.Context, kube kubernetes.Interface
 	cm, err := kube.CoreV1().ConfigMaps(i.Deployment.Namespace).Get(ctx, i.Environment.ConfigMap, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		i.ConfigErr = errors.New("it does not exist")
+		i.VitalErr = i.ConfigErr
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	c, err := config.Parse(cm.Data)
-	if err != nil {
-		i.ConfigErr = err
-		return nil
-	}
-	i.Config = c
+	r := config.Read(cm.Data)
+	i.Config, i.ConfigErr, i.VitalErr, i.Unknown = r.Config, r.Wrong, r.Vital, r.Unknown
 	return nil
 }
 
@@ -109,7 +110,7 @@ func (r *Reading) Assumed() []string {
 	}
 	for _, i := range r.Installations {
 		if i.ConfigErr != nil {
-			all = append(all, fmt.Sprintf("ConfigMap %s/%s cannot be used, the default configuration is assumed: %v",
+			all = append(all, fmt.Sprintf("ConfigMap %s/%s has settings that cannot be used, their defaults are assumed: %v",
 				i.Deployment.Namespace, i.Environment.ConfigMap, i.ConfigErr))
 		}
 		if i.Config.Backend == store.Memory {

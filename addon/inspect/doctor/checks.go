@@ -126,14 +126,27 @@ func configured(f *Facts) []Finding {
 			})
 		}
 		where := "ConfigMap " + i.Deployment.Namespace + "/" + i.Environment.ConfigMap
-		switch {
-		case i.ConfigErr != nil:
+		if i.ConfigErr != nil {
+			starting := "those that start use the default in its place"
+			if i.VitalErr != nil {
+				starting = "those that start wait for a usable one"
+			}
 			all = append(all, Finding{
 				Where: where,
-				What:  "It cannot be used. Running replicas keep their old configuration; new ones do not start.\n" + i.ConfigErr.Error(),
-				Do:    "Correct it in the values of the chart: " + helmUpgrade(i) + " --set …; or helm rollback if it was right before.",
+				What: "A setting cannot be used. Running replicas keep their old configuration, but hear hand-back; " + starting + ".\n" +
+					i.ConfigErr.Error(),
+				Do: "Correct it in the values of the chart: " + helmUpgrade(i) + " --set …; or helm rollback if it was right before.",
 			})
-		case i.Config.HandBack:
+		}
+		if len(i.Unknown) > 0 {
+			all = append(all, Finding{
+				Where: where, intended: true,
+				What: "It has settings that are misspelt or of another version, and have no effect: " + strings.Join(i.Unknown, ", ") + ".",
+				Do: fmt.Sprintf("Correct or remove them: kubectl edit configmap -n %s %s", i.Deployment.Namespace,
+					i.Environment.ConfigMap),
+			})
+		}
+		if i.Config.HandBack {
 			all = append(all, Finding{
 				Where: where, intended: true,
 				What: "hand-back is on: the queues are being given back to Pipelines-as-Code, and no run is started.",

@@ -96,6 +96,16 @@ func TestChecks(t *testing.T) {
 		"environment": {func(f *Facts) {
 			f.Installations[0].EnvironmentErr = errors.New("PROBES_PORT is wrong")
 		}, []string{"configuration: PROBES_PORT is wrong"}},
+		"a setting that cannot be used": {func(f *Facts) {
+			f.Installations[0].ConfigErr = errors.New("claim-ttl is wrong")
+		}, []string{"configuration: start use the default in its place.\nclaim-ttl is wrong"}},
+		"a setting that keeps replicas from starting": {func(f *Facts) {
+			f.Installations[0].ConfigErr = errors.New("backend is wrong")
+			f.Installations[0].VitalErr = f.Installations[0].ConfigErr
+		}, []string{"configuration: start wait for a usable one.\nbackend is wrong"}},
+		"unknown settings": {func(f *Facts) {
+			f.Installations[0].Unknown = []string{"claim_ttl", "of-a-newer-chart"}
+		}, []string{"configuration: have no effect: claim_ttl, of-a-newer-chart."}},
 		"hand-back": {func(f *Facts) {
 			f.Installations[0].Config.HandBack = true
 			f.Queues[0].Config.HandBack, f.Admission = true, &Admission{}

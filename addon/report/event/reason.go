@@ -15,6 +15,7 @@ const (
 	// On the ConfigMap with the configuration.
 	ReasonBackendChanged       Reason = "BackendChanged"
 	ReasonConfigurationRefused Reason = "ConfigurationRefused"
+	ReasonUnknownSetting       Reason = "UnknownSetting"
 
 	ReasonClaimExpired  Reason = "ClaimExpired"
 	ReasonBadAnnotation Reason = "BadAnnotation"
@@ -79,7 +80,14 @@ func Reasons() []Explained {
 			ReasonConfigurationRefused,
 			ConfigMap,
 			true,
-			"A changed setting cannot be used; the old configuration stays in force. Every replica reports it.",
+			"A setting cannot be used. Running replicas keep their old configuration, but hear hand-back; the message says what " +
+				"a replica that starts does. Every replica reports it.",
+		},
+		{
+			ReasonUnknownSetting,
+			ConfigMap,
+			true,
+			"This version does not have a setting, and ignores it: it is misspelt, or of another version. Every replica reports it.",
 		},
 	}
 }

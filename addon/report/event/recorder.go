@@ -27,13 +27,13 @@ func NewRecorder(events record.EventRecorder) *Recorder {
 	return &Recorder{events: events, told: lru.New(remembered)}
 }
 
-// maxMessage is how many bytes the API server accepts. Messages quote annotations, which may be
-// longer.
-const maxMessage = 1024
+// MaxMessage is how many bytes the API server accepts. Messages quote annotations and refusals,
+// which may be longer.
+const MaxMessage = 1024
 
 // Record writes the event unless it was written before.
 func (r *Recorder) Record(e Event) {
-	e.Message = queue.Clip(e.Message, maxMessage)
+	e.Message = queue.Clip(e.Message, MaxMessage)
 	r.mu.Lock()
 	_, again := r.told.Get(e)
 	r.told.Add(e, nil)

@@ -38,14 +38,14 @@ func configuration(t *testing.T, objects []object) config.Config {
 	data := func(suffix string) map[string]string {
 		return get[*corev1.ConfigMap](t, objects, "ConfigMap pac-lease-queue/pac-lease-queue-config"+suffix).Data
 	}
-	read, err := config.Parse(data(""))
+	read := config.Read(data(""))
 	_, err2 := leaderelection.NewConfigFromMap(data("-leader-election"))
 	_, err3 := logging.NewConfigFromMap(data("-logging"))
 	_, err4 := observability.NewFromMap(data("-observability"))
-	if err := errors.Join(err, err2, err3, err4); err != nil {
-		t.Errorf("the program refuses its ConfigMaps: %v", err)
+	if err := errors.Join(read.Wrong, err2, err3, err4); err != nil || len(read.Unknown) > 0 {
+		t.Errorf("the program refuses its ConfigMaps: %v; it ignores the settings %q", err, read.Unknown)
 	}
-	return read
+	return read.Config
 }
 
 // holds returns the kinds of the objects that make up the hold, sorted.
