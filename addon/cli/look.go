@@ -67,7 +67,16 @@ func (p *plugin) look(cmd *cobra.Command, scope inspect.Scope) ([]inspect.Queue,
 		return nil, err
 	}
 	tell(cmd.ErrOrStderr(), slices.Concat(r.Notes, r.Assumed()))
-	return r.Queues(p.now()), nil
+	queues := r.Queues(p.now())
+	p.readRefusals(cmd, clients, scope.Namespace, queues)
+	return queues, nil
+}
+
+// readRefusals adds why runs are not started that should be. Without it the rest is still true.
+func (p *plugin) readRefusals(cmd *cobra.Command, clients inspect.Clients, namespace string, queues []inspect.Queue) {
+	if err := inspect.ReadRefusals(cmd.Context(), clients, namespace, queues); err != nil {
+		tell(cmd.ErrOrStderr(), []string{"Cannot read Events, which say why a run could not be started: " + err.Error()})
+	}
 }
 
 // now is the time by the API server's clock after its first answer.
@@ -86,7 +95,13 @@ func (p *plugin) queue(cmd *cobra.Command, clients inspect.Clients, key queue.Ke
 		return inspect.Queue{}, err
 	}
 	tell(cmd.ErrOrStderr(), slices.Concat(r.Notes, r.Assumed()))
-	return find(r, key, p.now())
+	q, err := find(r, key, p.now())
+	if err != nil {
+		return q, err
+	}
+	found := []inspect.Queue{q}
+	p.readRefusals(cmd, clients, key.Namespace, found)
+	return found[0], nil
 }
 
 // errNoQueue says why there is no queue to show.

@@ -13,6 +13,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 )
@@ -38,6 +39,9 @@ type Queue struct {
 	Turns map[string]time.Time
 	// Problems with the Repository, for users.
 	Problems []string
+	// Refusals are the last events about refused starts and slots of runs that are pending, by UID,
+	// if [ReadRefusals] read them.
+	Refusals map[string]string
 }
 
 // Done is a run that is done, and how it ended.
@@ -71,8 +75,15 @@ func (q Queue) Why(is queue.Standing, style report.Style) string {
 	case is.State() == queue.StateStarted && is.Slot == queue.NoSlot && q.Config.Backend == store.Memory:
 		return "started"
 	}
-	return report.Why(is, q.Standings, "", style)
+	refusal := ""
+	if q.slotDue(is) {
+		refusal = event.SlotRefusal(q.Refusals[is.Run.UID])
+	}
+	return report.Why(is, q.Standings, refusal, style)
 }
+
+// slotDue says that the run is about to get a slot.
+func (q Queue) slotDue(is queue.Standing) bool { return is.Why == queue.Due && is.Slot == queue.NoSlot }
 
 // orphan puts all pending runs in line: without a Repository there is no limit to keep, and no
 // replica starts anything.

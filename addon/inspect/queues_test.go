@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/fake"
 	"knative.dev/pkg/apis"
 	duckv1 "knative.dev/pkg/apis/duck/v1"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store"
 )
 
@@ -156,5 +158,30 @@ func TestSlotsInMemory(t *testing.T) {
 		if is, _ := q.Standing("a"); q.Why(is, report.Written) != c.want {
 			t.Errorf("%s: %s, want %s", backend, q.Why(is, report.Written), c.want)
 		}
+	}
+}
+
+// T14: the plugin says why the next run has no slot, in the API server's own words.
+func TestRefusedSlotIsSaid(t *testing.T) {
+	r := inspect.Reading{
+		Repositories: []v1alpha1.Repository{repository("ci", "shop", 1)}, Runs: []tektonv1.PipelineRun{pending("a"), pending("b")},
+	}
+	queues := r.Queues(noon)
+	a, _ := queues[0].Standing("a")
+	refused := func(name, words string, at time.Time) *corev1.Event {
+		e := event.SlotRefused(queues[0].Key(), queue.Claim{Run: a.Run}, words)
+		return &corev1.Event{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: name}, Reason: string(e.Reason), Message: e.Message,
+			InvolvedObject: corev1.ObjectReference{UID: types.UID(e.UID)}, LastTimestamp: metav1.NewTime(at),
+		}
+	}
+	kube := fake.NewClientset(refused("2", "exceeded quota: few", noon), refused("1", "before", noon.Add(-time.Minute)))
+	if err := inspect.ReadRefusals(t.Context(), inspect.Clients{Kube: kube}, "ci", queues); err != nil {
+		t.Fatal(err)
+	}
+	a, _ = queues[0].Standing("a")
+	const want = "next to start, but its slot cannot be claimed: exceeded quota: few"
+	if got := queues[0].Why(a, report.At(noon)); got != want {
+		t.Errorf("it says %q, want %q", got, want)
 	}
 }

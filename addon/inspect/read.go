@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"time"
 
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
 	pacclient "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/clientset/versioned"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
 	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -20,6 +22,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 )
 
@@ -203,6 +206,53 @@ func (r *Reading) readHolders(ctx context.Context, c Clients) error {
 		if string(pr.UID) == slot.Holder.UID {
 			known[slot.Holder.UID], r.Unlisted[slot.Holder.UID] = true, true
 			r.Runs = append(r.Runs, light(pr))
+		}
+	}
+	return nil
+}
+
+// ReadRefusals reads why starts of runs failed and slots were refused, for those queues of the
+// namespace, or of all, in which that may be the case. It reads events only then.
+func ReadRefusals(ctx context.Context, c Clients, namespace string, queues []Queue) error {
+	starts, slots := map[string]*Queue{}, map[string]*Queue{} // by UID of the run
+	for i := range queues {
+		q := &queues[i]
+		for _, is := range q.Runs {
+			if is.Run.Phase != queue.Pending {
+				continue
+			}
+			if q.slotDue(is) {
+				slots[is.Run.UID] = q
+			}
+			if is.Run.Attempt > 0 || is.Slot != queue.NoSlot {
+				starts[is.Run.UID] = q
+			}
+		}
+	}
+	last := map[string]time.Time{}
+	for _, wanted := range []struct {
+		reason event.Reason
+		runs   map[string]*Queue
+	}{{event.ReasonClaimExpired, starts}, {event.ReasonSlotRefused, slots}} {
+		if len(wanted.runs) == 0 {
+			continue
+		}
+		err := each(ctx, metav1.ListOptions{FieldSelector: "reason=" + string(wanted.reason)},
+			func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+				return c.Kube.CoreV1().Events(namespace).List(ctx, o)
+			}, func(e *corev1.Event) {
+				uid := string(e.InvolvedObject.UID)
+				q, at := wanted.runs[uid], e.LastTimestamp.Time
+				if q == nil || at.Before(last[uid]) {
+					return
+				}
+				if q.Refusals == nil {
+					q.Refusals = map[string]string{}
+				}
+				q.Refusals[uid], last[uid] = e.Message, at
+			})
+		if err != nil {
+			return err
 		}
 	}
 	return nil

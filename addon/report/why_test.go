@@ -69,6 +69,8 @@ func TestWhy(t *testing.T) {
 			slotted(queue.LimitLowered), two, "", report.At(noon),
 			"has slot 1, but other runs take up the limit of 2: waiting for them to end",
 		},
+		{because(queue.Due), two, "", report.At(noon), "next to start"},
+		{because(queue.Due), two, "exceeded quota", report.At(noon), "next to start, but its slot cannot be claimed: exceeded quota"},
 		{slotted(queue.Due), two, "", report.At(noon), "about to start in slot 1"},
 		{slotted(queue.Due), two, "denied", report.At(noon), "about to start in slot 1 again, after a failed start: denied"},
 		{slotted(queue.Refused), two, "denied", report.At(noon), "giving up slot 1 after failed starts: denied"},

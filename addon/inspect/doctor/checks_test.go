@@ -14,6 +14,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store"
 )
 
@@ -178,13 +179,21 @@ func TestChecks(t *testing.T) {
 					Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{}, Attempt: 2,
 					NotBefore: noon.Add(time.Minute),
 				})
-			f.Refusals = map[string]string{"t": "denied by policy"}
+			f.Queues[0].Refusals = map[string]string{"t": "denied by policy"}
 		}, []string{"runs: denied by policy"}},
 		"refused before, and in line again": {func(f *Facts) {
 			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs,
 				queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{}, Attempt: 2})
-			f.Refusals = map[string]string{"t": "denied by policy"}
+			f.Queues[0].Refusals = map[string]string{"t": "denied by policy"}
 		}, nil},
+		"its Lease is refused": {func(f *Facts) {
+			f.Queues[0].Snapshot.Limit = 2
+			run := queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{}}
+			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, run)
+			f.Queues[0].Refusals = map[string]string{
+				"t": event.SlotRefused(f.Queues[0].Key(), queue.Claim{Run: run}, "exceeded quota: few").Message,
+			}
+		}, []string{"runs: the API server refuses its Lease: exceeded quota: few"}},
 		"no replica starts it": {func(f *Facts) {
 			f.Queues[0].Snapshot.Limit = 2
 			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs,

@@ -17,8 +17,6 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 )
 
@@ -39,8 +37,6 @@ type Facts struct {
 	// Missing are the rights that an installation lacks.
 	Missing map[string][]Right
 	PAC     map[string]PAC // by namespace
-	// Refusals are the answers to the last starts of runs that failed, by UID.
-	Refusals map[string]string
 	// ServerAhead is by how much the API server's clock is ahead of the local one.
 	ServerAhead time.Duration
 	Unseen      []string
@@ -85,7 +81,7 @@ func (d *Doctor) read(ctx context.Context, scope inspect.Scope) (*Facts, error) 
 	}
 	f := &Facts{
 		Now: d.Dates.Now(d.Clock), Installations: r.Installations, Hidden: r.Hidden, Unseen: r.Notes,
-		Leaders: map[string][]coordinationv1.Lease{}, Missing: map[string][]Right{}, PAC: map[string]PAC{}, Refusals: map[string]string{},
+		Leaders: map[string][]coordinationv1.Lease{}, Missing: map[string][]Right{}, PAC: map[string]PAC{},
 	}
 	f.ServerAhead, _ = d.Dates.Ahead()
 	f.Queues = r.Queues(f.Now)
@@ -107,7 +103,11 @@ func (d *Doctor) read(ctx context.Context, scope inspect.Scope) (*Facts, error) 
 			return nil, err
 		}
 	}
-	return f, d.refusals(ctx, f, scope.Namespace)
+	err = inspect.ReadRefusals(ctx, d.Clients, scope.Namespace, f.Queues)
+	if f.refused(err, "Events, which say why a run could not be started") {
+		err = nil
+	}
+	return f, err
 }
 
 // refused says whether the API server refused a read, and notes what is not examined for that.
@@ -287,35 +287,4 @@ func (d *Doctor) pac(ctx context.Context, f *Facts, namespace string) (PAC, erro
 		}
 	}
 	return p, nil
-}
-
-// refusals reads why starts of runs failed.
-func (d *Doctor) refusals(ctx context.Context, f *Facts, namespace string) error {
-	wanted := map[string]bool{}
-	for _, q := range f.Queues {
-		for _, is := range q.Runs {
-			if is.Run.Phase == queue.Pending && (is.Run.Attempt > 0 || is.Slot != queue.NoSlot) {
-				wanted[is.Run.UID] = true
-			}
-		}
-	}
-	if len(wanted) == 0 {
-		return nil
-	}
-	list, err := d.Kube.CoreV1().Events(namespace).List(ctx,
-		metav1.ListOptions{FieldSelector: "reason=" + string(event.ReasonClaimExpired)})
-	if f.refused(err, "Events, which say why a run could not be started") {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	last := map[string]time.Time{}
-	for _, e := range list.Items {
-		uid := string(e.InvolvedObject.UID)
-		if at := e.LastTimestamp.Time; wanted[uid] && !at.Before(last[uid]) {
-			f.Refusals[uid], last[uid] = e.Message, at
-		}
-	}
-	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 )
@@ -135,10 +136,16 @@ func runs(f *Facts) []Finding {
 		}
 		for _, is := range q.Runs {
 			where := "PipelineRun " + q.Key().Namespace + "/" + is.Run.Name
-			refusal := f.Refusals[is.Run.UID]
+			refusal := q.Refusals[is.Run.UID]
 			claimed, since := is.Slot != queue.NoSlot, f.Now.Sub(q.Acquired[is.Slot])
 			switch {
 			case is.Run.Phase != queue.Pending || q.Missing:
+			case is.Why == queue.Due && !claimed && event.SlotRefusal(refusal) != "":
+				all = append(all, Finding{
+					Where: where, What: refusal, passing: true,
+					Do: "Raise the quota (count/leases.coordination.k8s.io), or change the policy or webhook to let " +
+						"pac-lease-queue write its Leases. The queue then goes on by itself within seconds.",
+				})
 			case is.Why == queue.BackOff, is.Why == queue.Due && (is.Run.Attempt > 0 || claimed && refusal != ""):
 				what := fmt.Sprintf("The API server refuses its start (attempt %d).", is.Run.Attempt)
 				if refusal != "" {

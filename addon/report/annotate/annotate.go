@@ -93,10 +93,15 @@ func (a *Annotator) Looked(l engine.Look) {
 	a.change(l.Snapshot.Key)
 }
 
-// Wrote implements engine.Observer. A start that is refused is worth telling.
+// Wrote implements engine.Observer. A start or a claim that is refused is worth telling.
 func (a *Annotator) Wrote(w engine.Write) {
-	if _, ok := w.Action.(queue.Start); ok && w.Err != nil && !errors.Is(w.Err, engine.ErrStale) {
+	if w.Err == nil || errors.Is(w.Err, engine.ErrStale) {
+		return
+	}
+	switch w.Action.(type) {
+	case queue.Start, queue.Claim:
 		a.change(w.Repository.Key)
+	default: // tells nothing new of a run that waits
 	}
 }
 

@@ -2,6 +2,7 @@ package event
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
@@ -178,6 +179,23 @@ func SlotBlocked(key queue.Key, uid string, s queue.Slot, err error) Event {
 		Kind: Repository, Key: key, Name: key.Repository, UID: uid, Warning: true, Reason: ReasonSlotBlocked,
 		Message: fmt.Sprintf("Slot %d cannot be made, so nothing more is started than fits into the other slots: %v.", s.Index, err),
 	}
+}
+
+// refusedBy ends what [SlotRefused] says itself; the API server's words follow.
+const refusedBy = "the API server refuses its Lease: "
+
+// SlotRefused: the run is next, but the API server refuses the Lease of its slot.
+func SlotRefused(key queue.Key, c queue.Claim, words string) Event {
+	e := onRun(key, c.Run, ReasonSlotRefused, "Slot %d of Repository %s cannot be claimed, so neither this run nor any behind it gets "+
+		"one: %s%s", c.Slot.Index, key.Repository, refusedBy, words)
+	e.Warning = true
+	return e
+}
+
+// SlotRefusal returns the API server's words in the message of a [SlotRefused].
+func SlotRefusal(message string) string {
+	_, words, _ := strings.Cut(message, refusedBy)
+	return words
 }
 
 func onRun(key queue.Key, r queue.Run, reason Reason, format string, args ...any) Event {

@@ -103,6 +103,11 @@ func TestEvents(t *testing.T) {
 			written{onRun, "Normal", "Superseded", "Cancelled: build-2 is newer, of the same definition and pull request 7, " +
 				"and cancel-in-progress is on."},
 		},
+		"refused slot": {
+			event.SlotRefused(app, queue.Claim{Run: run, Slot: queue.Slot{Index: 2}}, "exceeded quota: few"),
+			written{onRun, "Warning", "SlotRefused", "Slot 2 of Repository app cannot be claimed, so neither this run nor any " +
+				"behind it gets one: the API server refuses its Lease: exceeded quota: few"},
+		},
 		"bad annotation": {
 			event.BadAnnotation(app, run, "annotation x: not good; it counts as 0"),
 			written{onRun, "Warning", "BadAnnotation", "annotation x: not good; it counts as 0."},

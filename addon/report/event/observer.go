@@ -2,10 +2,13 @@ package event
 
 import (
 	"errors"
+	"maps"
+	"sync"
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/latest"
 )
 
@@ -18,12 +21,26 @@ type Observer struct {
 	sink Sink
 	// looks are as they were before the look that the observer is told of.
 	looks *latest.Looks
+
+	mu sync.Mutex
+	// refused is what was last told of a slot that the API server refuses, by queue.
+	refused map[queue.Key]refusal
 }
+
+// refusal is one that was told.
+type refusal struct {
+	run, words string
+	at         time.Time
+}
+
+// refusalsEvery is how often a queue's refused slots are told of at most, if the words change: a
+// quota counts in them, and a webhook may give each request a number.
+const refusalsEvery = time.Minute
 
 // NewObserver returns an Observer. It has to come before looks among the observers of a replica:
 // it compares each look with the one before.
 func NewObserver(sink Sink, looks *latest.Looks) *Observer {
-	return &Observer{sink: sink, looks: looks}
+	return &Observer{sink: sink, looks: looks, refused: map[queue.Key]refusal{}}
 }
 
 // Looked implements engine.Observer. It reports what is wrong with the queue, and that the limit
@@ -56,13 +73,16 @@ func (o *Observer) Looked(l engine.Look) {
 func (o *Observer) Wrote(w engine.Write) {
 	key := w.Repository.Key
 	if w.Err != nil {
-		if claim, ok := w.Action.(queue.Claim); ok && errors.Is(w.Err, engine.ErrBlocked) {
-			o.sink.Record(SlotBlocked(key, w.Repository.UID, claim.Slot, w.Err))
+		if claim, ok := w.Action.(queue.Claim); ok {
+			o.claimFailed(w, claim)
 		}
 		return
 	}
 	switch a := w.Action.(type) {
 	case queue.Claim:
+		o.mu.Lock()
+		delete(o.refused, key)
+		o.mu.Unlock()
 		if a.Run.Phase == queue.Started {
 			o.sink.Record(Adopted(key, a))
 		} else {
@@ -82,6 +102,38 @@ func (o *Observer) Wrote(w engine.Write) {
 		o.sink.Record(HandedBack(key, a.Run))
 	case queue.Release, queue.Remove: // an empty slot is no news to anyone
 	}
+}
+
+// claimFailed reports a claim that no replica can make. The queue tries again and again.
+func (o *Observer) claimFailed(w engine.Write, claim queue.Claim) {
+	key := w.Repository.Key
+	if errors.Is(w.Err, engine.ErrBlocked) {
+		o.sink.Record(SlotBlocked(key, w.Repository.UID, claim.Slot, w.Err))
+		return
+	}
+	words, refused := report.Refusal(w.Err)
+	if !refused {
+		return
+	}
+	is := refusal{run: claim.Run.UID, words: words, at: w.At}
+	o.mu.Lock()
+	was, told := o.refused[key]
+	again := told && (was.run == is.run && was.words == is.words || is.at.Sub(was.at) < refusalsEvery)
+	if !again {
+		o.refused[key] = is
+	}
+	o.mu.Unlock()
+	if !again {
+		o.sink.Record(SlotRefused(key, claim, words))
+	}
+}
+
+// Listed implements engine.Observer.
+func (o *Observer) Listed(keys []queue.Key) {
+	exists := queue.KeySet(keys)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	maps.DeleteFunc(o.refused, func(key queue.Key, _ refusal) bool { return !exists[key] })
 }
 
 // Missing implements engine.Observer.

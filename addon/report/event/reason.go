@@ -23,6 +23,7 @@ const (
 	ReasonBadRepository Reason = "BadRepository"
 	ReasonBadSlot       Reason = "BadSlot"
 	ReasonSlotBlocked   Reason = "SlotBlocked"
+	ReasonSlotRefused   Reason = "SlotRefused"
 )
 
 // Explained says what a reason means.
@@ -64,6 +65,13 @@ func Reasons() []Explained {
 			PipelineRun,
 			true,
 			"Could not be started; the message quotes the refusal, usually by an admission policy or webhook. It is tried again.",
+		},
+		{
+			ReasonSlotRefused,
+			PipelineRun,
+			true,
+			"Is next, but the API server refuses the Lease of its slot: the message quotes the quota, policy or webhook. Its " +
+				"queue waits, and tries again every few seconds.",
 		},
 		{ReasonBadAnnotation, PipelineRun, true, "An annotation cannot be read; the message says which, and what is done instead."},
 		{ReasonNoRepository, PipelineRun, true, "Waits in the queue of a Repository that does not exist: create it, or cancel the run."},

@@ -15,6 +15,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 )
 
 const (
@@ -28,8 +29,8 @@ const (
 // Known is what a replica knows of a queue.
 type Known struct {
 	engine.Look
-	// Refusals are the answers to the last starts that failed, of the runs that are still pending,
-	// by run UID.
+	// Refusals are the answers to the last starts that failed, and to the last claims that were
+	// refused, of the runs that are still pending, by run UID.
 	Refusals map[string]string
 }
 
@@ -93,23 +94,40 @@ func stillPending(refusals map[string]string, runs []queue.Run) map[string]strin
 	return still
 }
 
-// Wrote implements engine.Observer: it keeps why a start failed.
+// Wrote implements engine.Observer: it keeps why a start failed, or why a claim was refused until a
+// claim succeeds.
 func (l *Looks) Wrote(w engine.Write) {
-	start, ok := w.Action.(queue.Start)
-	if !ok || w.Err == nil || errors.Is(w.Err, engine.ErrStale) {
+	var uid, refusal string
+	switch a := w.Action.(type) {
+	case queue.Start:
+		if w.Err == nil || errors.Is(w.Err, engine.ErrStale) {
+			return
+		}
+		uid, refusal = a.Run.UID, w.Err.Error()
+	case queue.Claim:
+		words, refused := report.Refusal(w.Err)
+		if w.Err != nil && !refused {
+			return
+		}
+		uid, refusal = a.Run.UID, words
+	default:
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	known, ok := l.queues[w.Repository.Key]
-	if !ok {
+	if !ok || known.Refusals[uid] == refusal {
 		return
 	}
 	known.Refusals = maps.Clone(known.Refusals)
 	if known.Refusals == nil {
 		known.Refusals = map[string]string{}
 	}
-	known.Refusals[start.Run.UID] = queue.Clip(w.Err.Error(), maxRefusal)
+	if refusal == "" {
+		delete(known.Refusals, uid)
+	} else {
+		known.Refusals[uid] = queue.Clip(refusal, maxRefusal)
+	}
 	l.queues[w.Repository.Key] = known
 }
 

@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/latest"
@@ -108,6 +111,22 @@ func TestRefusals(t *testing.T) {
 	started.Snapshot.Runs[0].Phase = queue.Started
 	l.Looked(started)
 	want("")
+
+	// A refused claim is known until there is one that succeeds; one that lost a race is no news.
+	claim := func(err error) {
+		l.Wrote(engine.Write{Repository: engine.Repository{Key: shop}, Action: queue.Claim{Run: queue.Run{UID: "a"}}, Err: err})
+	}
+	l.Looked(look(shop, queue.Confirmed, 1))
+	claim(errors.New("no answer"))
+	claim(fmt.Errorf("claim: %w", engine.ErrStale))
+	want("")
+	claim(fmt.Errorf("claim slot 0 for a: %w", apierrors.NewForbidden(schema.GroupResource{Resource: "leases"}, "s", errors.New("quota"))))
+	want(`leases "s" is forbidden: quota`)
+	claim(errors.New("no answer"))
+	want(`leases "s" is forbidden: quota`)
+	claim(nil)
+	want("")
+
 	refuse("a", errors.New(strings.Repeat("Ä", 10_000)))
 	if is, _ := l.Get(shop); len(is.Refusals["a"]) > 1100 || !strings.HasSuffix(is.Refusals["a"], "Ä…") {
 		t.Errorf("a refusal of %d bytes is kept", len(is.Refusals["a"]))

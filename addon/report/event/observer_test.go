@@ -1,0 +1,66 @@
+package event_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/latest"
+)
+
+// sink keeps the events that it is given.
+type sink []event.Event
+
+func (s *sink) Record(e event.Event) { *s = append(*s, e) }
+
+// T14: a refused Lease is told with the API server's words, and not at every attempt.
+func TestRefusedSlotIsTold(t *testing.T) {
+	noon := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+	var told sink
+	o := event.NewObserver(&told, latest.New(func(queue.Key) bool { return true }))
+	claim := func(at time.Duration, run queue.Run, err error) {
+		o.Wrote(engine.Write{
+			Repository: engine.Repository{Key: app, UID: "uid-app"}, Action: queue.Claim{Run: run}, At: noon.Add(at), Err: err,
+		})
+	}
+	refusal := func(words string) error {
+		return fmt.Errorf("claim slot 0: %w", apierrors.NewForbidden(schema.GroupResource{Resource: "leases"}, "app.slot-0",
+			errors.New(words)))
+	}
+	want := func(what string, messages ...string) {
+		t.Helper()
+		for i := range max(len(told), len(messages)) {
+			if i >= len(told) || i >= len(messages) || !told[i].Warning || !strings.HasSuffix(told[i].Message, messages[i]) ||
+				told[i].Reason != event.ReasonSlotRefused || told[i].Kind != event.PipelineRun {
+				t.Errorf("%s: told %+v, want Warnings on runs with %q", what, told, messages)
+				break
+			}
+		}
+		told = nil
+	}
+	claim(0, run, engine.ErrStale)
+	claim(0, run, errors.New("no answer"))
+	want("what passes by itself")
+	for second := range 600 {
+		claim(time.Duration(second)*time.Second, run, refusal("quota"))
+	}
+	want("the same words for ten minutes", `leases "app.slot-0" is forbidden: quota`)
+	for second := range 180 {
+		claim(10*time.Minute+time.Duration(second)*time.Second, run, refusal(fmt.Sprint("request ", second)))
+	}
+	want("other words each time", "request 0", "request 60", "request 120")
+	claim(20*time.Minute, run, nil)
+	told = nil
+	next := run
+	next.Name, next.UID = "test", "uid-2"
+	claim(20*time.Minute+time.Second, next, refusal("quota again"))
+	want("a refusal after a success", "quota again")
+}
