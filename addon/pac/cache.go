@@ -1,7 +1,9 @@
 package pac
 
 import (
-	"slices"
+	"fmt"
+	"strconv"
+	"strings"
 	"unique"
 
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
@@ -9,25 +11,62 @@ import (
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
-// kept are the annotations on which decisions depend.
-var kept = []string{
-	HeldOrder, Attempt, NotBefore, Claim,
-	keys.ExecutionOrder, keys.Repository, keys.SecretCreated,
-	keys.InstallationID, keys.CheckRunID, keys.ControllerInfo,
-	keys.OriginalPRName, keys.EventType, keys.PullRequest, keys.SourceBranch, keys.CancelInProgress,
+// bounds are the annotations that are kept of a run, and how many bytes of each mean anything. A
+// longer one is unusable: the cache keeps its length instead. So a run costs some 8 KiB at most,
+// half of them for its order, whatever a tenant writes. Orders have bounds of their own, and only
+// their packed form is kept.
+var bounds = map[string]int{
+	Attempt:               32,
+	NotBefore:             64,
+	Claim:                 64,
+	keys.Repository:       validation.DNS1123SubdomainMaxLength,
+	keys.SecretCreated:    32,
+	keys.InstallationID:   32,
+	keys.CheckRunID:       32,
+	keys.ControllerInfo:   512,
+	keys.OriginalPRName:   validation.DNS1123SubdomainMaxLength,
+	keys.EventType:        64,
+	keys.PullRequest:      32,
+	keys.SourceBranch:     256,
+	keys.CancelInProgress: 32,
+
+	Status:         64,
+	Position:       64,
+	QueueLength:    64,
+	Reason:         1024,
+	EstimatedStart: 128,
+	QueuedAt:       64,
 }
+
+// trimmedKind tells a trimmed run, whose order is packed, from one that the API server has. No
+// client can set it: the typed client drops an object's kind, and the API server refuses any other.
+const trimmedKind = "TrimmedPipelineRun"
+
+// mark begins what a trimmed run has in place of an annotation that is unusable.
+const mark = "…"
 
 // TrimRun reduces a PipelineRun to what [ReadRun] and [KeyOf] read: with thousands of runs queued,
 // specs and statuses would take most of the memory. The runs of an event share the text of their
-// execution order.
+// packed order.
 func TrimRun(obj any) (any, error) {
 	pr, ok := obj.(*tektonv1.PipelineRun)
 	if !ok {
 		return obj, nil // a tombstone: its object has been trimmed already
 	}
+	return trim(pr), nil
+}
+
+func trim(pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {
+	if pr.Kind == trimmedKind {
+		return pr
+	}
 	trimmed := &tektonv1.PipelineRun{
+		TypeMeta: metav1.TypeMeta{Kind: trimmedKind},
 		ObjectMeta: metav1.ObjectMeta{
 			Name: pr.Name, Namespace: pr.Namespace, UID: pr.UID, ResourceVersion: pr.ResourceVersion,
 			CreationTimestamp: pr.CreationTimestamp, DeletionTimestamp: pr.DeletionTimestamp,
@@ -35,10 +74,20 @@ func TrimRun(obj any) (any, error) {
 		},
 		Spec: tektonv1.PipelineRunSpec{Status: pr.Spec.Status},
 	}
-	for _, key := range slices.Concat(kept, waiting) {
+	keep := func(key, value string) { trimmed.Annotations[key] = unique.Make(strings.Clone(value)).Value() }
+	for key, most := range bounds {
 		if value, present := pr.Annotations[key]; present {
-			trimmed.Annotations[key] = unique.Make(value).Value()
+			keep(key, bounded(value, most))
 		}
+	}
+	for _, key := range orders {
+		if value, present := pr.Annotations[key]; present {
+			keep(key, packOrder(value, pr.Namespace, pr.Name))
+			break
+		}
+	}
+	if len(pr.Spec.Status) > mostStatus {
+		trimmed.Spec.Status = tektonv1.PipelineRunSpecStatus(bounded(string(pr.Spec.Status), mostStatus))
 	}
 	trimmed.Status.StartTime, trimmed.Status.CompletionTime = pr.Status.StartTime, pr.Status.CompletionTime
 	if c := pr.Status.GetCondition(Succeeded); c != nil && c.Status != corev1.ConditionUnknown {
@@ -46,7 +95,50 @@ func TrimRun(obj any) (any, error) {
 		short.Severity, short.Reason, short.Message, short.LastTransitionTime.Inner = "", "", "", metav1.Time{}
 		trimmed.Status.Conditions = append(trimmed.Status.Conditions, short)
 	}
-	return trimmed, nil
+	return trimmed
+}
+
+// mostStatus is well above the longest spec.status that means anything.
+const mostStatus = 32
+
+// bounded returns the value, or the mark of one that is longer than most bytes.
+func bounded(value string, most int) string {
+	if len(value) <= most {
+		return value
+	}
+	return fmt.Sprintf("%s%d", mark, len(value))
+}
+
+// Fit cuts a text to what its annotation holds.
+func Fit(annotation, text string) string { return queue.Clip(text, bounds[annotation]) }
+
+// usable returns an error for an annotation that was too long.
+func usable(key, value string) error {
+	rest, marked := strings.CutPrefix(value, mark)
+	if length, err := strconv.Atoi(rest); marked && err == nil {
+		return fmt.Errorf("it has %d bytes, more than %d", length, bounds[key])
+	}
+	return nil
+}
+
+// orders are where an execution order may be; the first one that is there counts.
+var orders = []string{HeldOrder, ExecutionOrder}
+
+// packOrder reads an order, and renders the outcome for unpackOrder.
+func packOrder(value, namespace, name string) string {
+	sequence, err := queue.ParseSequence(value, namespace, name)
+	if err != nil {
+		return mark + err.Error()
+	}
+	return sequence.Pack()
+}
+
+// unpackOrder is the reverse of packOrder.
+func unpackOrder(packed string) (*queue.Sequence, error) {
+	if problem, unusable := strings.CutPrefix(packed, mark); unusable {
+		return nil, fmt.Errorf("%s", problem)
+	}
+	return queue.Unpack(packed), nil
 }
 
 // TrimRepository reduces a Repository to what sets its limit.

@@ -1,8 +1,10 @@
 package pac_test
 
 import (
+	"fmt"
 	"math/rand"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,6 +21,7 @@ import (
 	duckv1 "knative.dev/pkg/apis/duck/v1"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
 // TestTrimRun: a trimmed run must read exactly like the whole one, whatever is
@@ -135,9 +138,12 @@ func TestTrimRunForgetsTheRest(t *testing.T) {
 		annotated("kubectl.kubernetes.io/last-applied-configuration", "long"), annotated(keys.State, "queued"),
 		startedAt(noon), succeeded(corev1.ConditionTrue))
 	want := &tektonv1.PipelineRun{
+		TypeMeta: metav1.TypeMeta{Kind: "TrimmedPipelineRun"},
 		ObjectMeta: metav1.ObjectMeta{
 			Name: "build", Namespace: "shop", UID: "uid-1", ResourceVersion: "7", CreationTimestamp: metav1.NewTime(noon),
-			Annotations: map[string]string{keys.Repository: "app", pac.HeldOrder: "shop/build,shop/test"},
+			Annotations: map[string]string{
+				keys.Repository: "app", pac.HeldOrder: queue.NewSequence([]string{"build", "test"}).Pack(),
+			},
 		},
 		Spec: tektonv1.PipelineRunSpec{Status: tektonv1.PipelineRunSpecStatusPending},
 	}
@@ -150,6 +156,82 @@ func TestTrimRunForgetsTheRest(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("trimmed (-want +got):\n%s", diff)
 	}
+}
+
+// TestTrimRunBounds (case T1): whatever a tenant writes, and wherever, little of it is kept, the run
+// says what is unusable, and it reads alike from the cache and from the API server.
+func TestTrimRunBounds(t *testing.T) {
+	var longest []string
+	for i := range 1000 {
+		longest = append(longest, fmt.Sprintf("shop/%058d", i))
+	}
+	longest[999] = "shop/build"
+	for name, c := range map[string]struct {
+		run      *tektonv1.PipelineRun
+		most     int // bytes
+		problems []string
+	}{
+		"an order of 250 KiB": {
+			pipelineRun("build", annotated(pac.HeldOrder, "shop/build,"+strings.Repeat("shop/another,", 19_200))),
+			1000,
+			[]string{"annotation pac-lease-queue.dev/execution-order: it has 249611 bytes, more than 65536; the run is queued by its creation time"},
+		},
+		"the longest order": {pipelineRun("build", annotated(pac.HeldOrder, strings.Join(longest, ","))), 5000, nil},
+		"a long text in every annotation": {everywhere(strings.Repeat("x", 100<<10)), 3000, []string{
+			"annotation pac-lease-queue.dev/execution-order: it has 102400 bytes, more than 65536; the run is queued by its creation time",
+			"annotation pac-lease-queue.dev/attempt: it has 102400 bytes, more than 32; it counts as 0",
+			"annotation pac-lease-queue.dev/not-before: it has 102400 bytes, more than 64; there is no back-off",
+			"annotation pac-lease-queue.dev/claim: it has 102400 bytes, more than 64; the run counts as started by another client",
+			"annotation pipelinesascode.tekton.dev/original-prname: it has 102400 bytes, more than 253; cancel-in-progress passes the run over",
+			"annotation pipelinesascode.tekton.dev/event-type: it has 102400 bytes, more than 64; cancel-in-progress passes the run over",
+			"annotation pipelinesascode.tekton.dev/pull-request: it has 102400 bytes, more than 32; cancel-in-progress passes the run over",
+			"annotation pipelinesascode.tekton.dev/source-branch: it has 102400 bytes, more than 256; cancel-in-progress passes the run over",
+		}},
+		// What cannot be read is quoted in a problem; what can is not.
+		"as much as there may be everywhere": {everywhere(strings.Repeat("x", 256)), 6000, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			obj, err := pac.TrimRun(c.run)
+			if err != nil {
+				t.Fatal(err)
+			}
+			trimmed := obj.(*tektonv1.PipelineRun)
+			kept := len(trimmed.Spec.Status)
+			for key, value := range trimmed.Annotations {
+				kept += len(key) + len(value)
+			}
+			if kept > c.most {
+				t.Errorf("keeps %d bytes, want %d at most: %q", kept, c.most, trimmed.Annotations)
+			}
+			whole := pac.ReadRun(c.run)
+			if diff := cmp.Diff(c.problems, whole.Problems); diff != "" && name != "as much as there may be everywhere" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(whole, pac.ReadRun(trimmed), sequencesByNames); diff != "" {
+				t.Errorf("reads otherwise (-whole +trimmed):\n%s", diff)
+			}
+			if wholeKey, wholeOK := pac.KeyOf(c.run); true {
+				if key, ok := pac.KeyOf(trimmed); key != wholeKey && ok || ok != wholeOK {
+					t.Errorf("is of queue %v %t, trimmed of %v %t", wholeKey, wholeOK, key, ok)
+				}
+			}
+		})
+	}
+}
+
+// everywhere is a run with that text in every annotation that is read, and for a status.
+func everywhere(text string) *tektonv1.PipelineRun {
+	pr := pipelineRun("build")
+	pr.Spec.Status = tektonv1.PipelineRunSpecStatus(text)
+	for _, key := range []string{
+		pac.HeldOrder, pac.Attempt, pac.NotBefore, pac.Claim, pac.Status, pac.Position, pac.QueueLength, pac.Reason,
+		pac.EstimatedStart, pac.QueuedAt, keys.ExecutionOrder, keys.Repository, keys.SecretCreated, keys.InstallationID,
+		keys.CheckRunID, keys.ControllerInfo, keys.OriginalPRName, keys.EventType, keys.PullRequest, keys.SourceBranch,
+		keys.CancelInProgress, "anything.else/at-all",
+	} {
+		pr.Annotations[key] = text
+	}
+	return pr
 }
 
 func TestTrimRepository(t *testing.T) {

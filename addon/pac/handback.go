@@ -39,19 +39,19 @@ func Held(
 
 // HandBackRun hands one run back if it is still as observed, and returns [engine.ErrStale] if not.
 func HandBackRun(ctx context.Context, runs tektonclient.PipelineRunsGetter, pr *tektonv1.PipelineRun) error {
-	run := ReadRun(pr)
-	written, err := patchRun(ctx, runs, pr.Namespace, run, handedBack(pr.Namespace, run.Sequence()))
+	written, err := patchRun(ctx, runs, pr.Namespace, ReadRun(pr), handedBack(pr))
 	if err != nil {
 		return err
 	}
 	return stillHeld(written)
 }
 
-// handedBack returns the patch that makes a run PAC's again.
-func handedBack(namespace string, sequence *queue.Sequence) map[string]any {
-	var entries []string
-	for _, name := range sequence.Names() {
-		entries = append(entries, namespace+"/"+name)
+// handedBack returns the patch that makes a run PAC's again. The run has not been trimmed, and its
+// order is not malformed.
+func handedBack(pr *tektonv1.PipelineRun) map[string]any {
+	entries := strings.Split(pr.Annotations[HeldOrder], ",")
+	for i := range entries {
+		entries[i] = strings.TrimSpace(entries[i])
 	}
 	annotations := map[string]any{
 		keys.ExecutionOrder: strings.Join(entries, ","),

@@ -25,7 +25,7 @@ var sequencesByNames = cmp.Comparer(func(a, b *queue.Sequence) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
-	return a.ID == b.ID && cmp.Equal(a.Names(), b.Names())
+	return a.Pack() == b.Pack()
 })
 
 // change is one difference from the run that pipelineRun makes.

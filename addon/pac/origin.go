@@ -9,6 +9,9 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
+// origins are the annotations that say where a run comes from.
+var origins = []string{keys.OriginalPRName, keys.EventType, keys.PullRequest, keys.SourceBranch}
+
 // origin reads the annotations in which PAC records where a run comes from
 // (pkg/kubeinteraction/labels.go, AddLabelsAndAnnotations).
 func origin(annotations map[string]string) queue.Origin {

@@ -1,6 +1,7 @@
 package pac
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"time"
@@ -8,14 +9,15 @@ import (
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/lru"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
 // ReadRun reads a PipelineRun as a run of its queue. It never fails: annotations that cannot be
-// read are listed in Problems, and the run is handled without them.
+// read are listed in Problems, and the run is handled without them. A trimmed run reads as the whole
+// one.
 func ReadRun(pr *tektonv1.PipelineRun) queue.Run {
+	pr = trim(pr)
 	a := pr.Annotations
 	r := queue.Run{
 		Name:    pr.Name,
@@ -32,12 +34,12 @@ func ReadRun(pr *tektonv1.PipelineRun) queue.Run {
 	problem := func(key string, err error, consequence string) {
 		r.Problems = append(r.Problems, fmt.Sprintf("annotation %s: %v; %s", key, err, consequence))
 	}
-	for _, key := range []string{HeldOrder, keys.ExecutionOrder} {
-		value, present := a[key]
+	for _, key := range orders {
+		packed, present := a[key]
 		if !present {
 			continue
 		}
-		sequence, err := readSequence(value, pr.Namespace, pr.Name)
+		sequence, err := unpackOrder(packed)
 		if err != nil {
 			problem(key, err, "the run is queued by its creation time")
 		}
@@ -45,32 +47,49 @@ func ReadRun(pr *tektonv1.PipelineRun) queue.Run {
 		break
 	}
 	if value, present := a[Attempt]; present {
-		n, err := strconv.Atoi(value)
-		if err == nil && (n < 0 || n > maxAttempt) {
-			err = fmt.Errorf("%d is not between 0 and %d", n, maxAttempt)
-		}
+		n, err := readAttempt(value)
 		if err != nil {
 			problem(Attempt, err, "it counts as 0")
-			n = 0
 		}
 		r.Attempt = n
 	}
 	if value, present := a[NotBefore]; present {
 		t, err := time.Parse(time.RFC3339, value)
-		if err != nil {
+		if err = cmp.Or(usable(NotBefore, value), err); err != nil {
 			problem(NotBefore, err, "there is no back-off")
+			t = time.Time{}
 		}
 		r.NotBefore = t
 	}
 	if value, present := a[Claim]; present {
 		token, err := queue.ParseToken(value)
-		if err != nil {
+		if err = cmp.Or(usable(Claim, value), err); err != nil {
 			problem(Claim, err, "the run counts as started by another client")
 		} else {
 			r.Claim = &token
 		}
 	}
+	for _, key := range origins {
+		if err := usable(key, a[key]); err != nil {
+			problem(key, err, "cancel-in-progress passes the run over")
+			r.Origin = queue.Origin{}
+		}
+	}
 	return r
+}
+
+func readAttempt(value string) (int, error) {
+	if err := usable(Attempt, value); err != nil {
+		return 0, err
+	}
+	n, err := strconv.Atoi(value)
+	if err != nil {
+		return 0, err
+	}
+	if n < 0 || n > maxAttempt {
+		return 0, fmt.Errorf("%d is not between 0 and %d", n, maxAttempt)
+	}
+	return n, nil
 }
 
 func when(t *metav1.Time) time.Time {
@@ -120,21 +139,4 @@ func owed(annotations map[string]string) string {
 		}
 	}
 	return ""
-}
-
-// parsed remembers lists: all runs of an event carry the same long one, and each run is read again
-// at every look at the queue.
-var parsed = lru.New(1024)
-
-func readSequence(value, namespace, name string) (*queue.Sequence, error) {
-	key := namespace + "\n" + value
-	if known, ok := parsed.Get(key); ok && known.(*queue.Sequence).Lists(name) {
-		return known.(*queue.Sequence), nil
-	}
-	sequence, err := queue.ParseSequence(value, namespace, name)
-	if err != nil {
-		return nil, err
-	}
-	parsed.Add(key, sequence)
-	return sequence, nil
 }

@@ -159,7 +159,7 @@ func (r *Runs) Shown(key queue.Key, run queue.Run) map[string]string {
 		return texts
 	}
 	for _, name := range waiting {
-		if text := pr.Annotations[name]; text != "" {
+		if text := pr.Annotations[name]; text != "" && usable(name, text) == nil {
 			texts[name] = text
 		}
 	}
@@ -195,9 +195,19 @@ func (r *Runs) Cancel(ctx context.Context, key queue.Key, run queue.Run) error {
 	return err
 }
 
-// HandBack implements engine.Runs.
+// HandBack implements engine.Runs. It reads the run first, because the cache does not keep the text
+// of an order.
 func (r *Runs) HandBack(ctx context.Context, key queue.Key, run queue.Run) error {
-	written, err := r.patchPending(ctx, key, run, handedBack(key.Namespace, run.Sequence()))
+	pr, err := r.runs.PipelineRuns(key.Namespace).Get(ctx, run.Name, metav1.GetOptions{})
+	switch {
+	case notThere(err):
+		return fmt.Errorf("%w: %w", engine.ErrStale, err)
+	case err != nil:
+		return err
+	case string(pr.UID) != run.UID, pr.ResourceVersion != run.Version:
+		return fmt.Errorf("%w: it has changed", engine.ErrStale)
+	}
+	written, err := r.patchPending(ctx, key, run, handedBack(pr))
 	if err != nil {
 		return err
 	}

@@ -174,7 +174,7 @@ func TestPatch(t *testing.T) {
 // left on the run.
 func TestReturn(t *testing.T) {
 	returned := pipelineRun("build", without(pac.HeldOrder), annotated(keys.ExecutionOrder, "shop/build,shop/test"))
-	runs, api, _ := newRuns(t, answer(http.StatusOK, returned))
+	runs, api, _ := newRuns(t, inTurn(answer(http.StatusOK, pipelineRun("build")), answer(http.StatusOK, returned)))
 	if err := runs.HandBack(t.Context(), shopApp, pac.ReadRun(pipelineRun("build"))); err != nil {
 		t.Fatal(err)
 	}
@@ -185,8 +185,20 @@ func TestReturn(t *testing.T) {
 			pac.Status: nil, pac.Position: nil, pac.QueueLength: nil, pac.Reason: nil, pac.EstimatedStart: nil, pac.QueuedAt: nil,
 		},
 	}}
-	if diff := cmp.Diff(want, api.got()[0].Body); diff != "" {
+	if diff := cmp.Diff(want, api.got()[1].Body); diff != "" {
 		t.Errorf("patch (-want +got):\n%s", diff)
+	}
+
+	for name, live := range map[string]http.HandlerFunc{
+		"changed":  answer(http.StatusOK, pipelineRun("build", func(pr *tektonv1.PipelineRun) { pr.ResourceVersion = "8" })),
+		"replaced": answer(http.StatusOK, pipelineRun("build", func(pr *tektonv1.PipelineRun) { pr.UID = "uid-2" })),
+		"deleted":  refusal(apierrors.NewNotFound(pipelineRuns, "build")),
+	} {
+		runs, api, _ := newRuns(t, live)
+		if err := runs.HandBack(t.Context(), shopApp, pac.ReadRun(pipelineRun("build"))); !errors.Is(err, engine.ErrStale) ||
+			len(api.got()) != 1 {
+			t.Errorf("the run was %s since: error %v, want a stale one, and no write: %v", name, err, api.got())
+		}
 	}
 
 	runs, _, _ = newRuns(t, answer(http.StatusOK, pipelineRun("build")))

@@ -26,12 +26,16 @@ func FuzzParseSequence(f *testing.F) {
 			}
 			return
 		}
-		names := o.Names()
-		if len(names) != strings.Count(value, ",")+1 {
-			t.Fatalf("%d names from %q", len(names), value)
+		var names []string
+		for entry := range strings.SplitSeq(value, ",") {
+			_, n, _ := strings.Cut(strings.TrimSpace(entry), "/")
+			names = append(names, n)
 		}
-		if i, ok := o.Position(name); !ok || names[i] != name {
-			t.Fatalf("the run itself is at %d, %v, in %q", i, ok, names)
+		if o.Len() != len(names) || o.Pack() != queue.NewSequence(names).Pack() {
+			t.Fatalf("%d names from %q", o.Len(), value)
+		}
+		if _, ok := o.Position(name); !ok {
+			t.Fatalf("the run itself is not in %q", names)
 		}
 		entries := slices.Clone(names)
 		for i := range entries {
@@ -41,16 +45,18 @@ func FuzzParseSequence(f *testing.F) {
 		if err != nil {
 			t.Fatalf("what was accepted as %q is refused when written again: %v", value, err)
 		}
-		if !slices.Equal(names, again.Names()) || o.ID != again.ID {
-			t.Fatalf("%q became %q", names, again.Names())
+		if o.ID != again.ID || o.Pack() != again.Pack() {
+			t.Fatalf("%q became another list", names)
 		}
 		for i, n := range names {
-			if p, ok := o.Position(n); !ok || p != i {
+			// The hash of a name may be that of one before it.
+			if p, ok := o.Position(n); !ok || p > i {
 				t.Fatalf("%q is at %d, %v, want %d", n, p, ok, i)
 			}
 		}
-		slices.Reverse(names)
-		if equal := slices.Equal(names, again.Names()); equal != (queue.NewSequence(names).ID == o.ID) {
+		reversed := slices.Clone(names)
+		slices.Reverse(reversed)
+		if equal := slices.Equal(names, reversed); equal != (queue.NewSequence(reversed).ID == o.ID) {
 			t.Fatalf("equal lists %v, equal IDs %v: %q", equal, !equal, names)
 		}
 	})

@@ -49,33 +49,39 @@ type Place struct {
 	Ordered bool
 }
 
+// place is a position in the order of an event.
+type place struct {
+	ID    string
+	index int
+}
+
 // Line returns the runs of all phases in queue order, each with its place.
 func Line(runs []Run, slots []Slot) []Place {
 	sequences := map[string]*Sequence{} // by ID
-	ofRun := map[string]*Sequence{}     // by run name, from the list on any run
+	without := map[string]bool{}        // hashes of the names of runs without an order of their own
+	for _, r := range runs {
+		if seq := r.Sequence(); seq != nil {
+			sequences[seq.ID] = seq
+		} else if r.Order == nil {
+			without[hashOf(r.Name)] = true
+		}
+	}
+	listed := map[string]place{} // by such a hash, from the order of another run of the event
+	if len(without) > 0 {
+		for _, seq := range sequences {
+			seq.hashes(func(index int, hash string) {
+				// Two lists name one run only after an edit by hand. Which list counts must not
+				// depend on the order of observation.
+				if was, again := listed[hash]; without[hash] && (!again || seq.ID < was.ID) {
+					listed[hash] = place{seq.ID, index}
+				}
+			})
+		}
+	}
 	created := map[string]time.Time{}
 	note := func(id string, t time.Time) {
 		if was, ok := created[id]; !ok || t.Before(was) {
 			created[id] = t
-		}
-	}
-	for _, r := range runs {
-		seq := r.Sequence()
-		if seq == nil || sequences[seq.ID] != nil {
-			continue
-		}
-		sequences[seq.ID] = seq
-		for _, n := range seq.names {
-			// Two lists name one run only after an edit by hand. Which list counts must not depend
-			// on the order of observation.
-			if was := ofRun[n]; was == nil || seq.ID < was.ID {
-				ofRun[n] = seq
-			}
-		}
-	}
-	for _, r := range runs {
-		if seq := r.Sequence(); seq != nil {
-			ofRun[r.Name] = seq
 		}
 	}
 	for _, s := range slots {
@@ -86,10 +92,14 @@ func Line(runs []Run, slots []Slot) []Place {
 	places := make([]Place, len(runs))
 	for i, r := range runs {
 		p := Place{Run: r, Event: Event{ID: r.Name, Created: r.Created}}
-		if seq := ofRun[r.Name]; seq != nil && !r.Order.Malformed() {
-			note(seq.ID, r.Created)
+		if seq := r.Sequence(); seq != nil {
 			p.Event.ID, p.Ordered = seq.ID, true
 			p.Index, _ = seq.Position(r.Name)
+		} else if is, ok := listed[hashOf(r.Name)]; ok && r.Order == nil {
+			p.Event.ID, p.Ordered, p.Index = is.ID, true, is.index
+		}
+		if p.Ordered {
+			note(p.Event.ID, r.Created)
 		}
 		places[i] = p
 	}

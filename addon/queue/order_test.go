@@ -1,6 +1,8 @@
 package queue_test
 
 import (
+	"fmt"
+	"hash/fnv"
 	"math/rand"
 	"strings"
 	"testing"
@@ -177,18 +179,51 @@ func TestNewSequence(t *testing.T) {
 	names := []string{"b", "a", "b"}
 	o := queue.NewSequence(names)
 	names[0] = "changed"
-	if diff := cmp.Diff([]string{"b", "a", "b"}, o.Names()); diff != "" {
-		t.Errorf("names (-want +got):\n%s", diff)
+	if o.Len() != 3 {
+		t.Errorf("it lists %d runs, want 3", o.Len())
 	}
-	o.Names()[0] = "changed"
 	if i, ok := o.Position("b"); i != 0 || !ok {
 		t.Errorf("b is at %d, %v, want its first place, 0", i, ok)
 	}
-	if _, ok := o.Position("changed"); ok || o.Lists("changed") || !o.Lists("a") {
+	if i, ok := o.Position("a"); i != 1 || !ok {
+		t.Errorf("a is at %d, %v, want 1", i, ok)
+	}
+	if _, ok := o.Position("changed"); ok {
 		t.Error("what the caller does with its list changes the order")
 	}
 	if o.ID != queue.NewSequence([]string{"b", "a", "b"}).ID || o.ID == queue.NewSequence([]string{"a", "b"}).ID {
 		t.Error("equal lists have different IDs, or different lists equal ones")
+	}
+}
+
+// TestSequencePositions: every name of a long list is found where it is, and no other name is.
+func TestSequencePositions(t *testing.T) {
+	var names []string
+	for i := range 1000 {
+		names = append(names, fmt.Sprintf("run-%d", i))
+	}
+	o := queue.NewSequence(names)
+	if again := queue.Unpack(o.Pack()); again.ID != o.ID || again.Len() != o.Len() || again.Pack() != o.Pack() {
+		t.Errorf("unpacked as %v, was %v", again, o)
+	}
+	for want, name := range names {
+		if i, ok := o.Position(name); !ok || i != want {
+			t.Errorf("%s is at %d, %v, want %d", name, i, ok, want)
+		}
+	}
+	// A stranger whose hash is there, but made of the ends of two others.
+	hashes := o.Pack()[len(o.ID):]
+	for i := 0; ; i++ {
+		stranger := fmt.Sprintf("stranger-%d", i)
+		h := fnv.New32a()
+		h.Write([]byte(stranger))
+		if at := strings.Index(hashes, string(h.Sum(nil))); at < 0 || at%4 == 0 {
+			continue
+		}
+		if _, ok := o.Position(stranger); ok {
+			t.Errorf("%s is listed", stranger)
+		}
+		return
 	}
 }
 
@@ -199,19 +234,23 @@ func TestParseSequence(t *testing.T) {
 		want    []string
 		wantErr string
 	}{
-		"one":                {value: "ns/a", want: []string{"a"}},
-		"several":            {value: "ns/c,ns/a,ns/b", want: []string{"c", "a", "b"}},
-		"spaces":             {value: " ns/b , ns/a\n", want: []string{"b", "a"}},
-		"empty":              {value: "", wantErr: `entry 1 of 1, "", is not namespace/name`},
-		"no slash":           {value: "ns/a,b", wantErr: `entry 2 of 2, "b", is not namespace/name`},
-		"no name":            {value: "ns/,ns/a", wantErr: `entry 1 of 2, "ns/", is not namespace/name`},
-		"no namespace":       {value: "/a", wantErr: `entry 1 of 1, "/a", is not namespace/name`},
-		"too many slashes":   {value: "ns/a,ns/a/b", wantErr: `entry 2 of 2, "ns/a/b", is not namespace/name`},
-		"trailing comma":     {value: "ns/a,", wantErr: `entry 2 of 2, "", is not namespace/name`},
-		"another separator":  {value: "ns/a;ns/b", wantErr: `entry 1 of 1, "ns/a;ns/b", is not namespace/name`},
-		"another namespace":  {value: "ns/a,other/b", wantErr: `entry 2 of 2, "other/b", is not in namespace ns`},
-		"twice":              {value: "ns/a,ns/b,ns/a", wantErr: "a run is listed twice"},
-		"the run itself not": {value: "ns/b,ns/c", wantErr: "the run a itself is missing"},
+		"one":                     {value: "ns/a", want: []string{"a"}},
+		"several":                 {value: "ns/c,ns/a,ns/b", want: []string{"c", "a", "b"}},
+		"spaces":                  {value: " ns/b , ns/a\n", want: []string{"b", "a"}},
+		"empty":                   {value: "", wantErr: `entry 1 of 1, "", is not namespace/name`},
+		"no slash":                {value: "ns/a,b", wantErr: `entry 2 of 2, "b", is not namespace/name`},
+		"no name":                 {value: "ns/,ns/a", wantErr: `entry 1 of 2, "ns/", is not namespace/name`},
+		"no namespace":            {value: "/a", wantErr: `entry 1 of 1, "/a", is not namespace/name`},
+		"too many slashes":        {value: "ns/a,ns/a/b", wantErr: `entry 2 of 2, "ns/a/b", is not namespace/name`},
+		"trailing comma":          {value: "ns/a,", wantErr: `entry 2 of 2, "", is not namespace/name`},
+		"another separator":       {value: "ns/a;ns/b", wantErr: `entry 1 of 1, "ns/a;ns/b", is not namespace/name`},
+		"another namespace":       {value: "ns/a,other/b", wantErr: `entry 2 of 2, "other/b", is not in namespace ns`},
+		"twice":                   {value: "ns/a,ns/b,ns/a", wantErr: "a run is listed twice"},
+		"as many as there may be": {value: strings.Repeat("ns/b,", 999) + "ns/a", wantErr: "a run is listed twice"},
+		"too many runs":           {value: strings.Repeat("ns/b,", 1000) + "ns/a", wantErr: "it lists 1001 runs, more than 1000"},
+		"as long as it may be":    {value: "ns/a," + strings.Repeat("x", 64<<10-5), wantErr: `entry 2 of 2, "` + strings.Repeat("x", 80) + `…", is not namespace/name`},
+		"too long":                {value: "ns/a,ns/" + strings.Repeat("x", 64<<10-7), wantErr: "it has 65537 bytes, more than 65536"},
+		"the run itself not":      {value: "ns/b,ns/c", wantErr: "the run a itself is missing"},
 		"a text that is not too long": {value: strings.Repeat("x", 80), wantErr: `entry 1 of 1, "` + strings.Repeat("x", 80) + `", ` +
 			`is not namespace/name`},
 		"a long text is short": {value: long, wantErr: `entry 1 of 1, "` + strings.Repeat("é", 40) + `…", is not namespace/name`},
@@ -230,8 +269,8 @@ func TestParseSequence(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tc.want, o.Names()); diff != "" {
-				t.Errorf("names (-want +got):\n%s", diff)
+			if want := queue.NewSequence(tc.want); o.ID != want.ID || o.Pack() != want.Pack() {
+				t.Errorf("got %v, want %v", o, want)
 			}
 		})
 	}

@@ -1,47 +1,81 @@
 package queue
 
 import (
+	"encoding/binary"
 	"fmt"
 	"hash/fnv"
-	"slices"
 	"strings"
 )
 
-// Sequence is the list in an execution order: the names of an event's runs, first first. Runs of
-// one event share one Sequence.
+// Bounds of an execution order. PAC writes some 40 bytes for each run of an event, and an event of
+// a thousand runs is beyond what a provider shows. An order above a bound is no order.
+const (
+	maxOrder   = 64 << 10 // bytes
+	maxEntries = 1000
+)
+
+// Sequence is the list in an execution order: the runs of an event, first first. It keeps a hash of
+// each name instead of the name, at most 4 KiB in all, whatever the order was made of. Two names of
+// one hash can only mix up runs of the event that lists both. Runs of one event share one Sequence.
 type Sequence struct {
 	// ID identifies the event; equal lists have equal IDs.
-	ID       string
-	names    []string
-	position map[string]int
+	ID string
+	// Packed has the hashes, hashSize bytes each.
+	packed string
 }
+
+// hashSize is the length of the hash of a name, in bytes.
+const hashSize = 4
 
 // NewSequence lists the runs of the given names.
 func NewSequence(names []string) *Sequence {
-	h := fnv.New64a()
-	position := make(map[string]int, len(names))
-	for i, n := range names {
-		fmt.Fprintf(h, "%s,", n)
-		if _, again := position[n]; !again {
-			position[n] = i
-		}
+	id := fnv.New64a()
+	packed := make([]byte, 0, hashSize*len(names))
+	for _, n := range names {
+		fmt.Fprintf(id, "%s,", n)
+		packed = append(packed, hashOf(n)...)
 	}
-	return &Sequence{ID: fmt.Sprintf("%016x", h.Sum64()), names: slices.Clone(names), position: position}
+	return &Sequence{ID: fmt.Sprintf("%016x", id.Sum64()), packed: string(packed)}
 }
 
-// Names returns the names of the runs, first first.
-func (s *Sequence) Names() []string { return slices.Clone(s.names) }
+func hashOf(name string) string {
+	h := fnv.New32a()
+	h.Write([]byte(name))
+	return string(binary.BigEndian.AppendUint32(nil, h.Sum32()))
+}
+
+// Pack renders the sequence for [Unpack], in an undefined format.
+func (s *Sequence) Pack() string { return s.ID + s.packed }
+
+// Unpack is the reverse of [Sequence.Pack].
+func Unpack(packed string) *Sequence {
+	const idSize = 16
+	return &Sequence{ID: packed[:idSize], packed: packed[idSize:]}
+}
+
+// Len returns how many runs are listed.
+func (s *Sequence) Len() int { return len(s.packed) / hashSize }
 
 // Position returns the place of the named run in the list, from 0.
 func (s *Sequence) Position(name string) (int, bool) {
-	i, ok := s.position[name]
-	return i, ok
+	hash := hashOf(name)
+	for from := 0; ; {
+		i := strings.Index(s.packed[from:], hash)
+		if i < 0 {
+			return 0, false
+		}
+		if from += i; from%hashSize == 0 {
+			return from / hashSize, true
+		}
+		from++
+	}
 }
 
-// Lists says whether the list names the run.
-func (s *Sequence) Lists(name string) bool {
-	_, ok := s.position[name]
-	return ok
+// hashes calls do for the hash of each listed name, first first.
+func (s *Sequence) hashes(do func(index int, hash string)) {
+	for i := range s.Len() {
+		do(i, s.packed[i*hashSize:(i+1)*hashSize])
+	}
 }
 
 // maxEntry is how much of a bad entry an error quotes, in bytes, with the mark of a cut.
@@ -49,27 +83,32 @@ const maxEntry = 80 + len("…")
 
 // ParseSequence reads PAC's execution-order annotation, namespace/name entries separated by commas
 // (pkg/pipelineascode/concurrency.go, getOrderByName), for a run of the given namespace and name. A
-// list that is not of that form, names another namespace, repeats a run or leaves this one out is
-// refused whole: half a list would put runs before others on a guess.
+// list that is not of that form, names another namespace, repeats a run, leaves this one out or is
+// too long is refused whole: half a list would put runs before others on a guess.
 func ParseSequence(value, namespace, name string) (*Sequence, error) {
-	entries := strings.Split(value, ",")
-	names := make([]string, 0, len(entries))
-	for i, entry := range entries {
+	if len(value) > maxOrder {
+		return nil, fmt.Errorf("it has %d bytes, more than %d", len(value), maxOrder)
+	}
+	entries := strings.Count(value, ",") + 1
+	if entries > maxEntries {
+		return nil, fmt.Errorf("it lists %d runs, more than %d", entries, maxEntries)
+	}
+	names, listed := make([]string, 0, entries), make(map[string]bool, entries)
+	for entry := range strings.SplitSeq(value, ",") {
 		ns, n, ok := strings.Cut(strings.TrimSpace(entry), "/")
-		switch {
+		switch i := len(names) + 1; {
 		case !ok || ns == "" || n == "" || strings.Contains(n, "/"):
-			return nil, fmt.Errorf("entry %d of %d, %q, is not namespace/name", i+1, len(entries), Clip(entry, maxEntry))
+			return nil, fmt.Errorf("entry %d of %d, %q, is not namespace/name", i, entries, Clip(entry, maxEntry))
 		case ns != namespace:
-			return nil, fmt.Errorf("entry %d of %d, %q, is not in namespace %s", i+1, len(entries), Clip(entry, maxEntry), namespace)
+			return nil, fmt.Errorf("entry %d of %d, %q, is not in namespace %s", i, entries, Clip(entry, maxEntry), namespace)
 		}
-		names = append(names, n)
+		names, listed[n] = append(names, n), true
 	}
-	s := NewSequence(names)
-	if len(s.position) != len(names) {
+	switch {
+	case len(listed) != len(names):
 		return nil, fmt.Errorf("a run is listed twice")
-	}
-	if !s.Lists(name) {
+	case !listed[name]:
 		return nil, fmt.Errorf("the run %s itself is missing", name)
 	}
-	return s, nil
+	return NewSequence(names), nil
 }

@@ -262,13 +262,13 @@ func texts(is queue.Standing, all queue.Standings, refusal string, positions int
 	text := map[string]string{pac.Status: string(is.State()), pac.Position: "", pac.QueueLength: "", pac.EstimatedStart: ""}
 	switch {
 	case is.Position == 0:
-		text[pac.Reason] = report.Why(is, all, refusal, report.Written)
+		text[pac.Reason] = pac.Fit(pac.Reason, report.Why(is, all, refusal, report.Written))
 	case is.Position > positions:
 		text[pac.Position] = fmt.Sprintf("more than %d", positions)
 		text[pac.Reason] = fmt.Sprintf("waiting for a slot, behind more than %d others", positions)
 	default:
 		text[pac.Position], text[pac.QueueLength] = strconv.Itoa(is.Position), strconv.Itoa(all.Waiting)
-		text[pac.Reason] = report.Why(is, all, refusal, report.Written)
+		text[pac.Reason] = pac.Fit(pac.Reason, report.Why(is, all, refusal, report.Written))
 	}
 	return text
 }

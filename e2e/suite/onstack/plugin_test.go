@@ -47,9 +47,9 @@ func TestPluginShowsTheTruth(t *testing.T) {
 		started[slot.Holder.Name] = slot.Index
 	}
 	var waiting []string
-	for _, name := range settled.In(queue.Pending)[0].Sequence().Names() {
-		if _, runs := started[name]; !runs {
-			waiting = append(waiting, name)
+	for _, run := range queue.InOrder(settled.Runs, settled.Slots) {
+		if _, runs := started[run.Name]; !runs {
+			waiting = append(waiting, run.Name)
 		}
 	}
 	if len(waiting) != runs-limit {
