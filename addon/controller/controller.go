@@ -25,6 +25,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/watchdog"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/paged"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/replica"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/annotate"
@@ -130,9 +131,11 @@ func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*contro
 		Leads:    func(key queue.Key) bool { return q.IsLeaderFor(name(key)) },
 	})
 	q.PromoteFunc, q.DemoteFunc = q.promoted, q.demoted
+	gate := paged.NewGate(1)
 	for _, namespace := range outside.Environment.Watched.Each() {
 		all.of[namespace], err = newShard(common{
 			clients: c, configuration: configuration, replica: q.replica, memory: slots, observer: observer, clock: clk, wake: wake,
+			gate: gate,
 		}, namespace)
 		if err != nil {
 			return nil, err

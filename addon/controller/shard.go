@@ -14,6 +14,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/watchdog"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/paged"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/replica"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/annotate"
@@ -116,6 +117,7 @@ type common struct {
 	observer      engine.Observer
 	clock         clock.Clock
 	wake          func(queue.Key)
+	gate          paged.Gate
 }
 
 func newShard(c common, namespace string) (*shard, error) {
@@ -124,7 +126,7 @@ func newShard(c common, namespace string) (*shard, error) {
 	if err != nil {
 		return nil, err
 	}
-	runs, err := pac.NewRuns(pac.By{Replica: system.PodName(), Clock: c.clock}, c.clients.tekton.TektonV1(), w.runs)
+	runs, err := pac.NewRuns(pac.By{Replica: system.PodName(), Clock: c.clock, Gate: c.gate}, c.clients.tekton.TektonV1(), w.runs)
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +135,7 @@ func newShard(c common, namespace string) (*shard, error) {
 		w.leases,
 		c.clock,
 		func() time.Duration { return configuration.Get().Policy.ClaimTTL },
+		c.gate,
 	)
 	if err != nil {
 		return nil, err

@@ -40,6 +40,7 @@ func newWatches(c *clients, namespace, pacNamespace string) (*watches, error) {
 		tektoninformers.WithTransform(pac.TrimRun),
 		tektoninformers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = pac.Selector }))
 	leases := informers.NewSharedInformerFactoryWithOptions(c.kube, 0, informers.WithNamespace(namespace),
+		informers.WithTransform(lease.Trim),
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = lease.Selector }))
 	settings := informers.NewSharedInformerFactoryWithOptions(c.kube, 0, informers.WithNamespace(pacNamespace),
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.FieldSelector = "metadata.name=" + pac.SettingsName }))

@@ -78,6 +78,9 @@ func (p *pass) retire(ctx context.Context, former []Store) error {
 func (p *pass) claim(ctx context.Context, a queue.Claim) ([]string, error) {
 	holder := queue.Holder{Name: a.Run.Name, UID: a.Run.UID, Attempt: a.Run.Attempt, Event: a.Event}
 	slot, err := p.store.Claim(ctx, p.repository, a.Slot, holder)
+	if errors.Is(err, ErrBlocked) {
+		p.block(p.repository.Key, a.Slot.Index)
+	}
 	done, err := p.wrote(a, outrun(err))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errClaim, err)

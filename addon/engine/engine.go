@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
+	"k8s.io/utils/lru"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
@@ -98,6 +99,10 @@ type Engine struct {
 	Config
 	mu   sync.Mutex
 	seen map[queue.Key]map[int]sighting
+	// Blocked has when the slots in whose place something else is were last claimed.
+	blocked map[queue.Key]map[int]time.Time
+	// Over has the UIDs of holders that a live read has shown to be done or gone. Both are final.
+	over *lru.Cache
 }
 
 // sighting is when this engine first saw a slot in its present state.
@@ -110,7 +115,9 @@ type sighting struct {
 
 // New returns an engine.
 func New(c Config) *Engine {
-	return &Engine{Config: c, seen: map[queue.Key]map[int]sighting{}}
+	return &Engine{
+		Config: c, seen: map[queue.Key]map[int]sighting{}, blocked: map[queue.Key]map[int]time.Time{}, over: lru.New(mostOver),
+	}
 }
 
 // pass is one look at one queue and what follows from it. The store stays the same throughout: what
@@ -120,6 +127,8 @@ type pass struct {
 	repository Repository
 	store      Store
 	now        time.Time
+	// Again is when the queue is due again because this pass has left something undone.
+	again time.Time
 }
 
 // Reconcile takes one look at the queue and does what follows from it. It returns when to look
@@ -163,15 +172,31 @@ func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error
 	e.park(key, decision.Parked, p.now)
 
 	// Apply.
-	done, err := p.apply(ctx, decision.Actions)
+	actions := decision.Actions[:min(len(decision.Actions), mostActions)]
+	done, err := p.apply(ctx, actions)
 
 	if len(done) > 0 {
 		s := decision.Summary
 		klog.FromContext(ctx).Info("queue moved", "queue", key.String(), "limit", int(p.repository.Limit),
 			"done", done, "started", s.Started, "claimed", s.Claimed, "waiting", s.Waiting)
 	}
-	return earliest(decision.Next, p.unseen(snapshot)), err
+	if len(actions) < len(decision.Actions) {
+		p.again = p.now
+	}
+	next := decision.Next
+	for _, t := range []time.Time{p.unseen(snapshot), p.again, e.unblocked(key)} {
+		next = earliest(next, t)
+	}
+	return next, err
 }
+
+// A pass is bounded, so that a queue that somebody filled with work does not keep a worker from the
+// others: the rest is left to the next pass, which is due at once but behind the queues that wait.
+const (
+	mostActions = 32 // writes
+	mostReads   = 16 // holders that are read live
+	mostOver    = 4096
+)
 
 // decide makes the decision and tells the observer.
 func (p *pass) decide(s queue.Snapshot) queue.Decision {

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -230,6 +231,111 @@ func TestBlockedClaim(t *testing.T) {
 	}
 	c.want("get Repository", "list slots", "list runs", "claim 0 for a: "+engine.ErrBlocked.Error())
 	r.wantEvents("Warning SlotBlocked app")
+}
+
+// TestBlockedSlot (case T6): something else in the place of a slot costs that slot, not the queue.
+func TestBlockedSlot(t *testing.T) {
+	c := newCluster(t, 3, pending("a", "b", "c"))
+	blocked := func(func() error) error { return engine.ErrBlocked }
+	c.intercepted["claim 0 for a"] = blocked
+	r := c.replica()
+	if _, err := r.pass(); !errors.Is(err, engine.ErrBlocked) {
+		t.Fatalf("error %v, want ErrBlocked", err)
+	}
+	c.happened()
+	r.mustPass("get Repository", "list slots", "list runs",
+		"claim 1 for a", "start a with 1/1/0", "claim 2 for b", "start b with 2/1/0")
+	c.wantStarted("a", "b")
+
+	r.wait(policy.ClaimTTL - time.Second)
+	next, err := r.pass()
+	if want := noon.Add(policy.ClaimTTL); err != nil || !next.Equal(want) {
+		t.Errorf("looks again at %s, error %v, want at %s, when the slot is tried again", next, err, want)
+	}
+	c.want()
+	r.wait(time.Second)
+	c.intercepted["claim 0 for c"] = blocked
+	if _, err := r.pass(); !errors.Is(err, engine.ErrBlocked) {
+		t.Errorf("error %v, want ErrBlocked again", err)
+	}
+	c.happened()
+	r.mustPass()
+	r.wait(policy.ClaimTTL)
+	r.mustPass("get Repository", "list slots", "list runs", "claim 0 for c", "start c with 0/1/0")
+	c.wantStarted("a", "b", "c")
+
+	c.queue.Limit = queue.Unlimited
+	c.finish("a", "b", "c")
+	r.mustPass("remove 0", "remove 1", "remove 2")
+}
+
+// TestGhosts (case T3): a thousand slots that name runs which do not exist take many short passes, not
+// one long one, and nothing is learnt twice.
+func TestGhosts(t *testing.T) {
+	const ghosts = 100
+	var slots []queue.Slot
+	for i := range ghosts {
+		slots = append(slots, slot(i+1, fmt.Sprintf("ghost-%03d", i)))
+	}
+	c := newCluster(t, 1, pending("a"), slots...)
+	r := c.replica()
+	reads, passes := 0, 0
+	for len(c.slots) > 1 || len(c.started()) == 0 {
+		if passes++; passes > ghosts {
+			t.Fatalf("after %d passes: %d slots, %v started", passes, len(c.slots), c.started())
+		}
+		next, err := r.pass()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(c.slots) > 1 && !next.Equal(noon) {
+			t.Fatalf("pass %d looks again at %s although %d slots are left", passes, next, len(c.slots))
+		}
+		calls := c.happened()
+		inPass := len(slices.DeleteFunc(slices.Clone(calls), func(call string) bool { return !strings.HasPrefix(call, "get ghost") }))
+		if reads += inPass; inPass > 16*2 || len(calls)-inPass > 32+5 {
+			t.Fatalf("pass %d made %d reads and %d other calls", passes, inPass, len(calls)-inPass)
+		}
+	}
+	if reads > ghosts {
+		t.Errorf("%d reads of %d ghosts", reads, ghosts)
+	}
+}
+
+// TestUnreadHolders: as long as a holder may run, it counts, and it is read again like any run that no
+// list shows.
+func TestUnreadHolders(t *testing.T) {
+	var slots []queue.Slot
+	runs := pending("a")
+	for i := range 20 {
+		name := fmt.Sprintf("unlisted-%02d", i)
+		runs, slots = append(runs, in(queue.Started, pending(name))...), append(slots, slot(i, name))
+	}
+	c := newCluster(t, 20, runs, slots...)
+	for i := range 20 {
+		c.finished[fmt.Sprintf("unlisted-%02d", i)] = true
+	}
+	r := c.replica()
+	next, err := r.pass()
+	if want := noon.Add(time.Second); err != nil || !next.Equal(want) {
+		t.Errorf("looks again at %s, error %v, want %s", next, err, want)
+	}
+	if calls := c.happened(); len(calls) != 16 {
+		t.Errorf("calls %v, want 16 reads", calls)
+	}
+	c.finish("unlisted-00")
+	for len(c.started()) < 20 {
+		if _, err := r.pass(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.wantSlots(func() map[int]string {
+		want := map[int]string{0: "a"}
+		for i := 1; i < 20; i++ {
+			want[i] = fmt.Sprintf("unlisted-%02d", i)
+		}
+		return want
+	}())
 }
 
 // TestLostClaimUnseen: a cache that does not show the lost claim leads to a

@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
@@ -30,28 +32,61 @@ func (p *pass) observe(ctx context.Context, freshness queue.Freshness) (queue.Sn
 		return s, fmt.Errorf("list runs of %s: %w", q.Key, err)
 	}
 	p.date(s)
+	s.Slots = p.withBlocked(s)
 	if freshness == queue.Cached {
 		return s, nil
 	}
+	return s, p.readHolders(ctx, &s)
+}
+
+// readHolders reads the holders that no list shows past the caches, those of the lowest slots first.
+// What it learns of one that is done or gone it keeps for the looks that follow. Slots for which it
+// has no time are unread.
+func (p *pass) readHolders(ctx context.Context, s *queue.Snapshot) error {
+	unread, learnt := false, false
 	known := make(map[string]bool, len(s.Runs))
 	for _, r := range s.Runs {
 		known[r.UID] = true
 	}
-	for _, slot := range s.Slots {
+	slices.SortFunc(s.Slots, func(a, b queue.Slot) int { return cmp.Compare(a.Index, b.Index) })
+	reads := 0
+	for i := range s.Slots {
+		slot := &s.Slots[i]
 		if slot.Holder == nil || known[slot.Holder.UID] {
 			continue
 		}
-		run, exists, err := p.Runs.Get(ctx, q.Key, slot.Holder.Name)
-		if err != nil {
-			return s, fmt.Errorf("look for %s, holder of slot %d of %s: %w", slot.Holder.Name, slot.Index, q.Key, err)
+		if _, over := p.over.Get(slot.Holder.UID); over {
+			continue
 		}
-		if exists && run.UID == slot.Holder.UID {
+		if reads == mostReads {
+			slot.Unread, unread = true, true
+			continue
+		}
+		reads++
+		run, exists, err := p.Runs.Get(ctx, s.Key, slot.Holder.Name)
+		if err != nil {
+			return fmt.Errorf("look for %s, holder of slot %d of %s: %w", slot.Holder.Name, slot.Index, s.Key, err)
+		}
+		exists = exists && run.UID == slot.Holder.UID
+		if !exists || run.Phase == queue.Done {
+			p.over.Add(slot.Holder.UID, nil)
+			learnt = true
+		}
+		if exists {
 			known[run.UID] = true
 			run.Unlisted = true
 			s.Runs = append(s.Runs, run)
 		}
 	}
-	return s, nil
+	switch {
+	case unread && learnt:
+		p.again = p.now
+	case unread:
+		p.again = p.now.Add(unseenPoll)
+	default:
+		p.again = time.Time{}
+	}
+	return nil
 }
 
 // date fills in since when this engine, by its own clock, has seen each slot as it is now.
@@ -95,8 +130,54 @@ func (e *Engine) park(key queue.Key, slots []int, now time.Time) {
 	}
 }
 
+// block notes that something else is in a slot's place.
+func (e *Engine) block(key queue.Key, slot int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.blocked[key] == nil {
+		e.blocked[key] = map[int]time.Time{}
+	}
+	e.blocked[key][slot] = e.Clock.Now()
+}
+
+// withBlocked returns the slots along with those that are blocked. After one claim TTL a blocked
+// slot is tried again: it counts as one that does not exist.
+func (e *Engine) withBlocked(s queue.Snapshot) []queue.Slot {
+	ttl := e.Policy().ClaimTTL
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	blocked := e.blocked[s.Key]
+	for _, slot := range s.Slots {
+		delete(blocked, slot.Index)
+	}
+	slots := s.Slots
+	for index, since := range blocked {
+		if e.Clock.Since(since) >= ttl {
+			delete(blocked, index)
+			continue
+		}
+		slots = append(slots, queue.Slot{Index: index, Blocked: true})
+	}
+	if len(blocked) == 0 {
+		delete(e.blocked, s.Key)
+	}
+	return slots
+}
+
+// unblocked is when to try the first blocked slot again; zero if there is none.
+func (e *Engine) unblocked(key queue.Key) (next time.Time) {
+	ttl := e.Policy().ClaimTTL
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, since := range e.blocked[key] {
+		next = earliest(next, since.Add(ttl))
+	}
+	return next
+}
+
 func (e *Engine) forget(key queue.Key) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.seen, key)
+	delete(e.blocked, key)
 }

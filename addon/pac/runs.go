@@ -17,6 +17,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/paged"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
@@ -37,10 +38,12 @@ type Runs struct {
 
 var _ engine.Runs = (*Runs)(nil)
 
-// By identifies the replica that writes to runs.
+// By is the replica that reads and writes runs.
 type By struct {
 	Replica string
 	Clock   clock.PassiveClock
+	// Gate is shared by all that read long lists; nil for none.
+	Gate paged.Gate
 }
 
 // NewRuns reads through the informer, which must select [Selector], trim with [TrimRun] and not
@@ -79,20 +82,24 @@ func (r *Runs) List(ctx context.Context, key queue.Key, freshness queue.Freshnes
 }
 
 func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]queue.Run, error) {
-	list, err := r.runs.PipelineRuns(key.Namespace).List(ctx, metav1.ListOptions{LabelSelector: Selector})
-	if err != nil {
-		return nil, err
+	list := func(ctx context.Context, o metav1.ListOptions) ([]tektonv1.PipelineRun, string, error) {
+		list, err := r.runs.PipelineRuns(key.Namespace).List(ctx, o)
+		if err != nil {
+			return nil, "", err
+		}
+		return list.Items, list.Continue, nil
 	}
 	var runs []queue.Run
-	for i := range list.Items {
-		if k, ok := KeyOf(&list.Items[i]); ok && k == key {
-			runs = append(runs, ReadRun(&list.Items[i]))
+	err := paged.Each(ctx, r.by.Gate, metav1.ListOptions{LabelSelector: Selector}, list, func(pr *tektonv1.PipelineRun) {
+		if k, ok := KeyOf(pr); ok && k == key {
+			runs = append(runs, ReadRun(pr))
 		}
-	}
-	return runs, nil
+	})
+	return runs, err
 }
 
-// Get implements engine.Runs.
+// Get implements engine.Runs. A run that names another queue is not this queue's to start. Once it
+// has started it counts all the same: it may have named this queue then.
 func (r *Runs) Get(ctx context.Context, key queue.Key, name string) (queue.Run, bool, error) {
 	pr, err := r.runs.PipelineRuns(key.Namespace).Get(ctx, name, metav1.GetOptions{})
 	if notThere(err) {
@@ -101,10 +108,11 @@ func (r *Runs) Get(ctx context.Context, key queue.Key, name string) (queue.Run, 
 	if err != nil {
 		return queue.Run{}, false, err
 	}
-	if k, _ := KeyOf(pr); k != key {
+	run := ReadRun(pr)
+	if k, _ := KeyOf(pr); k != key && run.Phase == queue.Pending {
 		return queue.Run{}, false, nil
 	}
-	return ReadRun(pr), true, nil
+	return run, true, nil
 }
 
 // notThere says whether the error proves that the object does not exist. A 404 from a proxy, or

@@ -409,7 +409,7 @@ func TestList(t *testing.T) {
 		if diff := cmp.Diff([]request{{
 			Method: http.MethodGet, Path: "/apis/tekton.dev/v1/namespaces/shop/pipelineruns",
 			Query: "labelSelector=app.kubernetes.io%2Fmanaged-by%3Dpipelinesascode.tekton.dev%2C" +
-				"pipelinesascode.tekton.dev%2Fstate+notin+%28completed%2Cfailed%29",
+				"pipelinesascode.tekton.dev%2Fstate+notin+%28completed%2Cfailed%29&limit=16",
 		}}, api.got()); diff != "" {
 			t.Errorf("requests (-want +got):\n%s", diff)
 		}
@@ -424,6 +424,7 @@ func TestList(t *testing.T) {
 
 func TestGet(t *testing.T) {
 	finished := pipelineRun("build", annotated(keys.State, "completed"), specStatus(""))
+	moved := pipelineRun("build", annotated(keys.Repository, "other"), specStatus(""), startedAt(noon))
 	for name, tc := range map[string]struct {
 		answer     http.HandlerFunc
 		want       queue.Run
@@ -432,9 +433,11 @@ func TestGet(t *testing.T) {
 	}{
 		"there, whatever PAC thinks of it": {answer: answer(http.StatusOK, finished), want: pac.ReadRun(finished), wantExists: true},
 		// A user wrote it into a Lease of this queue; it is not this queue's to start.
-		"of another queue":  {answer: answer(http.StatusOK, pipelineRun("build", annotated(keys.Repository, "other")))},
-		"gone":              {answer: refusal(apierrors.NewNotFound(pipelineRuns, "build"))},
-		"the server failed": {answer: refusal(apierrors.NewInternalError(errors.New("no"))), wantErr: true},
+		"of another queue": {answer: answer(http.StatusOK, pipelineRun("build", annotated(keys.Repository, "other")))},
+		// Case T7: the annotation was changed after the start.
+		"started, and of another queue now": {answer: answer(http.StatusOK, moved), want: pac.ReadRun(moved), wantExists: true},
+		"gone":                              {answer: refusal(apierrors.NewNotFound(pipelineRuns, "build"))},
+		"the server failed":                 {answer: refusal(apierrors.NewInternalError(errors.New("no"))), wantErr: true},
 		// A proxy that has lost its way, or a server that does not serve the CRD just now:
 		// no proof that the run is gone, and a slot hangs on it.
 		"not even the path is known": {answer: http.NotFound, wantErr: true},

@@ -113,6 +113,10 @@ func (d *decider) sort(slots []Slot) {
 		}
 	}
 	for _, s := range byIndex(slots) {
+		if s.Blocked {
+			d.decision.Summary.Damaged++
+			continue
+		}
 		if s.Damaged != "" {
 			if d.stillDamaged(s) {
 				d.decision.Summary.Damaged++
@@ -126,6 +130,10 @@ func (d *decider) sort(slots []Slot) {
 			continue
 		}
 		rank, known := ranks[s.Holder.UID]
+		if !known && s.Unread {
+			d.started++
+			continue
+		}
 		if !known {
 			d.spare = append(d.spare, s)
 			continue

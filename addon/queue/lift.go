@@ -32,6 +32,7 @@ func (d *decider) lift(slots []Slot) {
 	}
 	for _, s := range byIndex(slots) {
 		switch {
+		case s.Blocked:
 		case s.Damaged != "" && d.stillDamaged(s):
 		case s.Holder != nil && claimed[s.Holder.UID]:
 		default:

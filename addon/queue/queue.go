@@ -124,6 +124,11 @@ type Slot struct {
 	HeldSince time.Time
 	// Damaged says why the slot cannot be read. Such a slot counts as occupied.
 	Damaged string
+	// Blocked says that something else is in the slot's place. The queue does without the slot.
+	Blocked bool
+	// Unread says that the observer has not found out yet what became of the holder, which no list
+	// shows. Such a slot counts as that of a started run.
+	Unread bool
 }
 
 // Token is the proof with which a run is started: this slot, at this change of holder, for this
@@ -158,7 +163,8 @@ func ParseToken(s string) (Token, error) {
 type Snapshot struct {
 	Key   Key
 	Limit Limit
-	// Runs of the queue. From Confirmed up, a holder of a slot that is not among them is gone.
+	// Runs of the queue. From Confirmed up, a holder of a slot that is not among them is done or gone,
+	// unless the slot is unread.
 	Runs []Run
 	// Slots that exist, in any order.
 	Slots []Slot

@@ -52,43 +52,88 @@ func (c CancelInProgress) cancels(o Origin) bool {
 	return o.Trigger == PullRequestTrigger && c.OnPullRequest || o.Trigger == PushTrigger && c.OnPush
 }
 
-// supersedes is PAC's own rule for Repositories without a limit
-// (pkg/pipelineascode/cancel_pipelineruns.go, cancelInProgressMatchingPipelineRun): the same
-// definition and branch, and, if the newer run is of a pull request, the same pull request. PAC
-// applies it when it creates a run, to all runs that exist; here the creation time says which those
-// were. Creation times are whole seconds: of two runs created in the same second neither supersedes
-// the other.
-func (r Run) supersedes(o Run) bool {
-	return r.Origin.Definition != "" && r.Origin.Definition == o.Origin.Definition &&
-		(o.Origin.Branch == "" || o.Origin.Branch == r.Origin.Branch) &&
-		(r.Origin.Trigger != PullRequestTrigger ||
-			o.Origin.Trigger == PullRequestTrigger && o.Origin.PullRequest == r.Origin.PullRequest) &&
-		o.Created.Before(r.Created)
-}
-
-// SupersededBy finds for each superseded run, by UID, the newest run that supersedes it. A run that
-// is over still supersedes what it superseded when it came: a cancellation that has failed so far
-// is still made.
+// SupersededBy finds for each superseded run, by UID, the newest run that supersedes it. It takes
+// time in proportion to the number of runs, because a tenant chooses that number.
+//
+// The rule is PAC's own for Repositories without a limit (pkg/pipelineascode/cancel_pipelineruns.go,
+// cancelInProgressMatchingPipelineRun): the same definition and branch, and, if the newer run is of
+// a pull request, the same pull request. PAC applies it when it creates a run, to all runs that
+// exist; here the creation time says which those were. Creation times are whole seconds: of two runs
+// created in the same second neither supersedes the other. A run that is over still supersedes what
+// it superseded when it came: a cancellation that has failed so far is still made.
 func SupersededBy(runs []Run, settings CancelInProgress) map[string]Run {
-	var by map[string]Run
-	for _, r := range runs {
-		if !settings.cancels(r.Origin) {
+	newest := map[reach]*Run{}
+	for i := range runs {
+		r := &runs[i]
+		if r.Origin.Definition == "" || !settings.cancels(r.Origin) {
 			continue
 		}
-		for _, o := range runs {
-			if o.Phase == Done || !r.supersedes(o) {
-				continue
-			}
-			newest, again := by[o.UID]
-			if !again || cmp.Or(r.Created.Compare(newest.Created), cmp.Compare(r.Name, newest.Name)) > 0 {
-				if by == nil {
-					by = map[string]Run{}
-				}
-				by[o.UID] = r
+		for _, within := range r.Origin.reaches() {
+			if was := newest[within]; was == nil || newer(r, was) {
+				newest[within] = r
 			}
 		}
 	}
+	if len(newest) == 0 {
+		return nil
+	}
+	var by map[string]Run
+	for _, o := range runs {
+		if o.Phase == Done {
+			continue
+		}
+		var superseding *Run
+		for _, within := range o.Origin.within() {
+			// The newest one supersedes the run if any does.
+			r := newest[within]
+			if r != nil && o.Created.Before(r.Created) && (superseding == nil || newer(r, superseding)) {
+				superseding = r
+			}
+		}
+		if superseding != nil {
+			if by == nil {
+				by = map[string]Run{}
+			}
+			by[o.UID] = *superseding
+		}
+	}
 	return by
+}
+
+func newer(r, than *Run) bool {
+	return cmp.Or(r.Created.Compare(than.Created), cmp.Compare(r.Name, than.Name)) > 0
+}
+
+// reach is a set of runs that a newer run supersedes.
+type reach struct {
+	definition, branch string
+	// A run whose branch is not known is superseded by those of any branch.
+	unknownBranch bool
+	// A run of a pull request supersedes those of the same one only, any other run all of them.
+	ofPullRequest bool
+	pullRequest   string
+}
+
+// reaches returns the sets that a run of this origin supersedes.
+func (o Origin) reaches() [2]reach {
+	all := reach{definition: o.Definition}
+	if o.Trigger == PullRequestTrigger {
+		all.ofPullRequest, all.pullRequest = true, o.PullRequest
+	}
+	ofBranch, unknown := all, all
+	ofBranch.branch, unknown.unknownBranch = o.Branch, true
+	return [...]reach{ofBranch, unknown}
+}
+
+// within returns the sets that a run of this origin is in.
+func (o Origin) within() []reach {
+	all := reach{definition: o.Definition, branch: o.Branch, unknownBranch: o.Branch == ""}
+	if o.Trigger != PullRequestTrigger {
+		return []reach{all}
+	}
+	same := all
+	same.ofPullRequest, same.pullRequest = true, o.PullRequest
+	return []reach{all, same}
 }
 
 // cancel cancels superseded runs. They keep their slots until they are seen to be done.

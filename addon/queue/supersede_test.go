@@ -1,6 +1,8 @@
 package queue_test
 
 import (
+	"fmt"
+	"math/rand"
 	"testing"
 	"time"
 
@@ -131,4 +133,57 @@ func TestCancel(t *testing.T) {
 			runs: runs(a.started(), c), want: []string{"start c with -1/0/0"},
 		},
 	})
+}
+
+// TestSupersededByAlike compares with the rule as PAC has it, one pair of runs after the other.
+func TestSupersededByAlike(t *testing.T) {
+	supersedes := func(r, o queue.Run) bool {
+		return r.Origin.Definition != "" && r.Origin.Definition == o.Origin.Definition &&
+			(o.Origin.Branch == "" || o.Origin.Branch == r.Origin.Branch) &&
+			(r.Origin.Trigger != queue.PullRequestTrigger ||
+				o.Origin.Trigger == queue.PullRequestTrigger && o.Origin.PullRequest == r.Origin.PullRequest) &&
+			o.Created.Before(r.Created)
+	}
+	rnd := rand.New(rand.NewSource(1))
+	one := func(of ...string) string { return of[rnd.Intn(len(of))] }
+	found := 0
+	for range 3000 {
+		settings := queue.CancelInProgress{OnPullRequest: rnd.Intn(2) == 0, OnPush: rnd.Intn(2) == 0}
+		var runs []queue.Run
+		for i := range rnd.Intn(12) {
+			b := run(fmt.Sprintf("r%02d", i)).created(time.Duration(rnd.Intn(4)) * time.Second)
+			b.Origin = queue.Origin{
+				Definition: one("build", "build", "test", ""), Trigger: queue.Trigger(rnd.Intn(3)), PullRequest: one("1", "2", ""),
+				Branch: one("main", "topic", ""), CancelInProgress: queue.Choice(rnd.Intn(3)),
+			}
+			b.Phase = queue.Phase(rnd.Intn(3))
+			runs = append(runs, b.Run)
+		}
+		var want map[string]queue.Run
+		for _, r := range runs {
+			o := r.Origin
+			on := o.Trigger == queue.PullRequestTrigger && settings.OnPullRequest || o.Trigger == queue.PushTrigger && settings.OnPush
+			if o.CancelInProgress == queue.No || o.CancelInProgress == queue.Unsaid && !on {
+				continue
+			}
+			for _, old := range runs {
+				newest, again := want[old.UID]
+				if old.Phase == queue.Done || !supersedes(r, old) ||
+					again && (r.Created.Before(newest.Created) || r.Created.Equal(newest.Created) && r.Name < newest.Name) {
+					continue
+				}
+				if want == nil {
+					want = map[string]queue.Run{}
+				}
+				want[old.UID] = r
+			}
+		}
+		found += len(want)
+		if diff := cmp.Diff(want, queue.SupersededBy(runs, settings), sequencesByID); diff != "" {
+			t.Fatalf("of %+v (-want +got):\n%s", runs, diff)
+		}
+	}
+	if found == 0 {
+		t.Error("nothing was superseded")
+	}
 }

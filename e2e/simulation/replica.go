@@ -93,7 +93,7 @@ func (r *replica) start(age time.Duration) {
 		parsed, err := labels.Parse(selector)
 		must(err)
 		transform := map[kind]func(any) (any, error){
-			runs: pac.TrimRun, leases: func(o any) (any, error) { return o, nil }, repositories: pac.TrimRepository,
+			runs: pac.TrimRun, leases: lease.Trim, repositories: pac.TrimRepository,
 		}[kind(k)]
 		r.informers[k] = newInformer(c.server, kind(k), parsed, transform, r.wake)
 	}
@@ -101,7 +101,7 @@ func (r *replica) start(age time.Duration) {
 	var err error
 	r.runs, err = pac.NewRuns(pac.By{Replica: "replica", Clock: now}, runGetter{r}, r.informers[runs])
 	must(err)
-	r.leases, err = lease.New(leaseGetter{r}, r.informers[leases], now, func() time.Duration { return c.policy.ClaimTTL })
+	r.leases, err = lease.New(leaseGetter{r}, r.informers[leases], now, func() time.Duration { return c.policy.ClaimTTL }, nil)
 	must(err)
 	r.memory = memory.New()
 	inLeases := c.mutant.store(r, byIndex{r.leases})

@@ -85,7 +85,8 @@ func Decode(l *coordinationv1.Lease) (queue.Key, queue.Slot, bool) {
 func keyOf(l *coordinationv1.Lease) (queue.Key, bool) {
 	repository := l.Annotations[keyRepository]
 	_, named := indexOf(l)
-	return queue.Key{Namespace: l.Namespace, Repository: repository}, repository != "" && named && l.Labels[labelManagedBy] == manager
+	return queue.Key{Namespace: l.Namespace, Repository: repository},
+		repository != "" && len(repository) <= bounds[keyRepository] && named && l.Labels[labelManagedBy] == manager
 }
 
 // indexOf returns the index in the name of a slot's Lease.
@@ -145,6 +146,7 @@ func encode(q engine.Repository, slot queue.Slot, holder *queue.Holder, transiti
 // decode reads a Lease that keyOf accepts. It never fails: a Lease that cannot be read is a damaged
 // slot.
 func decode(l *coordinationv1.Lease) queue.Slot {
+	l = trim(l)
 	s := queue.Slot{Version: version(l), Transition: int(ptr.Deref(l.Spec.LeaseTransitions, 0))}
 	s.Index, _ = indexOf(l)
 	name := ptr.Deref(l.Spec.HolderIdentity, "")
@@ -152,7 +154,7 @@ func decode(l *coordinationv1.Lease) queue.Slot {
 		return s
 	}
 	holder := queue.Holder{Name: name, UID: l.Annotations[keyRunUID]}
-	if holder.UID == "" {
+	if holder.UID == "" || strings.HasPrefix(holder.UID, mark) {
 		s.Damaged = fmt.Sprintf("Lease %s names %s without its UID (annotation %s)", l.Name, name, keyRunUID)
 		return s
 	}

@@ -14,6 +14,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/paged"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
@@ -31,20 +32,22 @@ type Store struct {
 	written  cache.MutationCache
 	clock    clock.PassiveClock
 	ttl      func() time.Duration
+	gate     paged.Gate
 }
 
 var _ engine.Store = (*Store)(nil)
 
-// New returns a store that reads through the informer, which must select [Selector] and not have
-// been started yet. ttl returns what goes into a claim's leaseDurationSeconds.
+// New returns a store that reads through the informer, which must select [Selector], trim with
+// [Trim] and not have been started yet. ttl returns what goes into a claim's leaseDurationSeconds.
+// The gate is shared by all that read long lists; nil for none.
 func New(leases coordinationclient.LeasesGetter, informer cache.SharedIndexInformer, c clock.PassiveClock,
-	ttl func() time.Duration,
+	ttl func() time.Duration, gate paged.Gate,
 ) (*Store, error) {
 	if err := informer.AddIndexers(cache.Indexers{indexQueue: byQueue}); err != nil {
 		return nil, fmt.Errorf("index Leases by queue: %w", err)
 	}
 	written := cache.NewIntegerResourceVersionMutationCache(klog.Background(), informer.GetStore(), informer.GetIndexer(), ownWrites, false)
-	return &Store{leases: leases, informer: informer, written: written, clock: c, ttl: ttl}, nil
+	return &Store{leases: leases, informer: informer, written: written, clock: c, ttl: ttl, gate: gate}, nil
 }
 
 // KeyOf returns the queue of an object from the informer.
@@ -72,16 +75,19 @@ func (s *Store) Keys() []queue.Key {
 func (s *Store) List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]queue.Slot, error) {
 	var slots []queue.Slot
 	if freshness == queue.Fresh {
-		list, err := s.leases.Leases(key.Namespace).List(ctx, metav1.ListOptions{LabelSelector: Selector})
-		if err != nil {
-			return nil, err
-		}
-		for i := range list.Items {
-			if k, ok := keyOf(&list.Items[i]); ok && k == key {
-				slots = append(slots, decode(&list.Items[i]))
+		list := func(ctx context.Context, o metav1.ListOptions) ([]coordinationv1.Lease, string, error) {
+			list, err := s.leases.Leases(key.Namespace).List(ctx, o)
+			if err != nil {
+				return nil, "", err
 			}
+			return list.Items, list.Continue, nil
 		}
-		return slots, nil
+		err := paged.Each(ctx, s.gate, metav1.ListOptions{LabelSelector: Selector}, list, func(l *coordinationv1.Lease) {
+			if k, ok := keyOf(l); ok && k == key {
+				slots = append(slots, decode(l))
+			}
+		})
+		return slots, err
 	}
 	objects, err := s.written.ByIndex(indexQueue, key.String())
 	if err != nil {
@@ -133,7 +139,7 @@ func (s *Store) write(ctx context.Context, q engine.Repository, l *coordinationv
 	if err != nil {
 		return nil, stale(err)
 	}
-	s.written.Mutation(written)
+	s.written.Mutation(trim(written))
 	return written, nil
 }
 

@@ -66,7 +66,7 @@ func newStore(t *testing.T, c *rest.Config) *lease.Store {
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0,
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = lease.Selector }))
 	informer := factory.Coordination().V1().Leases().Informer()
-	store, err := lease.New(client.CoordinationV1(), informer, clock.RealClock{}, func() time.Duration { return claimTTL })
+	store, err := lease.New(client.CoordinationV1(), informer, clock.RealClock{}, func() time.Duration { return claimTTL }, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

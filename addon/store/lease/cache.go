@@ -1,0 +1,62 @@
+package lease
+
+import (
+	"fmt"
+	"strings"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/utils/ptr"
+)
+
+// bounds are the annotations that are kept of a Lease, and how many bytes of each mean anything. A
+// tenant may write 256 KiB of them.
+var bounds = map[string]int{
+	keyRepository: validation.DNS1123SubdomainMaxLength,
+	keyRunUID:     128,
+	keyAttempt:    32,
+	keyEvent:      validation.DNS1123SubdomainMaxLength + len(" 2006-01-02T15:04:05Z"),
+}
+
+// mark begins what a trimmed Lease has in place of a text that is unusable.
+const mark = "…"
+
+// Trim reduces a Lease to what [Decode] reads: it reads alike before and after.
+func Trim(obj any) (any, error) {
+	l, ok := obj.(*coordinationv1.Lease)
+	if !ok {
+		return obj, nil // a tombstone: its object has been trimmed already
+	}
+	return trim(l), nil
+}
+
+func trim(l *coordinationv1.Lease) *coordinationv1.Lease {
+	trimmed := &coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: l.Name, Namespace: l.Namespace, UID: l.UID, ResourceVersion: l.ResourceVersion,
+			Annotations: make(map[string]string, len(bounds)),
+		},
+		Spec: coordinationv1.LeaseSpec{LeaseTransitions: l.Spec.LeaseTransitions},
+	}
+	if manager, labelled := l.Labels[labelManagedBy]; labelled {
+		trimmed.Labels = map[string]string{labelManagedBy: manager}
+	}
+	for key, most := range bounds {
+		if value, present := l.Annotations[key]; present {
+			trimmed.Annotations[key] = bounded(value, most)
+		}
+	}
+	if l.Spec.HolderIdentity != nil {
+		trimmed.Spec.HolderIdentity = ptr.To(bounded(*l.Spec.HolderIdentity, validation.DNS1123SubdomainMaxLength))
+	}
+	return trimmed
+}
+
+// bounded returns the value, or the mark of one that is longer than most bytes.
+func bounded(value string, most int) string {
+	if len(value) <= most {
+		return strings.Clone(value)
+	}
+	return fmt.Sprintf("%s (%d bytes)", mark, len(value))
+}
