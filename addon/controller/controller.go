@@ -37,9 +37,9 @@ import (
 )
 
 const (
-	// concurrency is how many queues are worked on at a time: it is all waiting
-	// for the API server.
-	concurrency = 8
+	// concurrency is how many queues are worked on at a time: it is all waiting for the API server.
+	// A namespace has half of it at most.
+	concurrency = 16
 )
 
 // Outside is what the process around a controller has to do with it.
@@ -127,8 +127,8 @@ func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*contro
 	slots := memory.New()
 	q.replica = replica.New(replica.Config{
 		Engine: all, Settings: settings(configuration.Get()), Keys: all.keys, Forget: slots.Forget, Wake: wake, Clock: clk,
-		Observer: observer,
-		Leads:    func(key queue.Key) bool { return q.IsLeaderFor(name(key)) },
+		Observer: observer, Workers: concurrency,
+		Leads: func(key queue.Key) bool { return q.IsLeaderFor(name(key)) },
 	})
 	q.PromoteFunc, q.DemoteFunc = q.promoted, q.demoted
 	gate := paged.NewGate(1)

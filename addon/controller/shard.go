@@ -79,6 +79,13 @@ func (s shards) Reconcile(ctx context.Context, key queue.Key) (time.Time, error)
 	return shard.engine.Reconcile(ctx, key)
 }
 
+// Changed implements replica.Engine.
+func (s shards) Changed(key queue.Key) {
+	if shard, err := s.shard(key); err == nil {
+		shard.engine.Changed(key)
+	}
+}
+
 // Overdue implements replica.Engine.
 func (s shards) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, error) {
 	shard, err := s.shard(key)
@@ -164,5 +171,9 @@ func newShard(c common, namespace string) (*shard, error) {
 		HandBack:     func() bool { return c.replica.Settings().HandBack },
 		Observer:     c.observer,
 	})
-	return s, w.each(c.wake, s.keys, pacNamespace)
+	changed := func(key queue.Key) {
+		s.engine.Changed(key)
+		c.wake(key)
+	}
+	return s, w.each(changed, s.keys, pacNamespace)
 }

@@ -99,6 +99,8 @@ type Engine struct {
 	Config
 	mu   sync.Mutex
 	seen map[queue.Key]map[int]sighting
+	// Outlooks are those of the queues that have not changed since.
+	outlooks map[queue.Key]*outlook
 	// Blocked has when the slots in whose place something else is were last claimed.
 	blocked map[queue.Key]map[int]time.Time
 	// Over has the UIDs of holders that a live read has shown to be done or gone. Both are final.
@@ -116,7 +118,8 @@ type sighting struct {
 // New returns an engine.
 func New(c Config) *Engine {
 	return &Engine{
-		Config: c, seen: map[queue.Key]map[int]sighting{}, blocked: map[queue.Key]map[int]time.Time{}, over: lru.New(mostOver),
+		Config: c, seen: map[queue.Key]map[int]sighting{}, outlooks: map[queue.Key]*outlook{},
+		blocked: map[queue.Key]map[int]time.Time{}, over: lru.New(mostOver),
 	}
 }
 
@@ -135,6 +138,7 @@ type pass struct {
 // again if nothing changes before; zero means never. An error does not prove that nothing was
 // written.
 func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error) {
+	defer e.Changed(key) // by the writes of this pass, whether the caches show them or not
 	q, exists, err := e.Repositories.Get(ctx, key, queue.Cached)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read Repository %s: %w", key, err)
@@ -229,26 +233,71 @@ func earliest(a, b time.Time) time.Time {
 	return a
 }
 
+// outlook is what a queue waits for as long as nothing changes.
+type outlook struct {
+	actions []queue.Action
+	// until is when the passing of time alone changes it; zero if it never does.
+	until time.Time
+}
+
+// Changed says that the caches show something new of the queue, or that what it goes by has changed.
+// The caller calls it before the queue is woken.
+func (e *Engine) Changed(key queue.Key) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.outlooks, key)
+}
+
 // Overdue returns the actions that the queue is waiting for, judged from the caches alone. It
-// writes nothing. An empty answer means that there is nothing to do.
+// writes nothing. An empty answer means that there is nothing to do. It decides only what has changed
+// since it last did, or what time has changed: every replica asks this of every queue each second.
 func (e *Engine) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, error) {
-	q, exists, err := e.Repositories.Get(ctx, key, queue.Cached)
+	// What changes from here on removes this outlook.
+	is := &outlook{}
+	e.mu.Lock()
+	was := e.outlooks[key]
+	if was != nil && (was.until.IsZero() || e.Clock.Now().Before(was.until)) {
+		e.mu.Unlock()
+		return was.actions, nil
+	}
+	e.outlooks[key] = is
+	e.mu.Unlock()
+	actions, until, err := e.overdue(ctx, key)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.outlooks[key] != is {
+		return actions, err
+	}
 	if err != nil {
+		delete(e.outlooks, key)
 		return nil, err
+	}
+	e.outlooks[key] = &outlook{actions: actions, until: until}
+	return actions, nil
+}
+
+func (e *Engine) overdue(ctx context.Context, key queue.Key) (actions []queue.Action, until time.Time, err error) {
+	q, exists, err := e.Repositories.Get(ctx, key, queue.Cached)
+	now := e.Clock.Now()
+	if err != nil {
+		return nil, now, err
 	}
 	if !exists {
 		e.forget(key)
 		e.Observer.Missing(key, nil)
-		return nil, nil
+		return nil, now, nil
 	}
-	p := &pass{Engine: e, repository: q, store: e.Stores()[0], now: e.Clock.Now()}
+	p := &pass{Engine: e, repository: q, store: e.Stores()[0], now: now}
 	s, err := p.observe(ctx, queue.Cached)
 	if err != nil {
-		return nil, err
+		return nil, now, err
 	}
 	decision := p.decide(s)
 	e.park(key, decision.Parked, p.now)
-	return decision.Actions, nil
+	if len(decision.Parked) > 0 {
+		return decision.Actions, now, nil // their clock is restarted at every look
+	}
+	return decision.Actions, earliest(decision.Next, e.unblocked(key)), nil
 }
 
 // orphaned looks at a queue whose Repository does not exist. Such a queue has no limit and PAC no

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/memory"
@@ -218,6 +220,69 @@ func TestRetire(t *testing.T) {
 		t.Errorf("in memory there is still %+v", left)
 	}
 	c.wantStarted("a")
+}
+
+// counted counts how often a Repository is read.
+type counted struct {
+	engine.Repositories
+	reads *int
+}
+
+func (c counted) Get(ctx context.Context, key queue.Key, f queue.Freshness) (engine.Repository, bool, error) {
+	*c.reads++
+	return c.Repositories.Get(ctx, key, f)
+}
+
+// TestOverdueDecidesOnce (case T4): while nothing changes, recovery costs nothing.
+func TestOverdueDecidesOnce(t *testing.T) {
+	c := newCluster(t, 1, pending("a", "b"), slot(0, ""))
+	r := c.replica()
+	reads := 0
+	r.Repositories = counted{r.Repositories, &reads}
+	due := func(wantReads int, want ...string) {
+		t.Helper()
+		actions, err := r.Overdue(t.Context(), app)
+		var got []string
+		for _, a := range actions {
+			got = append(got, a.String())
+		}
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("error %v, due (-want +got):\n%s", err, diff)
+		}
+		if reads != wantReads {
+			t.Errorf("decided %d times, want %d", reads, wantReads)
+		}
+	}
+	due(1, "claim slot 0 for a")
+	due(1, "claim slot 0 for a")
+	r.wait(time.Hour)
+	due(1, "claim slot 0 for a")
+	r.mustPass("claim 0 for a", "start a with 0/5/0") // decides, too
+	due(3)
+	due(3)
+	c.finish("a")
+	due(3)
+	r.Changed(app)
+	due(4, "claim slot 0 for b")
+
+	// What only time changes.
+	c.change("b", func(run *queue.Run) { run.NotBefore = r.clock.Now().Add(5 * time.Second) })
+	r.Changed(app)
+	due(5, "release slot 0")
+	r.wait(5*time.Second - time.Nanosecond)
+	due(5, "release slot 0")
+	r.wait(time.Nanosecond)
+	due(6, "claim slot 0 for b")
+
+	r.Repositories = repositories{c}
+	c.unreadable = errUnknown
+	r.Changed(app)
+	if _, err := r.Overdue(t.Context(), app); !errors.Is(err, errUnknown) {
+		t.Errorf("error %v, want %v", err, errUnknown)
+	}
+	c.unreadable = nil
+	r.Repositories = counted{r.Repositories, &reads}
+	due(7, "claim slot 0 for b")
 }
 
 // TestBlockedClaim: an operator has to hear of what no further look can mend.

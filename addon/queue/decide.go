@@ -29,7 +29,7 @@ type Decision struct {
 	// That time does not count towards their TTL: the observer restarts HeldSince every time it
 	// sees a parked claim.
 	Parked []int
-	// Summary counts, for logs, metrics and people.
+	// Summary counts, for logs.
 	Summary Summary
 }
 
@@ -114,7 +114,9 @@ func (d *decider) sort(slots []Slot) {
 	}
 	for _, s := range byIndex(slots) {
 		if s.Blocked {
-			d.decision.Summary.Damaged++
+			if s.Index < d.limit {
+				d.decision.Summary.Damaged++
+			}
 			continue
 		}
 		if s.Damaged != "" {

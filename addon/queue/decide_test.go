@@ -369,3 +369,38 @@ func TestNeedsFresh(t *testing.T) {
 		})
 	}
 }
+
+// TestWithoutASlot: the queue does without a slot in whose place something else is, and with a holder
+// that has not been read yet as with one that runs.
+func TestWithoutASlot(t *testing.T) {
+	blocked := func(index int) queue.Slot { return queue.Slot{Index: index, Blocked: true} }
+	unread := slot(0).of("ghost").Slot
+	unread.Unread = true
+	for name, tc := range map[string]struct {
+		s    queue.Snapshot
+		want []string
+	}{
+		"blocked": {
+			queue.Snapshot{Limit: 3, Runs: runs(run("a"), run("b")), Slots: []queue.Slot{blocked(0)}},
+			[]string{"claim new 1 for a", "claim new 2 for b"},
+		},
+		"blocked above the limit": {
+			queue.Snapshot{Limit: 1, Runs: runs(run("a"), run("b")), Slots: []queue.Slot{blocked(4)}},
+			[]string{"claim new 0 for a"},
+		},
+		"all blocked": {queue.Snapshot{Limit: 1, Runs: runs(run("a")), Slots: []queue.Slot{blocked(0)}}, nil},
+		"blocked, and no limit any more": {
+			queue.Snapshot{Runs: runs(run("a")), Slots: []queue.Slot{blocked(0)}}, []string{"start a with -1/0/0"},
+		},
+		"unread": {queue.Snapshot{Limit: 1, Runs: runs(run("a")), Slots: []queue.Slot{unread}}, nil},
+		"unread, and room beside it": {
+			queue.Snapshot{Limit: 2, Runs: runs(run("a"), run("b")), Slots: []queue.Slot{unread}}, []string{"claim new 1 for a"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, describeAll(decide(t, tc.s))); diff != "" {
+				t.Errorf("actions (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

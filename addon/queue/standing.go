@@ -28,6 +28,9 @@ func (s Standing) Occupies() bool {
 // Standings explain a queue.
 type Standings struct {
 	Limit Limit
+	// Unusable counts the slots that the queue has to do without: what is in their place is damaged,
+	// or something else.
+	Unusable int
 	// Runs that are not done, in queue order.
 	Runs []Standing
 	// Waiting counts the runs with a position.
@@ -71,7 +74,7 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 	for _, index := range d.decision.Parked {
 		parked[index] = true
 	}
-	stands := Standings{Limit: s.Limit}
+	stands := Standings{Limit: s.Limit, Unusable: d.decision.Summary.Damaged}
 	preparing := map[string]*Run{} // by event
 	for _, p := range d.line {
 		run := p.Run

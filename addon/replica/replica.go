@@ -39,6 +39,7 @@ type Settings struct {
 
 // Engine works on queues; *[engine.Engine] is one.
 type Engine interface {
+	Changed(key queue.Key)
 	Reconcile(ctx context.Context, key queue.Key) (next time.Time, err error)
 	Overdue(ctx context.Context, key queue.Key) ([]queue.Action, error)
 }
@@ -55,7 +56,9 @@ type Config struct {
 	// Forget drops the slots in memory of those queues for which it is true.
 	Forget func(func(queue.Key) bool)
 	// Wake has [Replica.Work] called soon. It must not wait.
-	Wake     func(queue.Key)
+	Wake func(queue.Key)
+	// Workers is how many calls of Work there are at a time.
+	Workers  int
 	Clock    clock.Clock
 	Observer engine.Observer
 }
@@ -70,11 +73,12 @@ type Replica struct {
 	settings Settings
 	rests    time.Time         // until when nothing is done
 	failures map[queue.Key]int // in a row
+	shares   shares
 }
 
 // New returns a replica that does nothing yet.
 func New(c Config) *Replica {
-	r := &Replica{Config: c, settings: c.Settings, failures: map[queue.Key]int{}}
+	r := &Replica{Config: c, settings: c.Settings, failures: map[queue.Key]int{}, shares: newShares(c.Workers)}
 	r.recovery = recovery.New(recovery.Config{
 		Keys: r.visible, Due: c.Engine.Overdue, Wake: c.Wake, Clock: c.Clock, Observer: c.Observer,
 		Timing: func() recovery.Timing { return r.Settings().Recovery },
@@ -100,8 +104,14 @@ func (r *Replica) Configure(next Settings) {
 	r.settings = next
 	r.mu.Unlock()
 	for _, key := range r.Keys() {
-		r.Wake(key)
+		r.changed(key)
 	}
+}
+
+// changed has a queue looked at anew.
+func (r *Replica) changed(key queue.Key) {
+	r.Engine.Changed(key)
+	r.Wake(key)
 }
 
 // Stores lists the store that is in force before the other one, as the engine wants them.
@@ -118,7 +128,7 @@ func (r *Replica) Promoted(leads func(queue.Key) bool) {
 	r.Forget(leads)
 	for _, key := range r.Keys() {
 		if leads(key) {
-			r.Wake(key)
+			r.changed(key)
 		}
 	}
 }
@@ -137,8 +147,9 @@ type Outcome struct {
 	Again time.Duration
 }
 
-// Work brings the queue forward if this replica acts on it. The error is for the log: when to look
-// again is in the outcome, whatever happened.
+// Work brings the queue forward if this replica acts on it, and if its namespace has not taken its
+// share of the workers: then it wakes the queue once another pass of the namespace ends. The error is
+// for the log: when to look again is in the outcome, whatever happened.
 func (r *Replica) Work(ctx context.Context, key queue.Key) (Outcome, error) {
 	if !r.Acts(key) {
 		r.succeeded(key)
@@ -147,6 +158,10 @@ func (r *Replica) Work(ctx context.Context, key queue.Key) (Outcome, error) {
 	if rest := r.rest(); rest > 0 {
 		return Outcome{Acted: true, Again: rest}, nil
 	}
+	if !r.enter(key) {
+		return Outcome{Acted: true}, nil
+	}
+	defer r.leave(key)
 	next, err := r.Engine.Reconcile(ctx, key)
 	if errors.Is(err, engine.ErrOutrun) {
 		// The queue is theirs: the leader's, or that of the replica that was faster in taking it
@@ -164,6 +179,21 @@ func (r *Replica) Work(ctx context.Context, key queue.Key) (Outcome, error) {
 		r.succeeded(key)
 	}
 	return Outcome{Acted: true, Again: earliest(retry, r.until(next))}, err
+}
+
+func (r *Replica) enter(key queue.Key) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.shares.enter(key)
+}
+
+func (r *Replica) leave(key queue.Key) {
+	r.mu.Lock()
+	next := r.shares.leave(key)
+	r.mu.Unlock()
+	for _, key := range next {
+		r.Wake(key)
+	}
 }
 
 // until is how long it is until then; zero if that is never.

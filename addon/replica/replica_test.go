@@ -40,8 +40,10 @@ type rig struct {
 	// due is what every queue waits for.
 	due []queue.Action
 
-	passes, woken, forgotten, listed []queue.Key
-	overdue                          []queue.Key // queues that recovery looked at
+	passes, woken, forgotten, listed, changed []queue.Key
+	// meanwhile is called during each pass.
+	meanwhile func()
+	overdue   []queue.Key // queues that recovery looked at
 }
 
 func newRig(t *testing.T, settings replica.Settings, leads ...queue.Key) *rig {
@@ -61,7 +63,7 @@ func newRig(t *testing.T, settings replica.Settings, leads ...queue.Key) *rig {
 				}
 			}
 		},
-		Wake: func(key queue.Key) { r.woken = append(r.woken, key) },
+		Wake: func(key queue.Key) { r.woken = append(r.woken, key) }, Workers: 4,
 	})
 	return r
 }
@@ -71,8 +73,13 @@ type scripted struct{ *rig }
 
 func (s scripted) Reconcile(_ context.Context, key queue.Key) (time.Time, error) {
 	s.passes = append(s.passes, key)
+	if s.meanwhile != nil {
+		s.meanwhile()
+	}
 	return s.next, s.err
 }
+
+func (s scripted) Changed(key queue.Key) { s.changed = append(s.changed, key) }
 
 func (s scripted) Overdue(_ context.Context, key queue.Key) ([]queue.Action, error) {
 	s.overdue = append(s.overdue, key)
@@ -220,6 +227,9 @@ func TestChangeover(t *testing.T) {
 			if diff := cmp.Diff([]queue.Key{app, web}, r.woken); diff != "" {
 				t.Errorf("woken (-want +got):\n%s", diff)
 			}
+			if diff := cmp.Diff([]queue.Key{app, web}, r.changed); diff != "" {
+				t.Errorf("changed (-want +got):\n%s", diff)
+			}
 			if r.Settings() != tc.to {
 				t.Errorf("the settings are %+v", r.Settings())
 			}
@@ -257,7 +267,7 @@ func TestStores(t *testing.T) {
 func TestPromoted(t *testing.T) {
 	r := newRig(t, memory)
 	r.Promoted(func(key queue.Key) bool { return key == web })
-	for what, keys := range map[string][]queue.Key{"forgets": r.forgotten, "wakes": r.woken} {
+	for what, keys := range map[string][]queue.Key{"forgets": r.forgotten, "wakes": r.woken, "decides anew": r.changed} {
 		if diff := cmp.Diff([]queue.Key{web}, keys); diff != "" {
 			t.Errorf("it %s (-want +got):\n%s", what, diff)
 		}

@@ -102,16 +102,20 @@ func inUse(all queue.Standings, style Style) string {
 			users.add(fmt.Sprintf("%s (%s)", r.Run.Name, style.Since(began)))
 		}
 	}
-	switch {
-	case users.count == 0 && next.count == 0:
-		return fmt.Sprintf("none of %d is free yet", all.Limit)
-	case users.count == 0:
-		return "next to start: " + next.String()
-	case next.count == 0:
-		return fmt.Sprintf("%d of %d in use by %s", users.count, all.Limit, users)
-	default:
-		return fmt.Sprintf("%d of %d in use by %s; next to start: %s", users.count, all.Limit, users, next)
+	var parts []string
+	if users.count > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %d in use by %s", users.count, all.Limit, users))
 	}
+	if all.Unusable > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %d cannot be used, because of what is in their Leases' place", all.Unusable, all.Limit))
+	}
+	if next.count > 0 {
+		parts = append(parts, "next to start: "+next.String())
+	}
+	if len(parts) == 0 {
+		return fmt.Sprintf("none of %d is free yet", all.Limit)
+	}
+	return strings.Join(parts, "; ")
 }
 
 // names are the first few of many names, and a count of all.

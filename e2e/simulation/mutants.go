@@ -296,6 +296,7 @@ var mutants = []*mutant{
 		wrapReplica: func(_ *replica, x product) product { return untimed{x} },
 	},
 	{name: "has no recovery", caught: 8, noRecovery: true},
+	{name: "does not hear in recovery that a queue has changed", caught: 8, unchanging: true},
 	{
 		name: "keeps slots in the memory of several replicas", caught: 142, manyLeaders: true,
 		shape: func(m *mixture) { m.memory, m.switches, m.replicas = true, false, max(2, m.replicas) },

@@ -110,11 +110,11 @@ func (r *replica) start(age time.Duration) {
 	observer := engine.Observers{reported.NewObserver(r, looks), looks}
 	repositoryLister := paclister.NewRepositoryLister(r.informers[repositories].GetIndexer())
 	r.engine = engine.New(engine.Config{
-		Repositories: c.mutant.repositories(r, limits{
+		Repositories: limits{
 			pac.NewRepositories(repositoryGetter{r}, repositoryLister, r.informers[runs].GetIndexer(), func() pac.Settings {
 				return pac.Settings{Namespace: pacNamespace, GlobalRepository: "pipelines-as-code", CancelInProgress: c.cancelling}
 			}), r,
-		}),
+		},
 		Runs:     c.mutant.runs(r, sightings{r.runs, r}, inLeases),
 		Stores:   func() []engine.Store { return r.product.Stores(inLeases, inMemory) },
 		Clock:    now,
@@ -125,7 +125,7 @@ func (r *replica) start(age time.Duration) {
 	r.config = shipped.Config{
 		Engine: r.engine, Settings: c.settings(), Keys: r.keys, Forget: r.memory.Forget, Clock: now, Observer: observer,
 		Leads: func(key queue.Key) bool { return r.leads[key] },
-		Wake:  func(key queue.Key) { r.dirty[key] = true },
+		Wake:  func(key queue.Key) { r.dirty[key] = true }, Workers: workers,
 	}
 	c.mutant.wired(r)
 	r.product = c.mutant.replica(r, shipped.New(r.config))
@@ -147,14 +147,24 @@ func (r *replica) wake(o object) {
 	switch {
 	case r.cluster.isGlobal(o):
 		for _, key := range r.keys() {
-			r.dirty[key] = true
+			r.changed(key)
 		}
 	default:
 		if key, ok := keyOf(o); ok {
-			r.dirty[key] = true
+			r.changed(key)
 		}
 	}
 }
+
+func (r *replica) changed(key queue.Key) {
+	if !r.cluster.mutant.unchanging {
+		r.engine.Changed(key)
+	}
+	r.dirty[key] = true
+}
+
+// workers of each replica: few, so that queues wait for their namespace's share.
+const workers = 4
 
 // keyOf says which queue an object belongs to.
 func keyOf(o object) (queue.Key, bool) {

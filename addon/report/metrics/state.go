@@ -33,7 +33,7 @@ func (was state) look(s queue.Snapshot, now time.Time) state {
 	claimed, occupied := map[string]bool{}, 0
 	for _, slot := range s.Slots {
 		switch {
-		case slot.Damaged != "":
+		case slot.Damaged != "", slot.Blocked, slot.Unread:
 			is.used++
 			occupied++
 			continue

@@ -21,12 +21,12 @@ type mutant struct {
 	beforePut   func(*server, *coordinationv1.Lease) // when it arrives
 	wrapRuns    func(*replica, engine.Runs, engine.Store) engine.Runs
 	wrapStore   func(*replica, engine.Store) engine.Store
-	wrapLimits  func(engine.Repositories) engine.Repositories
 	wire        func(*replica, *shipped.Config)
 	wrapReplica func(*replica, product) product
 	beforeSync  bool // recovery acts before the caches are filled
 	manyLeaders bool // even with slots in memory
 	noRecovery  bool
+	unchanging  bool // recovery does not hear that a queue has changed
 }
 
 func (m *mutant) patch(r *replica, body []byte) []byte {
@@ -54,13 +54,6 @@ func (m *mutant) store(r *replica, x engine.Store) engine.Store {
 		return x
 	}
 	return m.wrapStore(r, x)
-}
-
-func (m *mutant) repositories(_ *replica, x engine.Repositories) engine.Repositories {
-	if m.wrapLimits == nil {
-		return x
-	}
-	return m.wrapLimits(x)
 }
 
 func (m *mutant) wired(r *replica) {
