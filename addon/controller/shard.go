@@ -170,6 +170,7 @@ func newShard(c common, namespace string) (*shard, error) {
 		Policy:       func() queue.Policy { return configuration.Get().Policy },
 		HandBack:     func() bool { return c.replica.Settings().HandBack },
 		Observer:     c.observer,
+		Bounds:       engine.Bounds{Writes: 32, Reads: 16},
 	})
 	changed := func(key queue.Key) {
 		s.engine.Changed(key)

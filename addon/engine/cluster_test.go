@@ -212,7 +212,7 @@ func (c *cluster) replica() *replica {
 	r.Engine = engine.New(engine.Config{
 		Repositories: repositories{c}, Runs: runs{r}, Stores: func() []engine.Store { return []engine.Store{store{r}} }, Clock: r.clock,
 		Policy: func() queue.Policy { return policy }, HandBack: func() bool { return c.handBack },
-		Observer: engine.Observers{event.NewObserver(r, looks), looks},
+		Observer: engine.Observers{event.NewObserver(r, looks), looks}, Bounds: engine.Bounds{Writes: 32, Reads: 16},
 	})
 	return r
 }

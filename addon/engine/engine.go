@@ -91,7 +91,20 @@ type Config struct {
 	Policy   func() queue.Policy
 	HandBack func() bool
 	Observer Observer
+	Bounds   Bounds
 }
+
+// Bounds keep a pass short, so that a queue that is full of work does not keep a worker from the
+// others: the rest is left to the next pass, which is due at once but behind the queues that wait.
+type Bounds struct {
+	// Writes is how many actions a pass carries out at most.
+	Writes int
+	// Reads is how many holders of slots it reads live at most.
+	Reads int
+}
+
+// mostOver is how many holders are remembered as done or gone.
+const mostOver = 4096
 
 // Engine works on queues. It is safe for concurrent use; two passes over one
 // queue at a time are safe but wasteful.
@@ -176,7 +189,7 @@ func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error
 	e.park(key, decision.Parked, p.now)
 
 	// Apply.
-	actions := decision.Actions[:min(len(decision.Actions), mostActions)]
+	actions := decision.Actions[:min(len(decision.Actions), e.Bounds.Writes)]
 	done, err := p.apply(ctx, actions)
 
 	if len(done) > 0 {
@@ -193,14 +206,6 @@ func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error
 	}
 	return next, err
 }
-
-// A pass is bounded, so that a queue that somebody filled with work does not keep a worker from the
-// others: the rest is left to the next pass, which is due at once but behind the queues that wait.
-const (
-	mostActions = 32 // writes
-	mostReads   = 16 // holders that are read live
-	mostOver    = 4096
-)
 
 // decide makes the decision and tells the observer.
 func (p *pass) decide(s queue.Snapshot) queue.Decision {

@@ -58,7 +58,7 @@ func (p *pass) readHolders(ctx context.Context, s *queue.Snapshot) error {
 		if _, over := p.over.Get(slot.Holder.UID); over {
 			continue
 		}
-		if reads == mostReads {
+		if reads == p.Bounds.Reads {
 			slot.Unread, unread = true, true
 			continue
 		}

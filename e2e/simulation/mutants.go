@@ -22,7 +22,7 @@ import (
 // mutants are the deliberate bugs that the simulation has to find.
 var mutants = []*mutant{
 	{
-		name: "frees the slot before it has fenced the run", caught: 1424, weather: &storm, shape: rejections,
+		name: "frees the slot before it has fenced the run", caught: 159, weather: &storm, shape: rejections,
 		wrapRuns: func(r *replica, x engine.Runs, s engine.Store) engine.Runs {
 			return hooked{Runs: x, fence: func(ctx context.Context, key queue.Key, run queue.Run, fence func() error) error {
 				r.freeSlotOf(ctx, s, key, run)
@@ -31,7 +31,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "frees the slot instead of fencing the run", caught: 177, weather: &storm, shape: rejections,
+		name: "frees the slot instead of fencing the run", caught: 72, weather: &storm, shape: rejections,
 		wrapRuns: func(r *replica, x engine.Runs, s engine.Store) engine.Runs {
 			return hooked{Runs: x, fence: func(ctx context.Context, key queue.Key, run queue.Run, _ func() error) error {
 				r.freeSlotOf(ctx, s, key, run)
@@ -86,7 +86,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "takes a holder for gone if it cannot be read", caught: 136,
+		name: "takes a holder for gone if it cannot be read", caught: 759,
 		shape: func(m *mixture) {
 			m.often("cancel", "label")
 			m.crowd, m.memory, m.switches, m.replicas, m.queues = true, false, false, max(2, m.replicas), 1
@@ -151,7 +151,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "recovers before its caches are filled", caught: 4398, beforeSync: true, weather: &hasty,
+		name: "recovers before its caches are filled", caught: 6096, beforeSync: true, weather: &hasty,
 		shape: func(m *mixture) {
 			m.often("crash")
 			m.deliver, m.wait, m.longWaits = 1, 1, false
@@ -296,9 +296,9 @@ var mutants = []*mutant{
 		wrapReplica: func(_ *replica, x product) product { return untimed{x} },
 	},
 	{name: "has no recovery", caught: 8, noRecovery: true},
-	{name: "does not hear in recovery that a queue has changed", caught: 8, unchanging: true},
+	{name: "does not hear in recovery that a queue has changed", caught: 3, unchanging: true},
 	{
-		name: "keeps slots in the memory of several replicas", caught: 142, manyLeaders: true,
+		name: "keeps slots in the memory of several replicas", caught: 81, manyLeaders: true,
 		shape: func(m *mixture) { m.memory, m.switches, m.replicas = true, false, max(2, m.replicas) },
 	},
 }

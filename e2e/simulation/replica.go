@@ -121,6 +121,7 @@ func (r *replica) start(age time.Duration) {
 		Policy:   func() queue.Policy { return c.policy },
 		HandBack: func() bool { return r.product.Settings().HandBack },
 		Observer: observer,
+		Bounds:   engine.Bounds{Writes: 2, Reads: 1}, // so that many passes leave something
 	})
 	r.config = shipped.Config{
 		Engine: r.engine, Settings: c.settings(), Keys: r.keys, Forget: r.memory.Forget, Clock: now, Observer: observer,
