@@ -86,6 +86,31 @@ subjects:
 system:serviceaccount:{{ .Release.Namespace }}:{{ include "pac-lease-queue.serviceAccountName" . }}
 {{- end -}}
 
+{{/* The user name of the account that hands the queues back during an uninstall. */}}
+{{- define "pac-lease-queue.handBackUsername" -}}
+system:serviceaccount:{{ .Release.Namespace }}:{{ include "pac-lease-queue.fullname" . }}-hand-back
+{{- end -}}
+
+{{/* The group of the service accounts of Pipelines-as-Code. */}}
+{{- define "pac-lease-queue.pacGroup" -}}
+system:serviceaccounts:{{ .Values.pac.namespace }}
+{{- end -}}
+
+{{/* Match condition: the user is in no break-glass group. Empty if there are no such groups. */}}
+{{- define "pac-lease-queue.notBreakGlass" -}}
+{{- with .Values.admission.guard.breakGlassGroups -}}
+- name: not-a-break-glass-group
+  expression: >-
+    !has(request.userInfo.groups) ||
+    !request.userInfo.groups.exists(g, g in {{ toJson . }})
+{{- end -}}
+{{- end -}}
+
+{{/* Ends the message of a refusal: whom else the refused person may ask. */}}
+{{- define "pac-lease-queue.orBreakGlass" -}}
+{{- with .Values.admission.guard.breakGlassGroups }}, or ask a member of {{ join ", " . }}{{ end -}}
+{{- end -}}
+
 {{/*
 Restricts hold and guard to the queued namespaces: no replica would start a run that is held
 anywhere else.

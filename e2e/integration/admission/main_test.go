@@ -6,7 +6,10 @@ package admission_test
 
 import (
 	"context"
+	"errors"
 	"flag"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +23,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/kubernetes/scheme"
 
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/build"
@@ -30,6 +34,9 @@ const (
 	byPolicy  = "held-by-policy"
 	byWebhook = "held-by-webhook"
 	unheld    = "not-held"
+	guarded   = "guarded" // by the policies of the release below, and not held
+
+	guardedRelease = "guard"
 
 	deadline = 30 * time.Second
 )
@@ -47,7 +54,7 @@ func TestMain(m *testing.M) {
 func prepare(ctx context.Context, s *stack.Stack) (err error) {
 	cluster = s
 	// PAC's namespace must exist, because the chart grants rights in it.
-	for _, namespace := range []string{byPolicy, byWebhook, unheld, stack.PACNamespace} {
+	for _, namespace := range []string{byPolicy, byWebhook, unheld, guarded, stack.PACNamespace} {
 		if err := s.NewNamespace(ctx, namespace); err != nil {
 			return err
 		}
@@ -55,46 +62,78 @@ func prepare(ctx context.Context, s *stack.Stack) (err error) {
 	if tekton, err = tektonclient.NewForConfig(s.Config(stack.Admin)); err != nil {
 		return err
 	}
-	if err := createPolicy(ctx, s); err != nil {
+	if err := install(ctx, s, "other", []string{"hold"}, "admission.hold=policy", "watchNamespaces={"+byPolicy+"}"); err != nil {
+		return err
+	}
+	err = install(ctx, s, guardedRelease, []string{"guard", "guard-leases", "guard-account"},
+		"admission.hold=webhook", "watchNamespaces={"+guarded+"}", "admission.guard.breakGlassGroups={on-call}")
+	if err != nil {
+		return err
+	}
+	if err := enforced(ctx); err != nil {
 		return err
 	}
 	benchmarking := flag.Lookup("test.bench").Value.String() != "" // the race detector would distort the figures
 	addon, err = s.InstallAddon(ctx, stack.AddonOptions{Replicas: 2, Race: !benchmarking, Values: []string{
-		"admission.hold=webhook", "admission.guard.enabled=false", "watchNamespaces={" + byWebhook + "}",
+		"admission.hold=webhook", "watchNamespaces={" + byWebhook + "}",
+		"admission.guard.breakGlassGroups={system:masters}", // leaves the hold alone to judge, and the add-on's own account
 	}})
 	return err
 }
 
-// createPolicy creates the chart's objects for admission.hold=policy, as those of another release.
-func createPolicy(ctx context.Context, s *stack.Stack) error {
+// install creates the chart's policies of another release. They are enforced some time later.
+func install(ctx context.Context, s *stack.Stack, release string, templates []string, values ...string) error {
 	root, err := build.Root()
 	if err != nil {
 		return err
 	}
-	rendered, err := s.Helm(ctx, "template", "other", filepath.Join(root, "charts", "pac-lease-queue"),
-		"--show-only", "templates/hold.yaml", "--set", "admission.hold=policy,watchNamespaces={"+byPolicy+"}",
-		"--api-versions", "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy")
+	args := []string{
+		"template", release, filepath.Join(root, "charts", "pac-lease-queue"), "--namespace", release,
+		"--set", strings.Join(values, ","), "--api-versions", "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy",
+	}
+	for _, t := range templates {
+		args = append(args, "--show-only", "templates/"+t+".yaml")
+	}
+	rendered, err := s.Helm(ctx, args...)
 	if err != nil {
 		return err
 	}
-	var (
-		policy  admissionregistrationv1.MutatingAdmissionPolicy
-		binding admissionregistrationv1.MutatingAdmissionPolicyBinding
-		client  = s.Kubernetes().AdmissionregistrationV1()
-	)
-	documents := yaml.NewYAMLOrJSONDecoder(strings.NewReader(rendered), len(rendered))
-	if err := documents.Decode(&policy); err != nil {
-		return err
+	client := s.Kubernetes().AdmissionregistrationV1()
+	documents := yaml.NewDocumentDecoder(io.NopCloser(strings.NewReader(rendered)))
+	defer documents.Close()
+	buffer := make([]byte, len(rendered))
+	for {
+		n, err := documents.Read(buffer)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		object, _, err := scheme.Codecs.UniversalDeserializer().Decode(buffer[:n], nil, nil)
+		if err != nil {
+			return err
+		}
+		switch o := object.(type) {
+		case *admissionregistrationv1.MutatingAdmissionPolicy:
+			_, err = client.MutatingAdmissionPolicies().Create(ctx, o, metav1.CreateOptions{})
+		case *admissionregistrationv1.MutatingAdmissionPolicyBinding:
+			_, err = client.MutatingAdmissionPolicyBindings().Create(ctx, o, metav1.CreateOptions{})
+		case *admissionregistrationv1.ValidatingAdmissionPolicy:
+			_, err = client.ValidatingAdmissionPolicies().Create(ctx, o, metav1.CreateOptions{})
+		case *admissionregistrationv1.ValidatingAdmissionPolicyBinding:
+			_, err = client.ValidatingAdmissionPolicyBindings().Create(ctx, o, metav1.CreateOptions{})
+		default:
+			err = fmt.Errorf("%T is no policy", object)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if err := documents.Decode(&binding); err != nil {
-		return err
-	}
-	if _, err := client.MutatingAdmissionPolicies().Create(ctx, &policy, metav1.CreateOptions{}); err != nil {
-		return err
-	}
-	if _, err := client.MutatingAdmissionPolicyBindings().Create(ctx, &binding, metav1.CreateOptions{}); err != nil {
-		return err
-	}
+}
+
+// enforced waits until the hold by policy is in force.
+func enforced(ctx context.Context) error {
 	return wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, deadline, true, func(ctx context.Context) (bool, error) {
 		written, err := create(ctx, byPolicy, newRun("probe", map[string]string{keys.ExecutionOrder: "ns/a"}), metav1.DryRunAll)
 		if err != nil && strings.Contains(err.Error(), "There can be a delay") {

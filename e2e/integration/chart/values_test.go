@@ -32,6 +32,8 @@ var values = []struct {
 	{name: "concurrency.backoffMax", json: `"1h"`},
 	{name: "admission.hold", json: `"webhook"`},
 	{name: "admission.guard.enabled", json: `false`},
+	{name: "admission.guard.leases", json: `false`},
+	{name: "admission.guard.ownAccount", json: `false`},
 	{name: "admission.guard.breakGlassGroups", json: `["admins", "on-call"]`},
 	{name: "handBack", json: `true`},
 	{name: "uninstall.handBack", json: `false`},

@@ -318,7 +318,8 @@ func installTwice(t *testing.T, _ string) func() {
 	root, err := build.Root()
 	fixture.Must(t, err)
 	chart := filepath.Join(root, "charts", release)
-	_, err = cluster.Helm(t.Context(), "install", "other", chart, "--namespace", "other", "--create-namespace")
+	_, err = cluster.Helm(t.Context(), "install", "other", chart, "--namespace", "other", "--create-namespace",
+		"--set", "admission.guard.breakGlassGroups={system:masters}")
 	fixture.Must(t, err)
 	return func() {
 		_, err := cluster.Helm(context.WithoutCancel(t.Context()), "uninstall", "other", "--namespace", "other", "--no-hooks")

@@ -31,6 +31,7 @@ var (
 	cluster *stack.Stack
 	addon   *stack.Addon
 	clients fixture.Clients
+	pacs    fixture.Clients // of the controller of Pipelines-as-Code
 )
 
 func TestMain(m *testing.M) {
@@ -42,8 +43,12 @@ func prepare(ctx context.Context, s *stack.Stack) (err error) {
 	if clients, err = fixture.NewClients(s.Config(stack.Admin)); err != nil {
 		return err
 	}
+	if pacs, err = fixture.NewClients(fixture.AsPAC(s.Config(stack.Admin), stack.PACNamespace)); err != nil {
+		return err
+	}
 	addon, err = s.InstallAddon(ctx, stack.AddonOptions{Replicas: 1, Values: []string{
 		"concurrency.claimTTL=" + claimTTL, "concurrency.takeoverAfter=1s", "concurrency.backoffBase=1s", "concurrency.backoffMax=30s",
+		"admission.guard.breakGlassGroups={system:masters}", // damages slots, and restores them
 	}})
 	return err
 }
@@ -75,7 +80,7 @@ func push(t *testing.T, namespace string, names ...string) {
 	t.Helper()
 	for _, name := range names {
 		run := fixture.Run(queue.Key{Namespace: namespace, Repository: "shop"}, name, names...)
-		fixture.Must(t, clients.CreateRun(t.Context(), namespace, run))
+		fixture.Must(t, pacs.CreateRun(t.Context(), namespace, run))
 	}
 }
 
