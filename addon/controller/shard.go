@@ -154,10 +154,9 @@ func newShard(c common, namespace string) (*shard, error) {
 		w.runs.GetIndexer(),
 		func() pac.Settings {
 			is := configuration.Get()
+			cancels, found := w.pacSettings(is.PACNamespace)
 			return pac.Settings{
-				Namespace:        is.PACNamespace,
-				GlobalRepository: is.PACGlobalRepository,
-				CancelInProgress: w.cancelInProgress(is.PACNamespace),
+				Namespace: is.PACNamespace, Absent: !found, GlobalRepository: is.PACGlobalRepository, CancelInProgress: cancels,
 			}
 		},
 	)

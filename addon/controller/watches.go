@@ -140,13 +140,14 @@ func (r repositories) Repositories(namespace string) repositorylisters.Repositor
 	return r.RepositoryLister.Repositories(namespace)
 }
 
-// cancelInProgress reads PAC's settings for runs that do not say it themselves.
-func (w *watches) cancelInProgress(pacNamespace string) queue.CancelInProgress {
+// pacSettings reads PAC's settings for runs that do not say it themselves; false if PAC is not in
+// the namespace.
+func (w *watches) pacSettings(pacNamespace string) (queue.CancelInProgress, bool) {
 	cm, err := w.settings.Lister().ConfigMaps(pacNamespace).Get(pac.SettingsName)
 	if err != nil {
-		return queue.CancelInProgress{} // PAC's defaults, as without a ConfigMap
+		return queue.CancelInProgress{}, false
 	}
-	return pac.ReadCancelInProgress(cm.Data)
+	return pac.ReadCancelInProgress(cm.Data), true
 }
 
 func only(key queue.Key, ok bool) []queue.Key {

@@ -150,6 +150,9 @@ func (r *Reading) Queues(now time.Time) []Queue {
 				Repository: cmp.Or(pac.GlobalName(slices.Values(runs[key])), set.PACGlobalRepository),
 			}]
 			q.Snapshot.Limit, q.Problems = pac.ReadLimit(repository, global)
+			if r.Absent[set.PACNamespace] && q.Snapshot.Limit == queue.Unlimited && len(runs[key]) > 0 {
+				q.Snapshot.Limit, q.Problems = pac.UnseenLimit(set.PACNamespace, slices.Values(runs[key]))
+			}
 		}
 		q.Standings = queue.Stand(q.Snapshot, now, set.Policy)
 		if q.Missing {

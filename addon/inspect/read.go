@@ -64,13 +64,18 @@ type Reading struct {
 	Finished []tektonv1.PipelineRun
 	// CancelInProgress is what PAC's settings say, by PAC's namespace.
 	CancelInProgress map[string]queue.CancelInProgress
+	// Absent are the namespaces in which PAC was looked for and is not.
+	Absent map[string]bool
 	// Notes say what could not be read, and what is assumed instead.
 	Notes []string
 }
 
 // Read reads everything once.
 func Read(ctx context.Context, c Clients, scope Scope) (*Reading, error) {
-	r := &Reading{Namespace: scope.Namespace, Unlisted: map[string]bool{}, CancelInProgress: map[string]queue.CancelInProgress{}}
+	r := &Reading{
+		Namespace: scope.Namespace, Unlisted: map[string]bool{}, CancelInProgress: map[string]queue.CancelInProgress{},
+		Absent: map[string]bool{},
+	}
 	if err := r.readInstallations(ctx, c.Kube, scope.Addon); err != nil {
 		return nil, err
 	}
@@ -176,6 +181,7 @@ func (r *Reading) readSettings(ctx context.Context, c Clients, read, namespace s
 		r.note("You may not get ConfigMap %s/%s: cancel-in-progress counts as off for runs that do not set it themselves.", namespace,
 			pac.SettingsName)
 	case apierrors.IsNotFound(err):
+		r.Absent[namespace] = true
 	case err != nil:
 		return Explain(err, "ConfigMaps", namespace)
 	default:

@@ -32,6 +32,8 @@ type Repositories struct {
 type Settings struct {
 	// Namespace is where PAC and its global Repository are.
 	Namespace string
+	// Absent says that PAC is not there: its ConfigMap [SettingsName] is not.
+	Absent bool
 	// GlobalRepository is the name of the global Repository for runs that name none.
 	GlobalRepository string
 	// CancelInProgress holds PAC's own settings.
@@ -56,12 +58,15 @@ func (r *Repositories) Get(ctx context.Context, key queue.Key, freshness queue.F
 		return engine.Repository{}, false, err
 	}
 	settings := r.settings()
-	global, err := r.get(ctx, settings.Namespace, cmp.Or(r.globalName(key), settings.GlobalRepository), freshness)
+	global, err := r.get(ctx, settings.Namespace, cmp.Or(GlobalName(r.runsOf(key)), settings.GlobalRepository), freshness)
 	if err != nil {
 		return engine.Repository{}, false, err
 	}
 	q := engine.Repository{Key: key, UID: string(repository.UID), CancelInProgress: settings.CancelInProgress}
 	q.Limit, q.Problems = ReadLimit(repository, global)
+	if settings.Absent && q.Limit == queue.Unlimited {
+		q.Limit, q.Problems = UnseenLimit(settings.Namespace, r.runsOf(key))
+	}
 	return q, true, nil
 }
 
@@ -99,19 +104,42 @@ func ReadLimit(repository, global *v1alpha1.Repository) (queue.Limit, []string) 
 	}
 }
 
-// globalName returns the [GlobalName] of the queue's runs.
-func (r *Repositories) globalName(key queue.Key) string {
-	objects, err := r.runs.ByIndex(indexQueue, key.String())
-	if err != nil {
-		return ""
+// UnseenLimit returns the limit of a Repository that sets none if PAC is not in the namespace in
+// which its global Repository is looked for. PAC queues a run only for a limit, so the runs of the
+// queue prove one of at least 1, the only limit that cannot be too high. A queue in which PAC has
+// started every run without queueing it has none.
+func UnseenLimit(namespace string, runs iter.Seq[*tektonv1.PipelineRun]) (queue.Limit, []string) {
+	queued, unqueued := false, false
+	for pr := range runs {
+		_, held := pr.Annotations[HeldOrder]
+		_, ordered := pr.Annotations[keys.ExecutionOrder]
+		if held || ordered || pr.IsPending() {
+			queued = true
+		} else {
+			unqueued = true
+		}
 	}
-	return GlobalName(func(yield func(*tektonv1.PipelineRun) bool) {
+	if unqueued && !queued {
+		return queue.Unlimited, nil
+	}
+	return 1, []string{fmt.Sprintf("Pipelines-as-Code is not in namespace %s, so the limit that it queues these runs for is not seen; "+
+		"runs start one at a time. An operator must set the value pac.namespace of pac-lease-queue to where the ConfigMap %s of "+
+		"Pipelines-as-Code is, or set a concurrency_limit here.", namespace, SettingsName)}
+}
+
+// runsOf are the runs of a queue in the informer.
+func (r *Repositories) runsOf(key queue.Key) iter.Seq[*tektonv1.PipelineRun] {
+	return func(yield func(*tektonv1.PipelineRun) bool) {
+		objects, err := r.runs.ByIndex(indexQueue, key.String())
+		if err != nil {
+			return
+		}
 		for _, obj := range objects {
 			if !yield(obj.(*tektonv1.PipelineRun)) {
 				return
 			}
 		}
-	})
+	}
 }
 
 // GlobalName returns the global Repository that the newest of a queue's runs names in its

@@ -1,6 +1,7 @@
 package pac_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -193,6 +194,55 @@ func TestRepositoriesGet(t *testing.T) {
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("queue (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// T15: where PAC cannot be seen, a limit that its runs prove counts as 1, and never as none.
+func TestLimitIsNeverNoneForWantOfSight(t *testing.T) {
+	held := func(pr *tektonv1.PipelineRun) {
+		pr.Annotations[pac.HeldOrder], pr.Spec.Status = "shop/a", tektonv1.PipelineRunSpecStatusPending
+	}
+	started := func(pr *tektonv1.PipelineRun) {
+		pr.Spec.Status = ""
+		delete(pr.Annotations, pac.HeldOrder)
+		delete(pr.Annotations, keys.ExecutionOrder)
+	}
+	wasHeld := func(pr *tektonv1.PipelineRun) { pr.Annotations[pac.HeldOrder], pr.Spec.Status = "shop/a", "" }
+	created := func(pr *tektonv1.PipelineRun) { pr.Spec.Status = tektonv1.PipelineRunSpecStatusPending }
+	for name, tc := range map[string]struct {
+		own    *int
+		absent bool
+		runs   []*tektonv1.PipelineRun
+		want   queue.Limit
+	}{
+		"PAC is there, and nothing limits": {nil, false, []*tektonv1.PipelineRun{pipelineRun("a", held)}, queue.Unlimited},
+		"a limit of its own":               {ptr.To(3), true, []*tektonv1.PipelineRun{pipelineRun("a", held)}, 3},
+		"a held run":                       {nil, true, []*tektonv1.PipelineRun{pipelineRun("a", held), pipelineRun("b", started)}, 1},
+		"a run that was held":              {nil, true, []*tektonv1.PipelineRun{pipelineRun("a", wasHeld)}, 1},
+		"a run without its order yet":      {nil, true, []*tektonv1.PipelineRun{pipelineRun("a", created)}, 1},
+		"a run that is not seen yet":       {nil, true, nil, 1},
+		"runs that PAC did not queue":      {nil, true, []*tektonv1.PipelineRun{pipelineRun("a", started), pipelineRun("b", started)}, queue.Unlimited},
+	} {
+		t.Run(name, func(t *testing.T) {
+			repositories := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
+			add(t, repositories, repository("shop", "app", tc.own))
+			informer := runInformer()
+			if _, err := pac.NewRuns(pac.By{}, nil, informer); err != nil {
+				t.Fatal(err)
+			}
+			add(t, informer.GetIndexer(), tc.runs...)
+			r := pac.NewRepositories(nil, paclister.NewRepositoryLister(repositories), informer.GetIndexer(), func() pac.Settings {
+				return pac.Settings{Namespace: "nowhere", Absent: tc.absent, GlobalRepository: "pipelines-as-code"}
+			})
+			got, _, err := r.Get(t.Context(), shopApp, queue.Cached)
+			if err != nil || got.Limit != tc.want {
+				t.Errorf("limit %s (%v), want %s", got.Limit, err, tc.want)
+			}
+			unseen := tc.absent && tc.own == nil && tc.want == 1
+			if said := len(got.Problems) > 0 && strings.Contains(got.Problems[0], "not in namespace nowhere"); said != unseen {
+				t.Errorf("problems: %q", got.Problems)
 			}
 		})
 	}

@@ -288,8 +288,9 @@ func pacVersion(f *Facts) []Finding {
 		if !p.Found {
 			all = append(all, Finding{
 				Where: "namespace " + namespace,
-				What:  "Pipelines-as-Code is not there.",
-				Do:    "If it is in another namespace, set the value pac.namespace.",
+				What: "Pipelines-as-Code is not there. Limits of its global Repository are not seen: runs that were queued for one start " +
+					"one at a time.",
+				Do: "If it is in another namespace, set the value pac.namespace to that, or leave it empty to have it found.",
 			})
 			continue
 		}

@@ -38,6 +38,7 @@ const (
 	plainConfig     = "plain"     // no annotations
 	annotatedConfig = "annotated" // frequent annotations
 	memoryConfig    = "memory"    // slots in memory
+	blindConfig     = "blind"     // looks for PAC where it is not
 )
 
 // server is the API server of all tests here, or nil with -short.
@@ -67,6 +68,7 @@ func prepare(ctx context.Context, s *stack.Stack) error {
 		plainConfig:     {"annotations-positions": "0"},
 		annotatedConfig: {"annotations-interval": "2s"},
 		memoryConfig:    {"backend": "memory"},
+		blindConfig:     {"pac-namespace": "nowhere"},
 		hastyConfig: {
 			"claim-ttl": "2s", "takeover-after": "1s", "recovery-interval": "200ms", "backoff-base": "1s", "backoff-max": "2s",
 		},

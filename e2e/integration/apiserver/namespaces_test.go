@@ -1,6 +1,7 @@
 package apiserver_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -8,7 +9,31 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
 )
+
+// T15: with a wrong pac-namespace, the limit of the global Repository is not seen. The held runs
+// prove that there is one: they start one at a time, and a Warning says why.
+func TestWrongPACNamespace(t *testing.T) {
+	const runs = 3
+	c := newCluster(t)
+	key := c.newQueue(1)
+	c.must(c.SetLimit(t.Context(), key, nil))
+	c.push(key, "push", runs)
+	startReplica(t, blindConfig)
+	warning := c.waitEvent(key, event.ReasonBadRepository, key.Repository)
+	if !strings.Contains(warning.Message, "Pipelines-as-Code is not in namespace nowhere") {
+		t.Error(warning.Message)
+	}
+	c.play(20*time.Millisecond, soon)
+	c.waitFor(key, "end", queueDeadline, func(v history.View) bool {
+		if started := len(v.In(queue.Started)); started > 1 {
+			t.Fatalf("%d runs are started at once: %s", started, describe(v))
+		}
+		return len(v.In(queue.Done)) == runs
+	})
+}
 
 // A replica that watches some namespaces works on their queues and on no others. The Repository in
 // PAC's own namespace counts in all of them.
