@@ -147,6 +147,7 @@ func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*contro
 			return nil, err
 		}
 	}
+	warnOfOthers(ctx, c.kube, outside.Environment, recorder, clk.Now())
 	outside.Debug(debug.Handler{Looks: looks, Policy: policy, Clock: clk})
 	if err := counts.Report(q.leads.count); err != nil {
 		return nil, err

@@ -89,8 +89,8 @@ func twice(f *Facts) []Finding {
 			}
 			all = append(all, Finding{
 				Where: "Deployments " + older.Name() + " and " + newer.Name(),
-				What: "Two installations work on the queues of " + common + ". Limits hold, but each undoes the settings of the other, " +
-					"and uninstalling one removes slots of both.",
+				What: "Two installations work on the queues of " + common + ". Each guard refuses the starts of the other's replicas, so " +
+					"held runs stand still; each undoes the settings of the other, and uninstalling one removes slots of both.",
 				Do: fmt.Sprintf("Uninstall one of them, for example the newer one, without its hand-back: helm uninstall %s "+
 					"--namespace %s --no-hooks. "+
 					"Or give them different watchNamespaces.", release(&newer.Deployment), newer.Deployment.Namespace),

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
@@ -20,20 +21,50 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 )
 
-// SelfTest examines one installation from inside the cluster: the command check, which helm
-// test runs. Its checks are those of [Doctor], with other tolerances. It has the rights of one
-// pod and looks once; hand-back is no fault; and it tries hold and guard by requests that are
-// not carried out, where Doctor reads whether their policies are there.
+// SelfTest examines one installation from inside the cluster: the command check, which helm test
+// runs. Its checks are those of [Doctor], with other tolerances. It has the rights of one pod; it
+// waits for what an installation needs some time for; hand-back is no fault; and it tries hold and
+// guard by requests that are not carried out, where Doctor reads whether their policies are there.
 type SelfTest struct {
 	Kube        kubernetes.Interface
 	Tekton      tektonclient.Interface
 	Environment config.Environment
-	Clock       clock.PassiveClock
+	Clock       clock.Clock
+	// Patience is how long replicas may take to be ready, and hold and guard to be in force. With
+	// none, SelfTest looks once.
+	Patience time.Duration
 }
+
+// selfTestPause separates two looks.
+const selfTestPause = 2 * time.Second
 
 // Run prints a line for each check and returns an error if one fails.
 func (t *SelfTest) Run(ctx context.Context, out io.Writer) error {
-	f := &Facts{Now: t.Clock.Now(), Leaders: map[string][]coordinationv1.Lease{}}
+	deadline, waited := t.Clock.Now().Add(t.Patience), false
+	for {
+		var text strings.Builder
+		failed, settles := t.look(ctx, &text)
+		if len(failed) == 0 || !settles || !t.Clock.Now().Before(deadline) {
+			if _, err := io.WriteString(out, text.String()); err != nil || len(failed) == 0 {
+				return err
+			}
+			return fmt.Errorf("%s failed", plural(len(failed), "check"))
+		}
+		if !waited {
+			fmt.Fprintf(out, "wait  %s, for at most %s\n", strings.Join(failed, ", "), t.Patience)
+			waited = true
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-t.Clock.After(selfTestPause):
+		}
+	}
+}
+
+// look makes every check once. It returns those that fail, and whether they may succeed soon.
+func (t *SelfTest) look(ctx context.Context, out io.Writer) (failed []string, settles bool) {
+	f := &Facts{Now: t.Clock.Now(), Leaders: map[string][]coordinationv1.Lease{}, PAC: map[string]PAC{}}
 	i := inspect.Installation{Environment: t.Environment, Config: config.Defaults()}
 	deployment, deploymentErr := t.Kube.AppsV1().Deployments(t.Environment.Namespace).Get(ctx, t.Environment.Deployment,
 		metav1.GetOptions{})
@@ -44,21 +75,22 @@ func (t *SelfTest) Run(ctx context.Context, out io.Writer) error {
 	configErr := i.ReadConfig(ctx, t.Kube)
 	f.Installations = []inspect.Installation{i}
 
-	failed := 0
+	settles = true
 	for _, c := range []struct {
-		name string
-		off  bool
-		look func() ([]Finding, error)
+		name         string
+		off, settles bool
+		look         func() ([]Finding, error)
 	}{
-		{"configuration", false, func() ([]Finding, error) { return configured(f), configErr }},
-		{"replicas", false, func() ([]Finding, error) { return replicas(f), deploymentErr }},
-		{"leader", false, func() ([]Finding, error) {
+		{"configuration", false, false, func() ([]Finding, error) { return configured(f), configErr }},
+		{"Pipelines-as-Code", false, false, func() ([]Finding, error) { return t.pac(ctx, f, i.Config.PACNamespace) }},
+		{"replicas", false, true, func() ([]Finding, error) { return replicas(f), deploymentErr }},
+		{"leader", false, true, func() ([]Finding, error) {
 			leases, err := leaderLeases(ctx, t.Kube, i)
 			f.Leaders[i.Name()] = leases
 			return leader(f), err
 		}},
-		{"hold", t.Environment.Hold == "", func() ([]Finding, error) { return t.hold(ctx) }},
-		{"guard", t.Environment.Guard == "", func() ([]Finding, error) { return t.guard(ctx) }},
+		{"hold", t.Environment.Hold == "", true, func() ([]Finding, error) { return t.hold(ctx) }},
+		{"guard", t.Environment.Guard == "", true, func() ([]Finding, error) { return t.guard(ctx) }},
 	} {
 		if c.off {
 			fmt.Fprintf(out, "off   %s\n", c.name)
@@ -77,12 +109,19 @@ func (t *SelfTest) Run(ctx context.Context, out io.Writer) error {
 			fmt.Fprintf(out, "ok    %s\n", c.name)
 			continue
 		}
-		failed++
+		failed, settles = append(failed, c.name), settles && c.settles
 	}
-	if failed > 0 {
-		return fmt.Errorf("%s failed", plural(failed, "check"))
+	return failed, settles
+}
+
+// pac looks whether Pipelines-as-Code is where its limits are looked for.
+func (t *SelfTest) pac(ctx context.Context, f *Facts, namespace string) ([]Finding, error) {
+	_, err := t.Kube.CoreV1().ConfigMaps(namespace).Get(ctx, pac.SettingsName, metav1.GetOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return nil, err
 	}
-	return nil
+	f.PAC[namespace] = PAC{Found: err == nil}
+	return pacVersion(f), nil
 }
 
 // hold tries whether the API server hides the execution order of a run.

@@ -25,7 +25,7 @@ import (
 )
 
 func TestSelfTest(t *testing.T) {
-	const ok = "ok    configuration\nok    replicas\nok    leader\n"
+	const ok = "ok    configuration\nok    Pipelines-as-Code\nok    replicas\nok    leader\n"
 	for name, c := range map[string]struct {
 		data           map[string]string // of the ConfigMap; nil for none
 		ready          int32
@@ -46,7 +46,12 @@ func TestSelfTest(t *testing.T) {
 		},
 		"nothing works": {
 			nil, 1, time.Minute, "", "", false, false,
-			"WRONG configuration\nWRONG replicas\nWRONG leader\noff   hold\noff   guard\n", "3 checks failed",
+			"WRONG configuration\nok    Pipelines-as-Code\nWRONG replicas\nWRONG leader\noff   hold\noff   guard\n", "3 checks failed",
+		},
+		// T15
+		"Pipelines-as-Code is elsewhere": {
+			map[string]string{"pac-namespace": "openshift-pipelines"}, 2, 0, "", "", false, false,
+			strings.Replace(ok, "ok    Pipelines", "WRONG Pipelines", 1) + "off   hold\noff   guard\n", "1 check failed",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -54,7 +59,9 @@ func TestSelfTest(t *testing.T) {
 			i.Deployment.Name, i.Deployment.Status.ReadyReplicas = "pac-lease-queue", c.ready
 			lease := renewed(noon.Add(-c.renewed))
 			lease.Namespace, lease.Name = "tools", config.Component+".queues.00-of-01"
-			objects := []runtime.Object{&i.Deployment, &lease}
+			objects := []runtime.Object{&i.Deployment, &lease, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
+				Namespace: config.Defaults().PACNamespace, Name: pac.SettingsName,
+			}}}
 			if c.data != nil {
 				objects = append(objects, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
 					Namespace: "tools",
@@ -81,7 +88,7 @@ func TestSelfTest(t *testing.T) {
 			var out bytes.Buffer
 			test := &SelfTest{
 				Kube: fake.NewClientset(objects...), Tekton: tekton, Environment: environment,
-				Clock: clocktesting.NewFakePassiveClock(noon),
+				Clock: clocktesting.NewFakeClock(noon),
 			}
 			err = test.Run(t.Context(), &out)
 			if got := message(err); got != c.failed {
@@ -106,4 +113,53 @@ func message(err error) string {
 		return ""
 	}
 	return err.Error()
+}
+
+// helm test may come right after helm install: it waits for the replicas, and no longer than it may.
+func TestSelfTestWaitsForReplicas(t *testing.T) {
+	for name, c := range map[string]struct {
+		readyAfter time.Duration
+		failed     string
+	}{
+		"ready in time": {30 * time.Second, ""},
+		"never ready":   {time.Hour, "1 check failed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			i := installation("tools", "")
+			i.Deployment.Name = "pac-lease-queue"
+			lease := renewed(noon.Add(time.Hour))
+			lease.Namespace, lease.Name = "tools", config.Component+".queues.00-of-01"
+			kube := fake.NewClientset(&lease,
+				&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "tools", Name: "pac-lease-queue-config"}},
+				&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: config.Defaults().PACNamespace, Name: pac.SettingsName}})
+			clock := clocktesting.NewFakeClock(noon)
+			kube.PrependReactor("get", "deployments", func(clienttesting.Action) (bool, runtime.Object, error) {
+				deployment := i.Deployment.DeepCopy()
+				if clock.Since(noon) < c.readyAfter {
+					deployment.Status.ReadyReplicas = 0
+				}
+				return true, deployment, nil
+			})
+			environment, _ := config.ReadEnvironment(func(variable string) string {
+				return map[string]string{config.EnvNamespace: "tools"}[variable]
+			})
+			test := &SelfTest{Kube: kube, Environment: environment, Clock: clock, Patience: time.Minute}
+			var out bytes.Buffer
+			result := make(chan error)
+			go func() { result <- test.Run(t.Context(), &out) }()
+			for {
+				select {
+				case err := <-result:
+					if got := message(err); got != c.failed || clock.Since(noon) > time.Minute+selfTestPause {
+						t.Errorf("after %s the error is %q, want %q\n%s", clock.Since(noon), got, c.failed, &out)
+					}
+					return
+				default:
+					if clock.HasWaiters() {
+						clock.Step(selfTestPause)
+					}
+				}
+			}
+		})
+	}
 }

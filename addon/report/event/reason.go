@@ -16,6 +16,7 @@ const (
 	ReasonBackendChanged       Reason = "BackendChanged"
 	ReasonConfigurationRefused Reason = "ConfigurationRefused"
 	ReasonUnknownSetting       Reason = "UnknownSetting"
+	ReasonSecondInstallation   Reason = "SecondInstallation"
 
 	ReasonClaimExpired  Reason = "ClaimExpired"
 	ReasonBadAnnotation Reason = "BadAnnotation"
@@ -96,6 +97,12 @@ func Reasons() []Explained {
 			ConfigMap,
 			true,
 			"This version does not have a setting, and ignores it: it is misspelt, or of another version. Every replica reports it.",
+		},
+		{
+			ReasonSecondInstallation,
+			ConfigMap,
+			true,
+			"Another installation works on some of the same queues: uninstall one of them, or give them different `watchNamespaces`.",
 		},
 	}
 }

@@ -71,6 +71,41 @@ subjects:
     namespace: {{ $.Release.Namespace }}
 {{- end -}}
 
+{{/*
+"true" if objects of the cluster can be looked up. Without a cluster (helm template, Argo CD,
+--dry-run=client) no lookup finds anything. An installation that has its rights in named namespaces
+only may be made by someone who may not look further, and for whom a lookup would fail.
+*/}}
+{{- define "pac-lease-queue.looksUp" -}}
+{{- $clusterScoped := or (not .Values.watchNamespaces) (ne (include "pac-lease-queue.hold" .) "none") (include "pac-lease-queue.guard" .) -}}
+{{- if and $clusterScoped (lookup "v1" "Namespace" "" "default") -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/*
+Those of the usual namespaces that Pipelines-as-Code is in, separated by commas: its own and that of
+OpenShift Pipelines. It does not run without this ConfigMap.
+*/}}
+{{- define "pac-lease-queue.pacFound" -}}
+{{- $found := list -}}
+{{- range list "pipelines-as-code" "openshift-pipelines" -}}
+{{- if lookup "v1" "ConfigMap" . "pipelines-as-code" -}}
+{{- $found = append $found . -}}
+{{- end -}}
+{{- end -}}
+{{- join "," $found -}}
+{{- end -}}
+
+{{/* The namespace of Pipelines-as-Code. Without a cluster to look in, that of its own manifests. */}}
+{{- define "pac-lease-queue.pacNamespace" -}}
+{{- with .Values.pac.namespace -}}
+{{ . }}
+{{- else -}}
+{{ splitList "," (include "pac-lease-queue.pacFound" .) | first | default "pipelines-as-code" }}
+{{- end -}}
+{{- end -}}
+
 {{- define "pac-lease-queue.image" -}}
 {{- with .Values.image -}}
 {{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
@@ -93,7 +128,7 @@ system:serviceaccount:{{ .Release.Namespace }}:{{ include "pac-lease-queue.fulln
 
 {{/* The group of the service accounts of Pipelines-as-Code. */}}
 {{- define "pac-lease-queue.pacGroup" -}}
-system:serviceaccounts:{{ .Values.pac.namespace }}
+system:serviceaccounts:{{ include "pac-lease-queue.pacNamespace" . }}
 {{- end -}}
 
 {{/* Match condition: the user is in no break-glass group. Empty if there are no such groups. */}}

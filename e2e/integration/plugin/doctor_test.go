@@ -82,8 +82,8 @@ func TestDoctorFindsEachFault(t *testing.T) {
 		},
 		{
 			name: "two installs", make: installTwice,
-			check: "two installations", what: "work on the queues of all namespaces", do: "helm uninstall other",
-			also: []string{"replicas", "leader"},
+			check: "two installations", what: "work on the queues of namespace ", do: "helm uninstall other",
+			also: []string{"replicas", "leader", "hold", "guard"},
 		},
 		{name: "clock skew", down: true, make: skewLeader, check: "clocks", what: "ahead of the API server's", do: "NTP"},
 		{name: "refused start", make: refuseStart, check: "runs", what: "denied by the test", do: "let the update through"},
@@ -314,12 +314,14 @@ func badConfig(t *testing.T, _ string) func() {
 	return setConfigMap(t, addon.Namespace(), release+"-config", "claim-ttl", "soon")
 }
 
-func installTwice(t *testing.T, _ string) func() {
+// installTwice installs a release that has rights in one namespace only. The chart does not look any
+// further for such a release, and so does not refuse it.
+func installTwice(t *testing.T, namespace string) func() {
 	root, err := build.Root()
 	fixture.Must(t, err)
 	chart := filepath.Join(root, "charts", release)
 	_, err = cluster.Helm(t.Context(), "install", "other", chart, "--namespace", "other", "--create-namespace",
-		"--set", "admission.guard.breakGlassGroups={system:masters}")
+		"--set", "watchNamespaces={"+namespace+"}", "--set", "admission.hold=none", "--set", "admission.guard.enabled=false")
 	fixture.Must(t, err)
 	return func() {
 		_, err := cluster.Helm(context.WithoutCancel(t.Context()), "uninstall", "other", "--namespace", "other", "--no-hooks")
