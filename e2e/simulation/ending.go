@@ -93,9 +93,10 @@ func (c *Cluster) brighten() {
 	c.catchUp()
 	c.elect()
 	c.catchUp()
-	for _, o := range c.server.list(leases, "", everything) { // what a user left in the place of a slot
+	for _, o := range c.server.list(leases, "", everything) {
 		l := o.(*coordinationv1.Lease)
-		if _, _, ours := lease.Decode(l); !ours && len(l.OwnerReferences) == 0 {
+		// What a user left in the place of a slot may stay, as long as the queue has another slot.
+		if index, _ := lease.IndexOf(l.Name, queueOfName(l.Name)); squatted(l) && (index == 0 || c.chance(50)) {
 			c.trace("the foreign Lease %s is deleted", l.Name)
 			c.server.remove(leases, l, nil)
 		}
@@ -158,6 +159,9 @@ func (c *Cluster) idle() string {
 		free := int(limit) - len(c.judges[key].occupying())
 		for _, l := range c.leasesOf(key) {
 			if _, slot, ours := lease.Decode(l); ours && slot.Damaged != "" {
+				free--
+			}
+			if index, _ := lease.IndexOf(l.Name, queueOfName(l.Name)); squatted(l) && index < int(limit) {
 				free--
 			}
 		}

@@ -51,6 +51,7 @@ func init() {
 		{"collect", 4, (*Cluster).collectOne},
 		{"vandal", 3, (*Cluster).vandalize},
 		{"delete-lease", 1, (*Cluster).deleteLease},
+		{"squat", 1, (*Cluster).squat},
 		{"elect", 2, (*Cluster).elect},
 		{"crash", 2, (*Cluster).crashOrStart},
 		{"sleep", 2, (*Cluster).sleep},

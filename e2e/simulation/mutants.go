@@ -179,6 +179,18 @@ var mutants = []*mutant{
 		},
 	},
 	{
+		name: "tries only the slot in whose place something else is", caught: 1, shape: func(m *mixture) { m.often("squat") },
+		wrapStore: func(_ *replica, x engine.Store) engine.Store {
+			return hookedStore{Store: x, claim: func(_ queue.Slot, _ queue.Holder, claim claimer) (queue.Slot, error) {
+				made, err := claim()
+				if errors.Is(err, engine.ErrBlocked) {
+					err = errors.New("the slot's place is taken")
+				}
+				return made, err
+			}}
+		},
+	},
+	{
 		name: "goes on claiming after a claim failed", caught: 32,
 		wrapStore: func(_ *replica, x engine.Store) engine.Store {
 			return hookedStore{Store: x, claim: func(slot queue.Slot, h queue.Holder, claim claimer) (queue.Slot, error) {

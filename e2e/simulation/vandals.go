@@ -5,9 +5,11 @@ import (
 	"strings"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 )
 
 // reach is how much an edit of a Lease takes away from the protocol, and so when
@@ -81,6 +83,26 @@ func (c *Cluster) deleteLease() {
 		c.trace("Lease %s is deleted by hand", l.Name)
 		c.server.remove(leases, l, nil)
 	}
+}
+
+// squat creates a Lease of somebody's own in the place of a slot.
+func (c *Cluster) squat() {
+	if !c.vandals {
+		return
+	}
+	key := c.someQueue()
+	name := lease.Name(key.Repository, c.rnd.IntN(4))
+	if _, exists := c.server.lease(key.Namespace, name); exists {
+		return
+	}
+	c.trace("Lease %s is made by hand", name)
+	c.server.create(leases, &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: name}}, nil)
+}
+
+// squatted says that something else is in the place of a slot of the queue.
+func squatted(l *coordinationv1.Lease) bool {
+	_, _, ours := lease.Decode(l)
+	return !ours && len(l.OwnerReferences) == 0
 }
 
 // vandalize edits a Lease.
