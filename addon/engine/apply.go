@@ -11,11 +11,15 @@ import (
 // errClaim marks a claim that failed.
 var errClaim = errors.New("claim failed")
 
-// apply carries the actions out, one by one and in order. It stops at the first observation that
+// apply carries the actions out, one by one and in order, as many as a pass may. It stops at the first observation that
 // proves stale, because what follows rests on the same look, and at a claim that failed, because
 // the next run in line would overtake. Any other failure concerns one run or slot and does not hold
 // up the others. It returns what was done, in words for the log.
 func (p *pass) apply(ctx context.Context, actions []queue.Action) ([]string, error) {
+	if len(actions) > p.Bounds.Writes {
+		actions = actions[:p.Bounds.Writes]
+		p.again = p.now
+	}
 	var done []string
 	var failed []error
 	for _, a := range actions {
@@ -55,22 +59,25 @@ func (p *pass) carryOut(ctx context.Context, a queue.Action) ([]string, error) {
 
 // retire removes the slots of the queue that are still in a backend that is not in force. A claim
 // that is lost with its slot is made again. A slot that has moved meanwhile is left to the pass
-// that its event triggers.
-func (p *pass) retire(ctx context.Context, former []Store) error {
+// that its event triggers. It reports true if it has left some to the next pass.
+func (p *pass) retire(ctx context.Context, former []Store) (more bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	for _, store := range former {
 		slots, err := store.List(ctx, p.repository.Key, queue.Cached)
 		if err != nil {
-			return fmt.Errorf("list former slots of %s: %w", p.repository.Key, err)
+			return false, fmt.Errorf("list former slots of %s: %w", p.repository.Key, err)
+		}
+		if len(slots) > p.Bounds.Writes {
+			slots, more = slots[:p.Bounds.Writes], true
 		}
 		for _, slot := range slots {
 			if err := store.Remove(ctx, p.repository, slot); err != nil && !errors.Is(err, ErrStale) {
-				return fmt.Errorf("remove former slot %d: %w", slot.Index, err)
+				return false, fmt.Errorf("remove former slot %d: %w", slot.Index, err)
 			}
 		}
 	}
-	return nil
+	return more, nil
 }
 
 // claim takes the slot and, if the run is waiting, starts it right away. If this replica does not

@@ -161,8 +161,8 @@ func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error
 	}
 	stores := e.Stores()
 	p := &pass{Engine: e, repository: q, store: stores[0], now: e.Clock.Now()}
-	if err := p.retire(ctx, stores[1:]); err != nil {
-		return time.Time{}, err
+	if more, err := p.retire(ctx, stores[1:]); err != nil || more {
+		return p.now, err
 	}
 
 	// Observe.
@@ -189,16 +189,12 @@ func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error
 	e.park(key, decision.Parked, p.now)
 
 	// Apply.
-	actions := decision.Actions[:min(len(decision.Actions), e.Bounds.Writes)]
-	done, err := p.apply(ctx, actions)
+	done, err := p.apply(ctx, decision.Actions)
 
 	if len(done) > 0 {
 		s := decision.Summary
 		klog.FromContext(ctx).Info("queue moved", "queue", key.String(), "limit", int(p.repository.Limit),
 			"done", done, "started", s.Started, "claimed", s.Claimed, "waiting", s.Waiting)
-	}
-	if len(actions) < len(decision.Actions) {
-		p.again = p.now
 	}
 	next := decision.Next
 	for _, t := range []time.Time{p.unseen(snapshot), p.again, e.unblocked(key)} {
@@ -322,7 +318,7 @@ func (e *Engine) orphaned(ctx context.Context, key queue.Key) (next time.Time, e
 	if s := (queue.Snapshot{Key: key, Runs: runs, HandBack: e.HandBack()}); s.HandBack {
 		p := &pass{Engine: e, repository: Repository{Key: key}, now: now}
 		_, err := p.apply(ctx, queue.Decide(s, now, e.Policy()).Actions)
-		return time.Time{}, err
+		return p.again, err
 	}
 	for _, r := range runs {
 		if r.Order == nil || r.Phase != queue.Pending {

@@ -10,9 +10,15 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
-// requestTimeout bounds one look past the caches and one write. A connection that hangs must not
-// keep a queue waiting; the next look shows what became of the request.
-const requestTimeout = 15 * time.Second
+// A connection that hangs must not keep a queue waiting; the next look shows what became of the
+// request.
+const (
+	// requestTimeout bounds one write, and one look at the caches with the holders that they lack.
+	requestTimeout = 15 * time.Second
+	// freshTimeout bounds one look past the caches: a long list has many pages, and waits for those
+	// of others in between.
+	freshTimeout = time.Minute
+)
 
 // observe gathers all that a decision needs.
 //
@@ -20,7 +26,11 @@ const requestTimeout = 15 * time.Second
 // be seen further along than its slot says, but never behind it: a started run is never taken for a
 // waiting one.
 func (p *pass) observe(ctx context.Context, freshness queue.Freshness) (queue.Snapshot, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	timeout := requestTimeout
+	if freshness == queue.Fresh {
+		timeout = freshTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	q := p.repository
 	s := queue.Snapshot{Key: q.Key, Limit: q.Limit, CancelInProgress: q.CancelInProgress, HandBack: p.HandBack(), Freshness: freshness}
@@ -78,13 +88,12 @@ func (p *pass) readHolders(ctx context.Context, s *queue.Snapshot) error {
 			s.Runs = append(s.Runs, run)
 		}
 	}
-	switch {
-	case unread && learnt:
-		p.again = p.now
-	case unread:
+	p.again = time.Time{}
+	if unread {
 		p.again = p.now.Add(unseenPoll)
-	default:
-		p.again = time.Time{}
+	}
+	if unread && learnt {
+		p.again = p.now
 	}
 	return nil
 }
