@@ -11,33 +11,49 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 )
 
-// Path is the path under which the hold is served.
-const Path = "/hold"
+// Paths under which the hold is served. The API server sends every write that the hold may change
+// to the first, and copies of PAC's runs to the second: who made a run decides that, and the
+// conditions of the webhook configuration know who is PAC.
+const (
+	Path     = "/hold"
+	CopyPath = "/copy"
+)
 
 // hold answers admission requests.
-type hold struct{ webhook.StatelessAdmissionImpl }
+type hold struct {
+	webhook.StatelessAdmissionImpl
+	path   string
+	decide func(old *pac.Admitted, run pac.Admitted) []pac.Operation
+}
 
 var (
 	_ webhook.AdmissionController          = hold{}
 	_ webhook.StatelessAdmissionController = hold{}
 )
 
+// holds are what is served.
+func holds() []any {
+	return []any{
+		hold{path: Path, decide: pac.Hold},
+		hold{path: CopyPath, decide: func(_ *pac.Admitted, run pac.Admitted) []pac.Operation { return pac.Requeue(run) }},
+	}
+}
+
 // Path implements webhook.AdmissionController.
-func (hold) Path() string { return Path }
+func (h hold) Path() string { return h.path }
 
 // Admit implements webhook.AdmissionController.
-func (hold) Admit(_ context.Context, request *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
-	var run struct {
-		Metadata struct {
-			Annotations map[string]string `json:"annotations"`
-		} `json:"metadata"`
+func (h hold) Admit(_ context.Context, request *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
+	run, err := read(request.Object.Raw)
+	var old *pac.Admitted
+	if err == nil && len(request.OldObject.Raw) > 0 {
+		old, err = read(request.OldObject.Raw)
 	}
-	// As Kubernetes reads JSON: case-sensitive, so that Metadata is not metadata.
-	if err := utiljson.Unmarshal(request.Object.Raw, &run); err != nil {
-		return webhook.MakeErrorStatus("pac-lease-queue cannot read the annotations of %s %s/%s: %v",
+	if err != nil {
+		return webhook.MakeErrorStatus("pac-lease-queue cannot read the metadata and the status of %s %s/%s: %v",
 			request.Kind.Kind, request.Namespace, request.Name, err)
 	}
-	operations := pac.Hold(run.Metadata.Annotations)
+	operations := h.decide(old, *run)
 	if len(operations) == 0 {
 		return &admissionv1.AdmissionResponse{Allowed: true}
 	}
@@ -47,4 +63,10 @@ func (hold) Admit(_ context.Context, request *admissionv1.AdmissionRequest) *adm
 	}
 	patchType := admissionv1.PatchTypeJSONPatch
 	return &admissionv1.AdmissionResponse{Allowed: true, Patch: patch, PatchType: &patchType}
+}
+
+// read is case-sensitive, as Kubernetes is: Metadata is not metadata.
+func read(raw []byte) (*pac.Admitted, error) {
+	run := &pac.Admitted{}
+	return run, utiljson.Unmarshal(raw, run)
 }

@@ -2,6 +2,7 @@ package admission
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -16,8 +17,17 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 )
 
+func served(path string) hold {
+	for _, h := range holds() {
+		if h := h.(hold); h.Path() == path {
+			return h
+		}
+	}
+	panic(path + " is not served")
+}
+
 func admit(object string) *admissionv1.AdmissionResponse {
-	return hold{}.Admit(context.Background(), &admissionv1.AdmissionRequest{Object: runtime.RawExtension{Raw: []byte(object)}})
+	return served(Path).Admit(context.Background(), &admissionv1.AdmissionRequest{Object: runtime.RawExtension{Raw: []byte(object)}})
 }
 
 // patched is the object as the API server stores it after the response.
@@ -95,13 +105,39 @@ func TestAdmit(t *testing.T) {
 
 func TestAdmitRefusesUnreadableObjects(t *testing.T) {
 	for _, object := range []string{``, `[]`, `{"metadata":{"annotations":{"a":1}}}`, `{"metadata":`} {
-		response := hold{}.Admit(t.Context(), &admissionv1.AdmissionRequest{
-			Namespace: "ns", Name: "r", Object: runtime.RawExtension{Raw: []byte(object)},
-		})
-		for _, want := range []string{"annotations of", "ns/r"} {
-			if response.Allowed || !strings.Contains(response.Result.Message, want) {
-				t.Errorf("%q: %+v, want a refusal that says %q", object, response, want)
+		bad, good := runtime.RawExtension{Raw: []byte(object)}, runtime.RawExtension{Raw: []byte(`{}`)}
+		requests := []*admissionv1.AdmissionRequest{{Object: bad}}
+		if object != "" { // that of a new run
+			requests = append(requests, &admissionv1.AdmissionRequest{Object: good, OldObject: bad})
+		}
+		for _, request := range requests {
+			request.Namespace, request.Name = "ns", "r"
+			for _, path := range []string{Path, CopyPath} {
+				response := served(path).Admit(t.Context(), request)
+				for _, want := range []string{"the metadata and the status of", "ns/r"} {
+					if response.Allowed || !strings.Contains(response.Result.Message, want) {
+						t.Errorf("%s of %q: %+v, want a refusal that says %q", path, object, response, want)
+					}
+				}
 			}
+		}
+	}
+}
+
+// Each path decides as its part of the hold: see the tests of package pac.
+func TestAdmitByPath(t *testing.T) {
+	const run = `{"metadata":{"labels":{"app.kubernetes.io/managed-by":"pipelinesascode.tekton.dev"},
+		"annotations":{"pipelinesascode.tekton.dev/repository":"shop","pac-lease-queue.dev/claim":"0/1/0"}},"spec":{"status":"%s"}}`
+	request := &admissionv1.AdmissionRequest{
+		Object:    runtime.RawExtension{Raw: fmt.Appendf(nil, run, "CancelledRunFinally")},
+		OldObject: runtime.RawExtension{Raw: fmt.Appendf(nil, run, "PipelineRunPending")},
+	}
+	for path, want := range map[string]string{
+		Path:     `[{"op":"add","path":"/spec/status","value":"Cancelled"}]`,
+		CopyPath: `{"op":"remove","path":"/metadata/annotations/pac-lease-queue.dev~1claim"}`,
+	} {
+		if response := served(path).Admit(t.Context(), request); !response.Allowed || !strings.Contains(string(response.Patch), want) {
+			t.Errorf("%s: %s, want a patch with %s", path, response.Patch, want)
 		}
 	}
 }

@@ -66,7 +66,7 @@ type Server struct {
 func Start(ctx context.Context, kube kubernetes.Interface, o Options) (*Server, error) {
 	logger := logging.FromContext(ctx)
 	quiet := logger.WithOptions(zap.IncreaseLevel(zap.WarnLevel)) // knative logs every request and every reconcile
-	handler, err := webhook.New(webhook.WithOptions(logging.WithLogger(ctx, quiet), webhook.Options{}), []any{hold{}})
+	handler, err := webhook.New(webhook.WithOptions(logging.WithLogger(ctx, quiet), webhook.Options{}), holds())
 	if err != nil {
 		return nil, fmt.Errorf("webhook: %w", err)
 	}

@@ -126,11 +126,19 @@ var orders = []string{HeldOrder, ExecutionOrder}
 
 // packOrder reads an order, and renders the outcome for unpackOrder.
 func packOrder(value, namespace, name string) string {
-	sequence, err := queue.ParseSequence(value, namespace, name)
+	sequence, err := queue.ParseSequence(spelled(value, namespace, name), namespace, name)
 	if err != nil {
 		return mark + err.Error()
 	}
 	return sequence.Pack()
+}
+
+// spelled is the order as PAC would write it.
+func spelled(value, namespace, name string) string {
+	if value == Itself {
+		return namespace + "/" + name
+	}
+	return value
 }
 
 // unpackOrder is the reverse of packOrder.

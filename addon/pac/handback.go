@@ -49,7 +49,7 @@ func HandBackRun(ctx context.Context, runs tektonclient.PipelineRunsGetter, pr *
 // handedBack returns the patch that makes a run PAC's again. The run has not been trimmed, and its
 // order is not malformed.
 func handedBack(pr *tektonv1.PipelineRun) map[string]any {
-	entries := strings.Split(pr.Annotations[HeldOrder], ",")
+	entries := strings.Split(spelled(pr.Annotations[HeldOrder], pr.Namespace, pr.Name), ",")
 	for i := range entries {
 		entries[i] = strings.TrimSpace(entries[i])
 	}

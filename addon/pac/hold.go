@@ -1,9 +1,13 @@
 package pac
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Operation is one operation of a JSON patch (RFC 6902).
@@ -14,25 +18,109 @@ type Operation struct {
 	Value *string `json:"value,omitempty"`
 }
 
-// Hold returns the patch that moves PAC's execution order out of PAC's sight, to [HeldOrder], on a
-// PipelineRun with these annotations; none if it has no such order. The chart's
-// MutatingAdmissionPolicy does the same in CEL.
-//
-// The annotation is the only condition: an order that arrives after the run was started is moved
-// too, which changes nothing, and any further condition could be false for a moment and let an
-// order slip through.
-func Hold(annotations map[string]string) []Operation {
-	order, present := annotations[keys.ExecutionOrder]
-	if !present {
-		return nil
-	}
-	return []Operation{
-		{Op: "add", Path: annotationPath(HeldOrder), Value: &order},
-		{Op: "remove", Path: annotationPath(keys.ExecutionOrder)},
-	}
+// Admitted is what the hold reads of a PipelineRun at admission.
+type Admitted struct {
+	Metadata struct {
+		Labels          map[string]string       `json:"labels"`
+		Annotations     map[string]string       `json:"annotations"`
+		OwnerReferences []metav1.OwnerReference `json:"ownerReferences"`
+	} `json:"metadata"`
+	Spec *struct {
+		Status tektonv1.PipelineRunSpecStatus `json:"status"`
+	} `json:"spec"`
 }
 
-// annotationPath returns the JSON pointer (RFC 6901) to an annotation.
-func annotationPath(key string) string {
-	return "/metadata/annotations/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
+func (r *Admitted) isPACs() bool { return r.Metadata.Labels[managedByKey] == manager }
+
+// status is empty for a run that may run.
+func (r *Admitted) status() tektonv1.PipelineRunSpecStatus {
+	if r == nil || r.Spec == nil {
+		return ""
+	}
+	return r.Spec.Status
+}
+
+// isChild says that the run is a task of another one, which made it: Tekton copies the labels and
+// annotations of the parent.
+func (r *Admitted) isChild() bool {
+	return slices.ContainsFunc(r.Metadata.OwnerReferences, func(o metav1.OwnerReference) bool {
+		return o.Kind == "PipelineRun" && strings.HasPrefix(o.APIVersion, "tekton.dev/") && o.Controller != nil && *o.Controller
+	})
+}
+
+// Hold returns the patch for any write of a PipelineRun; old is nil for a new one. The chart's
+// MutatingAdmissionPolicy does the same in CEL, for [Hold] and [Requeue].
+//
+// PAC's execution order is moved out of PAC's sight, to [HeldOrder]. The annotation is the only
+// condition: an order that arrives after the run was started is moved too, which changes nothing,
+// and any further condition could be false for a moment and let an order slip through.
+//
+// A graceful cancellation of a run that waits becomes a plain one. It comes from PAC's /cancel and
+// from closed pull requests, and Tekton would start the run for its finally tasks, above the limit
+// and with nothing to tidy up.
+func Hold(old *Admitted, run Admitted) []Operation {
+	var patch []Operation
+	if order, present := run.Metadata.Annotations[keys.ExecutionOrder]; present {
+		patch = append(patch, add(annotationPath(HeldOrder), order), remove(annotationPath(keys.ExecutionOrder)))
+	}
+	if old != nil && old.isPACs() && old.status() == tektonv1.PipelineRunSpecStatusPending && graceful(run.status()) {
+		patch = append(patch, add(statusPath, tektonv1.PipelineRunSpecStatusCancelled))
+	}
+	return patch
+}
+
+// Requeue returns the patch for a new run that has PAC's label, but was not made by PAC: a copy of
+// one of PAC's runs, as the "Rerun" of a dashboard makes it. What the add-on wrote on the original
+// goes, with the order of its event, and the copy waits for a slot on its own. To PAC it is a queued
+// run whose start is still to be reported.
+//
+// A copy without the name of a Repository belongs to no queue. The child of a run is no run of
+// PAC's: it runs in the slot of its parent, and would wait for that slot for ever.
+func Requeue(run Admitted) []Operation {
+	if !run.isPACs() {
+		return nil
+	}
+	var patch []Operation
+	for _, key := range slices.Sorted(maps.Keys(run.Metadata.Annotations)) {
+		if strings.HasPrefix(key, prefix) || key == keys.ExecutionOrder || key == keys.SCMReportingPLRStarted {
+			patch = append(patch, remove(annotationPath(key)))
+		}
+	}
+	switch {
+	case run.isChild():
+		return append(patch, remove(labelPath(managedByKey)))
+	case run.Metadata.Annotations[keys.Repository] == "", run.Spec == nil:
+		return patch
+	}
+	status := tektonv1.PipelineRunSpecStatus(tektonv1.PipelineRunSpecStatusPending)
+	if run.status() == tektonv1.PipelineRunSpecStatusCancelled || graceful(run.status()) {
+		status = tektonv1.PipelineRunSpecStatusCancelled
+	}
+	return append(patch,
+		add(annotationPath(HeldOrder), Itself),
+		add(annotationPath(keys.State), stateQueued),
+		add(labelPath(keys.State), stateQueued),
+		add(statusPath, status),
+	)
+}
+
+// graceful says that Tekton runs the finally tasks of a run with this status, even if the run was
+// never started.
+func graceful(status tektonv1.PipelineRunSpecStatus) bool {
+	return status == tektonv1.PipelineRunSpecStatusCancelledRunFinally || status == tektonv1.PipelineRunSpecStatusStoppedRunFinally
+}
+
+// statusPath is the JSON pointer (RFC 6901) to the status in a spec.
+const statusPath = "/spec/status"
+
+func annotationPath(key string) string { return "/metadata/annotations/" + escape(key) }
+func labelPath(key string) string      { return "/metadata/labels/" + escape(key) }
+
+func escape(key string) string { return strings.NewReplacer("~", "~0", "/", "~1").Replace(key) }
+
+func remove(path string) Operation { return Operation{Op: "remove", Path: path} }
+
+// add also replaces a value that is there.
+func add[T ~string](path string, value T) Operation {
+	return Operation{Op: "add", Path: path, Value: new(string(value))}
 }

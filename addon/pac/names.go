@@ -19,7 +19,7 @@ const ExecutionOrder = keys.ExecutionOrder
 // Annotations of this product on a PipelineRun. While the guard is on, no other client can change
 // them.
 const (
-	// HeldOrder is PAC's execution order, moved here at admission by the hold.
+	// HeldOrder is PAC's execution order, moved here at admission by the hold, or [Itself].
 	HeldOrder = "pac-lease-queue.dev/execution-order"
 	// Attempt is the fencing number of the run; absent means 0.
 	Attempt = "pac-lease-queue.dev/attempt"
@@ -28,6 +28,13 @@ const (
 	// Claim is the token with which the run was started: slot/transition/attempt.
 	Claim = "pac-lease-queue.dev/claim"
 )
+
+// Itself is the held order of a run that is all there is of its event: a copy that another client
+// than PAC made. The hold cannot name the run, which may not have a name yet.
+const Itself = "itself"
+
+// prefix begins all of these annotations.
+const prefix = "pac-lease-queue.dev/"
 
 // Annotations for people. No decision depends on them. Times are RFC 3339, UTC.
 const (
@@ -76,7 +83,7 @@ func Annotations() []Explained {
 		{StartedAt, "When it was started.", false},
 		{Slot, "The slot it was started in.", false},
 		{Replica, "The pod that started it.", false},
-		{HeldOrder, "The runs of its event, in the order in which they start; moved here by the hold.", true},
+		{HeldOrder, "The runs of its event, in the order in which they start; moved here by the hold. `itself` on a copy of a run.", true},
 		{Claim, "The slot it was started with, as slot/transition/attempt.", true},
 		{Attempt, "How often a claim of it has expired.", true},
 		{NotBefore, "When it is tried again after that.", true},
@@ -94,6 +101,7 @@ const (
 	unfinished   = keys.State + " notin (completed,failed)"
 	finished     = keys.State + " in (completed,failed)"
 	secretIsDue  = "false"
+	stateQueued  = "queued"
 )
 
 // Selector selects the runs that PAC has not finished with; finished ones can number hundreds of

@@ -174,6 +174,10 @@ func TestReadRun(t *testing.T) {
 			but(func(r *queue.Run) { r.Order = nil }),
 		},
 		"blanks around entries": {[]change{annotated(pac.HeldOrder, " shop/build , shop/test ")}, held},
+		"a copy, which is all of its event": {
+			[]change{annotated(pac.HeldOrder, pac.Itself)},
+			but(func(r *queue.Run) { r.Order = &queue.Order{Held: true, Sequence: queue.NewSequence([]string{"build"})} }),
+		},
 
 		"order: empty": {
 			[]change{annotated(pac.HeldOrder, "")},

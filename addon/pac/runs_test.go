@@ -170,23 +170,26 @@ func TestPatch(t *testing.T) {
 	}
 }
 
-// TestReturn: the order goes back to where PAC looks, and nothing of the queue is
+// TestReturn: the order goes back to where PAC looks, as PAC writes it, and nothing of the queue is
 // left on the run.
 func TestReturn(t *testing.T) {
-	returned := pipelineRun("build", without(pac.HeldOrder), annotated(keys.ExecutionOrder, "shop/build,shop/test"))
-	runs, api, _ := newRuns(t, inTurn(answer(http.StatusOK, pipelineRun("build")), answer(http.StatusOK, returned)))
-	if err := runs.HandBack(t.Context(), shopApp, pac.ReadRun(pipelineRun("build"))); err != nil {
-		t.Fatal(err)
-	}
-	want := map[string]any{"metadata": map[string]any{
-		"uid": "uid-1", "resourceVersion": "7",
-		"annotations": map[string]any{
-			keys.ExecutionOrder: "shop/build,shop/test", pac.HeldOrder: nil, pac.Attempt: nil, pac.NotBefore: nil,
-			pac.Status: nil, pac.Position: nil, pac.QueueLength: nil, pac.Reason: nil, pac.EstimatedStart: nil, pac.QueuedAt: nil,
-		},
-	}}
-	if diff := cmp.Diff(want, api.got()[1].Body); diff != "" {
-		t.Errorf("patch (-want +got):\n%s", diff)
+	for held, order := range map[string]string{"shop/build,shop/test": "shop/build,shop/test", pac.Itself: "shop/build"} {
+		run := pipelineRun("build", annotated(pac.HeldOrder, held))
+		returned := pipelineRun("build", without(pac.HeldOrder), annotated(keys.ExecutionOrder, order))
+		runs, api, _ := newRuns(t, inTurn(answer(http.StatusOK, run), answer(http.StatusOK, returned)))
+		if err := runs.HandBack(t.Context(), shopApp, pac.ReadRun(run)); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]any{"metadata": map[string]any{
+			"uid": "uid-1", "resourceVersion": "7",
+			"annotations": map[string]any{
+				keys.ExecutionOrder: order, pac.HeldOrder: nil, pac.Attempt: nil, pac.NotBefore: nil,
+				pac.Status: nil, pac.Position: nil, pac.QueueLength: nil, pac.Reason: nil, pac.EstimatedStart: nil, pac.QueuedAt: nil,
+			},
+		}}
+		if diff := cmp.Diff(want, api.got()[1].Body); diff != "" {
+			t.Errorf("patch of a run with the order %s (-want +got):\n%s", held, diff)
+		}
 	}
 
 	for name, live := range map[string]http.HandlerFunc{
@@ -201,7 +204,7 @@ func TestReturn(t *testing.T) {
 		}
 	}
 
-	runs, _, _ = newRuns(t, answer(http.StatusOK, pipelineRun("build")))
+	runs, _, _ := newRuns(t, answer(http.StatusOK, pipelineRun("build")))
 	if err := runs.HandBack(t.Context(), shopApp, pac.ReadRun(pipelineRun("build"))); err == nil || !strings.Contains(err.Error(),
 		"remove the hold first") {
 		t.Errorf("with the hold in force: %v, want an error that says what to do", err)

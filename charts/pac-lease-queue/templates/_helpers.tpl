@@ -170,14 +170,30 @@ namespaceSelector:
 {{- end -}}
 
 {{/*
-The only condition of the hold. It also moves an order that arrives after the run was started,
-which does no harm; any condition that could be false for a moment would let an order slip through.
+Which writes the hold changes, in CEL that Kubernetes 1.28 knows. An order is held whatever run it
+is on, also on one that was started, where that does no harm: any further condition could be false
+for a moment and let an order slip through.
 */}}
 {{- define "pac-lease-queue.carriesAnOrder" -}}
-- name: carries-an-execution-order
-  expression: >-
-    has(object.metadata.annotations) &&
-    'pipelinesascode.tekton.dev/execution-order' in object.metadata.annotations
+(has(object.metadata.annotations) &&
+'pipelinesascode.tekton.dev/execution-order' in object.metadata.annotations)
+{{- end -}}
+
+{{/* A run of Pipelines-as-Code that waits is cancelled in a way that runs its finally tasks. */}}
+{{- define "pac-lease-queue.cancelsGracefully" -}}
+(request.operation == 'UPDATE' && has(object.spec) && has(object.spec.status) &&
+object.spec.status in ['CancelledRunFinally', 'StoppedRunFinally'] &&
+has(oldObject.spec) && has(oldObject.spec.status) && oldObject.spec.status == 'PipelineRunPending' &&
+has(oldObject.metadata.labels) && 'app.kubernetes.io/managed-by' in oldObject.metadata.labels &&
+oldObject.metadata.labels['app.kubernetes.io/managed-by'] == 'pipelinesascode.tekton.dev')
+{{- end -}}
+
+{{/* A new run with the label of Pipelines-as-Code is made by another client. */}}
+{{- define "pac-lease-queue.copiesARun" -}}
+(request.operation == 'CREATE' &&
+has(object.metadata.labels) && 'app.kubernetes.io/managed-by' in object.metadata.labels &&
+object.metadata.labels['app.kubernetes.io/managed-by'] == 'pipelinesascode.tekton.dev' &&
+!(has(request.userInfo.groups) && '{{ include "pac-lease-queue.pacGroup" . }}' in request.userInfo.groups))
 {{- end -}}
 
 {{/*

@@ -97,35 +97,46 @@ func TestHold(t *testing.T) {
 	}
 }
 
-// Policy and webhook match the same requests.
+// Policy and webhook match the same requests: the one condition of the policy is those of the
+// webhooks, in their order.
 func TestHoldsAgree(t *testing.T) {
-	for _, values := range [][]string{nil, {"watchNamespaces={shop,bank}"}} {
+	for _, values := range [][]string{nil, {"watchNamespaces={shop,bank}"}, {"pac.namespace=openshift-pipelines"}} {
 		policy := get[*admissionregistrationv1.MutatingAdmissionPolicy](
 			t, render(t, withPolicy, values...), "MutatingAdmissionPolicy pac-lease-queue-hold")
-		webhook := get[*admissionregistrationv1.MutatingWebhookConfiguration](
-			t, render(t, older, values...), "MutatingWebhookConfiguration pac-lease-queue-hold").Webhooks[0]
 		constraints := policy.Spec.MatchConstraints
 		type requests struct {
-			Rule                  admissionregistrationv1.RuleWithOperations
-			Namespaces            any
-			MatchPolicy, Failure  string
-			Reinvocation          string
-			Condition, Expression string
+			Rules                []admissionregistrationv1.RuleWithOperations
+			Namespaces           any
+			MatchPolicy, Failure string
+			Reinvocation         string
 		}
 		first := requests{
-			constraints.ResourceRules[0].RuleWithOperations, constraints.NamespaceSelector,
-			string(*constraints.MatchPolicy), string(*policy.Spec.FailurePolicy),
-			string(policy.Spec.ReinvocationPolicy), policy.Spec.MatchConditions[0].Name, policy.Spec.MatchConditions[0].Expression,
+			nil, constraints.NamespaceSelector,
+			string(*constraints.MatchPolicy), string(*policy.Spec.FailurePolicy), string(policy.Spec.ReinvocationPolicy),
 		}
-		second := requests{
-			webhook.Rules[0], webhook.NamespaceSelector, string(*webhook.MatchPolicy), string(*webhook.FailurePolicy),
-			string(*webhook.ReinvocationPolicy), webhook.MatchConditions[0].Name, webhook.MatchConditions[0].Expression,
+		for _, rule := range constraints.ResourceRules {
+			first.Rules = append(first.Rules, rule.RuleWithOperations)
 		}
-		if diff := cmp.Diff(first, second); diff != "" {
-			t.Errorf("with %v (-policy +webhook):\n%s", values, diff)
+		var conditions []string
+		for _, webhook := range get[*admissionregistrationv1.MutatingWebhookConfiguration](
+			t, render(t, older, values...), "MutatingWebhookConfiguration pac-lease-queue-hold").Webhooks {
+			second := requests{
+				webhook.Rules, webhook.NamespaceSelector,
+				string(*webhook.MatchPolicy), string(*webhook.FailurePolicy), string(*webhook.ReinvocationPolicy),
+			}
+			if diff := cmp.Diff(first, second); diff != "" {
+				t.Errorf("%s with %v (-policy +webhook):\n%s", webhook.Name, values, diff)
+			}
+			if len(webhook.MatchConditions) != 1 {
+				t.Fatalf("%s has the conditions %v, want one", webhook.Name, webhook.MatchConditions)
+			}
+			conditions = append(conditions, webhook.MatchConditions[0].Expression)
 		}
-		if len(constraints.ResourceRules)+len(webhook.Rules)+len(policy.Spec.MatchConditions)+len(webhook.MatchConditions) != 4 {
-			t.Error("there are rules or conditions that were not compared")
+		if len(policy.Spec.MatchConditions) != 1 {
+			t.Fatalf("the policy has the conditions %v, want one", policy.Spec.MatchConditions)
+		}
+		if diff := cmp.Diff(policy.Spec.MatchConditions[0].Expression, strings.Join(conditions, " || ")); diff != "" {
+			t.Errorf("the conditions with %v (-policy +webhooks):\n%s", values, diff)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
@@ -38,7 +39,12 @@ func malformedOrder(s *scene) error {
 	pr.Labels[keys.State], pr.Annotations[keys.State] = "queued", "queued"
 	pr.Annotations[keys.ExecutionOrder] = "no-slash"
 	s.runs++
-	_, err = s.tekton.TektonV1().PipelineRuns(pr.Namespace).Create(s.ctx, pr, metav1.CreateOptions{})
+	// Of other users' runs, the hold takes the order away.
+	pacs, err := tektonclient.NewForConfig(s.Config(stack.PACControllerUser))
+	if err != nil {
+		return err
+	}
+	_, err = pacs.TektonV1().PipelineRuns(pr.Namespace).Create(s.ctx, pr, metav1.CreateOptions{})
 	return err
 }
 

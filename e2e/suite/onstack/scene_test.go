@@ -210,6 +210,9 @@ func (s *scene) create(like *tektonv1.PipelineRun, name string, annotations map[
 	}
 	pr.Labels[keys.State], pr.Annotations[keys.State] = "queued", "queued"
 	maps.Copy(pr.Annotations, annotations)
-	_, err := s.Tekton.TektonV1().PipelineRuns(s.Key.Namespace).Create(s.ctx, pr, metav1.CreateOptions{})
+	// The hold takes what other users make for copies.
+	pacs, err := tektonclient.NewForConfig(cluster.Stack.Config(stack.PACControllerUser))
+	s.must(err)
+	_, err = pacs.TektonV1().PipelineRuns(s.Key.Namespace).Create(s.ctx, pr, metav1.CreateOptions{})
 	s.must(err)
 }
