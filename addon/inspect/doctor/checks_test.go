@@ -44,7 +44,7 @@ func renewed(at time.Time) coordinationv1.Lease {
 // well is a cluster in which nothing is wrong, with a run in a slot.
 func well() *Facts {
 	i := installation("add-on", "")
-	there := map[string][]Policy{"add-on": {{Kind: "Policy", Name: "p"}}}
+	there := map[string][]Policy{"add-on": {{Kind: "Policy", Name: "p-hold"}, {Kind: "Policy", Name: "p-guard"}}}
 	q := inspect.Queue{Config: i.Config}
 	run := queue.Run{Name: "build", UID: "u", Phase: queue.Started, Claim: &queue.Token{Slot: 0, Transition: 1}}
 	q.Snapshot = queue.Snapshot{
@@ -129,8 +129,11 @@ func TestChecks(t *testing.T) {
 			[]string{"clocks: 2m ahead of the API server's: other"},
 		},
 		"unbound": {func(f *Facts) {
-			f.Admission.Guards = map[string][]Policy{"add-on": {{"Policy", "p", "no binding enforces it"}}}
+			f.Admission.Guards = map[string][]Policy{"add-on": {{"Policy", "p-guard", "no binding enforces it"}}}
 		}, []string{"guard: no binding enforces it"}},
+		"slots not guarded, and no guard of runs": {func(f *Facts) {
+			f.Admission.Guards = map[string][]Policy{"add-on": {{"Policy", "p-guard-leases", "no binding enforces it"}}}
+		}, []string{"guard: There is no guard", "guard: Any user who may edit Leases can take, free or hide slots"}},
 		"admission off": {
 			func(f *Facts) { f.Admission = &Admission{} },
 			[]string{"hold: There is no hold", "guard: There is no guard"},

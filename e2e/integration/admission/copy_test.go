@@ -150,7 +150,7 @@ func TestPACsOwnRunsAreNoCopies(t *testing.T) {
 	}
 }
 
-// P2: a run that never started is cancelled outright, whoever cancels it: PAC's /cancel and a closed
+// P2: a run that never started is cancelled outright, no matter by whom: PAC's /cancel and a closed
 // pull request would have Tekton run its finally tasks, above the limit.
 func TestGracefulCancelOfAWaitingRunIsAPlainOne(t *testing.T) {
 	needsCluster(t)
