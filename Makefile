@@ -32,6 +32,11 @@ chaos: ## Break everything while runs go through, and judge (DURATION=10m SEED= 
 	@$(BUILD) -quiet -with ./e2e/show/chaos
 	@$(RUN) ./e2e/show/chaos
 
+.PHONY: siege
+siege: ## Let a hostile tenant attack, and see what that costs the others (DURATION=5m SEED= REPLICAS= ONLY=name,name GUARD=on|off)
+	@$(BUILD) -quiet -with ./e2e/show/siege,./addon/cmd/pac-lease-queue
+	@$(RUN) ./e2e/show/siege
+
 .PHONY: museum
 museum: ## See PAC's own queue fail in every known way, and the add-on hold (ONLY=name,name)
 	@$(BUILD) -quiet -with ./e2e/show/museum,./addon/cmd/pac-lease-queue
@@ -73,7 +78,7 @@ test: stack ## Run the tests, those on the embedded stack included
 	$(TEST) -count=1 -timeout 45m $$(go list ./... | grep -v /e2e/integration/metrics$$)
 
 .PHONY: test-nightly
-test-nightly: test-holds alerts simulate fuzz museum chaos ## Run what a change need not wait for (SEEDS= FUZZTIME= DURATION=)
+test-nightly: test-holds alerts simulate fuzz museum chaos siege ## Run what a change need not wait for (SEEDS= FUZZTIME= DURATION=)
 
 .PHONY: test-holds
 test-holds: stack ## Run every test on the stack with either hold

@@ -54,11 +54,15 @@ func (s *Stage) Access() string {
 }
 
 func (s *Stage) start(ctx context.Context, options stack.Options) (err error) {
-	watchers := 1
-	if options.Watchers != nil {
-		watchers = *options.Watchers
+	if options.Components == stack.Everything {
+		watchers := 1
+		if options.Watchers != nil {
+			watchers = *options.Watchers
+		}
+		s.Say("starting etcd, kube-apiserver, Tekton, Pipelines-as-Code with %s, Gitea and kwok", Count(watchers, "watcher"))
+	} else {
+		s.Say("starting etcd and kube-apiserver")
 	}
-	s.Say("starting etcd, kube-apiserver, Tekton, Pipelines-as-Code with %s, Gitea and kwok", Count(watchers, "watcher"))
 	options.Log = s.Say
 	s.Stack, err = stack.Start(ctx, options)
 	return err

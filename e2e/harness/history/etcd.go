@@ -39,8 +39,9 @@ const etcdDeadline = 10 * time.Second
 
 // RecordEtcd is Record for a cluster whose etcd is within reach. API servers may come and go: etcd
 // hands out every revision, each of which is one resourceVersion, and the record has a hole only if
-// etcd compacts revisions before they are read, which takes minutes.
-func RecordEtcd(ctx context.Context, endpoint string) (*Recorder, error) {
+// etcd compacts revisions before they are read, which takes minutes. Given namespaces, it records
+// nothing else.
+func RecordEtcd(ctx context.Context, endpoint string, namespaces ...string) (*Recorder, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, tektonv1.AddToScheme, pacv1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
@@ -55,16 +56,35 @@ func RecordEtcd(ctx context.Context, endpoint string) (*Recorder, error) {
 	context.AfterFunc(ctx, func() { _ = client.Close() })
 	decoder := serializer.NewCodecFactory(scheme).UniversalDeserializer()
 	for _, kind := range kinds {
-		selector, err := labels.Parse(kind.selector)
-		if err == nil {
-			err = r.followEtcd(ctx, client, etcdReader{decoder, selector}, kind.prefix)
-		}
-		if err != nil {
+		if err := r.followKind(ctx, client, decoder, kind, namespaces); err != nil {
 			r.Stop()
 			return nil, fmt.Errorf("record: etcd: %w", err)
 		}
 	}
 	return r, nil
+}
+
+// followKind records one kind, in the given namespaces or in all.
+func (r *Recorder) followKind(
+	ctx context.Context, client *clientv3.Client, decoder runtime.Decoder, kind stored, namespaces []string,
+) error {
+	selector, err := labels.Parse(kind.selector)
+	if err != nil {
+		return err
+	}
+	prefixes := []string{kind.prefix}
+	if len(namespaces) > 0 {
+		prefixes = nil
+		for _, namespace := range namespaces {
+			prefixes = append(prefixes, kind.prefix+namespace+"/")
+		}
+	}
+	for _, prefix := range prefixes {
+		if err := r.followEtcd(ctx, client, etcdReader{decoder, selector}, prefix); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // followEtcd records what exists and then every change.

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
+)
+
+// containers do to the replicas what the kernel and the kubelet do to containers: one that needs
+// more memory than its limit is killed, so is one whose liveness probe fails too often, and what
+// has ended is started again. They keep what each replica needed.
+type containers struct {
+	addon *stack.Addon
+	say   func(format string, args ...any)
+	limit int64 // bytes
+	probe *corev1.Probe
+
+	mu       sync.Mutex
+	peaks    map[string]int64 // resident bytes, by replica, since the last call of reset
+	restarts []string         // in words
+}
+
+const (
+	// measureEvery is how often the memory of a replica is read.
+	measureEvery = 20 * time.Millisecond
+	// clockTicks are those of a second in /proc; Linux has had no other value for programs.
+	clockTicks = 100
+)
+
+// newContainers reads the bounds of the container from the Deployment.
+func newContainers(ctx context.Context, s *stack.Stack, addon *stack.Addon, say func(string, ...any)) (*containers, error) {
+	deployments, err := s.Kubernetes().AppsV1().Deployments(addon.Namespace()).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	if len(deployments.Items) != 1 {
+		return nil, fmt.Errorf("%d Deployments in %s, want that of the add-on", len(deployments.Items), addon.Namespace())
+	}
+	container := deployments.Items[0].Spec.Template.Spec.Containers[0]
+	return &containers{
+		addon: addon, say: say, limit: container.Resources.Limits.Memory().Value(), probe: container.LivenessProbe,
+		peaks: map[string]int64{},
+	}, nil
+}
+
+// watch watches one replica until the context ends.
+func (c *containers) watch(ctx context.Context, r *stack.Replica) error {
+	probing, stop := context.WithCancel(ctx)
+	defer stop()
+	unhealthy := make(chan struct{})
+	go c.probeLiveness(probing, r, unhealthy)
+	for {
+		select {
+		case <-time.After(measureEvery):
+		case <-unhealthy:
+			if err := c.restart(r, "its liveness probe failed %d times", c.probe.FailureThreshold); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return nil
+		}
+		pid := r.Pid()
+		if pid == 0 {
+			if err := c.restart(r, "it ended by itself"); err != nil {
+				return err
+			}
+			continue
+		}
+		resident, err := residentOf(pid)
+		if err != nil {
+			continue // it has just ended
+		}
+		c.mu.Lock()
+		c.peaks[r.Name()] = max(c.peaks[r.Name()], resident)
+		c.mu.Unlock()
+		if resident > c.limit {
+			if err := c.restart(r, "it had %s, its container has %s", mebibytes(resident), mebibytes(c.limit)); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// restart kills the replica, if it still runs, and starts it again.
+func (c *containers) restart(r *stack.Replica, format string, args ...any) error {
+	why := fmt.Sprintf("%s restarted: %s", r.Name(), fmt.Sprintf(format, args...))
+	c.say("%s", why)
+	c.mu.Lock()
+	c.restarts = append(c.restarts, why)
+	c.mu.Unlock()
+	if r.Running() {
+		if err := r.Kill(); err != nil {
+			return err
+		}
+	}
+	return r.Launch()
+}
+
+// probeLiveness asks as the kubelet does whether the replica lives, and tells each time when it did
+// not so often that the kubelet would restart it.
+func (c *containers) probeLiveness(ctx context.Context, r *stack.Replica, unhealthy chan<- struct{}) {
+	client := &http.Client{Timeout: time.Duration(c.probe.TimeoutSeconds) * time.Second}
+	failures := int32(0)
+	for {
+		select {
+		case <-time.After(time.Duration(c.probe.PeriodSeconds) * time.Second):
+		case <-ctx.Done():
+			return
+		}
+		if healthy(ctx, client, r.ProbesURL+c.probe.HTTPGet.Path) {
+			failures = 0
+			continue
+		}
+		if failures++; failures == c.probe.FailureThreshold {
+			failures = 0
+			select {
+			case unhealthy <- struct{}{}:
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+func healthy(ctx context.Context, client *http.Client, url string) bool {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return false
+	}
+	answer, err := client.Do(request)
+	if err != nil {
+		return ctx.Err() != nil
+	}
+	defer answer.Body.Close()
+	return answer.StatusCode < http.StatusBadRequest
+}
+
+// reset forgets the peaks.
+func (c *containers) reset() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.peaks)
+}
+
+// peak returns the most that a replica had since the last reset.
+func (c *containers) peak() (most int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, peak := range c.peaks {
+		most = max(most, peak)
+	}
+	return most
+}
+
+// ended returns the restarts so far, in words.
+func (c *containers) ended() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.restarts[:len(c.restarts):len(c.restarts)]
+}
+
+// cpu returns the CPU time of each replica so far, in the order of their names. That of a replica
+// that has just ended is zero.
+func (c *containers) cpu() []time.Duration {
+	var all []time.Duration
+	for _, r := range c.addon.Replicas() {
+		used, _ := cpuOf(r.Pid())
+		all = append(all, used)
+	}
+	return all
+}
+
+// residentOf returns the resident memory of a process.
+func residentOf(pid int) (int64, error) {
+	statm, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(statm))
+	if len(fields) < 2 {
+		return 0, fmt.Errorf("/proc/%d/statm is %q", pid, statm)
+	}
+	pages, err := strconv.ParseInt(fields[1], 10, 64)
+	return pages * int64(os.Getpagesize()), err
+}
+
+// cpuOf returns the CPU time that a process has used.
+func cpuOf(pid int) (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	// The second field is the name of the program in parentheses, which may contain anything.
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	fields := strings.Fields(rest)
+	const user, system = 11, 12 // fields 14 and 15 of the whole
+	if len(fields) <= system {
+		return 0, fmt.Errorf("/proc/%d/stat is %q", pid, stat)
+	}
+	var ticks int64
+	for _, field := range []string{fields[user], fields[system]} {
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * time.Second / clockTicks, nil
+}
+
+func mebibytes(n int64) string { return fmt.Sprintf("%d MiB", n>>20) }

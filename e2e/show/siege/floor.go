@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/integration/fixture"
+)
+
+// floor measures what the API server and the machine make of the least that any queue in Leases has
+// to do for a start: see that a run is over, write a Lease, patch the next run. It has no part in
+// the add-on's work, so it tells a slow add-on from a busy machine.
+type floor struct {
+	namespace string
+	clients   fixture.Clients
+
+	mu    sync.Mutex
+	steps []sample
+}
+
+// sample is something that took a time.
+type sample struct {
+	at   time.Time
+	took time.Duration
+}
+
+const (
+	floorName = "floor"
+	// floorPause is between two steps.
+	floorPause = 50 * time.Millisecond
+	// floorDeadline bounds one step.
+	floorDeadline = 30 * time.Second
+)
+
+// measure takes steps until the context ends.
+func (f *floor) measure(ctx context.Context) error {
+	leases, runs := f.clients.Kube.CoordinationV1().Leases(f.namespace), f.clients.Tekton.TektonV1().PipelineRuns(f.namespace)
+	lease, err := leases.Create(ctx, &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: floorName}}, metav1.CreateOptions{})
+	if err != nil {
+		return ended(ctx, err)
+	}
+	run := &tektonv1.PipelineRun{
+		ObjectMeta: metav1.ObjectMeta{Name: floorName},
+		Spec: tektonv1.PipelineRunSpec{
+			PipelineRef: &tektonv1.PipelineRef{Name: "none"}, Status: tektonv1.PipelineRunSpecStatusPending,
+		},
+	}
+	if run, err = runs.Create(ctx, run, metav1.CreateOptions{}); err != nil {
+		return ended(ctx, err)
+	}
+	watch, err := runs.Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + floorName, ResourceVersion: run.ResourceVersion})
+	if err != nil {
+		return ended(ctx, err)
+	}
+	defer watch.Stop()
+	write := func(step string) error {
+		return f.clients.AnnotateRun(ctx, f.namespace, floorName, map[string]string{"step": step})
+	}
+	see := func(step string) (time.Time, error) {
+		deadline := time.After(floorDeadline)
+		for {
+			select {
+			case e, open := <-watch.ResultChan():
+				if pr, ok := e.Object.(*tektonv1.PipelineRun); ok && pr.Annotations["step"] == step {
+					return time.Now(), nil
+				}
+				if !open {
+					return time.Time{}, fmt.Errorf("the watch of the floor ended before step %s", step)
+				}
+			case <-deadline:
+				return time.Time{}, fmt.Errorf("step %s of the floor was not seen within %s", step, floorDeadline)
+			}
+		}
+	}
+	step := func(n int) error {
+		over, next := fmt.Sprintf("%d over", n), fmt.Sprintf("%d next", n)
+		if err := write(over); err != nil {
+			return err
+		}
+		began, err := see(over)
+		if err != nil {
+			return err
+		}
+		lease.Spec.HolderIdentity = &next
+		if lease, err = leases.Update(ctx, lease, metav1.UpdateOptions{}); err != nil {
+			return err
+		}
+		if err := write(next); err != nil {
+			return err
+		}
+		done, err := see(next)
+		if err != nil {
+			return err
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.steps = append(f.steps, sample{began, done.Sub(began)})
+		return nil
+	}
+	for n := 1; ctx.Err() == nil; n++ {
+		if err := step(n); err != nil {
+			return ended(ctx, fmt.Errorf("the floor: %w", err))
+		}
+		select {
+		case <-time.After(floorPause):
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+// all returns the steps so far.
+func (f *floor) all() []sample {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.steps[:len(f.steps):len(f.steps)]
+}

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/show"
+)
+
+// Budgets.
+const (
+	// mostSlower is how many times as long as on the idle stack an honest start may take.
+	mostSlower = 3
+	// mostAtRest is how much of a core a replica may use more than on the idle stack once the
+	// tenants rest: nothing is decided again while nothing changes.
+	mostAtRest = 0.25
+)
+
+// measured is one phase and what it cost.
+type measured struct {
+	phase
+	siege *siege
+	tally tally
+	// Starts are measured from the time of the assault on, everything else from the beginning.
+	began, assault, ended time.Time
+	memory                int64   // the most that a replica had
+	rest                  float64 // cores that the busiest replica used while the tenants rested
+	// Starts are the pauses between the time at which a run could start and its start.
+	first, next, floor []time.Duration
+}
+
+func (s *siege) measure(p phase) *measured {
+	return &measured{phase: p, siege: s, tally: tally{says: map[string]int{}}}
+}
+
+func (m *measured) begin() {
+	m.siege.containers.reset()
+	m.began = time.Now()
+	m.assault = m.began
+}
+
+// takeRest measures what the replicas use for a while.
+func (m *measured) takeRest(ctx context.Context, d time.Duration) error {
+	began, before := time.Now(), m.siege.containers.cpu()
+	if err := pause(ctx, d); err != nil {
+		return err
+	}
+	took := time.Since(began)
+	for i, after := range m.siege.containers.cpu() {
+		if i < len(before) {
+			m.rest = max(m.rest, float64(after-before[i])/float64(took))
+		}
+	}
+	return nil
+}
+
+func (m *measured) end() {
+	m.ended = time.Now()
+	m.memory = m.siege.containers.peak()
+}
+
+// take measures for a while in which nothing else happens.
+func (m *measured) take(ctx context.Context, d time.Duration) error {
+	m.begin()
+	if err := m.takeRest(ctx, d); err != nil {
+		return err
+	}
+	m.end()
+	return nil
+}
+
+// line sums up what became of the requests.
+func (m *measured) line() string {
+	return fmt.Sprintf("%d requests, %d let through, %d refused; replicas had %s at most, and used %.2f of a core at rest",
+		m.tally.tried.Load(), m.tally.admitted.Load(), m.tally.refused.Load(), mebibytes(m.memory), m.rest)
+}
+
+// report is the outcome of a siege.
+type report struct {
+	Config     config
+	Settings   string // that repeat the siege
+	Limit      int64  // of a container, in bytes
+	Idle       *measured
+	Phases     []*measured
+	Restarts   []string
+	Violations []string // of honest queues, and of limits of the tenants' queues
+}
+
+// judge audits the honest queues, and finds the phase in which each start was due.
+func (s *siege) judge(r *report) error {
+	all := append([]*measured{r.Idle}, r.Phases...)
+	of := func(at time.Time) *measured {
+		for _, m := range all {
+			if !at.Before(m.assault) && at.Before(m.ended) {
+				return m
+			}
+		}
+		return nil
+	}
+	for _, q := range s.honestQueues() {
+		auditor, err := q.recorder.Audit(q.key)
+		if err != nil {
+			return err
+		}
+		audited := auditor.Finish(time.Now())
+		for _, v := range audited.Violations {
+			r.Violations = append(r.Violations, fmt.Sprintf("%s: %s", q.key, v))
+		}
+		for i, start := range audited.Starts {
+			m := of(start.At.Add(-start.Pause))
+			switch {
+			case m == nil:
+			case i == 0:
+				m.first = append(m.first, start.Pause)
+			default:
+				m.next = append(m.next, start.Pause)
+			}
+		}
+	}
+	for _, step := range s.floor.all() {
+		if m := of(step.at); m != nil {
+			m.floor = append(m.floor, step.took)
+		}
+	}
+	s.limits.mu.Lock()
+	defer s.limits.mu.Unlock()
+	r.Violations = append(r.Violations, s.limits.broken...)
+	return nil
+}
+
+// times describes some durations.
+func times(all []time.Duration) string {
+	if len(all) == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%s %s (%d)", show.Brief(median(all)), show.Brief(slices.Max(all)), len(all))
+}
+
+func median(all []time.Duration) time.Duration {
+	if len(all) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(all))
+	return sorted[len(sorted)/2]
+}
+
+// ratio is how many times as long as on the idle stack something takes.
+func ratio(now, idle []time.Duration) float64 {
+	if len(now) == 0 || median(idle) == 0 {
+		return 0
+	}
+	return float64(median(now)) / float64(median(idle))
+}
+
+// broken lists what went wrong, one line each.
+func (r report) broken() []string {
+	lines := append(slices.Clone(r.Violations), r.Restarts...)
+	for _, m := range r.Phases {
+		name := m.name
+		if !m.guarded {
+			name += " without the guard"
+		}
+		busy := max(1, ratio(m.floor, r.Idle.floor))
+		for _, kind := range []struct {
+			what      string
+			now, idle []time.Duration
+		}{{"the first start of an honest queue", m.first, r.Idle.first}, {"an honest start", m.next, r.Idle.next}} {
+			if slower := ratio(kind.now, kind.idle); slower > mostSlower*busy {
+				lines = append(lines, fmt.Sprintf("%s: %s takes %.1f times as long as on the idle stack, %.1f times is the most",
+					name, kind.what, slower, mostSlower*busy))
+			}
+		}
+		if m.memory > r.Limit {
+			lines = append(lines, fmt.Sprintf("%s: a replica had %s, its container has %s", name, mebibytes(m.memory), mebibytes(r.Limit)))
+		}
+		if more := m.rest - r.Idle.rest; more > mostAtRest {
+			lines = append(lines, fmt.Sprintf(
+				"%s: a replica used %.2f of a core more than on the idle stack while the tenants rested, %.2f is the most",
+				name, more, mostAtRest))
+		}
+	}
+	return lines
+}
+
+// text writes the report for people.
+func (r report) text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "SIEGE with seed %d and %s: %s of attacks by %s with the role edit\n\n",
+		r.Config.Seed, show.Count(r.Config.Replicas, "replica"), r.Config.Duration, show.Count(tenants, "tenant"))
+	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, strings.Join([]string{
+		"attack", "guard", "tried", "let through", "refused",
+		"first start", "times idle", "next start", "times idle", "floor", "times idle", "memory", "core at rest",
+	}, "\t"))
+	for _, m := range append([]*measured{r.Idle}, r.Phases...) {
+		guard := map[bool]string{true: "on", false: "off"}[m.guarded]
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%s\t%.1f\t%s\t%.1f\t%s\t%.1f\t%s\t%.2f\n", m.name, guard,
+			m.tally.tried.Load(), m.tally.admitted.Load(), m.tally.refused.Load(),
+			times(m.first), ratio(m.first, r.Idle.first), times(m.next), ratio(m.next, r.Idle.next),
+			times(m.floor), ratio(m.floor, r.Idle.floor),
+			mebibytes(m.memory), m.rest)
+	}
+	_ = table.Flush()
+	fmt.Fprintf(&b, "\nStarts: median, worst and number of the honest runs that could start in this time. "+
+		"Floor: the same of two bare writes.\nMemory: the most that a replica had of the %s of its container. Restarts: %d.\n",
+		mebibytes(r.Limit), len(r.Restarts))
+	broken := r.broken()
+	if len(broken) == 0 {
+		b.WriteString("OK: every limit held, no replica restarted, and the honest queues went on.")
+		return b.String()
+	}
+	const most = 40
+	more := ""
+	if len(broken) > most {
+		more = fmt.Sprintf("\n  and %d more", len(broken)-most)
+		broken = broken[:most]
+	}
+	fmt.Fprintf(&b, "BROKEN:\n  %s%s\nTo repeat this siege: make siege %s", strings.Join(broken, "\n  "), more, r.Settings)
+	return b.String()
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	duckv1 "knative.dev/pkg/apis/duck/v1"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/integration/fixture"
+)
+
+func all(ms ...int) []time.Duration {
+	var durations []time.Duration
+	for _, n := range ms {
+		durations = append(durations, time.Duration(n)*time.Millisecond)
+	}
+	return durations
+}
+
+// calm is a siege of one phase in which all budgets are kept.
+func calm() report {
+	idle := &measured{
+		phase: phase{attack: attack{name: "none"}, guarded: true},
+		first: all(40, 50, 60), next: all(9, 10, 11), floor: all(5),
+	}
+	under := &measured{
+		phase: phase{attack: attack{name: "orders"}, guarded: true}, memory: 80 << 20, rest: 0.1,
+		first: all(100, 150, 900), next: all(20, 30, 40), floor: all(5),
+	}
+	return report{Limit: 256 << 20, Idle: idle, Phases: []*measured{under}}
+}
+
+func TestVerdict(t *testing.T) {
+	for name, tc := range map[string]struct {
+		spoil func(*report)
+		want  string // part of the only line; empty for none
+	}{
+		"within the budgets":  {func(*report) {}, ""},
+		"a limit was broken":  {func(r *report) { r.Violations = []string{"honest-0/shop: I1"} }, "honest-0/shop: I1"},
+		"a replica restarted": {func(r *report) { r.Restarts = []string{"pac-lease-queue-0 restarted"} }, "pac-lease-queue-0 restarted"},
+		"a replica needed too much": {
+			func(r *report) { r.Phases[0].memory = 257 << 20 }, "orders: a replica had 257 MiB, its container has 256 MiB",
+		},
+		"new queues wait": {
+			func(r *report) { r.Phases[0].first = all(100, 151, 900) },
+			"orders: the first start of an honest queue takes 3.0 times as long as on the idle stack, 3.0 times is the most",
+		},
+		"others wait": {
+			func(r *report) { r.Phases[0].next, r.Phases[0].guarded = all(31), false },
+			"orders without the guard: an honest start takes 3.1 times as long as on the idle stack, 3.0 times is the most",
+		},
+		"the whole machine is slow": {
+			func(r *report) { r.Phases[0].next, r.Phases[0].floor = all(59), all(10) }, "",
+		},
+		"and the add-on is slower": {
+			func(r *report) { r.Phases[0].next, r.Phases[0].floor = all(61), all(10) },
+			"orders: an honest start takes 6.1 times as long as on the idle stack, 6.0 times is the most",
+		},
+		"a replica does not rest": {
+			func(r *report) { r.Phases[0].rest = 0.3 },
+			"orders: a replica used 0.30 of a core more than on the idle stack while the tenants rested, 0.25 is the most",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := calm()
+			tc.spoil(&r)
+			got := r.broken()
+			if tc.want == "" && len(got) > 0 || tc.want != "" && (len(got) != 1 || !strings.Contains(got[0], tc.want)) {
+				t.Errorf("broken: %q, want %q", got, tc.want)
+			}
+			if broken := strings.Contains(r.text(), "BROKEN"); broken != (tc.want != "") {
+				t.Errorf("the report says:\n%s", r.text())
+			}
+		})
+	}
+}
+
+// A run counts in the queue in which it was first seen, from its start until Tekton says that it is
+// over, whatever its labels say meanwhile.
+func TestLimitsOfTenants(t *testing.T) {
+	key := queue.Key{Namespace: "hostile-0", Repository: "shop"}
+	run := func(name string, status tektonv1.PipelineRunSpecStatus) *tektonv1.PipelineRun {
+		pr := fixture.Run(key, name, name)
+		pr.Namespace, pr.UID, pr.Spec.Status = key.Namespace, types.UID(name), status
+		return pr
+	}
+	ended := func(pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {
+		pr.Status.Status = duckv1.Status{Conditions: condition(corev1.ConditionTrue, "Succeeded")}
+		return pr
+	}
+	const waits, runs = tektonv1.PipelineRunSpecStatusPending, ""
+	for name, tc := range map[string]struct {
+		history func(*limits)
+		want    []string
+	}{
+		"one after the other": {func(l *limits) {
+			l.observe(run("a", runs), false)
+			l.observe(ended(run("a", runs)), false)
+			l.observe(run("b", runs), false)
+			l.observe(run("b", runs), true)
+			l.observe(run("c", runs), false)
+		}, nil},
+		"two at once": {func(l *limits) {
+			l.observe(run("a", waits), false)
+			l.observe(run("b", runs), false)
+			l.observe(run("a", runs), false)
+			l.observe(run("a", runs), false)
+		}, []string{"hostile-0/shop: a makes 2 started runs, the limit is 1"}},
+		"one that names another queue by now": {func(l *limits) {
+			moved := run("a", runs)
+			moved.Annotations = nil
+			l.observe(run("a", waits), false)
+			l.observe(moved, false)
+			l.observe(run("b", runs), false)
+		}, []string{"hostile-0/shop: b makes 2 started runs, the limit is 1"}},
+		"one that is being deleted still runs": {func(l *limits) {
+			deleted := run("a", runs)
+			deleted.DeletionTimestamp = new(metav1.Now())
+			l.observe(deleted, false)
+			l.observe(run("b", runs), false)
+		}, []string{"hostile-0/shop: b makes 2 started runs, the limit is 1"}},
+		"a limit that nobody answers for any more": {func(l *limits) {
+			l.forget()
+			l.observe(run("a", runs), false)
+			l.observe(run("b", runs), false)
+		}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLimits()
+			l.promise(key, 1)
+			tc.history(l)
+			if fmt.Sprint(l.broken) != fmt.Sprint(tc.want) {
+				t.Errorf("broken: %q, want %q", l.broken, tc.want)
+			}
+		})
+	}
+}
+
+func TestProc(t *testing.T) {
+	resident, err := residentOf(1)
+	if err != nil {
+		t.Skip("no /proc:", err)
+	}
+	if resident < 1<<10 || resident > 1<<40 {
+		t.Errorf("process 1 has %d bytes", resident)
+	}
+	if used, err := cpuOf(1); err != nil || used < 0 {
+		t.Errorf("process 1 has used %s: %v", used, err)
+	}
+}
