@@ -10,7 +10,7 @@ import (
 )
 
 // orders: case T1.
-func buildOrders(w *worker) { w.stockUp(pipelineRuns, stockOfOrders, func() { w.longOrder() }) }
+func buildOrders(w *worker) { w.stockUp(stockOfOrders, func() { w.longOrder() }) }
 
 func orders(w *worker) {
 	for w.going() {
@@ -47,7 +47,7 @@ func (w *worker) longOrder() {
 // annotations: what T1 does with the order, with everything else.
 func buildAnnotations(w *worker) {
 	w.target = w.queue(1)
-	w.stockUp(pipelineRuns, stockOfAnnotations, func() { w.longAnnotation() })
+	w.stockUp(stockOfAnnotations, func() { w.longAnnotation() })
 }
 
 func annotations(w *worker) {
@@ -84,7 +84,7 @@ func (w *worker) longAnnotation() string {
 func buildScripts(w *worker) {
 	w.target = w.name("heavy")
 	script := strings.Repeat("echo this is a long script\n", longScript/27)
-	w.stockUp(pipelineRuns, stockOfScripts, func() {
+	w.stockUp(stockOfScripts, func() {
 		run := w.run(w.name("script"), w.target)
 		run["spec"] = fields{"status": pending, "pipelineSpec": fields{"tasks": []any{fields{"name": "t", "taskSpec": fields{
 			"steps": []any{fields{"name": "s", "image": "busybox", "script": script}},
@@ -130,7 +130,7 @@ func buildGhosts(w *worker) {
 	w.target = w.queue(1)
 	w.fill(w.target, 5)
 	if w.model = w.slot(w.target); w.model != nil {
-		w.stockUp(leases, stockOfGhosts, func() { w.ghost() })
+		w.stockUp(stockOfGhosts, func() { w.ghost() })
 	}
 }
 
@@ -209,7 +209,7 @@ func slots(w *worker) {
 // crowd: case T4.
 func buildCrowd(w *worker) {
 	w.target = w.shared("crowd", 1)
-	w.stockUp(pipelineRuns, w.crowd(), func() { w.crowded() })
+	w.stockUp(w.crowd(), func() { w.crowded() })
 }
 
 func crowd(w *worker) {

@@ -102,9 +102,9 @@ type worker struct {
 // stock is how many objects it makes before the assault if so many are usual.
 func (w *worker) stock(usual int) int { return max(1, int(float64(usual)*w.scale)) }
 
-// stockUp makes objects until there are enough.
-func (w *worker) stockUp(resource schema.GroupVersionResource, usual int, create func()) {
-	for w.going() && len(w.made[resource]) < w.stock(usual) {
+// stockUp tries to make as many objects as it needs before the assault. They may all be refused.
+func (w *worker) stockUp(usual int, create func()) {
+	for range w.stock(usual) {
 		create()
 	}
 }
