@@ -116,6 +116,8 @@ type Engine struct {
 	outlooks map[queue.Key]*outlook
 	// Blocked has when the slots in whose place something else is were last claimed.
 	blocked map[queue.Key]map[int]time.Time
+	// Reads counts the holders that were read live.
+	reads int
 	// Over has the UIDs of holders that a live read has shown to be done or gone. Both are final.
 	over *lru.Cache
 }
@@ -126,6 +128,8 @@ type sighting struct {
 	transition int
 	damaged    string
 	since      time.Time
+	// Read is when its holder was last read live, in the engine's count of such reads.
+	read int
 }
 
 // New returns an engine.

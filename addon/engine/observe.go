@@ -49,34 +49,34 @@ func (p *pass) observe(ctx context.Context, freshness queue.Freshness) (queue.Sn
 	return s, p.readHolders(ctx, &s)
 }
 
-// readHolders reads the holders that no list shows past the caches, those of the lowest slots first.
-// What it learns of one that is done or gone it keeps for the looks that follow. Slots for which it
-// has no time are unread.
+// readHolders reads the holders that no list shows past the caches, those first that were not read
+// for the longest time. What it learns of one that is done or gone it keeps for the looks that
+// follow. Slots for which it has no time are unread.
 func (p *pass) readHolders(ctx context.Context, s *queue.Snapshot) error {
-	unread, learnt := false, false
+	p.again = time.Time{}
+	learnt := false
 	known := make(map[string]bool, len(s.Runs))
 	for _, r := range s.Runs {
 		known[r.UID] = true
 	}
-	slices.SortFunc(s.Slots, func(a, b queue.Slot) int { return cmp.Compare(a.Index, b.Index) })
-	reads := 0
-	for i := range s.Slots {
+	for n, i := range p.unlisted(s.Slots, known) {
 		slot := &s.Slots[i]
-		if slot.Holder == nil || known[slot.Holder.UID] {
+		if n >= p.Bounds.Reads {
+			slot.Unread = true
+			p.again = p.now.Add(unseenPoll)
+			if learnt {
+				p.again = p.now
+			}
 			continue
 		}
-		if _, over := p.over.Get(slot.Holder.UID); over {
-			continue
+		if known[slot.Holder.UID] {
+			continue // two slots name it
 		}
-		if reads == p.Bounds.Reads {
-			slot.Unread, unread = true, true
-			continue
-		}
-		reads++
 		run, exists, err := p.Runs.Get(ctx, s.Key, slot.Holder.Name)
 		if err != nil {
 			return fmt.Errorf("look for %s, holder of slot %d of %s: %w", slot.Holder.Name, slot.Index, s.Key, err)
 		}
+		p.markRead(s.Key, slot.Index)
 		exists = exists && run.UID == slot.Holder.UID
 		if !exists || run.Phase == queue.Done {
 			p.over.Add(slot.Holder.UID, nil)
@@ -88,14 +88,39 @@ func (p *pass) readHolders(ctx context.Context, s *queue.Snapshot) error {
 			s.Runs = append(s.Runs, run)
 		}
 	}
-	p.again = time.Time{}
-	if unread {
-		p.again = p.now.Add(unseenPoll)
-	}
-	if unread && learnt {
-		p.again = p.now
-	}
 	return nil
+}
+
+// unlisted returns the indices of the slots whose holders are neither known nor over, in the order in
+// which they are read.
+func (p *pass) unlisted(slots []queue.Slot, known map[string]bool) []int {
+	var unlisted []int
+	for i, slot := range slots {
+		if slot.Holder == nil || known[slot.Holder.UID] {
+			continue
+		}
+		if _, over := p.over.Get(slot.Holder.UID); !over {
+			unlisted = append(unlisted, i)
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	seen := p.seen[p.repository.Key]
+	slices.SortFunc(unlisted, func(a, b int) int {
+		a, b = slots[a].Index, slots[b].Index
+		return cmp.Or(cmp.Compare(seen[a].read, seen[b].read), cmp.Compare(a, b))
+	})
+	return unlisted
+}
+
+func (e *Engine) markRead(key queue.Key, slot int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.reads++
+	if seen, ok := e.seen[key][slot]; ok {
+		seen.read = e.reads
+		e.seen[key][slot] = seen
+	}
 }
 
 // date fills in since when this engine, by its own clock, has seen each slot as it is now.
@@ -115,7 +140,7 @@ func (e *Engine) date(s queue.Snapshot) {
 			now.uid = slot.Holder.UID
 		}
 		if old, ok := was[slot.Index]; ok && old.uid == now.uid && old.transition == now.transition && old.damaged == now.damaged {
-			now.since = old.since
+			now.since, now.read = old.since, old.read
 		}
 		is[slot.Index] = now
 		slot.HeldSince = now.since

@@ -22,7 +22,7 @@ import (
 // mutants are the deliberate bugs that the simulation has to find.
 var mutants = []*mutant{
 	{
-		name: "frees the slot before it has fenced the run", caught: 159, weather: &storm, shape: rejections,
+		name: "frees the slot before it has fenced the run", caught: 691, weather: &storm, shape: rejections,
 		wrapRuns: func(r *replica, x engine.Runs, s engine.Store) engine.Runs {
 			return hooked{Runs: x, fence: func(ctx context.Context, key queue.Key, run queue.Run, fence func() error) error {
 				r.freeSlotOf(ctx, s, key, run)
@@ -31,7 +31,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "frees the slot instead of fencing the run", caught: 72, weather: &storm, shape: rejections,
+		name: "frees the slot instead of fencing the run", caught: 232, weather: &storm, shape: rejections,
 		wrapRuns: func(r *replica, x engine.Runs, s engine.Store) engine.Runs {
 			return hooked{Runs: x, fence: func(ctx context.Context, key queue.Key, run queue.Run, _ func() error) error {
 				r.freeSlotOf(ctx, s, key, run)
@@ -40,7 +40,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "starts a run without its resourceVersion", caught: 8,
+		name: "starts a run without its resourceVersion", caught: 31,
 		patchBody: func(_ *replica, body []byte) []byte {
 			var patch map[string]map[string]any
 			if json.Unmarshal(body, &patch) == nil && patch["spec"] != nil {
@@ -51,7 +51,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "does not compare the attempts of run and claim", caught: 54, weather: &storm, shape: rejections,
+		name: "does not compare the attempts of run and claim", caught: 3, weather: &storm, shape: rejections,
 		// Half of the replicas: if all did, no fenced claim would ever be freed.
 		wrapRuns: func(r *replica, x engine.Runs, s engine.Store) engine.Runs {
 			return hooked{Runs: x, seen: func(ctx context.Context, key queue.Key, runs []queue.Run) []queue.Run {
@@ -68,14 +68,14 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "believes a cache that a slot does not exist", caught: 62,
+		name: "believes a cache that a slot does not exist", caught: 5921,
 		wrapRuns: func(_ *replica, x engine.Runs, _ engine.Store) engine.Runs {
 			return hooked{Runs: x, neverFresh: true}
 		},
 		wrapStore: func(_ *replica, x engine.Store) engine.Store { return neverFresh{x} },
 	},
 	{
-		name: "believes a cache that a holder is gone", caught: 2197,
+		name: "believes a cache that a holder is gone", caught: 652,
 		wrapRuns: func(r *replica, x engine.Runs, _ engine.Store) engine.Runs {
 			return hooked{Runs: x, get: func(_ queue.Key, name string, get func() (queue.Run, bool, error)) (queue.Run, bool, error) {
 				if r.informers[runs].raw["shop/"+name] == nil {
@@ -86,7 +86,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "takes a holder for gone if it cannot be read", caught: 759,
+		name: "takes a holder for gone if it cannot be read", caught: 161,
 		shape: func(m *mixture) {
 			m.often("cancel", "label")
 			m.crowd, m.memory, m.switches, m.replicas, m.queues = true, false, false, max(2, m.replicas), 1
@@ -104,7 +104,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "releases the slot on any error of a start", caught: 293, weather: &storm, shape: rejections,
+		name: "releases the slot on any error of a start", caught: 285, weather: &storm, shape: rejections,
 		wrapRuns: func(r *replica, x engine.Runs, s engine.Store) engine.Runs {
 			return hooked{Runs: x, start: func(ctx context.Context, key queue.Key, a queue.Start, start func() error) error {
 				err := start()
@@ -138,7 +138,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "forgets started runs without a slot", caught: 1,
+		name: "forgets started runs without a slot", caught: 2,
 		wrapRuns: func(_ *replica, x engine.Runs, s engine.Store) engine.Runs {
 			return hooked{Runs: x, seen: func(ctx context.Context, key queue.Key, runs []queue.Run) []queue.Run {
 				slots, _ := s.List(ctx, key, queue.Cached)
@@ -151,14 +151,14 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "recovers before its caches are filled", caught: 6096, beforeSync: true, weather: &hasty,
+		name: "recovers before its caches are filled", caught: 6075, beforeSync: true, weather: &hasty,
 		shape: func(m *mixture) {
 			m.often("crash")
 			m.deliver, m.wait, m.longWaits = 1, 1, false
 		},
 	},
 	{
-		name: "claims a slot without its resourceVersion", caught: 36,
+		name: "claims a slot without its resourceVersion", caught: 148,
 		beforePut: func(s *server, l *coordinationv1.Lease) {
 			if is, ok := s.lease(l.Namespace, l.Name); ok {
 				l.ResourceVersion, l.UID = is.ResourceVersion, is.UID
@@ -179,7 +179,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "tries only the slot in whose place something else is", caught: 1, shape: func(m *mixture) { m.often("squat") },
+		name: "tries only the slot in whose place something else is", caught: 156, shape: func(m *mixture) { m.often("squat") },
 		wrapStore: func(_ *replica, x engine.Store) engine.Store {
 			return hookedStore{Store: x, claim: func(_ queue.Slot, _ queue.Holder, claim claimer) (queue.Slot, error) {
 				made, err := claim()
@@ -254,7 +254,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "gives the slot of a run away as soon as the run is cancelled", caught: 6,
+		name: "gives the slot of a run away as soon as the run is cancelled", caught: 2,
 		wrapRuns: func(_ *replica, x engine.Runs, _ engine.Store) engine.Runs {
 			return hooked{Runs: x, seen: func(_ context.Context, _ queue.Key, runs []queue.Run) []queue.Run {
 				for i := range runs {
@@ -267,7 +267,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "starts in the order of creation", caught: 5,
+		name: "starts in the order of creation", caught: 2,
 		wrapRuns: func(_ *replica, x engine.Runs, _ engine.Store) engine.Runs {
 			return hooked{Runs: x, seen: func(_ context.Context, _ queue.Key, runs []queue.Run) []queue.Run {
 				for i := range runs {
@@ -284,7 +284,7 @@ var mutants = []*mutant{
 		wrapReplica: func(r *replica, x product) product { return leadersOnly{x, r} },
 	},
 	{
-		name: "acts without leading on slots in memory", caught: 127,
+		name: "acts without leading on slots in memory", caught: 67,
 		shape: func(m *mixture) { m.memory, m.switches, m.replicas = true, false, max(2, m.replicas) },
 		wire: func(r *replica, c *shipped.Config) {
 			leads := c.Leads
@@ -292,7 +292,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "keeps the slots in memory of an earlier term", caught: 509,
+		name: "keeps the slots in memory of an earlier term", caught: 218,
 		shape: func(m *mixture) {
 			m.often("elect")
 			m.memory, m.switches, m.replicas = true, false, max(2, m.replicas)
@@ -300,17 +300,17 @@ var mutants = []*mutant{
 		wire: func(_ *replica, c *shipped.Config) { c.Forget = func(func(queue.Key) bool) {} },
 	},
 	{
-		name: "does not look at its queues when it is promoted", caught: 5984,
+		name: "does not look at its queues when it is promoted", caught: 1971,
 		wrapReplica: func(r *replica, x product) product { return unpromoted{x, r} },
 	},
 	{
-		name: "does not look again when time is up", caught: 813,
+		name: "does not look again when time is up", caught: 62,
 		wrapReplica: func(_ *replica, x product) product { return untimed{x} },
 	},
-	{name: "has no recovery", caught: 8, noRecovery: true},
+	{name: "has no recovery", caught: 6, noRecovery: true},
 	{name: "does not hear in recovery that a queue has changed", caught: 3, unchanging: true},
 	{
-		name: "keeps slots in the memory of several replicas", caught: 81, manyLeaders: true,
+		name: "keeps slots in the memory of several replicas", caught: 19, manyLeaders: true,
 		shape: func(m *mixture) { m.memory, m.switches, m.replicas = true, false, max(2, m.replicas) },
 	},
 }
