@@ -223,8 +223,8 @@ func TestCopyIsSelected(t *testing.T) {
 	}
 }
 
-// P3 and P4 on a queue: a copy waits for a slot of its Repository, and starts at once if there is no
-// limit.
+// P3 and P4 on a queue: a copy waits for a slot of its Repository, and starts at once if there is
+// no limit.
 func TestCopyGoesThroughItsQueue(t *testing.T) {
 	needsCluster(t)
 	limit := 1

@@ -77,7 +77,8 @@ func TestKueuesRunsAreKueuesToStart(t *testing.T) {
 		delete(run.Annotations, pac.HeldOrder)
 		run.Labels[kueue] = "team"
 	})
-	allowed(t, "a start by Kueue", dryPatch(t, fixture.AsServiceAccount(cluster.Config(stack.Admin), "kueue-system", "kueue"), "kueue", start))
+	theKueue := fixture.AsServiceAccount(cluster.Config(stack.Admin), "kueue-system", "kueue-controller-manager")
+	allowed(t, "a start by Kueue", dryPatch(t, theKueue, "kueue", start))
 	guardedRun(t, "kueue-ordered", func(run *tektonv1.PipelineRun) { run.Labels[kueue] = "team" })
 	refused(t, "a start of an ordered run", dryPatch(t, tenant(), "kueue-ordered", start), "is queued by pac-lease-queue")
 	guardedRun(t, "no-kueue", func(run *tektonv1.PipelineRun) { delete(run.Annotations, pac.HeldOrder) })

@@ -28,6 +28,7 @@ func tenant() *rest.Config { return cluster.Config(stack.Developer) }
 func theAddon() *rest.Config {
 	return fixture.AsServiceAccount(cluster.Config(stack.Admin), guardedRelease, ownAccount)
 }
+
 func theHandBack() *rest.Config {
 	return fixture.AsServiceAccount(cluster.Config(stack.Admin), guardedRelease, handBackAccount)
 }
