@@ -103,8 +103,9 @@ func TestSecondReleaseIsRefused(t *testing.T) {
 	for _, namespace := range []string{"team-a", "team-b"} {
 		fixture.Must(t, cluster.NewNamespace(t.Context(), namespace))
 	}
+	// Another test has restored what it took away, so not every field is Helm's.
 	_, err = cluster.Helm(t.Context(), "upgrade", release, chartPath(t), "--namespace", addon.Namespace(), "--reset-then-reuse-values",
-		"--set", "watchNamespaces={team-a,team-b}")
+		"--force-conflicts", "--set", "watchNamespaces={team-a,team-b}")
 	fixture.Must(t, err)
 	defer func() {
 		_, err := cluster.Helm(context.WithoutCancel(t.Context()), "rollback", release, "--namespace", addon.Namespace())
