@@ -124,7 +124,7 @@ type common struct {
 	observer      engine.Observer
 	clock         clock.Clock
 	wake          func(queue.Key)
-	gate          paged.Gate
+	gate          *paged.Gate
 }
 
 func newShard(c common, namespace string) (*shard, error) {

@@ -43,7 +43,7 @@ type By struct {
 	Replica string
 	Clock   clock.PassiveClock
 	// Gate is shared by all that read long lists; nil for none.
-	Gate paged.Gate
+	Gate *paged.Gate
 }
 
 // NewRuns reads through the informer, which must select [Selector], trim with [TrimRun] and not
@@ -82,7 +82,7 @@ func (r *Runs) List(ctx context.Context, key queue.Key, freshness queue.Freshnes
 }
 
 func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]queue.Run, error) {
-	list := func(ctx context.Context, o metav1.ListOptions) ([]tektonv1.PipelineRun, string, error) {
+	read := func(ctx context.Context, o metav1.ListOptions) ([]tektonv1.PipelineRun, string, error) {
 		list, err := r.runs.PipelineRuns(key.Namespace).List(ctx, o)
 		if err != nil {
 			return nil, "", err
@@ -90,12 +90,27 @@ func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]queue.Run, error
 		return list.Items, list.Continue, nil
 	}
 	var runs []queue.Run
-	err := paged.Each(ctx, r.by.Gate, metav1.ListOptions{LabelSelector: Selector}, list, func(pr *tektonv1.PipelineRun) {
+	list := paged.List[tektonv1.PipelineRun]{
+		Namespace: key.Namespace, Options: metav1.ListOptions{LabelSelector: Selector}, Read: read, Size: sizeOf,
+	}
+	err := paged.Each(ctx, r.by.Gate, list, func(pr *tektonv1.PipelineRun) {
 		if k, ok := KeyOf(pr); ok && k == key {
 			runs = append(runs, ReadRun(pr))
 		}
 	})
 	return runs, err
+}
+
+// sizeOf is about how many bytes a run has, most of which are scripts and annotations.
+func sizeOf(pr *tektonv1.PipelineRun) int {
+	spec, _ := json.Marshal(pr.Spec)
+	bytes := len(spec)
+	for _, texts := range []map[string]string{pr.Labels, pr.Annotations} {
+		for key, value := range texts {
+			bytes += len(key) + len(value)
+		}
+	}
+	return bytes
 }
 
 // Get implements engine.Runs. A run that names another queue is not this queue's to start. Once it

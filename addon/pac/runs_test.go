@@ -412,7 +412,7 @@ func TestList(t *testing.T) {
 		if diff := cmp.Diff([]request{{
 			Method: http.MethodGet, Path: "/apis/tekton.dev/v1/namespaces/shop/pipelineruns",
 			Query: "labelSelector=app.kubernetes.io%2Fmanaged-by%3Dpipelinesascode.tekton.dev%2C" +
-				"pipelinesascode.tekton.dev%2Fstate+notin+%28completed%2Cfailed%29&limit=16",
+				"pipelinesascode.tekton.dev%2Fstate+notin+%28completed%2Cfailed%29&limit=4",
 		}}, api.got()); diff != "" {
 			t.Errorf("requests (-want +got):\n%s", diff)
 		}

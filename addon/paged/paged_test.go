@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -33,48 +34,81 @@ func pages(total int) func(context.Context, metav1.ListOptions) ([]int, string, 
 	}
 }
 
+func light(*int) int { return 2 << 10 }
+func heavy(*int) int { return 900 << 10 }
+
 func TestEach(t *testing.T) {
-	for _, total := range []int{0, 1, 15, 16, 17, 1000} {
+	for _, total := range []int{0, 1, 4, 5, 20, 21, 1000} {
 		var got, want []int
 		for i := range total {
 			want = append(want, i)
 		}
-		requests := 0
-		list := pages(total)
-		err := paged.Each(t.Context(), nil, metav1.ListOptions{LabelSelector: "a=b"},
-			func(ctx context.Context, o metav1.ListOptions) ([]int, string, error) {
-				requests++
-				if o.LabelSelector != "a=b" || o.Limit != 16 {
+		var limits []int64
+		read := pages(total)
+		err := paged.Each(t.Context(), nil, paged.List[int]{
+			Options: metav1.ListOptions{LabelSelector: "a=b"}, Size: light,
+			Read: func(ctx context.Context, o metav1.ListOptions) ([]int, string, error) {
+				limits = append(limits, o.Limit)
+				if o.LabelSelector != "a=b" {
 					t.Errorf("asked with %+v", o)
 				}
-				return list(ctx, o)
-			}, func(i *int) { got = append(got, *i) })
+				return read(ctx, o)
+			},
+		}, func(i *int) { got = append(got, *i) })
 		if err != nil || !slices.Equal(got, want) {
 			t.Errorf("of %d: error %v, got %d: %v", total, err, len(got), got)
 		}
-		if least := max(1, (total+15)/16); requests != least {
-			t.Errorf("of %d: %d requests, want %d", total, requests, least)
+		if least := 1 + max(0, total-4+15)/16; len(limits) != least || limits[0] != 4 || len(limits) > 1 && limits[1] != 16 {
+			t.Errorf("of %d: pages of %v, want %d, the first of 4", total, limits, least)
 		}
 	}
 }
 
-// TestGate: readers of one gate take turns, page by page.
+// TestHeavy: pages stay small while their objects are heavy, and become small again.
+func TestHeavy(t *testing.T) {
+	var limits []int64
+	read := pages(44)
+	err := paged.Each(t.Context(), nil, paged.List[int]{
+		Size: func(i *int) int {
+			if *i >= 4 && *i < 28 {
+				return heavy(i)
+			}
+			return light(i)
+		},
+		Read: func(ctx context.Context, o metav1.ListOptions) ([]int, string, error) {
+			limits = append(limits, o.Limit)
+			return read(ctx, o)
+		},
+	}, func(*int) {})
+	if want := []int64{4, 16, 4, 4, 4, 16}; err != nil || !slices.Equal(limits, want) {
+		t.Errorf("error %v, pages of %v, want %v", err, limits, want)
+	}
+}
+
+// TestGate: no more objects are in memory than the gate lets in, and one reader of a namespace.
 func TestGate(t *testing.T) {
 	gate := paged.NewGate(2)
-	var inside, most atomic.Int32
-	list := pages(100)
+	var inside, most atomic.Int64
 	var readers errgroup.Group
-	for range 8 {
+	read := pages(100)
+	for i := range 12 {
+		namespace := fmt.Sprintf("namespace-%d", i%6)
+		size := light
+		if i%2 == 0 {
+			size = heavy
+		}
 		readers.Go(func() error {
 			seen := 0
-			err := paged.Each(t.Context(), gate, metav1.ListOptions{},
-				func(ctx context.Context, o metav1.ListOptions) ([]int, string, error) {
-					now := inside.Add(1)
-					defer inside.Add(-1)
+			err := paged.Each(t.Context(), gate, paged.List[int]{
+				Namespace: namespace, Size: size,
+				Read: func(ctx context.Context, o metav1.ListOptions) ([]int, string, error) {
+					now := inside.Add(o.Limit)
+					defer inside.Add(-o.Limit)
 					for was := most.Load(); now > was && !most.CompareAndSwap(was, now); was = most.Load() {
 					}
-					return list(ctx, o)
-				}, func(*int) { seen++ })
+					return read(ctx, o)
+				},
+			}, func(*int) { seen++ })
 			if seen != 100 {
 				return fmt.Errorf("a reader saw %d of 100", seen)
 			}
@@ -84,19 +118,77 @@ func TestGate(t *testing.T) {
 	if err := readers.Wait(); err != nil {
 		t.Error(err)
 	}
-	if most.Load() > 2 {
-		t.Errorf("%d readers at a time, want 2 at most", most.Load())
+	if most.Load() > 32 {
+		t.Errorf("%d objects at a time, want 32 at most", most.Load())
 	}
+}
+
+// TestGateOfNamespaces: a namespace that reads many lists of heavy objects keeps its own readers
+// waiting, and nobody else's. This is case T2 for the others.
+func TestGateOfNamespaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate, reading := paged.NewGate(1), make(chan struct{})
+		var inside atomic.Int64
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		for i := range 9 {
+			go func() {
+				_ = paged.Each(ctx, gate, paged.List[int]{
+					Namespace: fmt.Sprintf("hostile-%d", i%3), Size: heavy,
+					Read: func(ctx context.Context, _ metav1.ListOptions) ([]int, string, error) {
+						inside.Add(1)
+						defer inside.Add(-1)
+						select {
+						case <-reading:
+						case <-ctx.Done():
+						}
+						return nil, "", nil
+					},
+				}, func(*int) {})
+			}()
+		}
+		synctest.Wait()
+		if inside.Load() != 3 {
+			t.Errorf("%d pages of three namespaces are read at a time, want 3", inside.Load())
+		}
+		seen := false
+		err := paged.Each(ctx, gate, paged.List[int]{Namespace: "honest", Read: pages(1), Size: light}, func(*int) { seen = true })
+		if err != nil || !seen {
+			t.Errorf("the honest list was read: %t, error %v", seen, err)
+		}
+		stop()
+		synctest.Wait()
+	})
 }
 
 // TestGateShut: who waits at the gate leaves when its time is over.
 func TestGateShut(t *testing.T) {
 	gate := paged.NewGate(1)
-	gate <- struct{}{}
+	inside, leave := make(chan struct{}), make(chan struct{})
+	var first errgroup.Group
+	first.Go(func() error {
+		return paged.Each(context.Background(), gate, paged.List[int]{
+			Namespace: "a", Size: light,
+			Read: func(context.Context, metav1.ListOptions) ([]int, string, error) {
+				close(inside)
+				<-leave
+				return nil, "", nil
+			},
+		}, func(*int) {})
+	})
+	<-inside
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	err := paged.Each(ctx, gate, metav1.ListOptions{}, pages(1), func(*int) { t.Error("read without being let in") })
+	late := paged.List[int]{Namespace: "a", Read: pages(1), Size: light}
+	err := paged.Each(ctx, gate, late, func(*int) { t.Error("read without being let in") })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want that of the context", err)
+	}
+	close(leave)
+	if err := first.Wait(); err != nil {
+		t.Error(err)
+	}
+	if err := paged.Each(t.Context(), gate, late, func(*int) {}); err != nil {
+		t.Error(err)
 	}
 }

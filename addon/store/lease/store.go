@@ -32,7 +32,7 @@ type Store struct {
 	written  cache.MutationCache
 	clock    clock.PassiveClock
 	ttl      func() time.Duration
-	gate     paged.Gate
+	gate     *paged.Gate
 }
 
 var _ engine.Store = (*Store)(nil)
@@ -41,7 +41,7 @@ var _ engine.Store = (*Store)(nil)
 // [Trim] and not have been started yet. ttl returns what goes into a claim's leaseDurationSeconds.
 // The gate is shared by all that read long lists; nil for none.
 func New(leases coordinationclient.LeasesGetter, informer cache.SharedIndexInformer, c clock.PassiveClock,
-	ttl func() time.Duration, gate paged.Gate,
+	ttl func() time.Duration, gate *paged.Gate,
 ) (*Store, error) {
 	if err := informer.AddIndexers(cache.Indexers{indexQueue: byQueue}); err != nil {
 		return nil, fmt.Errorf("index Leases by queue: %w", err)
@@ -75,14 +75,18 @@ func (s *Store) Keys() []queue.Key {
 func (s *Store) List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]queue.Slot, error) {
 	var slots []queue.Slot
 	if freshness == queue.Fresh {
-		list := func(ctx context.Context, o metav1.ListOptions) ([]coordinationv1.Lease, string, error) {
+		read := func(ctx context.Context, o metav1.ListOptions) ([]coordinationv1.Lease, string, error) {
 			list, err := s.leases.Leases(key.Namespace).List(ctx, o)
 			if err != nil {
 				return nil, "", err
 			}
 			return list.Items, list.Continue, nil
 		}
-		err := paged.Each(ctx, s.gate, metav1.ListOptions{LabelSelector: Selector}, list, func(l *coordinationv1.Lease) {
+		list := paged.List[coordinationv1.Lease]{
+			Namespace: key.Namespace, Options: metav1.ListOptions{LabelSelector: Selector}, Read: read,
+			Size: (*coordinationv1.Lease).Size,
+		}
+		err := paged.Each(ctx, s.gate, list, func(l *coordinationv1.Lease) {
 			if k, ok := keyOf(l); ok && k == key {
 				slots = append(slots, decode(l))
 			}
