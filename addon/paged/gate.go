@@ -2,6 +2,7 @@ package paged
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/semaphore"
@@ -11,7 +12,8 @@ import (
 // reader of a namespace at a time, so that a tenant with many long lists keeps its own waiting and
 // not those of the others. A nil Gate lets in everybody.
 type Gate struct {
-	objects *semaphore.Weighted
+	room  *semaphore.Weighted // in objects
+	heavy chan struct{}
 
 	mu    sync.Mutex
 	turns map[string]*turn
@@ -25,31 +27,43 @@ type turn struct {
 
 // NewGate returns a gate for so many large pages.
 func NewGate(pages int) *Gate {
-	return &Gate{objects: semaphore.NewWeighted(int64(pages * large)), turns: map[string]*turn{}}
+	return &Gate{
+		room: semaphore.NewWeighted(int64(pages * large)), heavy: make(chan struct{}, pages*heavyLists), turns: map[string]*turn{},
+	}
 }
 
 // enter waits until a page of so many objects may be read, and returns what to call afterwards.
-func (g *Gate) enter(ctx context.Context, namespace string, objects int) (leave func(), err error) {
+func (g *Gate) enter(ctx context.Context, namespace string, isHeavy bool, objects int) (leave func(), err error) {
 	if g == nil {
 		return func() {}, ctx.Err()
 	}
-	t := g.turn(namespace)
-	select {
-	case t.taken <- struct{}{}:
-	case <-ctx.Done():
-		g.leave(namespace, t)
-		return nil, ctx.Err()
+	var left []func()
+	leave = func() {
+		for _, do := range slices.Backward(left) {
+			do()
+		}
 	}
-	if err := g.objects.Acquire(ctx, int64(objects)); err != nil {
-		<-t.taken
-		g.leave(namespace, t)
+	t := g.turn(namespace)
+	left = append(left, func() { g.leave(namespace, t) })
+	places := []chan struct{}{t.taken}
+	if isHeavy {
+		places = append(places, g.heavy)
+	}
+	for _, place := range places {
+		select {
+		case place <- struct{}{}:
+			left = append(left, func() { <-place })
+		case <-ctx.Done():
+			leave()
+			return nil, ctx.Err()
+		}
+	}
+	if err := g.room.Acquire(ctx, int64(objects)); err != nil {
+		leave()
 		return nil, err
 	}
-	return func() {
-		g.objects.Release(int64(objects))
-		<-t.taken
-		g.leave(namespace, t)
-	}, nil
+	left = append(left, func() { g.room.Release(int64(objects)) })
+	return leave, nil
 }
 
 func (g *Gate) turn(namespace string) *turn {

@@ -20,6 +20,9 @@ const (
 	large = 16
 	// heavy is the average size of an object, in bytes, from which on a page is.
 	heavy = 64 << 10
+	// heavyLists is how many lists are beyond their first page and heavy at a time, for each large
+	// page that the gate lets in. That leaves room for the first pages of others.
+	heavyLists = 2
 )
 
 // List is a list of objects in one namespace.
@@ -37,22 +40,25 @@ type List[T any] struct {
 func Each[T any](ctx context.Context, gate *Gate, list List[T], do func(*T)) error {
 	o := list.Options
 	o.Limit = small
+	isHeavy := false
 	for {
-		next, bytes, err := page(ctx, gate, list, o, do)
+		next, bytes, err := page(ctx, gate, isHeavy, list, o, do)
 		if err != nil || next == "" {
 			return err
 		}
 		o.Continue = next
-		if bytes < heavy*int(o.Limit) {
-			o.Limit = large
-		} else {
+		if isHeavy = bytes >= heavy*int(o.Limit); isHeavy {
 			o.Limit = small
+		} else {
+			o.Limit = large
 		}
 	}
 }
 
-func page[T any](ctx context.Context, gate *Gate, list List[T], o metav1.ListOptions, do func(*T)) (next string, bytes int, err error) {
-	leave, err := gate.enter(ctx, list.Namespace, int(o.Limit))
+func page[T any](
+	ctx context.Context, gate *Gate, isHeavy bool, list List[T], o metav1.ListOptions, do func(*T),
+) (next string, bytes int, err error) {
+	leave, err := gate.enter(ctx, list.Namespace, isHeavy, int(o.Limit))
 	if err != nil {
 		return "", 0, err
 	}

@@ -27,8 +27,8 @@ const (
 // and then keeps. They stand for a quota of objects, as clusters with tenants have one: the API
 // server and etcd are not what is besieged.
 const (
-	stockOfOrders      = 25
-	stockOfAnnotations = 15
+	stockOfOrders      = 60
+	stockOfAnnotations = 30
 	stockOfScripts     = 20
 	stockOfGhosts      = 500
 	stockOfCrowd       = 300

@@ -33,7 +33,7 @@ const (
 	usualPhase = 12 * time.Second
 	// buildDeadline bounds the time in which the tenants build up what their attack needs, with
 	// buildHands requests at a time. It does not count as an attack: the API server is busy then.
-	buildDeadline = 30 * time.Second
+	buildDeadline = 45 * time.Second
 	buildHands    = 12
 	// leastStarts is how many new queues an assault takes to be judged. It goes on for that, but not
 	// for more than mostLonger times as long.
