@@ -219,3 +219,24 @@ func TestOwnAccountWritesNoOtherLease(t *testing.T) {
 	_, err = election.Create(ctx, foreign("else"), metav1.CreateOptions{DryRun: all})
 	refused(t, "another Lease of the release's namespace", err, fmt.Sprintf("Lease %s/else is no slot", guardedRelease))
 }
+
+// BenchmarkOtherLease measures what the guard costs the Leases of other products: one update of an
+// unlabelled Lease, not persisted.
+func BenchmarkOtherLease(b *testing.B) {
+	for _, c := range []struct{ name, namespace string }{{"not-guarded", unheld}, {"guarded", guarded}} {
+		b.Run(c.name, func(b *testing.B) {
+			ctx, client := b.Context(), cluster.Kubernetes().CoordinationV1().Leases(c.namespace)
+			name := fmt.Sprintf("bench-%d", b.N)
+			l, err := client.Create(ctx, &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer func() { _ = client.Delete(ctx, name, metav1.DeleteOptions{}) }()
+			for b.Loop() {
+				if _, err := client.Update(ctx, l, metav1.UpdateOptions{DryRun: all}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
