@@ -11,10 +11,10 @@ import (
 // errClaim marks a claim that failed.
 var errClaim = errors.New("claim failed")
 
-// apply carries the actions out, one by one and in order, as many as a pass may. It stops at the first observation that
-// proves stale, because what follows rests on the same look, and at a claim that failed, because
-// the next run in line would overtake. Any other failure concerns one run or slot and does not hold
-// up the others. It returns what was done, in words for the log.
+// apply carries the actions out, one by one and in order, as many as a pass may. It stops at the
+// first observation that proves stale, because what follows rests on the same look, and at a claim
+// that failed, because the next run in line would overtake. Any other failure concerns one run or
+// slot and does not hold up the others. It returns what was done, in words for the log.
 func (p *pass) apply(ctx context.Context, actions []queue.Action) ([]string, error) {
 	if len(actions) > p.Bounds.Writes {
 		actions = actions[:p.Bounds.Writes]

@@ -245,8 +245,8 @@ type outlook struct {
 	until time.Time
 }
 
-// Changed says that the caches show something new of the queue, or that what it goes by has changed.
-// The caller calls it before the queue is woken.
+// Changed says that the caches show something new of the queue, or that what it goes by has
+// changed. The caller calls it before the queue is woken.
 func (e *Engine) Changed(key queue.Key) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -254,8 +254,9 @@ func (e *Engine) Changed(key queue.Key) {
 }
 
 // Overdue returns the actions that the queue is waiting for, judged from the caches alone. It
-// writes nothing. An empty answer means that there is nothing to do. It decides only what has changed
-// since it last did, or what time has changed: every replica asks this of every queue each second.
+// writes nothing. An empty answer means that there is nothing to do. It decides only what has
+// changed since it last did, or what time has changed: every replica asks this of every queue each
+// second.
 func (e *Engine) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, error) {
 	// What changes from here on removes this outlook.
 	is := &outlook{}

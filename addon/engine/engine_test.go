@@ -334,8 +334,8 @@ func TestBlockedSlot(t *testing.T) {
 	r.mustPass("remove 0", "remove 1", "remove 2")
 }
 
-// TestGhosts (case T3): a thousand slots that name runs which do not exist take many short passes, not
-// one long one, and nothing is learnt twice.
+// TestGhosts (case T3): a thousand slots that name runs which do not exist take many short passes,
+// not one long one, and nothing is learnt twice.
 func TestGhosts(t *testing.T) {
 	const ghosts = 100
 	var slots []queue.Slot
@@ -367,8 +367,8 @@ func TestGhosts(t *testing.T) {
 	}
 }
 
-// TestUnreadHolders: as long as a holder may run, it counts, and it is read again like any run that no
-// list shows.
+// TestUnreadHolders: as long as a holder may run, it counts, and it is read again like any run that
+// no list shows.
 func TestUnreadHolders(t *testing.T) {
 	var slots []queue.Slot
 	runs := pending("a")

@@ -91,8 +91,8 @@ func (p *pass) readHolders(ctx context.Context, s *queue.Snapshot) error {
 	return nil
 }
 
-// unlisted returns the indices of the slots whose holders are neither known nor over, in the order in
-// which they are read.
+// unlisted returns the indices of the slots whose holders are neither known nor over, in the order
+// in which they are read.
 func (p *pass) unlisted(slots []queue.Slot, known map[string]bool) []int {
 	var unlisted []int
 	for i, slot := range slots {

@@ -158,8 +158,8 @@ func TestTrimRunForgetsTheRest(t *testing.T) {
 	}
 }
 
-// TestTrimRunBounds (case T1): whatever a tenant writes, and wherever, little of it is kept, the run
-// says what is unusable, and it reads alike from the cache and from the API server.
+// TestTrimRunBounds (case T1): whatever a tenant writes, and wherever, little of it is kept, the
+// run says what is unusable, and it reads alike from the cache and from the API server.
 func TestTrimRunBounds(t *testing.T) {
 	var longest []string
 	for i := range 1000 {
@@ -174,7 +174,8 @@ func TestTrimRunBounds(t *testing.T) {
 		"an order of 250 KiB": {
 			pipelineRun("build", annotated(pac.HeldOrder, "shop/build,"+strings.Repeat("shop/another,", 19_200))),
 			1000,
-			[]string{"annotation pac-lease-queue.dev/execution-order: it has 249611 bytes, more than 65536; the run is queued by its creation time"},
+			[]string{"annotation pac-lease-queue.dev/execution-order: " +
+				"it has 249611 bytes, more than 65536; the run is queued by its creation time"},
 		},
 		"the longest order": {pipelineRun("build", annotated(pac.HeldOrder, strings.Join(longest, ","))), 5000, nil},
 		"a long text in every annotation": {everywhere(strings.Repeat("x", 100<<10)), 3000, []string{
@@ -182,10 +183,14 @@ func TestTrimRunBounds(t *testing.T) {
 			"annotation pac-lease-queue.dev/attempt: it has 102400 bytes, more than 32; it counts as 0",
 			"annotation pac-lease-queue.dev/not-before: it has 102400 bytes, more than 64; there is no back-off",
 			"annotation pac-lease-queue.dev/claim: it has 102400 bytes, more than 64; the run counts as started by another client",
-			"annotation pipelinesascode.tekton.dev/original-prname: it has 102400 bytes, more than 253; cancel-in-progress passes the run over",
-			"annotation pipelinesascode.tekton.dev/event-type: it has 102400 bytes, more than 64; cancel-in-progress passes the run over",
-			"annotation pipelinesascode.tekton.dev/pull-request: it has 102400 bytes, more than 32; cancel-in-progress passes the run over",
-			"annotation pipelinesascode.tekton.dev/source-branch: it has 102400 bytes, more than 256; cancel-in-progress passes the run over",
+			"annotation pipelinesascode.tekton.dev/original-prname: " +
+				"it has 102400 bytes, more than 253; cancel-in-progress passes the run over",
+			"annotation pipelinesascode.tekton.dev/event-type: " +
+				"it has 102400 bytes, more than 64; cancel-in-progress passes the run over",
+			"annotation pipelinesascode.tekton.dev/pull-request: " +
+				"it has 102400 bytes, more than 32; cancel-in-progress passes the run over",
+			"annotation pipelinesascode.tekton.dev/source-branch: " +
+				"it has 102400 bytes, more than 256; cancel-in-progress passes the run over",
 		}},
 		// What cannot be read is quoted in a problem; what can is not.
 		"as much as there may be everywhere": {everywhere(strings.Repeat("x", 256)), 6000, nil},

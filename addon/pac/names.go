@@ -123,8 +123,8 @@ func FinishedSelector(repository string) string {
 func IsPACs(o metav1.Object) bool { return o.GetLabels()[managedByKey] == manager }
 
 // KeyOf returns the queue of one of PAC's objects: the Repository named by its annotation, in its
-// own namespace. The label of the same key holds only as much of the name as fits a label. A name that
-// no Repository can have names none.
+// own namespace. The label of the same key holds only as much of the name as fits a label. A name
+// that no Repository can have names none.
 func KeyOf(o metav1.Object) (queue.Key, bool) {
 	repository := o.GetAnnotations()[keys.Repository]
 	key := queue.Key{Namespace: o.GetNamespace(), Repository: repository}

@@ -14,8 +14,8 @@ import (
 )
 
 // ReadRun reads a PipelineRun as a run of its queue. It never fails: annotations that cannot be
-// read are listed in Problems, and the run is handled without them. A trimmed run reads as the whole
-// one.
+// read are listed in Problems, and the run is handled without them. A trimmed run reads as the
+// whole one.
 func ReadRun(pr *tektonv1.PipelineRun) queue.Run {
 	pr = trim(pr)
 	a := pr.Annotations

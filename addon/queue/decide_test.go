@@ -370,8 +370,8 @@ func TestNeedsFresh(t *testing.T) {
 	}
 }
 
-// TestWithoutASlot: the queue does without a slot in whose place something else is, and with a holder
-// that has not been read yet as with one that runs.
+// TestWithoutASlot: the queue does without a slot in whose place something else is, and with a
+// holder that has not been read yet as with one that runs.
 func TestWithoutASlot(t *testing.T) {
 	blocked := func(index int) queue.Slot { return queue.Slot{Index: index, Blocked: true} }
 	unread := slot(0).of("ghost").Slot

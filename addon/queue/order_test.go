@@ -248,9 +248,12 @@ func TestParseSequence(t *testing.T) {
 		"twice":                   {value: "ns/a,ns/b,ns/a", wantErr: "a run is listed twice"},
 		"as many as there may be": {value: strings.Repeat("ns/b,", 999) + "ns/a", wantErr: "a run is listed twice"},
 		"too many runs":           {value: strings.Repeat("ns/b,", 1000) + "ns/a", wantErr: "it lists 1001 runs, more than 1000"},
-		"as long as it may be":    {value: "ns/a," + strings.Repeat("x", 64<<10-5), wantErr: `entry 2 of 2, "` + strings.Repeat("x", 80) + `…", is not namespace/name`},
-		"too long":                {value: "ns/a,ns/" + strings.Repeat("x", 64<<10-7), wantErr: "it has 65537 bytes, more than 65536"},
-		"the run itself not":      {value: "ns/b,ns/c", wantErr: "the run a itself is missing"},
+		"as long as it may be": {
+			value:   "ns/a," + strings.Repeat("x", 64<<10-5),
+			wantErr: `entry 2 of 2, "` + strings.Repeat("x", 80) + `…", is not namespace/name`,
+		},
+		"too long":           {value: "ns/a,ns/" + strings.Repeat("x", 64<<10-7), wantErr: "it has 65537 bytes, more than 65536"},
+		"the run itself not": {value: "ns/b,ns/c", wantErr: "the run a itself is missing"},
 		"a text that is not too long": {value: strings.Repeat("x", 80), wantErr: `entry 1 of 1, "` + strings.Repeat("x", 80) + `", ` +
 			`is not namespace/name`},
 		"a long text is short": {value: long, wantErr: `entry 1 of 1, "` + strings.Repeat("é", 40) + `…", is not namespace/name`},

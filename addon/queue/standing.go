@@ -28,8 +28,8 @@ func (s Standing) Occupies() bool {
 // Standings explain a queue.
 type Standings struct {
 	Limit Limit
-	// Unusable counts the slots that the queue has to do without: what is in their place is damaged,
-	// or something else.
+	// Unusable counts the slots that the queue has to do without: what is in their place is
+	// damaged, or something else.
 	Unusable int
 	// Runs that are not done, in queue order.
 	Runs []Standing

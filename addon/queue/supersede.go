@@ -55,12 +55,13 @@ func (c CancelInProgress) cancels(o Origin) bool {
 // SupersededBy finds for each superseded run, by UID, the newest run that supersedes it. It takes
 // time in proportion to the number of runs, because a tenant chooses that number.
 //
-// The rule is PAC's own for Repositories without a limit (pkg/pipelineascode/cancel_pipelineruns.go,
-// cancelInProgressMatchingPipelineRun): the same definition and branch, and, if the newer run is of
-// a pull request, the same pull request. PAC applies it when it creates a run, to all runs that
-// exist; here the creation time says which those were. Creation times are whole seconds: of two runs
-// created in the same second neither supersedes the other. A run that is over still supersedes what
-// it superseded when it came: a cancellation that has failed so far is still made.
+// The rule is PAC's own for Repositories without a limit
+// (pkg/pipelineascode/cancel_pipelineruns.go, cancelInProgressMatchingPipelineRun): the same
+// definition and branch, and, if the newer run is of a pull request, the same pull request. PAC
+// applies it when it creates a run, to all runs that exist; here the creation time says which those
+// were. Creation times are whole seconds: of two runs created in the same second neither supersedes
+// the other. A run that is over still supersedes what it superseded when it came: a cancellation
+// that has failed so far is still made.
 func SupersededBy(runs []Run, settings CancelInProgress) map[string]Run {
 	newest := map[reach]*Run{}
 	for i := range runs {

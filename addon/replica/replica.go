@@ -148,8 +148,8 @@ type Outcome struct {
 }
 
 // Work brings the queue forward if this replica acts on it, and if its namespace has not taken its
-// share of the workers: then it wakes the queue once another pass of the namespace ends. The error is
-// for the log: when to look again is in the outcome, whatever happened.
+// share of the workers: then it wakes the queue once another pass of the namespace ends. The error
+// is for the log: when to look again is in the outcome, whatever happened.
 func (r *Replica) Work(ctx context.Context, key queue.Key) (Outcome, error) {
 	if !r.Acts(key) {
 		r.succeeded(key)

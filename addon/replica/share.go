@@ -7,10 +7,10 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
-// shares divides the workers among namespaces, so that the queues of one tenant do not keep those of
-// the others waiting: a namespace has half of the workers at most, and no more than its part if more
-// than two want some. A worker that is busy is not interrupted, so a namespace that wants its first
-// one waits for a pass at most.
+// shares divides the workers among namespaces, so that the queues of one tenant do not keep those
+// of the others waiting: a namespace has half of the workers at most, and no more than its part if
+// more than two want some. A worker that is busy is not interrupted, so a namespace that wants its
+// first one waits for a pass at most.
 type shares struct {
 	workers int
 	busy    map[string]int         // passes, by namespace

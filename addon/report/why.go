@@ -33,8 +33,8 @@ func At(now time.Time) Style {
 // mostNames is how many runs a sentence names.
 const mostNames = 5
 
-// Why says in a sentence where a run stands. refusal is the API server's answer to its last start, or
-// to the last claim of a slot for it, if that failed and is known.
+// Why says in a sentence where a run stands. refusal is the API server's answer to its last start,
+// or to the last claim of a slot for it, if that failed and is known.
 func Why(is queue.Standing, all queue.Standings, refusal string, style Style) string {
 	const pac = "Pipelines-as-Code"
 	switch is.Why {

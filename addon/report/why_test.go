@@ -83,8 +83,10 @@ func TestWhy(t *testing.T) {
 			t.Errorf("got  %s\nwant %s", got, c.want)
 		}
 	}
-	const want = "waiting for a slot: 1 of 2 in use by build-x4k (6m); 1 of 2 cannot be used, because of what is in their Leases' place"
-	if got := report.Why(because(queue.SlotsTaken), queue.Standings{Limit: 2, Runs: two[:1], Unusable: 1}, "", report.At(noon)); got != want {
+	const want = "waiting for a slot: 1 of 2 in use by build-x4k (6m); " +
+		"1 of 2 cannot be used, because of what is in their Leases' place"
+	all := queue.Standings{Limit: 2, Runs: two[:1], Unusable: 1}
+	if got := report.Why(because(queue.SlotsTaken), all, "", report.At(noon)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

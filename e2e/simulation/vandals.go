@@ -85,7 +85,7 @@ func (c *Cluster) deleteLease() {
 	}
 }
 
-// squat creates a Lease of somebody's own in the place of a slot.
+// squat creates a Lease of a user's own in the place of a slot.
 func (c *Cluster) squat() {
 	if !c.vandals {
 		return

@@ -100,7 +100,7 @@ func (h *log) write(ctx context.Context, random *rand.Rand, store engine.Store, 
 	return nil
 }
 
-// see notes a version, of which everybody must see the same.
+// see notes a version, of which all must see the same.
 func (h *log) see(slot queue.Slot) {
 	if was, seen := h.versions[id(slot)]; !seen {
 		h.versions[id(slot)] = slot
