@@ -6,6 +6,11 @@
 // remaining runs back at once. PAC's queue does not count the runs that are still running then, so
 // a Repository may be above its limit until they are done.
 //
-// Guaranteed: afterwards every queued run with a readable order is PAC's, or the error names those
-// that are not, and no Lease of a slot is left. It may be repeated.
+// The guard goes last, so that the limit holds against everybody while runs are handed back. PAC's
+// watcher tries to start such a run at once, is refused, frees its own slot and tries again later;
+// once the guard is gone, it is made to look again.
+//
+// Guaranteed: afterwards every queued run with a readable order is PAC's, or the error names some
+// that are not, and no Lease of a slot is left. Memory is bounded, whatever is queued. It may be
+// interrupted anywhere and repeated.
 package handback

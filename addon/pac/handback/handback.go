@@ -5,14 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
-	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
+	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
@@ -39,112 +39,209 @@ type HandBack struct {
 }
 
 const (
-	// lookEvery is the pause between looks at what is still held.
+	// lookEvery is the least pause between looks at what is still held. A look that takes long is
+	// followed by a longer one, since it costs the API server as much.
 	lookEvery = time.Second
-	// forgotten is how long the API server may go on enforcing a deleted policy, with a reserve.
-	forgotten = 10 * time.Second
+	// stuck is how long runs may be handed back in vain: the hold may be in force for a moment after
+	// it was deleted, and replicas may be at work on the same runs.
+	stuck = 10 * time.Second
+	// forgotten is how long the API server may go on enforcing a deleted guard.
+	forgotten = 3 * time.Second
+	// atATime is how many runs are handed back at a time.
+	atATime = 8
 )
 
-// Run hands everything back.
+// Run hands everything back. Each step may be repeated, so a hand-back that was interrupted anywhere
+// goes on where it was when it is run again.
 func (h *HandBack) Run(ctx context.Context) error {
 	patch := []byte(`{"data":{"` + config.HandBackKey + `":"true"}}`)
 	_, err := h.Kube.CoreV1().ConfigMaps(h.Namespace).Patch(ctx, h.ConfigMap, types.MergePatchType, patch, metav1.PatchOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("tell the replicas to hand back: %w", err)
 	}
-	if err := h.removePolicies(ctx); err != nil {
+	if err := h.removeHold(ctx); err != nil {
 		return err
 	}
-	h.say("removed hold and guard; no more runs are started")
-
-	left := 0
-	err = wait.PollUntilContextTimeout(ctx, lookEvery, h.Patience, true, func(ctx context.Context) (bool, error) {
-		runs, _, err := h.held(ctx)
-		if err != nil {
-			return false, nil // the API server may be busy: look again
-		}
-		if len(runs) != left {
-			left = len(runs)
-			h.say("%d runs left to hand back", left)
-		}
-		return left == 0, nil
-	})
-	if ctx.Err() != nil {
-		return ctx.Err()
+	h.say("removed the hold; no more runs are started, and started ones may take %s to end", h.Patience)
+	if err := h.awaitReplicas(ctx); err != nil {
+		return err
 	}
-	if err != nil {
-		h.say("some runs are still running after %s: handing the rest back now", h.Patience)
+	if err := h.handBackRest(ctx); err != nil {
+		return err
 	}
-	return errors.Join(h.handBackRest(ctx), lease.RemoveAll(ctx, h.Kube, h.Namespaces...))
+	if err := lease.RemoveAll(ctx, h.Kube, h.Namespaces...); err != nil {
+		return err
+	}
+	return h.release(ctx)
 }
 
-// removePolicies removes the hold and the guard, which would take a run out of PAC's sight again,
-// or keep PAC from starting it.
-func (h *HandBack) removePolicies(ctx context.Context) error {
-	admission := h.Kube.AdmissionregistrationV1()
-	var errs []error
-	remove := func(name string, remove func(context.Context, string, metav1.DeleteOptions) error) {
-		if name == "" {
-			return
+// awaitReplicas waits until the replicas have handed everything back, or for as long as they may
+// take.
+func (h *HandBack) awaitReplicas(ctx context.Context) error {
+	for deadline := time.Now().Add(h.Patience); ; {
+		began := time.Now()
+		left, err := h.anyHeld(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err == nil && !left: // after an error, the API server may be busy: look again
+			return nil
+		case time.Now().After(deadline):
+			h.say("some runs are still running after %s: handing the rest back now", h.Patience)
+			return nil
 		}
-		// An older cluster may not know the kind itself.
-		if err := remove(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
-			errs = append(errs, fmt.Errorf("remove %s: %w", name, err))
+		if err := pause(ctx, max(lookEvery, 5*time.Since(began))); err != nil {
+			return err
 		}
 	}
-	remove(h.Hold, admission.MutatingAdmissionPolicyBindings().Delete)
-	remove(h.Hold, admission.MutatingAdmissionPolicies().Delete)
-	remove(h.Hold, admission.MutatingWebhookConfigurations().Delete)
-	remove(h.Guard, admission.ValidatingAdmissionPolicyBindings().Delete)
-	remove(h.Guard, admission.ValidatingAdmissionPolicies().Delete)
-	return errors.Join(errs...)
 }
 
-// handBackRest hands back every run that is still held, one conditional patch each. The hold
-// may be in force for a moment after it was deleted, and replicas may be at work on
-// the same runs, so it is tried again for a while.
+// anyHeld says whether any run is left to hand back.
+func (h *HandBack) anyHeld(ctx context.Context) (bool, error) {
+	for _, namespace := range h.Namespaces {
+		found := false
+		err := pac.EachHeld(ctx, h.Tekton.TektonV1(), namespace, func(run pac.Held) bool {
+			found = !run.Malformed
+			return !found
+		})
+		if err != nil || found {
+			return found, err
+		}
+	}
+	return false, nil
+}
+
+// handBackRest hands back every run that is still held, one conditional patch each, again and again
+// until there is none. It gives up only if nothing has come of that for a while.
 func (h *HandBack) handBackRest(ctx context.Context) error {
-	var last error
-	var malformed []tektonv1.PipelineRun
-	err := wait.PollUntilContextTimeout(ctx, lookEvery, forgotten, true, func(ctx context.Context) (bool, error) {
-		var runs []tektonv1.PipelineRun
-		var err error
-		runs, malformed, err = h.held(ctx)
-		if err != nil {
-			last = err
-			return false, nil
+	total, moved := 0, time.Now()
+	for {
+		pass := h.handBackAll(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
-		last = nil
-		for i := range runs {
-			if err := pac.HandBackRun(ctx, h.Tekton.TektonV1(), &runs[i]); err != nil && !errors.Is(err, engine.ErrStale) {
-				last = errors.Join(last, fmt.Errorf("hand %s/%s back: %w", runs[i].Namespace, runs[i].Name, err))
+		if total += pass.done; pass.done > 0 {
+			moved = time.Now()
+		}
+		switch {
+		case pass.err == nil && pass.seen == 0:
+			h.say("every queued run with a readable order is back with Pipelines-as-Code, %d of them by this hand-back", total)
+			for _, name := range pass.malformed {
+				h.say("%s has a malformed order and stays Pending: cancel or delete it", name)
 			}
+			return nil
+		case time.Since(moved) < stuck:
+		case pass.err != nil:
+			return pass.err
+		default:
+			return fmt.Errorf("%d runs are held again after they were handed back: is the hold still in force?", pass.seen)
 		}
-		return len(runs) == 0, nil
-	})
-	if err != nil && last != nil {
-		return last
+		if err := pause(ctx, lookEvery); err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return fmt.Errorf("some runs are still held after they were handed back: is the hold still in force? %w", err)
+}
+
+// pass is one look at all runs that are held.
+type pass struct {
+	seen, done int
+	malformed  []string
+	err        error
+}
+
+// mostErrors and mostNames bound what a pass says.
+const mostErrors, mostNames = 5, 100
+
+func (h *HandBack) handBackAll(ctx context.Context) pass {
+	var (
+		p      pass
+		mu     sync.Mutex
+		errs   []error
+		writes errgroup.Group
+	)
+	writes.SetLimit(atATime)
+	for _, namespace := range h.Namespaces {
+		err := pac.EachHeld(ctx, h.Tekton.TektonV1(), namespace, func(run pac.Held) bool {
+			if run.Malformed {
+				if len(p.malformed) < mostNames {
+					p.malformed = append(p.malformed, run.Namespace+"/"+run.Name)
+				}
+				return true
+			}
+			p.seen++
+			writes.Go(func() error {
+				err := run.HandBack(ctx, h.Tekton.TektonV1())
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case err == nil:
+					p.done++
+				case !errors.Is(err, engine.ErrStale) && len(errs) < mostErrors:
+					errs = append(errs, fmt.Errorf("hand %s/%s back: %w", run.Namespace, run.Name, err))
+				}
+				return nil
+			})
+			return true
+		})
+		if err != nil {
+			mu.Lock()
+			errs = append(errs, fmt.Errorf("list runs: %w", err))
+			mu.Unlock()
+		}
 	}
-	h.say("every queued run with a readable order is back with Pipelines-as-Code")
-	for _, pr := range malformed {
-		h.say("%s/%s has a malformed order and stays Pending: cancel or delete it", pr.Namespace, pr.Name)
+	_ = writes.Wait() // its errors are in errs
+	p.err = errors.Join(errs...)
+	return p
+}
+
+// removeHold removes the hold, which would take a run out of PAC's sight again.
+func (h *HandBack) removeHold(ctx context.Context) error {
+	admission := h.Kube.AdmissionregistrationV1()
+	return remove(ctx, h.Hold, admission.MutatingAdmissionPolicyBindings().Delete, admission.MutatingAdmissionPolicies().Delete,
+		admission.MutatingWebhookConfigurations().Delete)
+}
+
+// release removes the guard, which kept everybody, Pipelines-as-Code included, from starting a run
+// before the last one was handed back, and has Pipelines-as-Code go on.
+func (h *HandBack) release(ctx context.Context) error {
+	admission := h.Kube.AdmissionregistrationV1()
+	err := remove(ctx, h.Guard, admission.ValidatingAdmissionPolicyBindings().Delete, admission.ValidatingAdmissionPolicies().Delete)
+	if err != nil || h.Guard == "" {
+		return err
+	}
+	h.say("removed the guard; Pipelines-as-Code goes on with the queues")
+	if err := pause(ctx, forgotten); err != nil {
+		return err
+	}
+	for _, namespace := range h.Namespaces {
+		if err := pac.Wake(ctx, h.Tekton.TektonV1(), namespace); err != nil {
+			h.say("Pipelines-as-Code may take some minutes to go on with its queues: %v", err)
+		}
 	}
 	return nil
 }
 
-// held lists the runs of pac.Held in all namespaces.
-func (h *HandBack) held(ctx context.Context) (ordered, malformed []tektonv1.PipelineRun, err error) {
-	for _, namespace := range h.Namespaces {
-		o, m, err := pac.Held(ctx, h.Tekton.TektonV1(), namespace)
-		if err != nil {
-			return nil, nil, err
-		}
-		ordered, malformed = append(ordered, o...), append(malformed, m...)
+// remove deletes the objects of one name. An older cluster may not know a kind itself.
+func remove(ctx context.Context, name string, kinds ...func(context.Context, string, metav1.DeleteOptions) error) error {
+	if name == "" {
+		return nil
 	}
-	return ordered, malformed, nil
+	var errs []error
+	for _, remove := range kinds {
+		if err := remove(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+			errs = append(errs, fmt.Errorf("remove %s: %w", name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
 }
 
 func (h *HandBack) say(format string, args ...any) {

@@ -9,6 +9,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/paged"
 )
 
 // Client is what [RemoveAll] needs of a client of Kubernetes.
@@ -16,27 +18,37 @@ type Client interface {
 	CoordinationV1() coordinationclient.CoordinationV1Interface
 }
 
-// RemoveAll deletes the Leases of all slots in the namespaces, each as it was seen: one that is a
-// new Lease by then stays.
+// RemoveAll deletes the Leases of all slots in the namespaces, page by page, each as it was seen:
+// one that is a new Lease by then stays.
 func RemoveAll(ctx context.Context, client Client, namespaces ...string) error {
-	var slots []coordinationv1.Lease
-	for _, namespace := range namespaces {
-		leases, err := client.CoordinationV1().Leases(namespace).List(ctx, metav1.ListOptions{LabelSelector: Selector})
-		if err != nil {
-			return fmt.Errorf("list slots: %w", err)
-		}
-		slots = append(slots, leases.Items...)
-	}
 	var errs []error
-	for _, l := range slots {
-		if _, _, slot := Decode(&l); !slot {
-			continue
+	for _, namespace := range namespaces {
+		read := func(ctx context.Context, o metav1.ListOptions) ([]coordinationv1.Lease, string, error) {
+			list, err := client.CoordinationV1().Leases(namespace).List(ctx, o)
+			if err != nil {
+				return nil, "", err
+			}
+			return list.Items, list.Continue, nil
 		}
-		uid := metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &l.UID}}
-		err := client.CoordinationV1().Leases(l.Namespace).Delete(ctx, l.Name, uid)
-		if err != nil && !apierrors.IsNotFound(err) {
-			errs = append(errs, fmt.Errorf("remove slot %s/%s: %w", l.Namespace, l.Name, err))
+		list := paged.List[coordinationv1.Lease]{
+			Namespace: namespace, Options: metav1.ListOptions{LabelSelector: Selector}, Read: read, Size: (*coordinationv1.Lease).Size,
+		}
+		err := paged.Each(ctx, nil, list, func(l *coordinationv1.Lease) {
+			if _, _, slot := Decode(l); !slot {
+				return
+			}
+			uid := metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &l.UID}}
+			err := client.CoordinationV1().Leases(l.Namespace).Delete(ctx, l.Name, uid)
+			if err != nil && !apierrors.IsNotFound(err) && len(errs) < mostRemovalErrors {
+				errs = append(errs, fmt.Errorf("remove slot %s/%s: %w", l.Namespace, l.Name, err))
+			}
+		})
+		if err != nil {
+			errs = append(errs, fmt.Errorf("list slots: %w", err))
 		}
 	}
 	return errors.Join(errs...)
 }
+
+// mostRemovalErrors bounds what is said of removals that fail.
+const mostRemovalErrors = 5
