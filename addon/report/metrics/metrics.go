@@ -1,10 +1,12 @@
 package metrics
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,8 +26,8 @@ type Config struct {
 	Meters metric.MeterProvider
 	// Clock says how long a queue has been stalled at a scrape.
 	Clock clock.PassiveClock
-	// MaxQueues is how many queues have series of their own at most: if there are
-	// more, none has. It is asked at every scrape, so that it can change at run time.
+	// MaxQueues is how many queues have series of their own at most; the others have one
+	// together. It is asked at every scrape, so that it can change at run time.
 	MaxQueues func() int
 }
 
@@ -186,15 +188,18 @@ func (m *Metrics) tell(o metric.Observer, g gauges) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	o.ObserveFloat64(g.queues, float64(len(m.queues)))
-	if len(m.queues) <= most {
-		for key, s := range m.queues {
-			g.tell(o, key, *s, s.stalledFor(now))
-		}
+	own, rest := split(slices.Collect(maps.Keys(m.queues)), most)
+	for _, key := range own {
+		s := m.queues[key]
+		g.tell(o, key, *s, s.stalledFor(now))
+	}
+	if len(rest) == 0 {
 		return
 	}
 	var all state
 	var longest time.Duration
-	for _, s := range m.queues {
+	for _, key := range rest {
+		s := m.queues[key]
 		all.waiting += s.waiting
 		all.used += s.used
 		all.limit += s.limit
@@ -202,6 +207,25 @@ func (m *Metrics) tell(o metric.Observer, g gauges) {
 		longest = max(longest, s.stalledFor(now))
 	}
 	g.tell(o, queue.Key{Namespace: Every, Repository: Every}, all, longest)
+}
+
+// split says which queues have series of their own. Every replica makes the same choice, and after a
+// restart again: the first queue of each namespace by name, then the second, and so on, so that a
+// namespace with many queues takes nothing from one with few.
+func split(keys []queue.Key, most int) (own, rest []queue.Key) {
+	if len(keys) <= most {
+		return keys, nil
+	}
+	slices.SortFunc(keys, func(a, b queue.Key) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Repository, b.Repository))
+	})
+	rank, in := make(map[queue.Key]int, len(keys)), map[string]int{}
+	for _, key := range keys {
+		rank[key] = in[key.Namespace]
+		in[key.Namespace]++
+	}
+	slices.SortStableFunc(keys, func(a, b queue.Key) int { return cmp.Compare(rank[a], rank[b]) })
+	return keys[:most], keys[most:]
 }
 
 func (g gauges) tell(o metric.Observer, key queue.Key, s state, stalled time.Duration) {

@@ -259,7 +259,7 @@ func TestSeriesEnd(t *testing.T) {
 	r.want("pac_lease_queue_stalled_seconds")
 }
 
-// TestMaxQueues: too many queues have one series together, until they are fewer.
+// TestMaxQueues: queues beyond the most have one series together, until they are fewer.
 func TestMaxQueues(t *testing.T) {
 	r := newReplica(t)
 	r.most = 1
@@ -269,6 +269,8 @@ func TestMaxQueues(t *testing.T) {
 	r.see(other, 0)
 	r.wait(5 * time.Second)
 	r.want("pac_lease_queue_queues", "2")
+	r.want("pac_lease_queue_slots_limit", "*/* 3", "shop/app 2")
+	r.most = 0
 	r.want("pac_lease_queue_runs_waiting", "*/* 3")
 	r.want("pac_lease_queue_slots_used", "*/* 4")
 	r.want("pac_lease_queue_slots_limit", "*/* 5")
@@ -279,6 +281,27 @@ func TestMaxQueues(t *testing.T) {
 	r.most = 0
 	r.Listed([]queue.Key{app})
 	r.want("pac_lease_queue_slots_limit", "*/* 2")
+}
+
+// T13: the hundred-and-first queue costs no other its series, and a namespace with many queues costs
+// none of another namespace its own.
+func TestQueuesBeyondTheMostShareOneSeries(t *testing.T) {
+	r := newReplica(t)
+	r.most = 100
+	see := func(namespace string, n int) {
+		for i := range n {
+			s := look(1)
+			s.Key = queue.Key{Namespace: namespace, Repository: fmt.Sprintf("app-%03d", i)}
+			r.see(s, 0)
+		}
+	}
+	see("crowd", 500)
+	see("shop", 2)
+	want := []string{"*/* 402"}
+	for i := range 98 {
+		want = append(want, fmt.Sprintf("crowd/app-%03d 1", i))
+	}
+	r.want("pac_lease_queue_slots_limit", append(want, "shop/app-000 1", "shop/app-001 1")...)
 }
 
 // TestStalled: only while runs wait, there is room, and nothing is started.

@@ -35,7 +35,8 @@ const (
 // ofQueue are the labels of what is said of one queue.
 var ofQueue = []string{namespaceLabel, repositoryLabel}
 
-// Every is the value of the labels of a queue in a series that is for all queues.
+// Every is the value of the labels of a queue in the series of all queues that have none of their
+// own.
 const Every = "*"
 
 var (
