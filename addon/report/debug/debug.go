@@ -5,6 +5,7 @@ package debug
 import (
 	"encoding/json"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"k8s.io/utils/clock"
@@ -48,8 +49,21 @@ func show(k latest.Known, stands queue.Standings, now time.Time) Queue {
 	return Queue{Queue: view.OfQueue(k.Snapshot, stands, reason), SeenAt: k.At.UTC(), Confirmed: k.Confirmed()}
 }
 
-// ServeHTTP answers with all queues.
+// local says whether the request comes from this pod or machine, as those of kubectl port-forward
+// do. An address that cannot be read is none of them.
+func local(r *http.Request) bool {
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && from.Addr().Unmap().IsLoopback()
+}
+
+// ServeHTTP answers with all queues. Nobody is authenticated here, and the answer has every
+// namespace, so only those get one who may already enter the pod: the port is that of the probes,
+// which the network reaches.
 func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !local(r) {
+		http.Error(w, "only from this pod: use kubectl port-forward", http.StatusForbidden)
+		return
+	}
 	if r.Method != http.MethodGet {
 		http.Error(w, "only GET", http.StatusMethodNotAllowed)
 		return
