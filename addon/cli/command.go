@@ -23,6 +23,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect/doctor"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/view"
 )
 
@@ -79,6 +80,10 @@ PipelineRuns and Leases. They work even when the add-on does not.`,
 		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 		context.AfterFunc(ctx, stop) // a second one ends the program
 		cmd.SetContext(ctx)
+		cmd.SetErr(report.PlainWriter{To: cmd.ErrOrStderr()})
+		if cmd.Name() != "watch" { // it draws on the terminal, and sees to its texts itself
+			cmd.SetOut(report.PlainWriter{To: cmd.OutOrStdout()})
+		}
 	}
 	p.flags.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().StringVar(&p.addon, "addon-namespace", "",
@@ -251,7 +256,7 @@ func (p *plugin) watch(cmd *cobra.Command, args []string, every time.Duration) e
 	}
 	defer show.Close()
 	return w.run(cmd.Context(), func(q inspect.Queue) { show.Show(picture(q, w.began)) },
-		func(err error) { show.Say("%v; trying again", err) })
+		func(err error) { show.Say("%s; trying again", report.Plain(err.Error())) })
 }
 
 func (p *plugin) doctorCommand() *cobra.Command {
@@ -274,19 +279,19 @@ that can neither start a run nor give a slot away. It exits with 1 if a problem 
 				namespace = ""
 			}
 			d := &doctor.Doctor{Clients: clients, Dates: &p.dates, Clock: p.clock, Settle: settle}
-			report, err := d.Examine(cmd.Context(), inspect.Scope{Namespace: namespace, Addon: p.addon})
+			found, err := d.Examine(cmd.Context(), inspect.Scope{Namespace: namespace, Addon: p.addon})
 			if err != nil {
 				return err
 			}
 			if fix {
-				d.Fix(cmd.Context(), report)
+				d.Fix(cmd.Context(), found)
 			}
 			if structured(p.output) {
-				err = encode(cmd.OutOrStdout(), p.output, report)
+				err = encode(cmd.OutOrStdout(), p.output, found)
 			} else {
-				err = report.Print(cmd.OutOrStdout())
+				err = found.Print(cmd.OutOrStdout())
 			}
-			return errors.Join(err, report.Err())
+			return errors.Join(err, found.Err())
 		},
 	}
 	c.Flags().BoolVarP(&all, "all-namespaces", "A", false, "examine the queues of all namespaces (default unless --namespace is given)")

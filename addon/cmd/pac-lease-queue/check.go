@@ -11,6 +11,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect/doctor"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 )
 
 func checkCommand() *cobra.Command {
@@ -39,5 +40,5 @@ func runCheck(ctx context.Context, cmd *cobra.Command, timeout time.Duration) er
 		return err
 	}
 	test := &doctor.SelfTest{Kube: kube, Tekton: tekton, Environment: env, Clock: clock.RealClock{}, Patience: timeout}
-	return test.Run(ctx, cmd.OutOrStdout())
+	return test.Run(ctx, report.PlainWriter{To: cmd.OutOrStdout()})
 }

@@ -9,12 +9,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/cli"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 )
 
 func main() {
 	if command, is := cli.Called(os.Args); is {
 		if err := command.Execute(); err != nil {
-			fmt.Fprintln(os.Stderr, "error:", err)
+			fmt.Fprintln(os.Stderr, "error:", report.Plain(err.Error()))
 			os.Exit(1)
 		}
 		return
@@ -27,7 +28,7 @@ func main() {
 	}
 	root.AddCommand(controllerCommand(), checkCommand(), handBackCommand(), cli.Command(""), versionCommand())
 	if err := root.Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, "pac-lease-queue:", err)
+		fmt.Fprintln(os.Stderr, "pac-lease-queue:", report.Plain(err.Error()))
 		os.Exit(1)
 	}
 }
