@@ -187,3 +187,24 @@ func TestSupersededByAlike(t *testing.T) {
 		t.Error("nothing was superseded")
 	}
 }
+
+// TestCrowd is case T4. Comparing every pair of so many runs takes several times as long as the
+// deadline.
+func TestCrowd(t *testing.T) {
+	const many, deadline = 50_000, 5 * time.Second
+	runs := make([]queue.Run, many)
+	for i := range runs {
+		b := run(fmt.Sprintf("r%05d", i)).created(time.Duration(i%60) * time.Second)
+		b.Origin = queue.Origin{
+			Definition: "build", Trigger: queue.PushTrigger, Branch: fmt.Sprint(i), CancelInProgress: queue.Yes,
+		}
+		runs[i] = b.Run
+	}
+	began := time.Now()
+	if by := queue.SupersededBy(runs, queue.CancelInProgress{}); len(by) > 0 {
+		t.Errorf("%d runs of different branches are superseded", len(by))
+	}
+	if took := time.Since(began); took > deadline {
+		t.Errorf("%d runs take %s, more than %s", many, took, deadline)
+	}
+}

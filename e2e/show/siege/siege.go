@@ -35,8 +35,8 @@ const (
 	// buildHands requests at a time. It does not count as an attack: the API server is busy then.
 	buildDeadline = 45 * time.Second
 	buildHands    = 12
-	// leastStarts is how many new queues an assault takes to be judged. It goes on for that, but not
-	// for more than mostLonger times as long.
+	// leastStarts is how many new queues an assault takes to be judged. It goes on for that, but
+	// not for more than mostLonger times as long.
 	leastStarts = 10
 	mostLonger  = 4
 	// restPart is the part of a phase in which the tenants rest, and what they have made stays.
