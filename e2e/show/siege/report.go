@@ -15,6 +15,9 @@ import (
 const (
 	// mostSlower is how many times as long as on the idle stack an honest start may take.
 	mostSlower = 3
+	// mostBusy is how many times as slow as on the idle stack the floor may be before the report
+	// says that it was.
+	mostBusy = 5
 	// mostAtRest is how much of a core a replica may use more than on the idle stack once the
 	// tenants rest: nothing is decided again while nothing changes.
 	mostAtRest = 0.25
@@ -160,10 +163,7 @@ func ratio(now, idle []time.Duration) float64 {
 func (r report) broken() []string {
 	lines := append(slices.Clone(r.Violations), r.Restarts...)
 	for _, m := range r.Phases {
-		name := m.name
-		if !m.guarded {
-			name += " without the guard"
-		}
+		name := m.title()
 		busy := max(1, ratio(m.floor, r.Idle.floor))
 		for _, kind := range []struct {
 			what      string
@@ -184,6 +184,24 @@ func (r report) broken() []string {
 		}
 	}
 	return lines
+}
+
+// busy lists the phases in which the machine was so busy that starts are judged leniently.
+func (r report) busy() (names []string) {
+	for _, m := range r.Phases {
+		if ratio(m.floor, r.Idle.floor) > mostBusy {
+			names = append(names, m.title())
+		}
+	}
+	return names
+}
+
+// title names the phase.
+func (m *measured) title() string {
+	if m.guarded {
+		return m.name
+	}
+	return m.name + " without the guard"
 }
 
 // text writes the report for people.
@@ -208,6 +226,10 @@ func (r report) text() string {
 	fmt.Fprintf(&b, "\nStarts: median, worst and number of the honest runs that could start in this time. "+
 		"Floor: the same of two bare writes.\nMemory: the most that a replica had of the %s of its container. Restarts: %d.\n",
 		mebibytes(r.Limit), len(r.Restarts))
+	if busy := r.busy(); len(busy) > 0 {
+		fmt.Fprintf(&b, "The floor was more than %d times as slow as on the idle stack, so that starts say little of the add-on: %s.\n",
+			mostBusy, strings.Join(busy, ", "))
+	}
 	broken := r.broken()
 	if len(broken) == 0 {
 		b.WriteString("OK: every limit held, no replica restarted, and the honest queues went on.")

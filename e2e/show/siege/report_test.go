@@ -82,6 +82,17 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
+func TestBusyMachineIsNamed(t *testing.T) {
+	r := calm()
+	if text := r.text(); strings.Contains(text, "say little") {
+		t.Errorf("the machine was not busy:\n%s", text)
+	}
+	r.Phases[0].floor, r.Phases[0].guarded = all(26), false
+	if text := r.text(); !strings.Contains(text, "say little of the add-on: orders without the guard.") {
+		t.Errorf("the machine was busy:\n%s", text)
+	}
+}
+
 // A run counts in the queue in which it was first seen, from its start until Tekton says that it is
 // over, whatever its labels say meanwhile.
 func TestLimitsOfTenants(t *testing.T) {

@@ -32,7 +32,8 @@ const (
 	// shorter one gets less of everything.
 	usualPhase = 12 * time.Second
 	// buildDeadline bounds the time in which the tenants build up what their attack needs, with
-	// buildHands requests at a time. It does not count as an attack: the API server is busy then.
+	// buildHands requests at a time. In a short siege it takes no more than twice an attack. It does
+	// not count as one: the API server is busy then.
 	buildDeadline = 45 * time.Second
 	buildHands    = 12
 	// leastStarts is how many new queues an assault takes to be judged. It goes on for that, but
@@ -303,7 +304,7 @@ func (s *siege) attack(ctx context.Context, index int, m *measured, takes time.D
 		}
 		all.Wait()
 	}
-	building, built := context.WithTimeout(ctx, buildDeadline)
+	building, built := context.WithTimeout(ctx, min(buildDeadline, 2*takes))
 	defer built()
 	work(building, buildHands, func(p plot) func(*worker) { return p.build })
 	m.assault = time.Now()
