@@ -48,6 +48,7 @@ Secret WEBHOOK_SECRET.`,
 }
 
 func runController(ctx context.Context) error {
+	limitMemory()
 	env, err := config.ReadEnvironment(os.Getenv)
 	if err != nil {
 		return err

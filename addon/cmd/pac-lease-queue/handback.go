@@ -31,6 +31,7 @@ CONFIG_NAME name the configuration, and WATCH_NAMESPACES the namespaces of the q
 }
 
 func runHandBack(ctx context.Context, cmd *cobra.Command, timeout time.Duration) error {
+	limitMemory()
 	env, err := config.ReadEnvironment(os.Getenv)
 	if err != nil {
 		return err
