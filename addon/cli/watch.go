@@ -102,9 +102,13 @@ func (w *watcher) next(ctx context.Context) (inspect.Queue, error) {
 
 // picture makes the board of a queue, with time counted from when the watch began.
 func picture(q inspect.Queue, began time.Time) board.Board {
-	b := board.Board{Title: report.Plain(fmt.Sprintf("Queue %s, limit %s", q.Key(), limitText(q))), Limit: q.Limit, Began: began, Now: q.Now}
+	title := report.Plain(fmt.Sprintf("Queue %s, limit %s", q.Key(), limitText(q)))
+	b := board.Board{Title: title, Limit: q.Limit, Began: began, Now: q.Now}
 	for _, d := range q.Done {
-		r := board.Run{Name: d.Name, State: queue.StateDone, Placed: true, Slot: queue.NoSlot, Since: d.Ended, Outcome: report.Outcome(report.Plain(string(d.Outcome)))}
+		r := board.Run{
+			Name: d.Name, State: queue.StateDone, Placed: true, Slot: queue.NoSlot, Since: d.Ended,
+			Outcome: report.Outcome(report.Plain(string(d.Outcome))),
+		}
 		if !d.Began.IsZero() && !d.Ended.IsZero() {
 			r.Took = d.Ended.Sub(d.Began)
 		}

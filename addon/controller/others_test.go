@@ -43,7 +43,8 @@ func TestSecondInstallationIsWarnedOf(t *testing.T) {
 			// The fake does not select by field.
 			kube.PrependReactor("list", "leases", func(a clienttesting.Action) (bool, runtime.Object, error) {
 				list := &coordinationv1.LeaseList{}
-				if strings.HasSuffix(a.(clienttesting.ListAction).GetListRestrictions().Fields.String(), "=pac-lease-queue.queues.00-of-01") {
+				fields := a.(clienttesting.ListAction).GetListRestrictions().Fields
+				if strings.HasSuffix(fields.String(), "=pac-lease-queue.queues.00-of-01") {
 					list.Items = c.leaders
 				}
 				return true, list, nil

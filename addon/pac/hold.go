@@ -71,8 +71,8 @@ func Hold(old *Admitted, run Admitted) []Operation {
 
 // Requeue returns the patch for a new run that has PAC's label, but was not made by PAC: a copy of
 // one of PAC's runs, as the "Rerun" of a dashboard makes it. What the add-on wrote on the original
-// goes, with the order of its event, and the copy waits for a slot on its own. To PAC it is a queued
-// run whose start is still to be reported.
+// goes, with the order of its event, and the copy waits for a slot on its own. To PAC it is a
+// queued run whose start is still to be reported.
 //
 // A copy without the name of a Repository belongs to no queue. The child of a run is no run of
 // PAC's: it runs in the slot of its parent, and would wait for that slot for ever.

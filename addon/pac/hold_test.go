@@ -111,12 +111,14 @@ func TestRequeue(t *testing.T) {
 		},
 		"owned by another kind": {
 			`{"metadata":{"labels":{` + pacs + `},"annotations":{"pipelinesascode.tekton.dev/repository":"shop"},
-			"ownerReferences":[{"apiVersion":"tekton.dev/v1","kind":"PipelineRun"},{"apiVersion":"x/v1","kind":"PipelineRun","controller":true}]},
+			"ownerReferences":[{"apiVersion":"tekton.dev/v1","kind":"PipelineRun"},
+				{"apiVersion":"x/v1","kind":"PipelineRun","controller":true}]},
 			"spec":{"status":"CancelledRunFinally"}}`,
 			`{"metadata":{"labels":{` + pacs + `,"pipelinesascode.tekton.dev/state":"queued"},"annotations":{
 			"pipelinesascode.tekton.dev/repository":"shop","pipelinesascode.tekton.dev/state":"queued",
 			"pac-lease-queue.dev/execution-order":"itself"},
-			"ownerReferences":[{"apiVersion":"tekton.dev/v1","kind":"PipelineRun"},{"apiVersion":"x/v1","kind":"PipelineRun","controller":true}]},
+			"ownerReferences":[{"apiVersion":"tekton.dev/v1","kind":"PipelineRun"},
+				{"apiVersion":"x/v1","kind":"PipelineRun","controller":true}]},
 			"spec":{"status":"Cancelled"}}`,
 		},
 	} {

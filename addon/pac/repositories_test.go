@@ -223,7 +223,9 @@ func TestLimitIsNeverNoneForWantOfSight(t *testing.T) {
 		"a run that was held":              {nil, true, []*tektonv1.PipelineRun{pipelineRun("a", wasHeld)}, 1},
 		"a run without its order yet":      {nil, true, []*tektonv1.PipelineRun{pipelineRun("a", created)}, 1},
 		"a run that is not seen yet":       {nil, true, nil, 1},
-		"runs that PAC did not queue":      {nil, true, []*tektonv1.PipelineRun{pipelineRun("a", started), pipelineRun("b", started)}, queue.Unlimited},
+		"runs that PAC did not queue": {
+			nil, true, []*tektonv1.PipelineRun{pipelineRun("a", started), pipelineRun("b", started)}, queue.Unlimited,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			repositories := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})

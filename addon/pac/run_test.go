@@ -313,7 +313,8 @@ func TestReadRun(t *testing.T) {
 	}
 }
 
-// TestSequenceOfAnother: a list means nothing to a run that is not in it, no matter which run carries it.
+// TestSequenceOfAnother: a list means nothing to a run that is not in it, no matter which run
+// carries it.
 func TestSequenceOfAnother(t *testing.T) {
 	const list = "shop/one,shop/two"
 	one := pac.ReadRun(pipelineRun("one", annotated(pac.HeldOrder, list)))

@@ -20,9 +20,10 @@ func checkCommand() *cobra.Command {
 		Use:   "check",
 		Short: "Check that an installation works",
 		Long: `Check that an installation works: configuration, Pipelines-as-Code, replicas, leader, hold
-and guard. It changes nothing, and waits for replicas that are not ready yet. helm test runs it, with the environment variables SYSTEM_NAMESPACE,
-CONFIG_NAME and DEPLOYMENT_NAME, with CHECK_NAMESPACE, in which it tries to create a run
-(by dry run), and with HOLD_NAME and GUARD_NAME if the chart installs them.`,
+and guard. It changes nothing, and waits for replicas that are not ready yet. helm test runs
+it, with the environment variables SYSTEM_NAMESPACE, CONFIG_NAME and DEPLOYMENT_NAME, with
+CHECK_NAMESPACE, in which it tries to create a run (by dry run), and with HOLD_NAME and
+GUARD_NAME if the chart installs them.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runCheck(signals.NewContext(), cmd, timeout) },
 	}

@@ -7,8 +7,8 @@ import (
 )
 
 // limitMemory has Go's runtime collect garbage harder as the process nears the memory limit of its
-// container: nine tenths of it, the rest being what the runtime does not count. Without it, the heap
-// may double between two collections, and the kernel kills the process. GOMEMLIMIT in the
+// container: nine tenths of it, the rest being what the runtime does not count. Without it, the
+// heap may double between two collections, and the kernel kills the process. GOMEMLIMIT in the
 // environment counts instead; outside a container there is no limit.
 func limitMemory(options ...memlimit.Option) {
 	if _, err := memlimit.Set(options...); err != nil {

@@ -42,8 +42,8 @@ const (
 	// lookEvery is the least pause between looks at what is still held. A look that takes long is
 	// followed by a longer one, since it costs the API server as much.
 	lookEvery = time.Second
-	// stuck is how long runs may be handed back in vain: the hold may be in force for a moment after
-	// it was deleted, and replicas may be at work on the same runs.
+	// stuck is how long runs may be handed back in vain: the hold may be in force for a moment
+	// after it was deleted, and replicas may be at work on the same runs.
 	stuck = 10 * time.Second
 	// forgotten is how long the API server may go on enforcing a deleted guard.
 	forgotten = 3 * time.Second
@@ -51,8 +51,8 @@ const (
 	atATime = 8
 )
 
-// Run hands everything back. Each step may be repeated, so a hand-back that was interrupted anywhere
-// goes on where it was when it is run again.
+// Run hands everything back. Each step may be repeated, so a hand-back that was interrupted
+// anywhere goes on where it was when it is run again.
 func (h *HandBack) Run(ctx context.Context) error {
 	patch := []byte(`{"data":{"` + config.HandBackKey + `":"true"}}`)
 	_, err := h.Kube.CoreV1().ConfigMaps(h.Namespace).Patch(ctx, h.ConfigMap, types.MergePatchType, patch, metav1.PatchOptions{})

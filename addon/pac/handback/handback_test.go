@@ -124,7 +124,8 @@ func (c *cluster) listRuns(w http.ResponseWriter, r *http.Request) {
 		c.heap = max(c.heap, memory.HeapAlloc)
 	}
 	from, to, next := page(r, len(c.held))
-	fmt.Fprintf(w, `{"kind":"PipelineRunList","apiVersion":"tekton.dev/v1","metadata":{"resourceVersion":"1","continue":%q},"items":[`, next)
+	fmt.Fprintf(w, `{"kind":"PipelineRunList","apiVersion":"tekton.dev/v1",`+
+		`"metadata":{"resourceVersion":"1","continue":%q},"items":[`, next)
 	for i := from; i < to; i++ {
 		if i > from {
 			fmt.Fprint(w, ",")
@@ -217,8 +218,8 @@ func (c *cluster) handBack(ctx context.Context, t *testing.T) (string, error) {
 // order is that of a hand-back. The guard goes once nothing is held any more; then PAC is told.
 var order = []string{"tell replicas", "remove hold", "hand back", "remove slots", "remove guard", "wake"}
 
-// T11: thousands of runs of 50 KB are handed back in bounded memory, however long that takes, and the
-// guard goes last. 3000 of them need no more than 1000, but three times as long.
+// T11: thousands of runs of 50 KB are handed back in bounded memory, however long that takes, and
+// the guard goes last. 3000 of them need no more than 1000, but three times as long.
 func TestHandBackOfManyLargeRuns(t *testing.T) {
 	const runs, size = 1000, 50_000
 	c := newCluster(t, runs, 100, size)

@@ -76,7 +76,8 @@ func Reasons() []Explained {
 		},
 		{ReasonBadAnnotation, PipelineRun, true, "An annotation cannot be read; the message says which, and what is done instead."},
 		{ReasonNoRepository, PipelineRun, true, "Waits in the queue of a Repository that does not exist: create it, or cancel the run."},
-		{ReasonBadRepository, Repository, true, "Its `concurrency_limit` cannot be used, or the inherited one is not seen; the message says what is done instead."},
+		{ReasonBadRepository, Repository, true, "Its `concurrency_limit` cannot be used, or the inherited one is not seen; " +
+			"the message says what is done instead."},
 		{
 			ReasonBadSlot,
 			Repository,

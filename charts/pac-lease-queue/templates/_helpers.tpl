@@ -97,7 +97,9 @@ OpenShift Pipelines. It does not run without this ConfigMap.
 {{- join "," $found -}}
 {{- end -}}
 
-{{/* The namespace of Pipelines-as-Code. Without a cluster to look in, that of its own manifests. */}}
+{{/*
+The namespace of Pipelines-as-Code. Without a cluster to look in, that of its own manifests.
+*/}}
 {{- define "pac-lease-queue.pacNamespace" -}}
 {{- with .Values.pac.namespace -}}
 {{ . }}

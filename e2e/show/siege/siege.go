@@ -32,8 +32,8 @@ const (
 	// shorter one gets less of everything.
 	usualPhase = 12 * time.Second
 	// buildDeadline bounds the time in which the tenants build up what their attack needs, with
-	// buildHands requests at a time. In a short siege it takes no more than twice an attack. It does
-	// not count as one: the API server is busy then.
+	// buildHands requests at a time. In a short siege it takes no more than twice an attack. It
+	// does not count as one: the API server is busy then.
 	buildDeadline = 45 * time.Second
 	buildHands    = 12
 	// leastStarts is how many new queues an assault takes to be judged. It goes on for that, but
