@@ -27,7 +27,7 @@ const (
 // and then keeps. They stand for a quota of objects, as clusters with tenants have one: the API
 // server and etcd are not what is besieged.
 const (
-	stockOfOrders      = 60
+	stockOfOrders      = 100
 	stockOfAnnotations = 30
 	stockOfScripts     = 20
 	stockOfGhosts      = 500

@@ -40,8 +40,15 @@ func (w *worker) longOrder() {
 		}
 		order = list.String() + w.namespace + "/" + name
 	}
-	annotationsOf(run)[key] = order
-	w.createLarge(pipelineRuns, longAnnotations, run)
+	if w.random.IntN(4) == 0 {
+		annotationsOf(run)[key] = order
+		w.createLarge(pipelineRuns, longAnnotations, run)
+		return
+	}
+	// As PAC does it, the order comes later.
+	if w.createLarge(pipelineRuns, longAnnotations, run) {
+		w.patch(pipelineRuns, name, annotate(key, order))
+	}
 }
 
 // annotations: what T1 does with the order, with everything else.

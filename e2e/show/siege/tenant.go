@@ -201,7 +201,6 @@ func (w *worker) patchIn(
 	if err != nil {
 		panic(err) // it is made of maps and texts
 	}
-	w.tally.bytes.Add(int64(len(body)))
 	return w.try(func() error {
 		_, err := w.client.Resource(resource).Namespace(namespace).
 			Patch(w.ctx, name, types.MergePatchType, body, metav1.PatchOptions{}, subresources...)
