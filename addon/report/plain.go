@@ -7,9 +7,9 @@ import (
 )
 
 // Plain returns a text without what a terminal obeys instead of showing it: control characters,
-// which begin every escape sequence, and marks that turn the direction of writing around. Whoever
-// writes an object chooses its texts, and another person's terminal shows them. Line breaks and tabs
-// stay.
+// which begin every escape sequence, and marks that turn the direction of writing around. The user
+// who writes an object chooses its texts, and the terminal of another shows them. Line breaks and
+// tabs stay.
 func Plain(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

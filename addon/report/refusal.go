@@ -10,8 +10,8 @@ import (
 )
 
 // Refusal returns the API server's own words if it refuses a write until an operator changes
-// something: a quota, a policy, a webhook, a right. A write that came too late, took too long or met
-// an API server that is busy is refused for the moment only, and may just be repeated.
+// something: a quota, a policy, a webhook, a right. A write that came too late, took too long or
+// met an API server that is busy is refused for the moment only, and may just be repeated.
 func Refusal(err error) (words string, refused bool) {
 	var answer apierrors.APIStatus
 	if !errors.As(err, &answer) || errors.Is(err, engine.ErrStale) {

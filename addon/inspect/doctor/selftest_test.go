@@ -50,7 +50,8 @@ func TestSelfTest(t *testing.T) {
 		},
 		// T15
 		"Pipelines-as-Code is elsewhere": {
-			map[string]string{"pac-namespace": "openshift-pipelines"}, 2, 0, "", "", false, false,
+			map[string]string{"pac-namespace": "openshift-pipelines"},
+			2, 0, "", "", false, false,
 			strings.Replace(ok, "ok    Pipelines", "WRONG Pipelines", 1) + "off   hold\noff   guard\n", "1 check failed",
 		},
 	} {
@@ -115,7 +116,7 @@ func message(err error) string {
 	return err.Error()
 }
 
-// helm test may come right after helm install: it waits for the replicas, and no longer than it may.
+// helm test may come right after helm install: it waits for the replicas, up to its deadline.
 func TestSelfTestWaitsForReplicas(t *testing.T) {
 	for name, c := range map[string]struct {
 		readyAfter time.Duration

@@ -209,8 +209,8 @@ func (m *Metrics) tell(o metric.Observer, g gauges) {
 	g.tell(o, queue.Key{Namespace: Every, Repository: Every}, all, longest)
 }
 
-// split says which queues have series of their own. Every replica makes the same choice, and after a
-// restart again: the first queue of each namespace by name, then the second, and so on, so that a
+// split says which queues have series of their own. Every replica makes the same choice, and again
+// after a restart: the first queue of each namespace by name, then the second, and so on, so that a
 // namespace with many queues takes nothing from one with few.
 func split(keys []queue.Key, most int) (own, rest []queue.Key) {
 	if len(keys) <= most {

@@ -283,8 +283,8 @@ func TestMaxQueues(t *testing.T) {
 	r.want("pac_lease_queue_slots_limit", "*/* 2")
 }
 
-// T13: the hundred-and-first queue costs no other its series, and a namespace with many queues costs
-// none of another namespace its own.
+// T13: the hundred-and-first queue costs no other its series, and a namespace with many queues
+// costs none of another namespace its own.
 func TestQueuesBeyondTheMostShareOneSeries(t *testing.T) {
 	r := newReplica(t)
 	r.most = 100

@@ -314,8 +314,8 @@ func badConfig(t *testing.T, _ string) func() {
 	return setConfigMap(t, addon.Namespace(), release+"-config", "claim-ttl", "soon")
 }
 
-// installTwice installs a release that has rights in one namespace only. The chart does not look any
-// further for such a release, and so does not refuse it.
+// installTwice installs a release that has rights in one namespace only. The chart does not look
+// any further for such a release, and so does not refuse it.
 func installTwice(t *testing.T, namespace string) func() {
 	root, err := build.Root()
 	fixture.Must(t, err)
