@@ -114,18 +114,21 @@ func TestConfigurationRefused(t *testing.T) {
 	}
 	patch(`{"data":{"no-such-setting":"1","claim-ttl":"soon"}}`)
 	defer patch(fmt.Sprintf(`{"data":{"no-such-setting":null,"claim-ttl":%q}}`, claimTTL))
-	s.eventually("a Warning about the ConfigMap", suite.StepDeadline, func() error {
+	missing := map[string]string{"ConfigurationRefused": "claim-ttl", "UnknownSetting": "no-such-setting"}
+	s.eventually("Warnings about the ConfigMap", suite.StepDeadline, func() error {
 		events, err := s.Kube.CoreV1().Events(cluster.Addon().Namespace()).List(s.ctx, metav1.ListOptions{})
 		if err != nil {
 			return err
 		}
 		for _, e := range events.Items {
-			named := strings.Contains(e.Message, "no-such-setting") && strings.Contains(e.Message, "claim-ttl")
-			if e.Reason == "ConfigurationRefused" && named {
-				return nil
+			if key, expected := missing[e.Reason]; expected && e.Type == "Warning" && strings.Contains(e.Message, key) {
+				delete(missing, e.Reason)
 			}
 		}
-		return fmt.Errorf("none of %d events names both settings", len(events.Items))
+		if len(missing) > 0 {
+			return fmt.Errorf("%d events, and none of them is %v", len(events.Items), missing)
+		}
+		return nil
 	})
 	s.push(3, time.Second)
 	s.finished(3)

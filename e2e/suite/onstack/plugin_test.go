@@ -48,7 +48,7 @@ func TestPluginShowsTheTruth(t *testing.T) {
 	}
 	var waiting []string
 	for _, run := range queue.InOrder(settled.Runs, settled.Slots) {
-		if _, runs := started[run.Name]; !runs {
+		if _, runs := started[run.Name]; !runs && run.Phase == queue.Pending {
 			waiting = append(waiting, run.Name)
 		}
 	}
