@@ -3,7 +3,6 @@ package pac
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
@@ -11,7 +10,6 @@ import (
 	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned/typed/pipeline/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/paged"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
@@ -26,21 +24,6 @@ type Held struct {
 	patch map[string]any
 }
 
-// EachHeld calls do for each of them in a namespace ("" is all), page by page, until it returns
-// false.
-func EachHeld(ctx context.Context, runs tektonclient.PipelineRunsGetter, namespace string, do func(Held) bool) error {
-	return eachPending(ctx, runs, namespace, func(pr *tektonv1.PipelineRun, run queue.Run) bool {
-		if !run.Held() {
-			return true
-		}
-		h := Held{Namespace: pr.Namespace, Name: pr.Name, Malformed: run.Order.Malformed(), run: run}
-		if !h.Malformed {
-			h.patch = handedBack(pr)
-		}
-		return do(h)
-	})
-}
-
 // HandBack makes the run PAC's again if it is still as observed, and returns [engine.ErrStale] if
 // not.
 func (h Held) HandBack(ctx context.Context, runs tektonclient.PipelineRunsGetter) error {
@@ -51,35 +34,9 @@ func (h Held) HandBack(ctx context.Context, runs tektonclient.PipelineRunsGetter
 	return stillHeld(written)
 }
 
-// isHandedBack is the [Status] of a run that was handed back for good.
-const isHandedBack = "handed back"
-
-// Wake has PAC's watcher look at once at every run of a namespace ("" is all) that was handed back.
-// The guard may have refused its starts until now, and it would wait about as long again before the
-// next attempt (pkg/reconciler/queue_pipelineruns.go; the error makes knative repeat with a pause
-// that doubles). Any change of a run ends that pause.
-func Wake(ctx context.Context, runs tektonclient.PipelineRunsGetter, namespace string) error {
-	var failed error
-	err := eachPending(ctx, runs, namespace, func(pr *tektonv1.PipelineRun, run queue.Run) bool {
-		if pr.Annotations[keys.ExecutionOrder] == "" || pr.Annotations[Status] == isHandedBack {
-			return true
-		}
-		_, err := patchRun(ctx, runs, pr.Namespace, run, map[string]any{"metadata": map[string]any{
-			"annotations": map[string]any{Status: isHandedBack},
-		}})
-		if err != nil && !errors.Is(err, engine.ErrStale) { // PAC has seen a run that has changed
-			failed = fmt.Errorf("%s/%s: %w", pr.Namespace, pr.Name, err)
-		}
-		return failed == nil
-	})
-	return errors.Join(failed, err)
-}
-
-// eachPending calls do for each unfinished run of PAC's that is pending, until it returns false. do
-// must keep nothing of the PipelineRun.
-func eachPending(ctx context.Context, runs tektonclient.PipelineRunsGetter, namespace string,
-	do func(*tektonv1.PipelineRun, queue.Run) bool,
-) error {
+// EachHeld calls do for each of them in a namespace ("" is all), page by page, until it returns
+// false.
+func EachHeld(ctx context.Context, runs tektonclient.PipelineRunsGetter, namespace string, do func(Held) bool) error {
 	more := true
 	read := func(ctx context.Context, o metav1.ListOptions) ([]tektonv1.PipelineRun, string, error) {
 		if !more {
@@ -95,9 +52,15 @@ func eachPending(ctx context.Context, runs tektonclient.PipelineRunsGetter, name
 		Namespace: namespace, Options: metav1.ListOptions{LabelSelector: Selector}, Read: read, Size: sizeOf,
 	}
 	return paged.Each(ctx, nil, list, func(pr *tektonv1.PipelineRun) {
-		if run := ReadRun(pr); more && run.Phase == queue.Pending {
-			more = do(pr, run)
+		run := ReadRun(pr)
+		if !more || run.Phase != queue.Pending || !run.Held() {
+			return
 		}
+		h := Held{Namespace: pr.Namespace, Name: pr.Name, Malformed: run.Order.Malformed(), run: run}
+		if !h.Malformed {
+			h.patch = handedBack(pr)
+		}
+		more = do(h)
 	})
 }
 

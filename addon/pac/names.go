@@ -38,7 +38,7 @@ const prefix = "pac-lease-queue.dev/"
 
 // Annotations for people. No decision depends on them. Times are RFC 3339, UTC.
 const (
-	// Status is the [queue.State] of the run, but for done; or that it was handed back for good.
+	// Status is the [queue.State] of the run, but for done.
 	Status = "pac-lease-queue.dev/status"
 	// Position among the runs that wait, from 1; "more than 20" far back.
 	Position = "pac-lease-queue.dev/position"
@@ -73,7 +73,7 @@ type Explained struct {
 func Annotations() []Explained {
 	return []Explained{
 		{Status, "The state of the run: `queued`, `claimed` or `started`. A claim is written down only if the start does not " +
-			"follow at once. An uninstall leaves `handed back`.", false},
+			"follow at once.", false},
 		{Position, "Its place among the runs that wait, from 1; far back only `more than 20`.", false},
 		{QueueLength, "How many runs wait.", false},
 		{Reason, "What it waits for, in words.", false},

@@ -45,8 +45,6 @@ const (
 	// stuck is how long runs may be handed back in vain: the hold may be in force for a moment
 	// after it was deleted, and replicas may be at work on the same runs.
 	stuck = 10 * time.Second
-	// forgotten is how long the API server may go on enforcing a deleted guard.
-	forgotten = 3 * time.Second
 	// atATime is how many runs are handed back at a time.
 	atATime = 8
 )
@@ -59,20 +57,17 @@ func (h *HandBack) Run(ctx context.Context) error {
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("tell the replicas to hand back: %w", err)
 	}
-	if err := h.removeHold(ctx); err != nil {
+	if err := h.removePolicies(ctx); err != nil {
 		return err
 	}
-	h.say("removed the hold; no more runs are started, and started ones may take %s to end", h.Patience)
+	h.say("removed hold and guard; no more runs are started, and started ones may take %s to end", h.Patience)
 	if err := h.awaitReplicas(ctx); err != nil {
 		return err
 	}
 	if err := h.handBackRest(ctx); err != nil {
 		return err
 	}
-	if err := lease.RemoveAll(ctx, h.Kube, h.Namespaces...); err != nil {
-		return err
-	}
-	return h.release(ctx)
+	return lease.RemoveAll(ctx, h.Kube, h.Namespaces...)
 }
 
 // awaitReplicas waits until the replicas have handed everything back, or for as long as they may
@@ -194,31 +189,14 @@ func (h *HandBack) handBackAll(ctx context.Context) pass {
 	return p
 }
 
-// removeHold removes the hold, which would take a run out of PAC's sight again.
-func (h *HandBack) removeHold(ctx context.Context) error {
+// removePolicies removes the hold, which would take a run out of PAC's sight again, and the guard:
+// a start that it refuses costs the run its place in PAC's queue, and later runs overtake it.
+func (h *HandBack) removePolicies(ctx context.Context) error {
 	admission := h.Kube.AdmissionregistrationV1()
-	return remove(ctx, h.Hold, admission.MutatingAdmissionPolicyBindings().Delete, admission.MutatingAdmissionPolicies().Delete,
-		admission.MutatingWebhookConfigurations().Delete)
-}
-
-// release removes the guard, which kept everybody, Pipelines-as-Code included, from starting a run
-// before the last one was handed back, and has Pipelines-as-Code go on.
-func (h *HandBack) release(ctx context.Context) error {
-	admission := h.Kube.AdmissionregistrationV1()
-	err := remove(ctx, h.Guard, admission.ValidatingAdmissionPolicyBindings().Delete, admission.ValidatingAdmissionPolicies().Delete)
-	if err != nil || h.Guard == "" {
-		return err
-	}
-	h.say("removed the guard; Pipelines-as-Code goes on with the queues")
-	if err := pause(ctx, forgotten); err != nil {
-		return err
-	}
-	for _, namespace := range h.Namespaces {
-		if err := pac.Wake(ctx, h.Tekton.TektonV1(), namespace); err != nil {
-			h.say("Pipelines-as-Code may take some minutes to go on with its queues: %v", err)
-		}
-	}
-	return nil
+	return errors.Join(
+		remove(ctx, h.Hold, admission.MutatingAdmissionPolicyBindings().Delete, admission.MutatingAdmissionPolicies().Delete,
+			admission.MutatingWebhookConfigurations().Delete),
+		remove(ctx, h.Guard, admission.ValidatingAdmissionPolicyBindings().Delete, admission.ValidatingAdmissionPolicies().Delete))
 }
 
 // remove deletes the objects of one name. An older cluster may not know a kind itself.

