@@ -22,7 +22,7 @@ import (
 // mutants are the deliberate bugs that the simulation has to find.
 var mutants = []*mutant{
 	{
-		name: "frees the slot before it has fenced the run", caught: 691, weather: &storm, shape: rejections,
+		name: "frees the slot before it has fenced the run", caught: 2327, weather: &storm, shape: rejections,
 		wrapRuns: func(r *replica, x engine.Runs, s engine.Store) engine.Runs {
 			return hooked{Runs: x, fence: func(ctx context.Context, key queue.Key, run queue.Run, fence func() error) error {
 				r.freeSlotOf(ctx, s, key, run)
@@ -151,7 +151,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "recovers before its caches are filled", caught: 6075, beforeSync: true, weather: &hasty,
+		name: "recovers before its caches are filled", caught: 12325, beforeSync: true, weather: &hasty,
 		shape: func(m *mixture) {
 			m.often("crash")
 			m.deliver, m.wait, m.longWaits = 1, 1, false
@@ -300,11 +300,11 @@ var mutants = []*mutant{
 		wire: func(_ *replica, c *shipped.Config) { c.Forget = func(func(queue.Key) bool) {} },
 	},
 	{
-		name: "does not look at its queues when it is promoted", caught: 1971,
+		name: "does not look at its queues when it is promoted", caught: 3892,
 		wrapReplica: func(r *replica, x product) product { return unpromoted{x, r} },
 	},
 	{
-		name: "does not look again when time is up", caught: 62,
+		name: "does not look again when time is up", caught: 8225,
 		wrapReplica: func(_ *replica, x product) product { return untimed{x} },
 	},
 	{name: "has no recovery", caught: 6, noRecovery: true},
