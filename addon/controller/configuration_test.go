@@ -156,7 +156,7 @@ func TestHandBackIsHeardBesideWrongSettings(t *testing.T) {
 	starting.wantWarnings(`backend: "etcd"`)
 	starting.change(map[string]string{"hand-back": "false", "backend": "etcd"})
 	if !starting.live.Get().HandBack {
-		t.Error("the replica starts runs with slots in a backend that nobody chose")
+		t.Error("the replica starts runs with slots in a backend that no setting names")
 	}
 	starting.wantWarnings("with hand-back true")
 	starting.change(map[string]string{"hand-back": "false", "backend": "memory"})

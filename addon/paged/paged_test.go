@@ -125,7 +125,7 @@ func TestGate(t *testing.T) {
 }
 
 // TestGateOfNamespaces: namespaces that read many lists of heavy objects keep their own readers
-// waiting, and nobody else's. This is case T2 for the others.
+// waiting, and no other reader's. This is case T2 for the others.
 func TestGateOfNamespaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate, reading := paged.NewGate(1), make(chan struct{})

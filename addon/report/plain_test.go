@@ -6,7 +6,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 )
 
-// T5: nothing that an object says drives the terminal of whoever looks at it.
+// T5: nothing that an object says drives the terminal of its reader.
 func TestPlain(t *testing.T) {
 	for text, want := range map[string]string{
 		"build-x4k: Ä, 日本 ➜ done\n\tnext": "build-x4k: Ä, 日本 ➜ done\n\tnext",

@@ -56,7 +56,7 @@ func local(r *http.Request) bool {
 	return err == nil && from.Addr().Unmap().IsLoopback()
 }
 
-// ServeHTTP answers with all queues. Nobody is authenticated here, and the answer has every
+// ServeHTTP answers with all queues. No client is authenticated here, and the answer has every
 // namespace, so only those get one who may already enter the pod: the port is that of the probes,
 // which the network reaches.
 func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {

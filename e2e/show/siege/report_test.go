@@ -137,7 +137,7 @@ func TestLimitsOfTenants(t *testing.T) {
 			l.observe(deleted, false)
 			l.observe(run("b", runs), false)
 		}, []string{"hostile-0/shop: b makes 2 started runs, the limit is 1"}},
-		"a limit that nobody answers for any more": {func(l *limits) {
+		"a limit that is not judged any more": {func(l *limits) {
 			l.forget()
 			l.observe(run("a", runs), false)
 			l.observe(run("b", runs), false)
