@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	seeds   = flag.Uint64("simulate.seeds", 1200, "how many seeds to simulate")
+	seeds   = flag.Uint64("simulate.seeds", 500, "how many seeds to simulate")
 	first   = flag.Uint64("simulate.first", 1, "the first of them")
 	seed    = flag.Uint64("simulate.seed", 0, "simulate this seed only, and show its trace")
 	without = flag.String("simulate.without", "", "events that do not happen, separated by commas")
