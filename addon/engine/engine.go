@@ -245,8 +245,8 @@ type outlook struct {
 	until time.Time
 }
 
-// Changed says that the caches show something new of the queue, or that what it goes by has
-// changed. The caller calls it before the queue is woken.
+// Changed forgets what the queue waits for. The caller calls it when the caches show something new
+// of the queue, or when a setting has changed, before it wakes the queue.
 func (e *Engine) Changed(key queue.Key) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -258,11 +258,12 @@ func (e *Engine) Changed(key queue.Key) {
 // changed since it last did, or what time has changed: every replica asks this of every queue each
 // second.
 func (e *Engine) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, error) {
-	// What changes from here on removes this outlook.
-	is := &outlook{}
+	now := e.Clock.Now()
+	// What changes from here on removes this outlook. Until it is known, it answers no other call.
+	is := &outlook{until: now}
 	e.mu.Lock()
 	was := e.outlooks[key]
-	if was != nil && (was.until.IsZero() || e.Clock.Now().Before(was.until)) {
+	if was != nil && (was.until.IsZero() || now.Before(was.until)) {
 		e.mu.Unlock()
 		return was.actions, nil
 	}
@@ -278,7 +279,7 @@ func (e *Engine) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, er
 		delete(e.outlooks, key)
 		return nil, err
 	}
-	e.outlooks[key] = &outlook{actions: actions, until: until}
+	is.actions, is.until = actions, until
 	return actions, nil
 }
 

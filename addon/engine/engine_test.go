@@ -285,6 +285,38 @@ func TestOverdueDecidesOnce(t *testing.T) {
 	due(7, "claim slot 0 for b")
 }
 
+// during calls a function while a Repository is read, once.
+type during struct {
+	engine.Repositories
+	do *func()
+}
+
+func (d during) Get(ctx context.Context, key queue.Key, f queue.Freshness) (engine.Repository, bool, error) {
+	if do := *d.do; do != nil {
+		*d.do = nil
+		do()
+	}
+	return d.Repositories.Get(ctx, key, f)
+}
+
+// TestOverdueMeanwhile: a call that comes while another one decides does not take the queue for one
+// that waits for nothing.
+func TestOverdueMeanwhile(t *testing.T) {
+	r := newCluster(t, 1, pending("a"), slot(0, "")).replica()
+	var meanwhile []queue.Action
+	do := func() {
+		var err error
+		if meanwhile, err = r.Overdue(t.Context(), app); err != nil {
+			t.Error(err)
+		}
+	}
+	r.Repositories = during{r.Repositories, &do}
+	first, err := r.Overdue(t.Context(), app)
+	if err != nil || len(first) != 1 || len(meanwhile) != 1 {
+		t.Errorf("due %v, and meanwhile %v, error %v; want one step each time", first, meanwhile, err)
+	}
+}
+
 // TestBlockedClaim: an operator has to hear of what no further look can mend.
 func TestBlockedClaim(t *testing.T) {
 	c := newCluster(t, 2, pending("a", "b"))
