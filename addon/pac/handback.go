@@ -37,19 +37,13 @@ func (h Held) HandBack(ctx context.Context, runs tektonclient.PipelineRunsGetter
 // EachHeld calls do for each of them in a namespace ("" is all), page by page, until it returns
 // false.
 func EachHeld(ctx context.Context, runs tektonclient.PipelineRunsGetter, namespace string, do func(Held) bool) error {
-	more := true
-	read := func(ctx context.Context, o metav1.ListOptions) ([]tektonv1.PipelineRun, string, error) {
+	list, more := pages(runs, namespace), true
+	next := list.Read
+	list.Read = func(ctx context.Context, o metav1.ListOptions) ([]tektonv1.PipelineRun, string, error) {
 		if !more {
 			return nil, "", nil
 		}
-		list, err := runs.PipelineRuns(namespace).List(ctx, o)
-		if err != nil {
-			return nil, "", err
-		}
-		return list.Items, list.Continue, nil
-	}
-	list := paged.List[tektonv1.PipelineRun]{
-		Namespace: namespace, Options: metav1.ListOptions{LabelSelector: Selector}, Read: read, Size: sizeOf,
+		return next(ctx, o)
 	}
 	return paged.Each(ctx, nil, list, func(pr *tektonv1.PipelineRun) {
 		run := ReadRun(pr)

@@ -82,23 +82,27 @@ func (r *Runs) List(ctx context.Context, key queue.Key, freshness queue.Freshnes
 }
 
 func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]queue.Run, error) {
-	read := func(ctx context.Context, o metav1.ListOptions) ([]tektonv1.PipelineRun, string, error) {
-		list, err := r.runs.PipelineRuns(key.Namespace).List(ctx, o)
-		if err != nil {
-			return nil, "", err
-		}
-		return list.Items, list.Continue, nil
-	}
 	var runs []queue.Run
-	list := paged.List[tektonv1.PipelineRun]{
-		Namespace: key.Namespace, Options: metav1.ListOptions{LabelSelector: Selector}, Read: read, Size: sizeOf,
-	}
-	err := paged.Each(ctx, r.by.Gate, list, func(pr *tektonv1.PipelineRun) {
+	err := paged.Each(ctx, r.by.Gate, pages(r.runs, key.Namespace), func(pr *tektonv1.PipelineRun) {
 		if k, ok := KeyOf(pr); ok && k == key {
 			runs = append(runs, ReadRun(pr))
 		}
 	})
 	return runs, err
+}
+
+// pages lists the runs of a namespace ("" is all) that PAC has not finished with, whole.
+func pages(runs tektonclient.PipelineRunsGetter, namespace string) paged.List[tektonv1.PipelineRun] {
+	read := func(ctx context.Context, o metav1.ListOptions) ([]tektonv1.PipelineRun, string, error) {
+		list, err := runs.PipelineRuns(namespace).List(ctx, o)
+		if err != nil {
+			return nil, "", err
+		}
+		return list.Items, list.Continue, nil
+	}
+	return paged.List[tektonv1.PipelineRun]{
+		Namespace: namespace, Options: metav1.ListOptions{LabelSelector: Selector}, Read: read, Size: sizeOf,
+	}
 }
 
 // sizeOf is about how many bytes a run has, most of which are scripts and annotations.

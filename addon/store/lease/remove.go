@@ -23,17 +23,7 @@ type Client interface {
 func RemoveAll(ctx context.Context, client Client, namespaces ...string) error {
 	var errs []error
 	for _, namespace := range namespaces {
-		read := func(ctx context.Context, o metav1.ListOptions) ([]coordinationv1.Lease, string, error) {
-			list, err := client.CoordinationV1().Leases(namespace).List(ctx, o)
-			if err != nil {
-				return nil, "", err
-			}
-			return list.Items, list.Continue, nil
-		}
-		list := paged.List[coordinationv1.Lease]{
-			Namespace: namespace, Options: metav1.ListOptions{LabelSelector: Selector}, Read: read, Size: (*coordinationv1.Lease).Size,
-		}
-		err := paged.Each(ctx, nil, list, func(l *coordinationv1.Lease) {
+		err := paged.Each(ctx, nil, pages(client.CoordinationV1(), namespace), func(l *coordinationv1.Lease) {
 			if _, _, slot := Decode(l); !slot {
 				return
 			}

@@ -75,18 +75,7 @@ func (s *Store) Keys() []queue.Key {
 func (s *Store) List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]queue.Slot, error) {
 	var slots []queue.Slot
 	if freshness == queue.Fresh {
-		read := func(ctx context.Context, o metav1.ListOptions) ([]coordinationv1.Lease, string, error) {
-			list, err := s.leases.Leases(key.Namespace).List(ctx, o)
-			if err != nil {
-				return nil, "", err
-			}
-			return list.Items, list.Continue, nil
-		}
-		list := paged.List[coordinationv1.Lease]{
-			Namespace: key.Namespace, Options: metav1.ListOptions{LabelSelector: Selector}, Read: read,
-			Size: (*coordinationv1.Lease).Size,
-		}
-		err := paged.Each(ctx, s.gate, list, func(l *coordinationv1.Lease) {
+		err := paged.Each(ctx, s.gate, pages(s.leases, key.Namespace), func(l *coordinationv1.Lease) {
 			if k, ok := keyOf(l); ok && k == key {
 				slots = append(slots, decode(l))
 			}
@@ -101,6 +90,20 @@ func (s *Store) List(ctx context.Context, key queue.Key, freshness queue.Freshne
 		slots = append(slots, decode(obj.(*coordinationv1.Lease)))
 	}
 	return slots, nil
+}
+
+// pages lists the Leases of this product in a namespace ("" is all), whole.
+func pages(leases coordinationclient.LeasesGetter, namespace string) paged.List[coordinationv1.Lease] {
+	read := func(ctx context.Context, o metav1.ListOptions) ([]coordinationv1.Lease, string, error) {
+		list, err := leases.Leases(namespace).List(ctx, o)
+		if err != nil {
+			return nil, "", err
+		}
+		return list.Items, list.Continue, nil
+	}
+	return paged.List[coordinationv1.Lease]{
+		Namespace: namespace, Options: metav1.ListOptions{LabelSelector: Selector}, Read: read, Size: (*coordinationv1.Lease).Size,
+	}
 }
 
 // Claim implements engine.Store.
