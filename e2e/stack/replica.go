@@ -23,8 +23,10 @@ type Replica struct {
 
 	// MetricsURL is where the replica serves Prometheus metrics.
 	MetricsURL string
-	// ProbesURL is where it answers probes and serves its debug view.
+	// ProbesURL is where it answers probes.
 	ProbesURL string
+	// DebugURL is where it serves its debug view.
+	DebugURL string
 
 	stack     *Stack
 	ports     []int
@@ -122,6 +124,7 @@ func (a *Addon) replica(ctx context.Context, i int) (*Replica, error) {
 		spec.Ready = probe(s.http, r.ProbesURL+get.Path)
 	}
 	r.MetricsURL = loopback("http", local[metricsPort]) + "/metrics"
+	r.DebugURL = loopback("http", local[profilingPort])
 	r.Process = s.add(spec)
 	r.SetEnv(a.opts.Env...)
 	return r, nil

@@ -13,7 +13,6 @@ import (
 	"k8s.io/utils/clock"
 	"knative.dev/pkg/configmap"
 	knative "knative.dev/pkg/controller"
-	"knative.dev/pkg/injection/sharedmain"
 	"knative.dev/pkg/logging"
 	"knative.dev/pkg/signals"
 
@@ -37,7 +36,8 @@ It reads the ConfigMaps of the Helm chart in the namespace SYSTEM_NAMESPACE; the
 variables CONFIG_NAME, CONFIG_LOGGING_NAME, CONFIG_OBSERVABILITY_NAME and
 CONFIG_LEADERELECTION_NAME name them. WATCH_NAMESPACES lists the namespaces whose queues it
 works on, separated by commas; unset, it works on all. PROBES_PORT is the port of the health
-probes. Outside a cluster, KUBECONFIG says where the cluster is.
+probes; PROFILING_PORT (8008) that of the debug view and, if they are on, of Go's profiles, on
+loopback only. Outside a cluster, KUBECONFIG says where the cluster is.
 
 With HOLD_WEBHOOK, the name of a MutatingWebhookConfiguration, it also serves the hold as a
 webhook: on port WEBHOOK_PORT, for the Service WEBHOOK_SERVICE, with the certificate in the
@@ -99,24 +99,24 @@ func runController(ctx context.Context) error {
 	if err := awaitConfiguration(ctx, rest, env); err != nil {
 		return err
 	}
+	debug := http.NewServeMux()
 	queues := controller.New(controller.Outside{
 		Environment: env,
 		Watchdog:    dog,
-		Debug:       func(h http.Handler) { mux.Handle("/debug/queues", h) },
+		Debug:       func(h http.Handler) { debug.Handle("/debug/queues", h) },
 		Ready:       func() { filled.Store(true) },
 	})
-	sharedmain.MainWithConfig(sharedmain.WithHealthProbesDisabled(ctx), config.Component, rest,
-		func(ctx context.Context, cmw configmap.Watcher) *knative.Impl {
-			if env.Webhook != nil {
-				hold.Store(serveHold(ctx, *env.Webhook))
-			}
-			return queues(ctx, cmw)
-		})
+	err = runProcess(ctx, rest, debug, func(ctx context.Context, cmw configmap.Watcher) *knative.Impl {
+		if env.Webhook != nil {
+			hold.Store(serveHold(ctx, *env.Webhook))
+		}
+		return queues(ctx, cmw)
+	})
 	stop()
 	if server := hold.Load(); server != nil {
-		return server.Wait() // the API server may still send requests to this replica
+		err = errors.Join(err, server.Wait()) // the API server may still send requests to this replica
 	}
-	return nil
+	return err
 }
 
 // serve serves until the context ends. From then on probes fail, and the replica receives no more

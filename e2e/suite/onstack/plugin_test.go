@@ -198,7 +198,7 @@ func (s *scene) pluginWatch() (q view.Queue) {
 // waitingIn returns the waiting runs of a queue by a replica's debug view.
 func waitingIn(t *testing.T, replica *stack.Replica, key queue.Key) []string {
 	t.Helper()
-	answer, err := http.Get(replica.ProbesURL + "/debug/queues")
+	answer, err := http.Get(replica.DebugURL + "/debug/queues")
 	if err != nil {
 		t.Fatal(err)
 	}

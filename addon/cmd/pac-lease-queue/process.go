@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/go-logr/zapr"
+	"golang.org/x/sync/errgroup"
+	client "k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+	kubeclient "knative.dev/pkg/client/injection/kube/client"
+	knative "knative.dev/pkg/controller"
+	"knative.dev/pkg/injection"
+	"knative.dev/pkg/injection/sharedmain"
+	"knative.dev/pkg/leaderelection"
+	"knative.dev/pkg/logging"
+	"knative.dev/pkg/observability/runtime"
+	profiling "knative.dev/pkg/observability/runtime/k8s"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
+)
+
+// flushTimeout bounds the last export of metrics and traces.
+const flushTimeout = 10 * time.Second
+
+// runProcess runs a controller until the context ends. It does what sharedmain.MainWithConfig does
+// for a controller without knative's webhooks and probes, from the same parts and in the same
+// order, except that the debug port listens on loopback: knative's profiles are on every interface.
+// debug is the mux of that port, before anything else is started. What cannot be set up ends the
+// process.
+func runProcess(ctx context.Context, rest *client.Config, debug *http.ServeMux, controller injection.ControllerConstructor) error {
+	ctx, startInformers := injection.EnableInjectionOrDie(ctx, rest)
+	logger, level := sharedmain.SetupLoggerOrDie(ctx, config.Component)
+	defer func() { _ = logger.Sync() }()
+	ctx = logging.WithLogger(ctx, logger)
+	klog.SetLogger(zapr.NewLogger(logger.Desugar()))
+	client.SetDefaultWarningHandler(&logging.WarningHandler{Logger: logger})
+
+	profiles := profiling.NewProfilingServer(logger.Named("pprof"))
+	listener, err := debugListener(profiles.ProfilingServer, debug)
+	if err != nil {
+		return err
+	}
+	sharedmain.CheckK8sClientMinimumVersionOrDie(ctx, logger)
+	configMaps := sharedmain.SetupConfigMapWatchOrDie(ctx, logger)
+	election, err := sharedmain.GetLeaderElectionConfig(ctx)
+	if err != nil {
+		return fmt.Errorf("read the configuration of the leader election: %w", err)
+	}
+	ctx = leaderelection.WithDynamicLeaderElectorBuilder(ctx, kubeclient.Get(ctx), election.GetComponentConfig(config.Component))
+	meters, tracers := sharedmain.SetupObservabilityOrDie(ctx, config.Component, logger, profiles)
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
+		defer cancel()
+		if err := errors.Join(meters.Shutdown(ctx), tracers.Shutdown(ctx)); err != nil {
+			logger.Errorw("Cannot flush metrics and traces", "error", err)
+		}
+	}()
+
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() error { return profiles.Serve(listener) })
+	impl := controller(ctx, configMaps)
+	sharedmain.WatchLoggingConfigOrDie(ctx, configMaps, logger, level, config.Component)
+	sharedmain.WatchObservabilityConfigOrDie(ctx, configMaps, profiles, logger, config.Component)
+	if err := configMaps.Start(ctx.Done()); err != nil {
+		return fmt.Errorf("watch ConfigMaps: %w", err)
+	}
+	startInformers()
+	group.Go(func() error { return knative.StartAll(ctx, impl) })
+	<-groupCtx.Done() // a signal, or the first part that failed
+	_ = profiles.Close()
+	if err := group.Wait(); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// debugListener has the profiling server serve all of the mux, Go's profiles included, on loopback
+// only. No client is authenticated there, so only those may reach it who may enter the pod, as
+// kubectl port-forward does.
+func debugListener(s *runtime.ProfilingServer, mux *http.ServeMux) (net.Listener, error) {
+	_, port, err := net.SplitHostPort(s.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", runtime.ProfilingPortEnvKey, err)
+	}
+	mux.Handle("/", s.ProfilingHandler)
+	s.Handler = mux
+	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", port))
+	if err != nil {
+		return nil, fmt.Errorf("serve the debug port: %w", err)
+	}
+	return listener, nil
+}
