@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/show"
 )
@@ -19,6 +20,9 @@ type config struct {
 	Replicas int
 	Only     []string // attacks; empty means all
 	Guard    string
+	Memory   string // limit of a replica's container; empty means the chart's
+
+	phases []phase // in place of those that the rest chooses
 }
 
 // Values of the flag guard.
@@ -42,6 +46,7 @@ func (c *config) define(flags *pflag.FlagSet) {
 	flags.Var(show.Number(&c.Replicas, 1, 9), "replicas", "replicas of the add-on")
 	flags.StringSliceVar(&c.Only, "only", nil, "attacks: "+strings.Join(names(attacks()), ", "))
 	flags.Var(show.Choice(&c.Guard, guardBoth, guardOn, guardOff), "guard", "attack with the guard of the chart, without it, or both")
+	flags.StringVar(&c.Memory, "memory", "", "memory limit of a replica's container, such as 128Mi; empty means the chart's")
 }
 
 // complete checks the attacks and the time that there is for each.
@@ -50,6 +55,9 @@ func (c *config) complete() error {
 		if !slices.Contains(names(attacks()), name) {
 			return fmt.Errorf("there is no attack %q: want some of %s", name, strings.Join(names(attacks()), ", "))
 		}
+	}
+	if _, err := resource.ParseQuantity(c.Memory); c.Memory != "" && err != nil {
+		return fmt.Errorf("the memory is %q: want a quantity such as 128Mi: %w", c.Memory, err)
 	}
 	plan := c.plan()
 	if len(plan) == 0 {
@@ -69,6 +77,9 @@ type phase struct {
 
 // plan lists the phases in order. The guard is taken away once.
 func (c *config) plan() []phase {
+	if c.phases != nil {
+		return c.phases
+	}
 	var plan []phase
 	for _, guarded := range []bool{true, false} {
 		if c.Guard == guardOn && !guarded || c.Guard == guardOff && guarded {

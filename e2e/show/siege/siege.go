@@ -25,7 +25,8 @@ import (
 )
 
 const (
-	// warmUp is before the idle stack is measured, idleTime how long that takes.
+	// warmUp is before the idle stack is measured, idleTime how long that takes beside attacks of
+	// the usual length.
 	warmUp   = 2 * time.Second
 	idleTime = 10 * time.Second
 	// usualPhase is how long an attack goes on for which the tenants build up all that they can. A
@@ -36,8 +37,8 @@ const (
 	// does not count as one: the API server is busy then.
 	buildDeadline = 45 * time.Second
 	buildHands    = 12
-	// leastStarts is how many new queues an assault takes to be judged. It goes on for that, but
-	// not for more than mostLonger times as long.
+	// leastStarts is how many new queues an assault of the usual length takes to be judged. It goes
+	// on for that, but not for more than mostLonger times as long.
 	leastStarts = 10
 	mostLonger  = 4
 	// restPart is the part of a phase in which the tenants rest, and what they have made stays.
@@ -126,7 +127,7 @@ func (s *siege) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	s.Say("installing the add-on with helm, %s", show.Count(s.config.Replicas, "replica"))
-	s.addon, err = s.InstallAddon(ctx, stack.AddonOptions{Replicas: s.config.Replicas, Values: s.guard(s.config.plan()[0].guarded)})
+	s.addon, err = s.InstallAddon(ctx, stack.AddonOptions{Replicas: s.config.Replicas, Values: s.values()})
 	if err != nil {
 		return err
 	}
@@ -182,6 +183,15 @@ func (s *siege) honest(ctx context.Context, namespace string) (*history.Recorder
 	recorder.Lag = lag
 	s.recorders = append(s.recorders, recorder)
 	return recorder, newUpstream(namespace, s.tekton, s.pac), nil
+}
+
+// values returns those of the chart at the start.
+func (s *siege) values() []string {
+	values := s.guard(s.config.plan()[0].guarded)
+	if s.config.Memory != "" {
+		values = append(values, "resources.limits.memory="+s.config.Memory)
+	}
+	return values
 }
 
 // guard returns the values of the chart with the guard or without.
@@ -246,7 +256,7 @@ func (s *siege) phases(ctx context.Context, r *report) error {
 		return err
 	}
 	r.Idle = s.measure(phase{attack: attack{name: "none"}, guarded: plan[0].guarded})
-	if err := r.Idle.take(ctx, idleTime); err != nil {
+	if err := r.Idle.take(ctx, time.Duration(float64(idleTime)*scaleOf(each))); err != nil {
 		return err
 	}
 	guarded := plan[0].guarded
@@ -266,12 +276,18 @@ func (s *siege) phases(ctx context.Context, r *report) error {
 		}
 		r.Phases = append(r.Phases, m)
 		s.Say("  %s", m.line())
+		if i+1 == len(plan) {
+			break // what is left goes with the stack
+		}
 		if err := s.clear(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// scaleOf is how much of the usual there is in attacks of this length.
+func scaleOf(takes time.Duration) float64 { return min(1, float64(takes)/float64(usualPhase)) }
 
 // attack has the tenants build up what they need, attack for a while, and then rest amid what they
 // have made.
@@ -282,7 +298,7 @@ func (s *siege) attack(ctx context.Context, index int, m *measured, takes time.D
 		for j := range m.plots {
 			workers = append(workers, &worker{
 				tenant: t, phase: index, tally: &m.tally, made: map[schema.GroupVersionResource][]string{},
-				scale:  min(1, float64(takes)/float64(usualPhase)) * 2 / float64(len(m.plots)),
+				scale:  scaleOf(takes) * 2 / float64(len(m.plots)),
 				random: rand.New(rand.NewPCG(s.config.Seed, uint64(index<<16|i<<8|j))),
 				prefix: fmt.Sprintf("%d-%d-%d", index, i, j),
 				promise: func(repository string, limit int) {
@@ -311,7 +327,7 @@ func (s *siege) attack(ctx context.Context, index int, m *measured, takes time.D
 	assault := time.Duration(float64(takes) * (1 - restPart))
 	attacking, stop := context.WithTimeout(ctx, mostLonger*assault)
 	defer stop()
-	go s.enough(attacking, stop, m.assault.Add(assault))
+	go s.enough(attacking, stop, m.assault.Add(assault), int64(leastStarts*scaleOf(takes)))
 	work(attacking, assaultHands(), func(p plot) func(*worker) { return p.assault })
 	<-attacking.Done() // all may have given up
 	rest := time.Duration(float64(takes) * restPart)
@@ -327,10 +343,10 @@ func (s *siege) attack(ctx context.Context, index int, m *measured, takes time.D
 
 // enough stops an assault when its time has come and enough new queues have come and gone to judge
 // by. On a busy machine that takes longer.
-func (s *siege) enough(ctx context.Context, stop func(), earliest time.Time) {
+func (s *siege) enough(ctx context.Context, stop func(), earliest time.Time, least int64) {
 	were := s.newQueues()
 	for ctx.Err() == nil {
-		if time.Now().After(earliest) && s.newQueues()-were >= leastStarts {
+		if time.Now().After(earliest) && s.newQueues()-were >= least {
 			stop()
 		}
 		_ = pause(ctx, honestPoll)

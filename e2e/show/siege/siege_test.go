@@ -6,13 +6,19 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/screen"
 )
 
-// TestShortSiege is a short make siege.
+// TestShortSiege is a short make siege: the attacks that break the fastest if a bound is missing,
+// and a small container.
 func TestShortSiege(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs the embedded stack")
 	}
-	settings := map[string]string{"SEED": "4", "DURATION": "24s", "ONLY": "together"}
-	s := newShow(newConfig())
+	settings := map[string]string{"SEED": "4", "DURATION": "10s", "MEMORY": "128Mi"}
+	c := newConfig()
+	c.phases = []phase{
+		{some("starts")[0], true},
+		{together("large", "orders and ghosts at once", some("orders", "ghosts")), false},
+	}
+	s := newShow(c)
 	if err := s.Configure(nil, func(name string) string { return settings[name] }); err != nil {
 		t.Fatal(err)
 	}
