@@ -1,7 +1,5 @@
 package main
 
-import "slices"
-
 // What the documentation of the add-on, of PAC and of Tekton says of names and values.
 const (
 	ofPAC  = "pipelinesascode.tekton.dev/"
@@ -74,21 +72,11 @@ func attacks() []attack {
 		{"flood", "very many runs and Repositories, whose limits change all the time", true, twice(nil, flood)},
 		{"strays", "Events, ConfigMaps, and what belongs to others", false, twice(nil, strays)},
 	}
-	return append(alone, together("together", "all of these at once", alone))
-}
-
-// together is several attacks at once, each with one worker of each tenant.
-func together(name, does string, all []attack) attack {
-	is := attack{name: name, does: does, unguarded: true}
-	for _, a := range all {
-		is.plots = append(is.plots, a.plots[0])
+	var together []plot
+	for _, a := range alone {
+		together = append(together, a.plots[0])
 	}
-	return is
-}
-
-// some returns the named attacks.
-func some(wanted ...string) []attack {
-	return slices.DeleteFunc(attacks(), func(a attack) bool { return !slices.Contains(wanted, a.name) })
+	return append(alone, attack{"together", "all of these at once", true, together})
 }
 
 // twice is an attack with two workers of each tenant.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/screen"
@@ -12,12 +13,9 @@ func TestShortSiege(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs the embedded stack")
 	}
-	settings := map[string]string{"SEED": "4", "DURATION": "10s", "MEMORY": "128Mi"}
+	settings := map[string]string{"SEED": "4", "DURATION": "10s", "MEMORY": "112Mi"}
 	c := newConfig()
-	c.phases = []phase{
-		{some("starts")[0], true},
-		{together("large", "orders and ghosts at once", some("orders", "ghosts")), false},
-	}
+	c.phases = []phase{{one("starts"), true}, {one("orders"), false}}
 	s := newShow(c)
 	if err := s.Configure(nil, func(name string) string { return settings[name] }); err != nil {
 		t.Fatal(err)
@@ -29,4 +27,10 @@ func TestShortSiege(t *testing.T) {
 	if !result.OK {
 		t.Error(result.Report)
 	}
+}
+
+// one returns the named attack.
+func one(name string) attack {
+	all := attacks()
+	return all[slices.Index(names(all), name)]
 }
