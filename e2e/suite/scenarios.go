@@ -7,6 +7,11 @@ import (
 	"slices"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider"
@@ -296,7 +301,7 @@ func (e *Env) neitherWaits(ctx context.Context, first, second provider.Provider)
 }
 
 // uninstall hands the waiting runs back to PAC, whose watcher finishes them, and leaves nothing
-// behind.
+// behind. Until the last run is handed back, no user can start it.
 func uninstall(ctx context.Context, e *Env) error {
 	const runs = 5
 	s, err := e.loaded(ctx, "uninstall", 1, runs, 3*time.Second)
@@ -305,7 +310,9 @@ func uninstall(ctx context.Context, e *Env) error {
 	}
 	s.Tolerated = OthersWarnings
 	e.afterwards(func(ctx context.Context) error { return e.Cluster.Upgrade(ctx) })
-	if err := e.Cluster.Uninstall(ctx); err != nil {
+	waiting := s.View().In(queue.Pending)
+	stop := s.startByHand(ctx, waiting[len(waiting)-1].Name)
+	if err := errors.Join(e.Cluster.Uninstall(ctx), stop()); err != nil {
 		return err
 	}
 	if err := s.stillWaiting(); err != nil {
@@ -318,6 +325,39 @@ func uninstall(ctx context.Context, e *Env) error {
 	}
 	_, err = s.Finished(ctx, runs)
 	return err
+}
+
+// startByHand keeps asking the API server to start a run, without having it done, until stop is
+// called. stop returns an error if that was allowed while the run was held, or never refused.
+func (s *Scene) startByHand(ctx context.Context, name string) (stop func() error) {
+	ctx, cancel := context.WithCancel(ctx)
+	runs, result := s.Tekton.TektonV1().PipelineRuns(s.Key.Namespace), make(chan error, 1)
+	go func() {
+		refusals := 0
+		for ; ctx.Err() == nil; time.Sleep(pollPause) {
+			_, err := runs.Patch(ctx, name, types.MergePatchType, []byte(`{"spec":{"status":null}}`),
+				metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
+			if apierrors.IsForbidden(err) {
+				refusals++
+			}
+			if err == nil {
+				pr, err := runs.Get(ctx, name, metav1.GetOptions{})
+				if err == nil && pr.IsPending() && pac.ReadRun(pr).Held() {
+					result <- fmt.Errorf("after %d refusals a user may start %s, which is still held", refusals, name)
+					return
+				}
+			}
+		}
+		if refusals == 0 {
+			result <- fmt.Errorf("no start of %s by hand was refused", name)
+			return
+		}
+		result <- nil
+	}()
+	return func() error {
+		cancel()
+		return <-result
+	}
 }
 
 // loaded opens a scene and pushes runs until as many are started as the limit allows and the others

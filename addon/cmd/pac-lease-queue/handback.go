@@ -19,10 +19,12 @@ func handBackCommand() *cobra.Command {
 		Short: "Give every queued run back to Pipelines-as-Code, before an uninstall",
 		Long: `Give every queued run back to Pipelines-as-Code, before an uninstall.
 
-It removes the hold and the guard (HOLD_NAME and GUARD_NAME name them) and tells the replicas
-to start no more runs and to hand the queued ones back once the started ones are done. After
-the timeout it hands back the rest itself, and removes all slots. SYSTEM_NAMESPACE and
-CONFIG_NAME name the configuration, and WATCH_NAMESPACES the namespaces of the queues.`,
+It tells the replicas to start no more runs and to hand the queued ones back once the started
+ones are done, and removes the hold, along with the part of the guard that keeps
+Pipelines-as-Code from starting queued runs (HOLD_NAME and GUARD_NAME name them). After the
+timeout it hands back the rest itself, and removes all slots. The rest of the guard stays: it
+is removed with the release. SYSTEM_NAMESPACE and CONFIG_NAME name the configuration, and
+WATCH_NAMESPACES the namespaces of the queues.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runHandBack(signals.NewContext(), cmd, timeout) },
 	}

@@ -237,6 +237,8 @@ const (
 // besides the one that it is named after.
 func without(name, otherwise string) string {
 	switch {
+	case strings.HasSuffix(name, "-guard-held"):
+		return "Pipelines-as-Code's own queue can start runs beside the limit."
 	case strings.HasSuffix(name, "-guard-leases"):
 		return "Any user who may edit Leases can take, free or hide slots."
 	case strings.Contains(name, "-guard-own-"):

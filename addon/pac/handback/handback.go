@@ -30,7 +30,7 @@ type HandBack struct {
 	// Namespaces are those whose queues are handed back; "" is all.
 	Namespaces []string
 	// Hold and Guard are the names of the chart's objects for them; empty for one that the chart
-	// does not have.
+	// does not have. Of the guard, only the part that goes with the hold is removed.
 	Hold, Guard string
 	// Patience is how long the replicas may take until everything has run out.
 	Patience time.Duration
@@ -42,8 +42,11 @@ const (
 	// lookEvery is the least pause between looks at what is still held. A look that takes long is
 	// followed by a longer one, since it costs the API server as much.
 	lookEvery = time.Second
-	// stuck is how long runs may be handed back in vain: the hold may be in force for a moment
-	// after it was deleted, and replicas may be at work on the same runs.
+	// forgotten is how long the API server may enforce a deleted policy. Replicas hand nothing
+	// back for as long after they have been told (replica.Changeover).
+	forgotten = 2 * time.Second
+	// stuck is how long runs may be handed back in vain: an API server may take longer than usual
+	// to forget the hold, and replicas may be at work on the same runs.
 	stuck = 10 * time.Second
 	// atATime is how many runs are handed back at a time.
 	atATime = 8
@@ -57,10 +60,10 @@ func (h *HandBack) Run(ctx context.Context) error {
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("tell the replicas to hand back: %w", err)
 	}
-	if err := h.removePolicies(ctx); err != nil {
+	if err := h.removeHold(ctx); err != nil {
 		return err
 	}
-	h.say("removed hold and guard; no more runs are started, and started ones may take %s to end", h.Patience)
+	h.say("removed the hold; pac-lease-queue starts no more runs, and started ones may take %s to end", h.Patience)
 	if err := h.awaitReplicas(ctx); err != nil {
 		return err
 	}
@@ -71,9 +74,9 @@ func (h *HandBack) Run(ctx context.Context) error {
 }
 
 // awaitReplicas waits until the replicas have handed everything back, or for as long as they may
-// take.
+// take, but at least until the hold is forgotten.
 func (h *HandBack) awaitReplicas(ctx context.Context) error {
-	for deadline := time.Now().Add(h.Patience); ; {
+	for deadline := time.Now().Add(max(h.Patience, forgotten)); ; {
 		began := time.Now()
 		left, err := h.anyHeld(ctx)
 		switch {
@@ -189,14 +192,21 @@ func (h *HandBack) handBackAll(ctx context.Context) pass {
 	return p
 }
 
-// removePolicies removes the hold, which would take a run out of PAC's sight again, and the guard:
-// a start that it refuses costs the run its place in PAC's queue, and later runs overtake it.
-func (h *HandBack) removePolicies(ctx context.Context) error {
+// held ends the name of the part of the guard that goes with the hold.
+const held = "-held"
+
+// removeHold removes the hold, which would take a run out of PAC's sight again, and what keeps PAC
+// from starting queued runs: a start that is refused costs the run its place in PAC's queue, and
+// later runs overtake it. The rest of the guard still binds every other client.
+func (h *HandBack) removeHold(ctx context.Context) error {
 	admission := h.Kube.AdmissionregistrationV1()
-	return errors.Join(
-		remove(ctx, h.Hold, admission.MutatingAdmissionPolicyBindings().Delete, admission.MutatingAdmissionPolicies().Delete,
-			admission.MutatingWebhookConfigurations().Delete),
-		remove(ctx, h.Guard, admission.ValidatingAdmissionPolicyBindings().Delete, admission.ValidatingAdmissionPolicies().Delete))
+	err := remove(ctx, h.Hold, admission.MutatingAdmissionPolicyBindings().Delete, admission.MutatingAdmissionPolicies().Delete,
+		admission.MutatingWebhookConfigurations().Delete)
+	if h.Guard == "" {
+		return err
+	}
+	return errors.Join(err, remove(ctx, h.Guard+held, admission.ValidatingAdmissionPolicyBindings().Delete,
+		admission.ValidatingAdmissionPolicies().Delete))
 }
 
 // remove deletes the objects of one name. An older cluster may not know a kind itself.

@@ -223,9 +223,9 @@ none
 {{- end -}}
 {{- end -}}
 
-{{/* "true" if there is a guard, otherwise empty. */}}
+{{/* "true" if there is a guard, otherwise empty. It outlasts a hand-back. */}}
 {{- define "pac-lease-queue.guard" -}}
-{{- if and .Values.admission.guard.enabled (not .Values.handBack) -}}
+{{- if .Values.admission.guard.enabled -}}
 true
 {{- end -}}
 {{- end -}}

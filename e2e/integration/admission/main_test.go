@@ -34,9 +34,11 @@ const (
 	byPolicy  = "held-by-policy"
 	byWebhook = "held-by-webhook"
 	unheld    = "not-held"
-	guarded   = "guarded" // by the policies of the release below, and not held
+	guarded   = "guarded"  // by the policies of the release below, and not held
+	returned  = "returned" // to Pipelines-as-Code, by the other release below
 
-	guardedRelease = "guard"
+	guardedRelease  = "guard"
+	returnedRelease = "return"
 
 	deadline = 30 * time.Second
 )
@@ -54,7 +56,7 @@ func TestMain(m *testing.M) {
 func prepare(ctx context.Context, s *stack.Stack) (err error) {
 	cluster = s
 	// PAC's namespace must exist, because the chart grants rights in it.
-	for _, namespace := range []string{byPolicy, byWebhook, unheld, guarded, stack.PACNamespace} {
+	for _, namespace := range []string{byPolicy, byWebhook, unheld, guarded, returned, stack.PACNamespace} {
 		if err := s.NewNamespace(ctx, namespace); err != nil {
 			return err
 		}
@@ -65,8 +67,13 @@ func prepare(ctx context.Context, s *stack.Stack) (err error) {
 	if err := install(ctx, s, "other", []string{"hold"}, "admission.hold=policy", "watchNamespaces={"+byPolicy+"}"); err != nil {
 		return err
 	}
-	err = install(ctx, s, guardedRelease, []string{"guard", "guard-leases", "guard-account"},
+	err = install(ctx, s, guardedRelease, []string{"guard", "guard-held", "guard-leases", "guard-account"},
 		"admission.hold=webhook", "watchNamespaces={"+guarded+"}", "admission.guard.breakGlassGroups={on-call}")
+	if err != nil {
+		return err
+	}
+	err = install(ctx, s, returnedRelease, []string{"guard", "guard-leases", "guard-account"},
+		"handBack=true", "watchNamespaces={"+returned+"}", "admission.guard.breakGlassGroups={on-call}")
 	if err != nil {
 		return err
 	}

@@ -53,8 +53,12 @@ func TestHandBack(t *testing.T) {
 	s.Tolerated = suite.OthersWarnings
 	s.push(6, 4*time.Second)
 	s.started(2)
-	s.queued(6)
+	waiting := s.queued(6).In(queue.Pending)
 	s.upgrade("handBack=true", "handBack=false")
+	err := s.patchAs(stack.Developer, waiting[len(waiting)-1].Name, `{"spec":{"status":null}}`)
+	if err == nil || !strings.Contains(err.Error(), "It cannot be started by hand") {
+		t.Errorf("a developer starts a run that waits to be handed back: %v", err)
+	}
 	v := s.wait("PAC to start the next run", suite.QueuedDeadline, func(v history.View) bool {
 		return len(v.Slots) == 0 && slices.ContainsFunc(v.In(queue.Started), func(r queue.Run) bool { return r.Claim == nil })
 	})
