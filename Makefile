@@ -132,14 +132,10 @@ endef
 .PHONY: lint
 lint: export CGO_ENABLED := 0
 lint: export GOFLAGS := $(strip $(shell go env GOFLAGS) -trimpath)
-lint: verify ## Check the code, the scripts and what is generated (VULNDB=url VULNS=required)
+lint: verify bin/lint ## Check the code, the scripts and what is generated (VULNDB=url VULNS=required)
 	test -z "$$({ $(TOOL) gofumpt -l addon e2e scripts; $(TOOL) gci list $(IMPORTS) addon e2e scripts; } | tee /dev/stderr)"
-	go vet ./...
-	go vet -tags failpoints ./addon/engine
-	$(TOOL) staticcheck ./...
-	$(TOOL) exhaustive -typeonly '^$(MODULE)/' ./addon/... ./e2e/...
-	$(TOOL) go-check-sumtype -default-signifies-exhaustive=false ./addon/... ./e2e/...
-	$(TOOL) depguard ./addon/...
+	bin/lint ./...
+	bin/lint -tags failpoints ./addon/engine
 	scripts/arrows.sh
 	@$(RUN) ./scripts/width
 	@$(RUN) ./scripts/vulns $(if $(VULNDB),-db $(VULNDB)) $(if $(VULNS),-$(VULNS)) ./addon/...
@@ -147,10 +143,14 @@ lint: verify ## Check the code, the scripts and what is generated (VULNDB=url VU
 	scripts/shellcheck.sh .ci/run $$(git ls-files -co --exclude-standard '*.sh')
 	terraform/check.sh --if-there
 
+# Go knows whether it is up to date.
+.PHONY: bin/lint
+bin/lint:
+	CGO_ENABLED=0 go build -C scripts/tools -trimpath -o $(CURDIR)/bin/lint ./lint
+
 .PHONY: lint-terraform
-lint-terraform: ## Check what puts the system on kind (E2E_TERRAFORM=program; without one, OpenTofu is built)
-	go vet -tags terraform ./e2e/suite/kind
-	$(TOOL) staticcheck -tags terraform ./e2e/suite/kind
+lint-terraform: bin/lint ## Check what puts the system on kind (E2E_TERRAFORM=program; without one, OpenTofu is built)
+	bin/lint -tags terraform ./e2e/suite/kind
 	terraform/check.sh
 
 .PHONY: fmt

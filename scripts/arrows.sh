@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Holds the arrows between the rooms of addon/ that no import shows: who calls the coordination API,
-# and who spells PAC's annotations and labels. Imports are held by .depguard.yaml.
+# and who spells PAC's annotations and labels. Imports are held
+# by scripts/tools/lint/arrows.yaml.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
