@@ -98,10 +98,10 @@ func (s shards) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, err
 }
 
 // Shown implements annotate.Board.
-func (s shards) Shown(key queue.Key, run queue.Run) map[string]string {
+func (s shards) Shown(key queue.Key, run queue.Run) (texts map[string]string, known bool) {
 	shard, err := s.shard(key)
 	if err != nil {
-		return nil
+		return nil, false
 	}
 	return shard.runs.Shown(key, run)
 }

@@ -36,8 +36,9 @@ func newWatches(c *clients, namespace, pacNamespace string) (*watches, error) {
 	if namespace == metav1.NamespaceAll {
 		pacNamespace = metav1.NamespaceAll // whichever it is, now or later
 	}
+	trimmer := pac.NewTrimmer()
 	runs := tektoninformers.NewSharedInformerFactoryWithOptions(c.tekton, 0, tektoninformers.WithNamespace(namespace),
-		tektoninformers.WithTransform(pac.TrimRun),
+		tektoninformers.WithTransform(trimmer.Trim),
 		tektoninformers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = pac.Selector }))
 	leases := informers.NewSharedInformerFactoryWithOptions(c.kube, 0, informers.WithNamespace(namespace),
 		informers.WithTransform(lease.Trim),
@@ -56,6 +57,9 @@ func newWatches(c *clients, namespace, pacNamespace string) (*watches, error) {
 		global:       global.Pipelinesascode().V1alpha1().Repositories(),
 		settings:     settings.Core().V1().ConfigMaps(),
 		start:        []func(<-chan struct{}){runs.Start, leases.Start, settings.Start, repositories.Start, global.Start},
+	}
+	if err := trimmer.Follow(w.runs); err != nil {
+		return nil, fmt.Errorf("trim PipelineRuns: %w", err)
 	}
 	for _, r := range []repositoryinformers.RepositoryInformer{w.repositories, w.global} {
 		if err := r.Informer().SetTransform(pac.TrimRepository); err != nil {

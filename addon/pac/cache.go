@@ -18,8 +18,9 @@ import (
 
 // bounds are the annotations that are kept of a run, and how many bytes of each mean anything. A
 // longer one is unusable: the cache keeps its length instead. So a run costs some 8 KiB at most,
-// half of them for its order, whatever a tenant writes. Orders have bounds of their own, and only
-// their packed form is kept.
+// half of them for its order, whatever a tenant writes; a run as PAC makes it costs 2 KiB. Orders
+// have bounds of their own, and only their packed form is kept. [Trimmer] bounds what all runs of a
+// namespace cost.
 var bounds = map[string]int{
 	Attempt:               32,
 	NotBefore:             64,
@@ -50,7 +51,7 @@ const trimmedKind = "TrimmedPipelineRun"
 // mark begins what a trimmed run has in place of an annotation that is unusable.
 const mark = "…"
 
-// TrimRun reduces a PipelineRun to what [ReadRun] and [KeyOf] read: with thousands of runs queued,
+// TrimRun reduces a PipelineRun to what [ReadRun] and [KeyOf] read, and to how it ended: with thousands of runs queued,
 // specs and statuses would take most of the memory. The runs of an event share the text of their
 // packed order.
 func TrimRun(obj any) (any, error) {
@@ -62,7 +63,7 @@ func TrimRun(obj any) (any, error) {
 }
 
 func trim(pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {
-	if pr.Kind == trimmedKind {
+	if pr.Kind == trimmedKind || pr.Kind == stubKind {
 		return pr
 	}
 	trimmed := &tektonv1.PipelineRun{
@@ -75,16 +76,19 @@ func trim(pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {
 		Spec: tektonv1.PipelineRunSpec{Status: pr.Spec.Status},
 	}
 	keep := func(key, value string) { trimmed.Annotations[key] = unique.Make(strings.Clone(value)).Value() }
+	_, queued := KeyOf(pr)
+	over := !queued || phase(pr) == queue.Done
 	for key, most := range bounds {
-		if value, present := pr.Annotations[key]; present {
+		if value, present := pr.Annotations[key]; present && (!over || lasting[key]) {
 			keep(key, bounded(value, most))
 		}
 	}
-	for _, key := range orders {
-		if value, present := pr.Annotations[key]; present {
-			keep(key, packOrder(value, pr.Namespace, pr.Name))
-			break
+	if key, value, present := orderOf(pr); present && queued {
+		packed := packOrder(value, pr.Namespace, pr.Name)
+		if over {
+			packed = eventOnly(packed)
 		}
+		keep(key, packed)
 	}
 	if len(pr.Spec.Status) > mostStatus {
 		trimmed.Spec.Status = tektonv1.PipelineRunSpecStatus(bounded(string(pr.Spec.Status), mostStatus))
@@ -92,14 +96,16 @@ func trim(pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {
 	trimmed.Status.StartTime, trimmed.Status.CompletionTime = pr.Status.StartTime, pr.Status.CompletionTime
 	if c := pr.Status.GetCondition(Succeeded); c != nil && c.Status != corev1.ConditionUnknown {
 		short := *c
-		short.Severity, short.Reason, short.Message, short.LastTransitionTime.Inner = "", "", "", metav1.Time{}
+		short.Severity, short.Message, short.LastTransitionTime.Inner = "", "", metav1.Time{}
+		short.Reason = unique.Make(strings.Clone(bounded(c.Reason, mostReason))).Value()
 		trimmed.Status.Conditions = append(trimmed.Status.Conditions, short)
 	}
 	return trimmed
 }
 
-// mostStatus is well above the longest spec.status that means anything.
-const mostStatus = 32
+// mostStatus and mostReason are well above the longest spec.status and the longest reason of a
+// condition that mean anything.
+const mostStatus, mostReason = 32, 64
 
 // bounded returns the value, or the mark of one that is longer than most bytes.
 func bounded(value string, most int) string {
@@ -121,8 +127,33 @@ func usable(key, value string) error {
 	return nil
 }
 
-// orders are where an execution order may be; the first one that is there counts.
-var orders = []string{HeldOrder, ExecutionOrder}
+// lasting are the annotations that are kept of a run that is done, or in no queue. Its place in a
+// line, its preparation and the texts for people do not matter any more. Its event does, because
+// the event's first run sets the place of all others, and so does its origin, because it may be the
+// run for which another one was cancelled.
+var lasting = map[string]bool{
+	keys.Repository: true, keys.ControllerInfo: true, Claim: true, Attempt: true,
+	keys.OriginalPRName: true, keys.EventType: true, keys.PullRequest: true, keys.SourceBranch: true, keys.CancelInProgress: true,
+}
+
+// orderOf finds the execution order of a run: the held one, if there are two.
+func orderOf(pr *tektonv1.PipelineRun) (key, value string, present bool) {
+	for _, key := range []string{HeldOrder, ExecutionOrder} {
+		if value, present := pr.Annotations[key]; present {
+			return key, value, true
+		}
+	}
+	return "", "", false
+}
+
+// eventOnly reduces what packOrder returned to the event that the run belongs to. What is wrong
+// with an order stays.
+func eventOnly(packed string) string {
+	if strings.HasPrefix(packed, mark) {
+		return packed
+	}
+	return strings.Clone(queue.Unpack(packed).Event().Pack()) // the list is not kept alive
+}
 
 // packOrder reads an order, and renders the outcome for unpackOrder.
 func packOrder(value, namespace, name string) string {

@@ -136,7 +136,7 @@ func TestTrimRunForgetsTheRest(t *testing.T) {
 			pr.Spec.PipelineSpec = &tektonv1.PipelineSpec{Description: "long"}
 		},
 		annotated("kubectl.kubernetes.io/last-applied-configuration", "long"), annotated(keys.State, "queued"),
-		startedAt(noon), succeeded(corev1.ConditionTrue))
+		startedAt(noon))
 	want := &tektonv1.PipelineRun{
 		TypeMeta: metav1.TypeMeta{Kind: "TrimmedPipelineRun"},
 		ObjectMeta: metav1.ObjectMeta{
@@ -148,14 +148,26 @@ func TestTrimRunForgetsTheRest(t *testing.T) {
 		Spec: tektonv1.PipelineRunSpec{Status: tektonv1.PipelineRunSpecStatusPending},
 	}
 	want.Status.StartTime = &metav1.Time{Time: noon}
-	want.Status.Conditions = duckv1.Conditions{{Type: apis.ConditionSucceeded, Status: corev1.ConditionTrue}}
-	got, err := pac.TrimRun(whole)
-	if err != nil {
-		t.Fatal(err)
+	check := func() {
+		t.Helper()
+		got, err := pac.TrimRun(whole)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("trimmed (-want +got):\n%s", diff)
+		}
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("trimmed (-want +got):\n%s", diff)
-	}
+	check()
+	// Of the order of a run that is done, the event is left.
+	succeeded(corev1.ConditionTrue)(whole)
+	want.Status.Conditions = duckv1.Conditions{{Type: apis.ConditionSucceeded, Status: corev1.ConditionTrue, Reason: "Whatever"}}
+	want.Annotations[pac.HeldOrder] = queue.NewSequence([]string{"build", "test"}).Event().Pack()
+	check()
+	// A run that is in no queue has no event either.
+	delete(whole.Annotations, keys.Repository)
+	want.Annotations = map[string]string{}
+	check()
 }
 
 // TestTrimRunBounds (case T1): whatever a tenant writes, and wherever, little of it is kept, the
@@ -179,6 +191,18 @@ func TestTrimRunBounds(t *testing.T) {
 		},
 		"the longest order": {pipelineRun("build", annotated(pac.HeldOrder, strings.Join(longest, ","))), 5000, nil},
 		"a long text in every annotation": {everywhere(strings.Repeat("x", 100<<10)), 3000, []string{
+			"annotation pac-lease-queue.dev/attempt: it has 102400 bytes, more than 32; it counts as 0",
+			"annotation pac-lease-queue.dev/claim: it has 102400 bytes, more than 64; the run counts as started by another client",
+			"annotation pipelinesascode.tekton.dev/original-prname: " +
+				"it has 102400 bytes, more than 253; cancel-in-progress passes the run over",
+			"annotation pipelinesascode.tekton.dev/event-type: " +
+				"it has 102400 bytes, more than 64; cancel-in-progress passes the run over",
+			"annotation pipelinesascode.tekton.dev/pull-request: " +
+				"it has 102400 bytes, more than 32; cancel-in-progress passes the run over",
+			"annotation pipelinesascode.tekton.dev/source-branch: " +
+				"it has 102400 bytes, more than 256; cancel-in-progress passes the run over",
+		}},
+		"a long text in every annotation but that of the queue": {inQueue(everywhere(strings.Repeat("x", 100<<10))), 3000, []string{
 			"annotation pac-lease-queue.dev/execution-order: it has 102400 bytes, more than 65536; the run is queued by its creation time",
 			"annotation pac-lease-queue.dev/attempt: it has 102400 bytes, more than 32; it counts as 0",
 			"annotation pac-lease-queue.dev/not-before: it has 102400 bytes, more than 64; there is no back-off",
@@ -193,7 +217,7 @@ func TestTrimRunBounds(t *testing.T) {
 				"it has 102400 bytes, more than 256; cancel-in-progress passes the run over",
 		}},
 		// What cannot be read is quoted in a problem; what can is not.
-		"as much as there may be everywhere": {everywhere(strings.Repeat("x", 256)), 6000, nil},
+		"as much as there may be everywhere": {inQueue(everywhere(strings.Repeat("x", 256))), 6000, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			obj, err := pac.TrimRun(c.run)
@@ -236,6 +260,11 @@ func everywhere(text string) *tektonv1.PipelineRun {
 	} {
 		pr.Annotations[key] = text
 	}
+	return pr
+}
+
+func inQueue(pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {
+	annotated(keys.Repository, "app")(pr)
 	return pr
 }
 

@@ -34,17 +34,12 @@ func ReadRun(pr *tektonv1.PipelineRun) queue.Run {
 	problem := func(key string, err error, consequence string) {
 		r.Problems = append(r.Problems, fmt.Sprintf("annotation %s: %v; %s", key, err, consequence))
 	}
-	for _, key := range orders {
-		packed, present := a[key]
-		if !present {
-			continue
-		}
+	if key, packed, present := orderOf(pr); present {
 		sequence, err := unpackOrder(packed)
 		if err != nil {
 			problem(key, err, "the run is queued by its creation time")
 		}
 		r.Order = &queue.Order{Held: key == HeldOrder, Sequence: sequence}
-		break
 	}
 	if value, present := a[Attempt]; present {
 		n, err := readAttempt(value)
@@ -74,6 +69,10 @@ func ReadRun(pr *tektonv1.PipelineRun) queue.Run {
 			problem(key, err, "cancel-in-progress passes the run over")
 			r.Origin = queue.Origin{}
 		}
+	}
+	if pr.Kind == stubKind && r.Phase == queue.Pending {
+		r.Origin = queue.Origin{}
+		r.Problems = append(r.Problems, stubProblem)
 	}
 	return r
 }

@@ -46,8 +46,8 @@ type By struct {
 	Gate *paged.Gate
 }
 
-// NewRuns reads through the informer, which must select [Selector], trim with [TrimRun] and not
-// have been started yet.
+// NewRuns reads through the informer, which must select [Selector], trim with [TrimRun] or a
+// [Trimmer], and not have been started yet.
 func NewRuns(by By, runs tektonclient.PipelineRunsGetter, informer cache.SharedIndexInformer) (*Runs, error) {
 	if err := informer.AddIndexers(cache.Indexers{indexQueue: byQueue}); err != nil {
 		return nil, fmt.Errorf("index PipelineRuns by queue: %w", err)
@@ -177,20 +177,24 @@ func (r *Runs) Show(ctx context.Context, key queue.Key, run queue.Run, texts map
 	return err
 }
 
-// Shown returns the annotations for people on a waiting run, according to the cache.
-func (r *Runs) Shown(key queue.Key, run queue.Run) map[string]string {
-	texts := map[string]string{}
+// Shown returns the annotations for people on a waiting run, according to the cache; false for a
+// stub, of which the cache does not keep them.
+func (r *Runs) Shown(key queue.Key, run queue.Run) (texts map[string]string, known bool) {
+	texts = map[string]string{}
 	obj, exists, err := r.written.GetByKey(key.Namespace + "/" + run.Name)
 	pr, ok := obj.(*tektonv1.PipelineRun)
 	if err != nil || !exists || !ok || string(pr.UID) != run.UID {
-		return texts
+		return texts, true
+	}
+	if pr.Kind == stubKind {
+		return nil, false
 	}
 	for _, name := range waiting {
 		if text := pr.Annotations[name]; text != "" && usable(name, text) == nil {
 			texts[name] = text
 		}
 	}
-	return texts
+	return texts, true
 }
 
 // stamp renders a time for people and programs.

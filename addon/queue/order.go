@@ -61,7 +61,9 @@ func Line(runs []Run, slots []Slot) []Place {
 	without := map[string]bool{}        // hashes of the names of runs without an order of their own
 	for _, r := range runs {
 		if seq := r.Sequence(); seq != nil {
-			sequences[seq.ID] = seq
+			if was := sequences[seq.ID]; was == nil || was.Len() < seq.Len() { // of some runs only the event is known
+				sequences[seq.ID] = seq
+			}
 		} else if r.Order == nil {
 			without[hashOf(r.Name)] = true
 		}

@@ -32,7 +32,8 @@ func NewSequence(names []string) *Sequence {
 	id := fnv.New64a()
 	packed := make([]byte, 0, hashSize*len(names))
 	for _, n := range names {
-		fmt.Fprintf(id, "%s,", n)
+		id.Write([]byte(n))
+		id.Write([]byte{','})
 		packed = append(packed, hashOf(n)...)
 	}
 	return &Sequence{ID: fmt.Sprintf("%016x", id.Sum64()), packed: string(packed)}
@@ -52,6 +53,9 @@ func Unpack(packed string) *Sequence {
 	const idSize = 16
 	return &Sequence{ID: packed[:idSize], packed: packed[idSize:]}
 }
+
+// Event returns the sequence without its list: all that is left of it is which event it is.
+func (s *Sequence) Event() *Sequence { return &Sequence{ID: s.ID} }
 
 // Len returns how many runs are listed.
 func (s *Sequence) Len() int { return len(s.packed) / hashSize }

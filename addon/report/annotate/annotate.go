@@ -41,10 +41,10 @@ type Refresh struct {
 	Positions int
 }
 
-// Board is where texts are shown. Show returns engine.ErrStale for a run that is no
-// longer as it was seen.
+// Board is where texts are shown. Show returns engine.ErrStale for a run that is no longer as it was
+// seen. A run whose texts Shown does not know is left alone.
 type Board interface {
-	Shown(key queue.Key, run queue.Run) map[string]string
+	Shown(key queue.Key, run queue.Run) (texts map[string]string, known bool)
 	Show(ctx context.Context, key queue.Key, run queue.Run, texts map[string]string) error
 }
 
@@ -213,7 +213,10 @@ func (a *Annotator) write(ctx context.Context, known latest.Known, positions int
 			text[pac.EstimatedStart] = fmt.Sprintf("%s (the last %d took %s, by the median)",
 				turn.UTC().Truncate(time.Minute).Format("2006-01-02T15:04Z"), of, report.Round(typical))
 		}
-		shown := a.Board.Shown(key, is.Run)
+		shown, kept := a.Board.Shown(key, is.Run)
+		if !kept {
+			continue
+		}
 		text[pac.QueuedAt] = shown[pac.QueuedAt]
 		first := text[pac.QueuedAt] == ""
 		if first {

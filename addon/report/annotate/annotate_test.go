@@ -32,9 +32,12 @@ type board struct {
 	texts  map[string]map[string]string // by run name
 	writes int
 	refuse map[string]error
+	stubs  map[string]bool // runs whose texts are not known
 }
 
-func (b *board) Shown(_ queue.Key, run queue.Run) map[string]string { return b.texts[run.Name] }
+func (b *board) Shown(_ queue.Key, run queue.Run) (map[string]string, bool) {
+	return b.texts[run.Name], !b.stubs[run.Name]
+}
 
 func (b *board) Show(_ context.Context, _ queue.Key, run queue.Run, texts map[string]string) error {
 	b.writes++
@@ -139,6 +142,17 @@ func TestTexts(t *testing.T) {
 	}
 	if len(r.events) != 3 || r.events[0].Reason != event.ReasonQueued {
 		t.Errorf("events %v, want that each was queued", r.events)
+	}
+}
+
+// A run whose texts are not known would be written to again and again.
+func TestStubsAreLeftAlone(t *testing.T) {
+	const runs = 30
+	r := newRig(20)
+	r.stubs = map[string]bool{"run-002": true, "run-025": true}
+	r.see(look(runs))
+	if n := r.round(t, 0); n != runs-1-len(r.stubs) {
+		t.Errorf("%d writes, want one for each waiting run but the stubs", n)
 	}
 }
 

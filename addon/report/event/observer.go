@@ -43,6 +43,11 @@ func NewObserver(sink Sink, looks *latest.Looks) *Observer {
 	return &Observer{sink: sink, looks: looks, refused: map[queue.Key]refusal{}}
 }
 
+// mostTroubled is how many runs of a queue are told at a time what is wrong with them. A tenant can
+// have more of them than the recorder remembers, which would then write all their events again at
+// every look.
+const mostTroubled = 100
+
 // Looked implements engine.Observer. It reports what is wrong with the queue, and that the limit
 // has changed. A look that is not confirmed is recovery's: the replica that works on the queue
 // reports what is wrong with it.
@@ -57,7 +62,14 @@ func (o *Observer) Looked(l engine.Look) {
 	for _, problem := range q.Problems {
 		o.sink.Record(BadRepository(q.Key, q.UID, problem))
 	}
+	told := 0
 	for _, r := range l.Snapshot.Runs {
+		if len(r.Problems) == 0 || r.Phase == queue.Done {
+			continue
+		}
+		if told++; told > mostTroubled {
+			break
+		}
 		for _, problem := range r.Problems {
 			o.sink.Record(BadAnnotation(q.Key, r, problem))
 		}

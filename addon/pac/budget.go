@@ -1,0 +1,115 @@
+package pac
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+)
+
+// namespaceBudget is how many bytes of annotations the cache keeps of the runs of one namespace: of
+// some 16,000 runs as PAC makes them, or of 2,000 with the longest texts that are usable. Beyond
+// it, runs are stubs.
+const namespaceBudget = 16 << 20
+
+// stubKind tells a stub from a trimmed run.
+const stubKind = "StubPipelineRun"
+
+// stubbed are the annotations that a stub keeps besides its event: all that the limit, the place
+// among events and the safety of a start depend on.
+var stubbed = map[string]bool{
+	keys.Repository: true, keys.ControllerInfo: true, Claim: true, Attempt: true, NotBefore: true,
+	keys.SecretCreated: true, keys.InstallationID: true, keys.CheckRunID: true,
+}
+
+// stubProblem is what people read about a stub.
+var stubProblem = fmt.Sprintf("the unfinished runs of this namespace have more than %d MiB of annotations; among the runs of its event "+
+	"this one is queued by name, cancel-in-progress passes it over, and it gets no annotations until it starts", namespaceBudget>>20)
+
+// Trimmer trims the runs of an informer within a budget for each namespace. It is safe for
+// concurrent use.
+type Trimmer struct {
+	mu     sync.Mutex
+	spaces map[string]*space
+}
+
+// space is what the cache keeps of one namespace.
+type space struct {
+	bytes int
+	of    map[types.UID]int // of each run that is not a stub
+}
+
+// NewTrimmer returns a Trimmer that keeps nothing yet.
+func NewTrimmer() *Trimmer { return &Trimmer{spaces: map[string]*space{}} }
+
+// Trim is [TrimRun], except that a run for which its namespace has no room becomes a stub. It stays
+// one until it changes while there is room. Replicas may take different runs for stubs. That does
+// not touch the limit: a stub keeps all that a claim or a start rests on.
+func (t *Trimmer) Trim(obj any) (any, error) {
+	pr, ok := obj.(*tektonv1.PipelineRun)
+	if !ok {
+		return obj, nil
+	}
+	trimmed := trim(pr)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.forget(pr)
+	bytes := 0
+	for key, value := range trimmed.Annotations {
+		bytes += len(key) + len(value)
+	}
+	s := t.spaces[pr.Namespace]
+	if s == nil {
+		s = &space{of: map[types.UID]int{}}
+		t.spaces[pr.Namespace] = s
+	}
+	if s.bytes+bytes > namespaceBudget {
+		return stub(trimmed), nil
+	}
+	s.bytes += bytes
+	s.of[trimmed.UID] = bytes
+	return trimmed, nil
+}
+
+// Follow makes room again for the runs that the informer drops.
+func (t *Trimmer) Follow(informer cache.SharedIndexInformer) error {
+	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{DeleteFunc: func(obj any) {
+		if tombstone, gone := obj.(cache.DeletedFinalStateUnknown); gone {
+			obj = tombstone.Obj
+		}
+		if pr, ok := obj.(*tektonv1.PipelineRun); ok {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			t.forget(pr)
+		}
+	}})
+	return err
+}
+
+func (t *Trimmer) forget(pr *tektonv1.PipelineRun) {
+	s := t.spaces[pr.Namespace]
+	if s == nil {
+		return
+	}
+	s.bytes -= s.of[pr.UID]
+	if delete(s.of, pr.UID); len(s.of) == 0 {
+		delete(t.spaces, pr.Namespace)
+	}
+}
+
+func stub(trimmed *tektonv1.PipelineRun) *tektonv1.PipelineRun {
+	short := *trimmed
+	short.Kind, short.Annotations = stubKind, map[string]string{}
+	for key := range stubbed {
+		if value, present := trimmed.Annotations[key]; present {
+			short.Annotations[key] = value
+		}
+	}
+	if key, packed, present := orderOf(trimmed); present {
+		short.Annotations[key] = eventOnly(packed)
+	}
+	return &short
+}
