@@ -44,8 +44,12 @@ type Scope struct {
 	FinishedOf string
 }
 
-// mostFinished is how many finished runs are read, about, and pageFinished at a time.
-const mostFinished, pageFinished = 2000, 500
+// mostFinished is how many finished runs are read, about.
+const mostFinished = 2000
+
+// pageSize is how many objects are read at a time. They are whole until they are trimmed, so the
+// pages are short.
+const pageSize = 100
 
 // Reading is what was read.
 type Reading struct {
@@ -99,7 +103,7 @@ func Read(ctx context.Context, c Clients, scope Scope) (*Reading, error) {
 		return c.Tekton.TektonV1().PipelineRuns(scope.Namespace).List(ctx, o)
 	}
 	err = each(ctx, metav1.ListOptions{LabelSelector: pac.Selector}, listRuns,
-		func(pr *tektonv1.PipelineRun) { r.Runs = append(r.Runs, light(pr)) })
+		func(pr *tektonv1.PipelineRun) { r.Runs = append(r.Runs, trimmed(pr)) })
 	if err != nil {
 		return nil, Explain(err, "PipelineRuns", scope.Namespace)
 	}
@@ -117,13 +121,13 @@ func Read(ctx context.Context, c Clients, scope Scope) (*Reading, error) {
 func (r *Reading) readFinished(ctx context.Context, c Clients, scope Scope) error {
 	for next := ""; ; {
 		list, err := c.Tekton.TektonV1().PipelineRuns(scope.Namespace).List(ctx, metav1.ListOptions{
-			LabelSelector: pac.FinishedSelector(scope.FinishedOf), Limit: pageFinished, Continue: next,
+			LabelSelector: pac.FinishedSelector(scope.FinishedOf), Limit: pageSize, Continue: next,
 		})
 		if err != nil {
 			return Explain(err, "PipelineRuns", scope.Namespace)
 		}
 		for i := range list.Items {
-			r.Finished = append(r.Finished, light(&list.Items[i]))
+			r.Finished = append(r.Finished, trimmed(&list.Items[i]))
 		}
 		if next = list.Continue; next == "" {
 			return nil
@@ -211,7 +215,7 @@ func (r *Reading) readHolders(ctx context.Context, c Clients) error {
 		}
 		if string(pr.UID) == slot.Holder.UID {
 			known[slot.Holder.UID], r.Unlisted[slot.Holder.UID] = true, true
-			r.Runs = append(r.Runs, light(pr))
+			r.Runs = append(r.Runs, trimmed(pr))
 		}
 	}
 	return nil
@@ -280,16 +284,10 @@ func (r *Reading) pacNamespaces() []string {
 	return all
 }
 
-// light leaves out of a run what nothing here looks at, which is most of it.
-func light(pr *tektonv1.PipelineRun) tektonv1.PipelineRun {
-	is := *pr
-	is.ManagedFields = nil
-	is.Spec = tektonv1.PipelineRunSpec{Status: pr.Spec.Status}
-	is.Status.PipelineRunStatusFields = tektonv1.PipelineRunStatusFields{
-		StartTime:      pr.Status.StartTime,
-		CompletionTime: pr.Status.CompletionTime,
-	}
-	return is
+// trimmed keeps of a run what a replica's cache does: a tenant may write 1.5 MiB of the rest.
+func trimmed(pr *tektonv1.PipelineRun) tektonv1.PipelineRun {
+	obj, _ := pac.TrimRun(pr)
+	return *obj.(*tektonv1.PipelineRun)
 }
 
 func (r *Reading) note(format string, args ...any) {
@@ -298,7 +296,9 @@ func (r *Reading) note(format string, args ...any) {
 
 // each lists page by page.
 func each[T any](ctx context.Context, o metav1.ListOptions, list pager.ListPageFunc, do func(*T)) error {
-	return pager.New(list).EachListItem(ctx, o, func(obj runtime.Object) error {
+	pages := pager.New(list)
+	pages.PageSize, pages.PageBufferSize = pageSize, 0
+	return pages.EachListItem(ctx, o, func(obj runtime.Object) error {
 		item, ok := any(obj).(*T)
 		if !ok {
 			return fmt.Errorf("the API server answered with a %T", obj)
