@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
+	"github.com/openshift-pipelines/pipelines-as-code/pkg/params/triggertype"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
@@ -31,14 +32,18 @@ func origin(annotations map[string]string) queue.Origin {
 }
 
 // trigger derives what PAC calls the trigger target. PAC does not record the target, only the type
-// of the event. Providers spell it differently ("push", "Push"), and for a run that a user
-// requested in a comment it is the kind of comment (pkg/opscomments/comments.go). A comment on a
-// commit counts as a push.
+// of the event, which each provider spells in its own way (pkg/provider/*/parse_payload.go): "push"
+// or "Push", GitLab's "Tag Push", "pull_request" or "Merge Request". An incoming webhook is a push to
+// PAC (pkg/adapter/incoming.go). For a run that a user requested in a comment, the type is the kind
+// of comment (pkg/opscomments/comments.go), and the target is a push if the comment is on a commit.
+// A push may name the pull request that its commit belongs to.
 func trigger(annotations map[string]string) queue.Trigger {
 	event := annotations[keys.EventType]
 	switch {
-	case strings.EqualFold(event, "push"):
+	case strings.EqualFold(event, "push"), strings.EqualFold(event, "tag push"), event == incoming:
 		return queue.PushTrigger
+	case event == labeled:
+		return queue.LabelTrigger
 	case annotations[keys.PullRequest] != "":
 		return queue.PullRequestTrigger
 	case strings.HasSuffix(event, "-comment"):
@@ -47,6 +52,12 @@ func trigger(annotations map[string]string) queue.Trigger {
 		return queue.OtherTrigger
 	}
 }
+
+// Types of events (pkg/params/triggertype/types.go).
+const (
+	incoming = string(triggertype.Incoming)
+	labeled  = string(triggertype.PullRequestLabeled)
+)
 
 // SettingsName is the ConfigMap with PAC's own settings, in PAC's namespace.
 const SettingsName = "pipelines-as-code"

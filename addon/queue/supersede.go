@@ -20,11 +20,17 @@ type Origin struct {
 type Trigger int
 
 const (
-	// OtherTrigger is none of those below, e.g. an incoming webhook.
+	// OtherTrigger is none of those below.
 	OtherTrigger Trigger = iota
 	PullRequestTrigger
+	// LabelTrigger is a change of a pull request's labels. Such a run supersedes as one of its pull
+	// request does, but PAC's newer runs of the pull request pass it over.
+	LabelTrigger
 	PushTrigger
 )
+
+// ofPullRequest says whether the event is one of a pull request.
+func (t Trigger) ofPullRequest() bool { return t == PullRequestTrigger || t == LabelTrigger }
 
 // Choice is a setting that a run may leave unset.
 type Choice int
@@ -49,7 +55,7 @@ func (c CancelInProgress) cancels(o Origin) bool {
 		return false
 	case Unsaid:
 	}
-	return o.Trigger == PullRequestTrigger && c.OnPullRequest || o.Trigger == PushTrigger && c.OnPush
+	return o.Trigger.ofPullRequest() && c.OnPullRequest || o.Trigger == PushTrigger && c.OnPush
 }
 
 // SupersededBy finds for each superseded run, by UID, the newest run that supersedes it. It takes
@@ -118,7 +124,7 @@ type reach struct {
 // reaches returns the sets that a run of this origin supersedes.
 func (o Origin) reaches() [2]reach {
 	all := reach{definition: o.Definition}
-	if o.Trigger == PullRequestTrigger {
+	if o.Trigger.ofPullRequest() {
 		all.ofPullRequest, all.pullRequest = true, o.PullRequest
 	}
 	ofBranch, unknown := all, all

@@ -28,6 +28,8 @@ func no(o *queue.Origin)  { o.CancelInProgress = queue.No }
 func ofPullRequest(n string) func(*queue.Origin) {
 	return func(o *queue.Origin) { o.Trigger, o.PullRequest = queue.PullRequestTrigger, n }
 }
+
+func labeled(o *queue.Origin)                { o.Trigger = queue.LabelTrigger }
 func from(branch string) func(*queue.Origin) { return func(o *queue.Origin) { o.Branch = branch } }
 func made(definition string) func(*queue.Origin) {
 	return func(o *queue.Origin) { o.Definition = definition }
@@ -73,6 +75,21 @@ func TestSupersedes(t *testing.T) {
 		"another pull request": {
 			older: pushed("o", 9, ofPullRequest("7")),
 			newer: pushed("n", 5, ofPullRequest("8"), yes),
+		},
+		"labels of the same pull request": {
+			older: pushed("o", 9, ofPullRequest("7")),
+			newer: pushed("n", 5, ofPullRequest("7"), labeled, yes), want: true,
+		},
+		"a pull request does not cancel runs of its labels": {
+			older: pushed("o", 9, ofPullRequest("7"), labeled),
+			newer: pushed("n", 5, ofPullRequest("7"), yes),
+		},
+		"a push cancels runs of labels": {
+			older: pushed("o", 9, ofPullRequest("7"), labeled), newer: pushed("n", 5, yes), want: true,
+		},
+		"the setting for pull requests is for labels": {
+			settings: queue.CancelInProgress{OnPullRequest: true}, older: pushed("o", 9, ofPullRequest("7")),
+			newer: pushed("n", 5, ofPullRequest("7"), labeled), want: true,
 		},
 		"a pull request does not cancel pushes": {older: pushed("o", 9), newer: pushed("n", 5, ofPullRequest("7"), yes)},
 		"a push cancels pull requests":          {older: pushed("o", 9, ofPullRequest("7")), newer: pushed("n", 5, yes), want: true},
@@ -137,10 +154,11 @@ func TestCancel(t *testing.T) {
 
 // TestSupersededByAlike compares with the rule as PAC has it, one pair of runs after the other.
 func TestSupersededByAlike(t *testing.T) {
+	ofPullRequest := func(t queue.Trigger) bool { return t == queue.PullRequestTrigger || t == queue.LabelTrigger }
 	supersedes := func(r, o queue.Run) bool {
 		return r.Origin.Definition != "" && r.Origin.Definition == o.Origin.Definition &&
 			(o.Origin.Branch == "" || o.Origin.Branch == r.Origin.Branch) &&
-			(r.Origin.Trigger != queue.PullRequestTrigger ||
+			(!ofPullRequest(r.Origin.Trigger) ||
 				o.Origin.Trigger == queue.PullRequestTrigger && o.Origin.PullRequest == r.Origin.PullRequest) &&
 			o.Created.Before(r.Created)
 	}
@@ -153,7 +171,7 @@ func TestSupersededByAlike(t *testing.T) {
 		for i := range rnd.Intn(12) {
 			b := run(fmt.Sprintf("r%02d", i)).created(time.Duration(rnd.Intn(4)) * time.Second)
 			b.Origin = queue.Origin{
-				Definition: one("build", "build", "test", ""), Trigger: queue.Trigger(rnd.Intn(3)), PullRequest: one("1", "2", ""),
+				Definition: one("build", "build", "test", ""), Trigger: queue.Trigger(rnd.Intn(4)), PullRequest: one("1", "2", ""),
 				Branch: one("main", "topic", ""), CancelInProgress: queue.Choice(rnd.Intn(3)),
 			}
 			b.Phase = queue.Phase(rnd.Intn(3))
@@ -162,7 +180,7 @@ func TestSupersededByAlike(t *testing.T) {
 		var want map[string]queue.Run
 		for _, r := range runs {
 			o := r.Origin
-			on := o.Trigger == queue.PullRequestTrigger && settings.OnPullRequest || o.Trigger == queue.PushTrigger && settings.OnPush
+			on := ofPullRequest(o.Trigger) && settings.OnPullRequest || o.Trigger == queue.PushTrigger && settings.OnPush
 			if o.CancelInProgress == queue.No || o.CancelInProgress == queue.Unsaid && !on {
 				continue
 			}

@@ -134,8 +134,10 @@ func Superseded(key queue.Key, c queue.Cancel) Event {
 }
 
 func source(o queue.Origin) string {
-	if o.Trigger == queue.PullRequestTrigger {
+	switch o.Trigger {
+	case queue.PullRequestTrigger, queue.LabelTrigger:
 		return "pull request " + o.PullRequest
+	case queue.PushTrigger, queue.OtherTrigger:
 	}
 	return "branch " + o.Branch
 }
