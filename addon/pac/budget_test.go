@@ -64,8 +64,7 @@ var manyNames = func() string {
 }()
 
 // heavy is a run with the longest usable text in every annotation that is kept, and 200 runs in its
-// order, unlike any
-// other.
+// order, unlike any other.
 func heavy(i int) *tektonv1.PipelineRun {
 	pr := identified(i)
 	for key, bytes := range map[string]int{

@@ -2,7 +2,6 @@ package pac
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"unique"
 
@@ -48,7 +47,7 @@ var bounds = map[string]int{
 // client can set it: the typed client drops an object's kind, and the API server refuses any other.
 const trimmedKind = "TrimmedPipelineRun"
 
-// mark begins what a trimmed run has in place of an annotation that is unusable.
+// mark begins what a trimmed run has in place of an order that is unusable.
 const mark = "…"
 
 // TrimRun reduces a PipelineRun to what [ReadRun] and [KeyOf] read, and to how it ended: with thousands of runs queued,
@@ -75,12 +74,12 @@ func trim(pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {
 		},
 		Spec: tektonv1.PipelineRunSpec{Status: pr.Spec.Status},
 	}
-	keep := func(key, value string) { trimmed.Annotations[key] = unique.Make(strings.Clone(value)).Value() }
+	keep := func(key, value string) { trimmed.Annotations[key] = unique.Make(value).Value() }
 	_, queued := KeyOf(pr)
 	over := !queued || phase(pr) == queue.Done
 	for key, most := range bounds {
 		if value, present := pr.Annotations[key]; present && (!over || lasting[key]) {
-			keep(key, bounded(value, most))
+			keep(key, queue.Bounded(value, most))
 		}
 	}
 	if key, value, present := orderOf(pr); present && queued {
@@ -91,13 +90,13 @@ func trim(pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {
 		keep(key, packed)
 	}
 	if len(pr.Spec.Status) > mostStatus {
-		trimmed.Spec.Status = tektonv1.PipelineRunSpecStatus(bounded(string(pr.Spec.Status), mostStatus))
+		trimmed.Spec.Status = tektonv1.PipelineRunSpecStatus(queue.Bounded(string(pr.Spec.Status), mostStatus))
 	}
 	trimmed.Status.StartTime, trimmed.Status.CompletionTime = pr.Status.StartTime, pr.Status.CompletionTime
 	if c := pr.Status.GetCondition(Succeeded); c != nil && c.Status != corev1.ConditionUnknown {
 		short := *c
 		short.Severity, short.Message, short.LastTransitionTime.Inner = "", "", metav1.Time{}
-		short.Reason = unique.Make(strings.Clone(bounded(c.Reason, mostReason))).Value()
+		short.Reason = unique.Make(queue.Bounded(c.Reason, mostReason)).Value()
 		trimmed.Status.Conditions = append(trimmed.Status.Conditions, short)
 	}
 	return trimmed
@@ -107,22 +106,13 @@ func trim(pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {
 // condition that mean anything.
 const mostStatus, mostReason = 32, 64
 
-// bounded returns the value, or the mark of one that is longer than most bytes.
-func bounded(value string, most int) string {
-	if len(value) <= most {
-		return value
-	}
-	return fmt.Sprintf("%s%d", mark, len(value))
-}
-
 // Fit cuts a text to what its annotation holds.
 func Fit(annotation, text string) string { return queue.Clip(text, bounds[annotation]) }
 
 // usable returns an error for an annotation that was too long.
 func usable(key, value string) error {
-	rest, marked := strings.CutPrefix(value, mark)
-	if length, err := strconv.Atoi(rest); marked && err == nil {
-		return fmt.Errorf("it has %d bytes, more than %d", length, bounds[key])
+	if bytes, marked := queue.TooLong(value); marked {
+		return fmt.Errorf("it has %d bytes, more than %d", bytes, bounds[key])
 	}
 	return nil
 }

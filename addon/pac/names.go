@@ -128,5 +128,5 @@ func IsPACs(o metav1.Object) bool { return o.GetLabels()[managedByKey] == manage
 func KeyOf(o metav1.Object) (queue.Key, bool) {
 	repository := o.GetAnnotations()[keys.Repository]
 	key := queue.Key{Namespace: o.GetNamespace(), Repository: repository}
-	return key, repository != "" && usable(keys.Repository, bounded(repository, bounds[keys.Repository])) == nil
+	return key, repository != "" && len(repository) <= bounds[keys.Repository] && usable(keys.Repository, repository) == nil
 }

@@ -1,13 +1,12 @@
 package lease
 
 import (
-	"fmt"
-	"strings"
-
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/utils/ptr"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
 // bounds are the annotations that are kept of a Lease, and how many bytes of each mean anything. A
@@ -18,9 +17,6 @@ var bounds = map[string]int{
 	keyAttempt:    32,
 	keyEvent:      validation.DNS1123SubdomainMaxLength + len(" 2006-01-02T15:04:05Z"),
 }
-
-// mark begins what a trimmed Lease has in place of a text that is unusable.
-const mark = "…"
 
 // Trim reduces a Lease to what [Decode] reads: it reads alike before and after.
 func Trim(obj any) (any, error) {
@@ -44,19 +40,11 @@ func trim(l *coordinationv1.Lease) *coordinationv1.Lease {
 	}
 	for key, most := range bounds {
 		if value, present := l.Annotations[key]; present {
-			trimmed.Annotations[key] = bounded(value, most)
+			trimmed.Annotations[key] = queue.Bounded(value, most)
 		}
 	}
 	if l.Spec.HolderIdentity != nil {
-		trimmed.Spec.HolderIdentity = ptr.To(bounded(*l.Spec.HolderIdentity, validation.DNS1123SubdomainMaxLength))
+		trimmed.Spec.HolderIdentity = ptr.To(queue.Bounded(*l.Spec.HolderIdentity, validation.DNS1123SubdomainMaxLength))
 	}
 	return trimmed
-}
-
-// bounded returns the value, or the mark of one that is longer than most bytes.
-func bounded(value string, most int) string {
-	if len(value) <= most {
-		return strings.Clone(value)
-	}
-	return fmt.Sprintf("%s (%d bytes)", mark, len(value))
 }

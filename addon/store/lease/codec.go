@@ -154,7 +154,7 @@ func decode(l *coordinationv1.Lease) queue.Slot {
 		return s
 	}
 	holder := queue.Holder{Name: name, UID: l.Annotations[keyRunUID]}
-	if holder.UID == "" || strings.HasPrefix(holder.UID, mark) {
+	if _, tooLong := queue.TooLong(holder.UID); tooLong || holder.UID == "" {
 		s.Damaged = fmt.Sprintf("Lease %s names %s without its UID (annotation %s)", l.Name, name, keyRunUID)
 		return s
 	}
