@@ -236,6 +236,7 @@ func TestHandBackOfManyLargeRuns(t *testing.T) {
 
 // T11: a hand-back that was killed, or that met an API server in trouble, is finished by the next.
 func TestHandBackIsResumed(t *testing.T) {
+	t.Parallel()
 	const runs = 100
 	c := newCluster(t, runs, 1, 10)
 	c.pause = 5 * time.Millisecond
@@ -265,6 +266,7 @@ func TestHandBackIsResumed(t *testing.T) {
 
 // T11: as long as a run cannot be handed back, the slots stay, and the error names the run.
 func TestSlotsStayUntilAllIsHandedBack(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 10, 1, 10)
 	c.failAfter = 5
 	if _, err := c.handBack(t.Context(), t); err == nil || !strings.Contains(err.Error(), "hand ci/run-") {
