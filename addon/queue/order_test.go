@@ -26,6 +26,12 @@ func inLine(t *testing.T, rs []queue.Run, ss []queue.Slot) string {
 	return strings.Join(names, " ")
 }
 
+// eventOnly is the run as caches keep it when there is no use, or no room, for its order.
+func eventOnly(b runBuilder) runBuilder {
+	b.Order = &queue.Order{Held: true, Sequence: b.Sequence().Event()}
+	return b
+}
+
 func TestOrder(t *testing.T) {
 	const s = time.Second
 	eventOf := func(first time.Duration, names ...string) queue.Event {
@@ -81,6 +87,12 @@ func TestOrder(t *testing.T) {
 			runs: runs(run("a1").order("a1", "a2").created(-10*s).done(), run("a2").order("a1", "a2").created(-8*s),
 				run("b").created(-9*s)),
 			want: "a2 b",
+		},
+		"even if only the event is known of that one": {
+			runs: runs(eventOnly(run("a1").order("a1", "a3", "a2").created(-10*s).done()),
+				run("a2").order("a1", "a3", "a2").created(-8*s), run("a3").noOrder().created(-8*s), run("b").created(-9*s),
+				eventOnly(run("a4").order("a1", "a3", "a2").created(-10*s).done())),
+			want: "a3 a2 b",
 		},
 		"when its first run is gone, the event begins with the next": {
 			runs: runs(run("a2").order("a1", "a2").created(-8*s), run("b").created(-9*s)),

@@ -64,3 +64,23 @@ func TestRefusedSlotIsTold(t *testing.T) {
 	claim(20*time.Minute+time.Second, next, refusal("quota again"))
 	want("a refusal after a success", "quota again")
 }
+
+// A tenant may have more runs with something wrong than the recorder remembers: their events would
+// be written again at every look.
+func TestProblemsAreBounded(t *testing.T) {
+	const runs, most = 9000, 100
+	var told sink
+	o := event.NewObserver(&told, latest.New(func(queue.Key) bool { return true }))
+	look := engine.Look{Snapshot: queue.Snapshot{Key: app, Limit: 1, Freshness: queue.Confirmed}}
+	for i := range runs {
+		r := queue.Run{Name: fmt.Sprint("run-", i), UID: fmt.Sprint("uid-", i), Phase: queue.Pending, Problems: []string{"it is odd"}}
+		if i%2 > 0 {
+			r.Phase = queue.Done // nothing can be done about it any more
+		}
+		look.Snapshot.Runs = append(look.Snapshot.Runs, r)
+	}
+	o.Looked(look)
+	if len(told) != most || told[0].Name != "run-0" || told[most-1].Name != "run-198" {
+		t.Errorf("%d runs are told what is wrong with them, want the first %d that are not done", len(told), most)
+	}
+}
