@@ -133,7 +133,11 @@ func newShard(c common, namespace string) (*shard, error) {
 	if err != nil {
 		return nil, err
 	}
-	runs, err := pac.NewRuns(pac.By{Replica: system.PodName(), Clock: c.clock, Gate: c.gate}, c.clients.tekton.TektonV1(), w.runs)
+	by := pac.By{Replica: system.PodName(), Clock: c.clock, Gate: c.gate, Features: func() pac.Features {
+		features, _ := w.features(configuration.Get().PACNamespace)
+		return features
+	}}
+	runs, err := pac.NewRuns(by, c.clients.tekton.TektonV1(), w.runs)
 	if err != nil {
 		return nil, err
 	}
@@ -154,9 +158,9 @@ func newShard(c common, namespace string) (*shard, error) {
 		w.runs.GetIndexer(),
 		func() pac.Settings {
 			is := configuration.Get()
-			cancels, found := w.pacSettings(is.PACNamespace)
+			features, found := w.features(is.PACNamespace)
 			return pac.Settings{
-				Namespace: is.PACNamespace, Absent: !found, GlobalRepository: is.PACGlobalRepository, CancelInProgress: cancels,
+				Namespace: is.PACNamespace, Absent: !found, GlobalRepository: is.PACGlobalRepository, Features: features,
 			}
 		},
 	)

@@ -144,14 +144,13 @@ func (r repositories) Repositories(namespace string) repositorylisters.Repositor
 	return r.RepositoryLister.Repositories(namespace)
 }
 
-// pacSettings reads PAC's settings for runs that do not say it themselves; false if PAC is not in
-// the namespace.
-func (w *watches) pacSettings(pacNamespace string) (queue.CancelInProgress, bool) {
+// features reads what PAC is set to; false if PAC is not in the namespace.
+func (w *watches) features(pacNamespace string) (pac.Features, bool) {
 	cm, err := w.settings.Lister().ConfigMaps(pacNamespace).Get(pac.SettingsName)
 	if err != nil {
-		return queue.CancelInProgress{}, false
+		return pac.Features{}, false
 	}
-	return pac.ReadCancelInProgress(cm.Data), true
+	return pac.ReadFeatures(cm.Data), true
 }
 
 func only(key queue.Key, ok bool) []queue.Key {

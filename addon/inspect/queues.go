@@ -123,14 +123,15 @@ func (r *Reading) Queues(now time.Time) []Queue {
 			continue // the global Repository's own queue
 		}
 		set := r.config(key.Namespace)
+		features := r.Features[set.PACNamespace]
 		q := Queue{Now: now, Config: set, Acquired: acquired[key]}
 		q.Snapshot = queue.Snapshot{
-			Key: key, Slots: slots[key], HandBack: set.HandBack, CancelInProgress: r.CancelInProgress[set.PACNamespace],
+			Key: key, Slots: slots[key], HandBack: set.HandBack, CancelInProgress: features.CancelInProgress,
 			Freshness: queue.Fresh,
 		}
 		var recent report.Recent
 		for i, pr := range slices.Concat(runs[key], done[key]) {
-			run := pac.ReadRun(pr)
+			run := features.ReadRun(pr)
 			run.Unlisted = r.Unlisted[run.UID]
 			if i < len(runs[key]) {
 				q.Snapshot.Runs = append(q.Snapshot.Runs, run)

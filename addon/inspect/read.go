@@ -66,8 +66,8 @@ type Reading struct {
 	Unlisted map[string]bool
 	// Finished runs of one Repository, if they were asked for.
 	Finished []tektonv1.PipelineRun
-	// CancelInProgress is what PAC's settings say, by PAC's namespace.
-	CancelInProgress map[string]queue.CancelInProgress
+	// Features is what PAC is set to, by PAC's namespace.
+	Features map[string]pac.Features
 	// Absent are the namespaces in which PAC was looked for and is not.
 	Absent map[string]bool
 	// Notes say what could not be read, and what is assumed instead.
@@ -77,7 +77,7 @@ type Reading struct {
 // Read reads everything once.
 func Read(ctx context.Context, c Clients, scope Scope) (*Reading, error) {
 	r := &Reading{
-		Namespace: scope.Namespace, Unlisted: map[string]bool{}, CancelInProgress: map[string]queue.CancelInProgress{},
+		Namespace: scope.Namespace, Unlisted: map[string]bool{}, Features: map[string]pac.Features{},
 		Absent: map[string]bool{},
 	}
 	if err := r.readInstallations(ctx, c.Kube, scope.Addon); err != nil {
@@ -182,14 +182,13 @@ func (r *Reading) readSettings(ctx context.Context, c Clients, read, namespace s
 	settings, err := c.Kube.CoreV1().ConfigMaps(namespace).Get(ctx, pac.SettingsName, metav1.GetOptions{})
 	switch {
 	case apierrors.IsForbidden(err):
-		r.note("You may not get ConfigMap %s/%s: cancel-in-progress counts as off for runs that do not set it themselves.", namespace,
-			pac.SettingsName)
+		r.note("You may not get ConfigMap %s/%s: Pipelines-as-Code counts as set to its defaults.", namespace, pac.SettingsName)
 	case apierrors.IsNotFound(err):
 		r.Absent[namespace] = true
 	case err != nil:
 		return Explain(err, "ConfigMaps", namespace)
 	default:
-		r.CancelInProgress[namespace] = pac.ReadCancelInProgress(settings.Data)
+		r.Features[namespace] = pac.ReadFeatures(settings.Data)
 	}
 	return nil
 }

@@ -62,15 +62,28 @@ const (
 // SettingsName is the ConfigMap with PAC's own settings, in PAC's namespace.
 const SettingsName = "pipelines-as-code"
 
-// ReadCancelInProgress reads PAC's settings for the runs without one of their own
-// (pkg/params/settings/config.go). A value that cannot be read counts as off, PAC's default.
-func ReadCancelInProgress(settings map[string]string) queue.CancelInProgress {
-	on := func(key string) bool {
+// Features are the settings of PAC's ConfigMap that its queues depend on. The zero value has PAC's
+// defaults.
+type Features struct {
+	// CancelInProgress is for the runs without a setting of their own.
+	CancelInProgress queue.CancelInProgress
+	// NoSecrets says that PAC makes no git secrets (secret-auto-create: "false"), so that no run
+	// waits for one (pkg/reconciler/reconciler.go, ReconcileKind).
+	NoSecrets bool
+}
+
+// ReadFeatures reads PAC's ConfigMap (pkg/params/settings/config.go). A value that cannot be read
+// counts as PAC's default.
+func ReadFeatures(settings map[string]string) Features {
+	is := func(key string, want bool) bool {
 		value, err := strconv.ParseBool(strings.TrimSpace(settings[key]))
-		return err == nil && value
+		return err == nil && value == want
 	}
-	return queue.CancelInProgress{
-		OnPullRequest: on("enable-cancel-in-progress-on-pull-requests"),
-		OnPush:        on("enable-cancel-in-progress-on-push"),
+	return Features{
+		CancelInProgress: queue.CancelInProgress{
+			OnPullRequest: is("enable-cancel-in-progress-on-pull-requests", true),
+			OnPush:        is("enable-cancel-in-progress-on-push", true),
+		},
+		NoSecrets: is("secret-auto-create", false),
 	}
 }

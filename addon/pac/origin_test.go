@@ -100,24 +100,30 @@ func TestEnding(t *testing.T) {
 	}
 }
 
-func TestReadCancelInProgress(t *testing.T) {
+func TestReadFeatures(t *testing.T) {
 	for name, tc := range map[string]struct {
 		settings map[string]string
-		want     queue.CancelInProgress
+		want     pac.Features
 	}{
-		"nothing": {nil, queue.CancelInProgress{}},
+		"nothing": {nil, pac.Features{}},
 		"pull requests": {
 			map[string]string{"enable-cancel-in-progress-on-pull-requests": "true"},
-			queue.CancelInProgress{OnPullRequest: true},
+			pac.Features{CancelInProgress: queue.CancelInProgress{OnPullRequest: true}},
 		},
-		"pushes": {map[string]string{"enable-cancel-in-progress-on-push": " True\n"}, queue.CancelInProgress{OnPush: true}},
+		"pushes": {
+			map[string]string{"enable-cancel-in-progress-on-push": " True\n"},
+			pac.Features{CancelInProgress: queue.CancelInProgress{OnPush: true}},
+		},
+		"git secrets":    {map[string]string{"secret-auto-create": "true"}, pac.Features{}},
+		"no git secrets": {map[string]string{"secret-auto-create": "False"}, pac.Features{NoSecrets: true}},
+		"who knows":      {map[string]string{"secret-auto-create": "no"}, pac.Features{}},
 		"neither": {map[string]string{
 			"enable-cancel-in-progress-on-pull-requests": "false",
 			"enable-cancel-in-progress-on-push":          "yes",
-		}, queue.CancelInProgress{}},
+		}, pac.Features{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := pac.ReadCancelInProgress(tc.settings); got != tc.want {
+			if got := pac.ReadFeatures(tc.settings); got != tc.want {
 				t.Errorf("%+v, want %+v", got, tc.want)
 			}
 		})

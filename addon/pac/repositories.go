@@ -28,7 +28,7 @@ type Repositories struct {
 	settings     func() Settings
 }
 
-// Settings are what limits and cancellation depend on besides the Repositories.
+// Settings are what queues depend on besides Repositories and runs.
 type Settings struct {
 	// Namespace is where PAC and its global Repository are.
 	Namespace string
@@ -36,8 +36,7 @@ type Settings struct {
 	Absent bool
 	// GlobalRepository is the name of the global Repository for runs that name none.
 	GlobalRepository string
-	// CancelInProgress holds PAC's own settings.
-	CancelInProgress queue.CancelInProgress
+	Features
 }
 
 var _ engine.Repositories = (*Repositories)(nil)

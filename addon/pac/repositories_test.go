@@ -181,7 +181,7 @@ func TestRepositoriesGet(t *testing.T) {
 			r := pac.NewRepositories(nil, paclister.NewRepositoryLister(repositories), informer.GetIndexer(), func() pac.Settings {
 				return pac.Settings{
 					Namespace: "pac", GlobalRepository: "pipelines-as-code",
-					CancelInProgress: queue.CancelInProgress{OnPush: true},
+					Features: pac.Features{CancelInProgress: queue.CancelInProgress{OnPush: true}},
 				}
 			})
 

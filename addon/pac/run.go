@@ -13,10 +13,13 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
+// ReadRun reads a PipelineRun as a run of its queue, where PAC has its default settings.
+func ReadRun(pr *tektonv1.PipelineRun) queue.Run { return Features{}.ReadRun(pr) }
+
 // ReadRun reads a PipelineRun as a run of its queue. It never fails: annotations that cannot be
 // read are listed in Problems, and the run is handled without them. A trimmed run reads as the
 // whole one.
-func ReadRun(pr *tektonv1.PipelineRun) queue.Run {
+func (f Features) ReadRun(pr *tektonv1.PipelineRun) queue.Run {
 	pr = trim(pr)
 	a := pr.Annotations
 	r := queue.Run{
@@ -25,7 +28,7 @@ func ReadRun(pr *tektonv1.PipelineRun) queue.Run {
 		Version: pr.ResourceVersion,
 		Phase:   phase(pr),
 		Created: pr.CreationTimestamp.Time,
-		Owed:    owed(a),
+		Owed:    f.owed(a),
 		Origin:  origin(a),
 		Began:   when(pr.Status.StartTime),
 		Ended:   when(pr.Status.CompletionTime),
@@ -128,8 +131,8 @@ func phase(pr *tektonv1.PipelineRun) queue.Phase {
 
 // owed names what PAC still has to do before the run starts (pkg/reconciler/reconciler.go,
 // ReconcileKind).
-func owed(annotations map[string]string) string {
-	if annotations[keys.SecretCreated] == secretIsDue {
+func (f Features) owed(annotations map[string]string) string {
+	if annotations[keys.SecretCreated] == secretIsDue && !f.NoSecrets {
 		return "its git secret (" + keys.SecretCreated + ")"
 	}
 	if _, app := annotations[keys.InstallationID]; app {

@@ -376,3 +376,15 @@ func TestSelector(t *testing.T) {
 		t.Error("selects a run that is not PAC's")
 	}
 }
+
+func TestReadRunWithoutSecrets(t *testing.T) {
+	features := pac.Features{NoSecrets: true}
+	due := annotated(keys.SecretCreated, "false")
+	if owed := features.ReadRun(pipelineRun("build", due)).Owed; owed != "" {
+		t.Errorf("a run is owed %s, which PAC does not make", owed)
+	}
+	want := "its check run (" + keys.CheckRunID + ")"
+	if owed := features.ReadRun(pipelineRun("build", due, annotated(keys.InstallationID, "42"))).Owed; owed != want {
+		t.Errorf("a run is owed %q, want %q", owed, want)
+	}
+}

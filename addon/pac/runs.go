@@ -44,6 +44,15 @@ type By struct {
 	Clock   clock.PassiveClock
 	// Gate is shared by all that read long lists; nil for none.
 	Gate *paged.Gate
+	// Features returns what PAC is set to now; nil if it has its defaults.
+	Features func() Features
+}
+
+func (b By) features() Features {
+	if b.Features == nil {
+		return Features{}
+	}
+	return b.Features()
 }
 
 // NewRuns reads through the informer, which must select [Selector], trim with [TrimRun] or a
@@ -74,18 +83,19 @@ func (r *Runs) List(ctx context.Context, key queue.Key, freshness queue.Freshnes
 	if err != nil {
 		return nil, err
 	}
-	runs := make([]queue.Run, 0, len(objects))
+	runs, features := make([]queue.Run, 0, len(objects)), r.by.features()
 	for _, obj := range objects {
-		runs = append(runs, ReadRun(obj.(*tektonv1.PipelineRun)))
+		runs = append(runs, features.ReadRun(obj.(*tektonv1.PipelineRun)))
 	}
 	return runs, nil
 }
 
 func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]queue.Run, error) {
+	features := r.by.features()
 	var runs []queue.Run
 	err := paged.Each(ctx, r.by.Gate, pages(r.runs, key.Namespace), func(pr *tektonv1.PipelineRun) {
 		if k, ok := KeyOf(pr); ok && k == key {
-			runs = append(runs, ReadRun(pr))
+			runs = append(runs, features.ReadRun(pr))
 		}
 	})
 	return runs, err
@@ -127,7 +137,7 @@ func (r *Runs) Get(ctx context.Context, key queue.Key, name string) (queue.Run, 
 	if err != nil {
 		return queue.Run{}, false, err
 	}
-	run := ReadRun(pr)
+	run := r.by.features().ReadRun(pr)
 	if k, _ := KeyOf(pr); k != key && run.Phase == queue.Pending {
 		return queue.Run{}, false, nil
 	}

@@ -39,6 +39,7 @@ const (
 	annotatedConfig = "annotated" // frequent annotations
 	memoryConfig    = "memory"    // slots in memory
 	blindConfig     = "blind"     // looks for PAC where it is not
+	secretsConfig   = "secrets"   // its PAC makes no git secrets
 )
 
 // server is the API server of all tests here, or nil with -short.
@@ -69,6 +70,7 @@ func prepare(ctx context.Context, s *stack.Stack) error {
 		annotatedConfig: {"annotations-interval": "2s"},
 		memoryConfig:    {"backend": "memory"},
 		blindConfig:     {"pac-namespace": "nowhere"},
+		secretsConfig:   {"pac-namespace": "pac-without-secrets"},
 		hastyConfig: {
 			"claim-ttl": "2s", "takeover-after": "1s", "recovery-interval": "200ms", "backoff-base": "1s", "backoff-max": "2s",
 		},

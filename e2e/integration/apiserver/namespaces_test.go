@@ -5,9 +5,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
@@ -33,6 +36,26 @@ func TestWrongPACNamespace(t *testing.T) {
 		}
 		return len(v.In(queue.Done)) == runs
 	})
+}
+
+// P1: where PAC is set to make no git secrets, runs do not wait for them.
+func TestRunsWithoutGitSecrets(t *testing.T) {
+	const runs = 3
+	c := newCluster(t)
+	c.must(server.NewNamespace(t.Context(), "pac-without-secrets"))
+	_, err := c.Kube.CoreV1().ConfigMaps("pac-without-secrets").Create(t.Context(), &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Name: pac.SettingsName}, Data: map[string]string{"secret-auto-create": "false"},
+	}, metav1.CreateOptions{})
+	c.must(err)
+	key := c.newQueue(2)
+	for _, name := range c.push(key, "push", runs) {
+		c.must(c.AnnotateRun(t.Context(), key.Namespace, name, map[string]string{keys.SecretCreated: "false"}))
+	}
+	startReplica(t, secretsConfig)
+	c.waitFor(key, "full house before the grace ends", stepDeadline, viewStarted(2))
+	c.play(20*time.Millisecond, soon)
+	c.waitOver(key)
+	c.wantSound(runs, key)
 }
 
 // A replica that watches some namespaces works on their queues and on no others. The Repository in
