@@ -34,7 +34,7 @@ chaos: ## Break everything while runs go through, and judge (DURATION=10m SEED= 
 	@$(RUN) ./e2e/show/chaos
 
 .PHONY: siege
-siege: ## Let a hostile tenant attack, and see what that costs the others (DURATION=5m SEED= REPLICAS= ONLY=name,name GUARD=on|off)
+siege: ## Let a hostile tenant attack, and see what that costs the others (DURATION=5m SEED= REPLICAS= ONLY=name,name GUARD=on|off MEMORY=128Mi)
 	@$(BUILD) -quiet -with ./e2e/show/siege,./addon/cmd/pac-lease-queue
 	@$(RUN) ./e2e/show/siege
 

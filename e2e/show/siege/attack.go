@@ -31,6 +31,9 @@ const (
 	stockOfAnnotations = 30
 	stockOfScripts     = 20
 	stockOfGhosts      = 500
+	stockOfTexts       = 160
+	stockOfSwarm       = 40
+	leasesOfSwarm      = 12
 	stockOfCrowd       = 300
 	// stockOfLargeCrowd is for the workers of one tenant: the cost of a crowd is in its size.
 	stockOfLargeCrowd = 2000
@@ -44,6 +47,8 @@ type attack struct {
 	does string // for people
 	// unguarded attacks are also made without the guard, when they get further.
 	unguarded bool
+	// sudden attacks are over in a moment, so that the slowest start tells, and no median.
+	sudden bool
 	// plots are carried out at the same time, each by a worker of each tenant.
 	plots []plot
 }
@@ -59,24 +64,26 @@ type plot struct {
 // attacks lists all there are. The last one is all the others together.
 func attacks() []attack {
 	alone := []attack{
-		{"orders", "runs of no Repository with execution orders of 250 KiB", true, twice(buildOrders, orders)},
-		{"annotations", "runs with long annotations that mean something, and many labels", true, twice(buildAnnotations, annotations)},
-		{"scripts", "runs with 900 KiB of scripts, and a Repository that comes and goes over them", true, twice(buildScripts, scripts)},
-		{"ghosts", "Leases like slots, whose holders do not exist", true, twice(buildGhosts, ghosts)},
-		{"slots", "slots deleted, edited, relabelled, and other Leases in their places", true, twice(nil, slots)},
-		{"crowd", "hundreds of runs that cancel each other in progress", true, twice(buildCrowd, crowd)},
-		{"marks", "annotations and labels of queued and of running runs changed", true, twice(nil, marks)},
-		{"starts", "queued runs started by hand, and cancelled ones revived", true, twice(nil, starts)},
-		{"finally", "queued runs cancelled gracefully, as /cancel and closed pull requests do", false, twice(nil, finally)},
-		{"copies", "copies of started, cancelled and finished runs", false, twice(nil, copies)},
-		{"flood", "very many runs and Repositories, whose limits change all the time", true, twice(nil, flood)},
-		{"strays", "Events, ConfigMaps, and what belongs to others", false, twice(nil, strays)},
+		{"orders", "runs of no Repository with execution orders of 250 KiB", true, false, twice(buildOrders, orders)},
+		{"annotations", "runs with long annotations and many labels", true, false, twice(buildAnnotations, annotations)},
+		{"scripts", "runs with 900 KiB of scripts, and a Repository that comes and goes", true, false, twice(buildScripts, scripts)},
+		{"ghosts", "Leases like slots, whose holders do not exist", true, false, twice(buildGhosts, ghosts)},
+		{"texts", "Leases like slots with annotations of 250 KiB", true, false, twice(buildTexts, texts)},
+		{"swarm", "hundreds of Repositories that come when each has some Leases like slots", true, true, twice(buildSwarm, swarm)},
+		{"slots", "slots deleted, edited, relabelled, and other Leases in their places", true, false, twice(nil, slots)},
+		{"crowd", "hundreds of runs that cancel each other in progress", true, false, twice(buildCrowd, crowd)},
+		{"marks", "annotations and labels of queued and of running runs changed", true, false, twice(nil, marks)},
+		{"starts", "queued runs started by hand, and cancelled ones revived", true, false, twice(nil, starts)},
+		{"finally", "queued runs cancelled gracefully, as /cancel and closed pull requests do", false, false, twice(nil, finally)},
+		{"copies", "copies of started, cancelled and finished runs", false, false, twice(nil, copies)},
+		{"flood", "very many runs and Repositories, whose limits change all the time", true, false, twice(nil, flood)},
+		{"strays", "Events, ConfigMaps, and what belongs to others", false, false, twice(nil, strays)},
 	}
 	var together []plot
 	for _, a := range alone {
 		together = append(together, a.plots[0])
 	}
-	return append(alone, attack{"together", "all of these at once", true, together})
+	return append(alone, attack{"together", "all of these at once", true, false, together})
 }
 
 // twice is an attack with two workers of each tenant.

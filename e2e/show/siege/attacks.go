@@ -153,21 +153,101 @@ func ghosts(w *worker) {
 
 // ghost creates a Lease like a slot, whose holder does not exist.
 func (w *worker) ghost() {
-	w.names++
-	ghost := &unstructured.Unstructured{Object: fields{"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}}
-	ghost.SetName(fmt.Sprintf("%s.slot-%d", w.target, w.names))
-	marks := maps.Clone(w.model.GetLabels())
-	marks[ofOurs+"slot"] = fmt.Sprint(w.names)
-	ghost.SetLabels(marks)
-	ghost.SetOwnerReferences(w.model.GetOwnerReferences())
-	notes := maps.Clone(w.model.GetAnnotations())
-	maps.Copy(notes, map[string]string{ofOurs + "run-uid": fmt.Sprintf("ghost-%s-%d", w.prefix, w.names), ofOurs + "attempt": "0"})
+	ghost := w.like(w.target)
 	if w.random.IntN(50) == 0 {
-		notes[ofOurs+"event"] = strings.Repeat("e", 100<<10)
+		ghost["metadata"].(fields)["annotations"].(fields)[ofOurs+"event"] = strings.Repeat("e", 100<<10)
 	}
-	ghost.SetAnnotations(notes)
-	ghost.Object["spec"] = fields{"holderIdentity": fmt.Sprintf("ghost-%d", w.names), "leaseTransitions": int64(1)}
-	w.create(leases, ghost.Object)
+	w.create(leases, ghost)
+}
+
+// like returns a Lease like the model, of a new index of a Repository, whose holder does not exist.
+func (w *worker) like(repository string) fields {
+	w.names++
+	copied := func(texts map[string]string, more fields) fields {
+		all := fields{}
+		for key, value := range texts {
+			if value == w.target {
+				value = repository
+			}
+			all[key] = value
+		}
+		maps.Copy(all, more)
+		return all
+	}
+	metadata := fields{
+		"name":   fmt.Sprintf("%s.slot-%d", repository, w.names),
+		"labels": copied(w.model.GetLabels(), fields{ofOurs + "slot": fmt.Sprint(w.names)}),
+		"annotations": copied(w.model.GetAnnotations(), fields{
+			ofOurs + "run-uid": fmt.Sprintf("ghost-%s-%d", w.prefix, w.names), ofOurs + "attempt": "0",
+		}),
+	}
+	if owners, ok, _ := unstructured.NestedSlice(w.model.Object, "metadata", "ownerReferences"); ok && repository == w.target {
+		metadata["ownerReferences"] = owners
+	}
+	return fields{
+		"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata,
+		"spec": fields{"holderIdentity": fmt.Sprintf("ghost-%d", w.names), "leaseTransitions": int64(1)},
+	}
+}
+
+// copySlot has the tenant make a queue and take its slot for a model.
+func (w *worker) copySlot() bool {
+	w.target = w.queue(1)
+	w.fill(w.target, 1)
+	w.model = w.slot(w.target)
+	return w.model != nil
+}
+
+// texts: what T1 does with runs, with Leases.
+func buildTexts(w *worker) {
+	if w.copySlot() {
+		w.stockUp(stockOfTexts, func() { w.text() })
+	}
+}
+
+func texts(w *worker) {
+	for w.going() && w.model != nil {
+		w.text()
+		w.atMost(leases, w.stock(stockOfTexts))
+	}
+}
+
+// text creates a Lease like a slot with a long annotation.
+func (w *worker) text() {
+	lease := w.like(w.target)
+	key := ofOurs + []string{"event", "run-uid", "attempt", "note"}[w.random.IntN(4)]
+	metadata := lease["metadata"].(fields)
+	metadata["annotations"].(fields)[key] = metadata["name"].(string) + strings.Repeat("t", longAnnotations-1000)
+	w.createLarge(leases, longAnnotations, lease)
+}
+
+// swarm: case T3 where it is sudden. There are Leases like slots of Repositories that do not exist
+// yet, every other one free. Then the Repositories come, and every queue has much to do at once.
+func buildSwarm(w *worker) {
+	if !w.copySlot() {
+		return
+	}
+	for range w.stock(stockOfSwarm) {
+		w.hoarded = append(w.hoarded, w.name("swarm"))
+	}
+	for n := range leasesOfSwarm {
+		for _, repository := range w.hoarded {
+			lease := w.like(repository)
+			if n%2 == 0 {
+				delete(lease["spec"].(fields), "holderIdentity")
+			}
+			w.create(leases, lease)
+		}
+	}
+}
+
+func swarm(w *worker) {
+	for _, repository := range w.hoarded {
+		w.repository(repository, int64(1))
+	}
+	for w.going() && len(w.hoarded) > 0 {
+		w.create(leases, w.like(w.hoarded[w.random.IntN(len(w.hoarded))]))
+	}
 }
 
 // slots: case T6, and what else can be done to Leases.

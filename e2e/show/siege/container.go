@@ -179,6 +179,20 @@ func (c *containers) cpu() []time.Duration {
 	return all
 }
 
+// cores begins to measure. What it returns tells how many cores the busiest replica has used since.
+func (c *containers) cores() func() float64 {
+	began, before := time.Now(), c.cpu()
+	return func() (most float64) {
+		took := time.Since(began)
+		for i, after := range c.cpu() {
+			if i < len(before) {
+				most = max(most, float64(after-before[i])/float64(took))
+			}
+		}
+		return most
+	}
+}
+
 // residentOf returns the resident memory of a process.
 func residentOf(pid int) (int64, error) {
 	statm, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))

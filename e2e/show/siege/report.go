@@ -18,6 +18,9 @@ const (
 	// mostBusy is how many times as slow as on the idle stack the floor may be before the report
 	// says that it was.
 	mostBusy = 5
+	// mostSudden is how long an honest start may take in a sudden attack, if the floor is as fast
+	// as on the idle stack.
+	mostSudden = time.Second
 	// mostAtRest is how much of a core a replica may use more than on the idle stack once the
 	// tenants rest: nothing is decided again while nothing changes.
 	mostAtRest = 0.25
@@ -30,8 +33,9 @@ type measured struct {
 	tally tally
 	// Starts are measured from the time of the assault on, everything else from the beginning.
 	began, assault, ended time.Time
-	memory                int64   // the most that a replica had
-	rest                  float64 // cores that the busiest replica used while the tenants rested
+	memory                int64 // the most that a replica had
+	// Cores that the busiest replica used during the assault, and while the tenants rested.
+	busy, rest float64
 	// Starts are the pauses between the time at which a run could start and its start.
 	first, next, floor []time.Duration
 }
@@ -48,16 +52,11 @@ func (m *measured) begin() {
 
 // takeRest measures what the replicas use for a while.
 func (m *measured) takeRest(ctx context.Context, d time.Duration) error {
-	began, before := time.Now(), m.siege.containers.cpu()
+	used := m.siege.containers.cores()
 	if err := pause(ctx, d); err != nil {
 		return err
 	}
-	took := time.Since(began)
-	for i, after := range m.siege.containers.cpu() {
-		if i < len(before) {
-			m.rest = max(m.rest, float64(after-before[i])/float64(took))
-		}
-	}
+	m.rest = used()
 	return nil
 }
 
@@ -164,7 +163,7 @@ func (r report) broken() []string {
 	lines := append(slices.Clone(r.Violations), r.Restarts...)
 	for _, m := range r.Phases {
 		name := m.title()
-		busy := max(1, ratio(m.floor, r.Idle.floor))
+		busy := r.slowdown(m)
 		for _, kind := range []struct {
 			what      string
 			now, idle []time.Duration
@@ -172,6 +171,10 @@ func (r report) broken() []string {
 			if slower := ratio(kind.now, kind.idle); slower > mostSlower*busy {
 				lines = append(lines, fmt.Sprintf("%s: %s takes %.1f times as long as on the idle stack, %.1f times is the most",
 					name, kind.what, slower, mostSlower*busy))
+			}
+			if most := r.mostSudden(m); m.sudden && slowest(kind.now) > most {
+				lines = append(lines, fmt.Sprintf("%s: %s takes %s at the worst, %s is the most",
+					name, kind.what, show.Brief(slowest(kind.now)), show.Brief(most)))
 			}
 		}
 		if m.memory > r.Limit {
@@ -184,6 +187,22 @@ func (r report) broken() []string {
 		}
 	}
 	return lines
+}
+
+// slowdown is how many times as long as on the idle stack the floor took, and at least 1.
+func (r report) slowdown(m *measured) float64 { return max(1, ratio(m.floor, r.Idle.floor)) }
+
+// mostSudden is how long an honest start of a sudden attack may take on this machine, whose stalls
+// the floor shows.
+func (r report) mostSudden(m *measured) time.Duration {
+	return max(time.Duration(r.slowdown(m)*float64(mostSudden)), mostSlower*slowest(m.floor))
+}
+
+func slowest(all []time.Duration) time.Duration {
+	if len(all) == 0 {
+		return 0
+	}
+	return slices.Max(all)
 }
 
 // busy lists the phases in which the machine was so busy that starts are judged leniently.
@@ -207,25 +226,29 @@ func (m *measured) title() string {
 // text writes the report for people.
 func (r report) text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "SIEGE with seed %d and %s: %s of attacks by %s with the role edit\n\n",
-		r.Config.Seed, show.Count(r.Config.Replicas, "replica"), r.Config.Duration, show.Count(tenants, "tenant"))
+	fmt.Fprintf(&b, "SIEGE with seed %d and %s: %s of attacks by tenants with the role edit\n\n",
+		r.Config.Seed, show.Count(r.Config.Replicas, "replica"), r.Config.Duration)
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, strings.Join([]string{
 		"attack", "guard", "tried", "let through", "refused",
-		"first start", "times idle", "next start", "times idle", "floor", "times idle", "memory", "core at rest",
+		"first start", "times idle", "times floor", "next start", "times idle", "times floor", "floor", "times idle",
+		"memory", "core in assault", "core at rest",
 	}, "\t"))
 	for _, m := range append([]*measured{r.Idle}, r.Phases...) {
 		guard := map[bool]string{true: "on", false: "off"}[m.guarded]
-		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%s\t%.1f\t%s\t%.1f\t%s\t%.1f\t%s\t%.2f\n", m.name, guard,
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%s\t%.1f\t%.1f\t%s\t%.1f\t%.1f\t%s\t%.1f\t%s\t%.2f\t%.2f\n", m.name, guard,
 			m.tally.tried.Load(), m.tally.admitted.Load(), m.tally.refused.Load(),
-			times(m.first), ratio(m.first, r.Idle.first), times(m.next), ratio(m.next, r.Idle.next),
+			times(m.first), ratio(m.first, r.Idle.first), ratio(m.first, r.Idle.first)/r.slowdown(m),
+			times(m.next), ratio(m.next, r.Idle.next), ratio(m.next, r.Idle.next)/r.slowdown(m),
 			times(m.floor), ratio(m.floor, r.Idle.floor),
-			mebibytes(m.memory), m.rest)
+			mebibytes(m.memory), m.busy, m.rest)
 	}
 	_ = table.Flush()
 	fmt.Fprintf(&b, "\nStarts: median, worst and number of the honest runs that could start in this time. "+
-		"Floor: the same of two bare writes.\nMemory: the most that a replica had of the %s of its container. Restarts: %d.\n",
-		mebibytes(r.Limit), len(r.Restarts))
+		"Floor: the same of two bare writes.\n"+
+		"Times idle: compared with the idle stack. Times floor: that, divided by the same of the floor; %d is the most.\n"+
+		"Memory: the most that a replica had of the %s of its container. Restarts: %d.\n",
+		mostSlower, mebibytes(r.Limit), len(r.Restarts))
 	if busy := r.busy(); len(busy) > 0 {
 		fmt.Fprintf(&b, "The floor was more than %d times as slow as on the idle stack, so that starts say little of the add-on: %s.\n",
 			mostBusy, strings.Join(busy, ", "))

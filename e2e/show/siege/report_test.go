@@ -56,6 +56,16 @@ func TestVerdict(t *testing.T) {
 			func(r *report) { r.Phases[0].next, r.Phases[0].guarded = all(31), false },
 			"orders without the guard: an honest start takes 3.1 times as long as on the idle stack, 3.0 times is the most",
 		},
+		"one waits in a sudden attack": {
+			func(r *report) { r.Phases[0].sudden, r.Phases[0].next = true, all(20, 20, 1100) },
+			"orders: an honest start takes 1.1s at the worst, 1.0s is the most",
+		},
+		"one waits in another attack": {func(r *report) { r.Phases[0].next = all(20, 20, 1100) }, ""},
+		"one waits in a sudden attack, and the floor as well": {
+			func(r *report) {
+				r.Phases[0].sudden, r.Phases[0].next, r.Phases[0].floor = true, all(20, 20, 1100), all(5, 5, 400)
+			}, "",
+		},
 		"the whole machine is slow": {
 			func(r *report) { r.Phases[0].next, r.Phases[0].floor = all(59), all(10) }, "",
 		},

@@ -324,17 +324,19 @@ func (s *siege) attack(ctx context.Context, index int, m *measured, takes time.D
 	defer built()
 	work(building, buildHands, func(p plot) func(*worker) { return p.build })
 	m.assault = time.Now()
+	used := s.containers.cores()
 	assault := time.Duration(float64(takes) * (1 - restPart))
 	attacking, stop := context.WithTimeout(ctx, mostLonger*assault)
 	defer stop()
 	go s.enough(attacking, stop, m.assault.Add(assault), int64(leastStarts*scaleOf(takes)))
 	work(attacking, assaultHands(), func(p plot) func(*worker) { return p.assault })
 	<-attacking.Done() // all may have given up
+	m.busy = used()
 	rest := time.Duration(float64(takes) * restPart)
-	if err := pause(ctx, rest/2); err != nil {
+	if err := pause(ctx, rest/3); err != nil {
 		return err
 	}
-	if err := m.takeRest(ctx, rest/2); err != nil {
+	if err := m.takeRest(ctx, rest*2/3); err != nil {
 		return err
 	}
 	m.end()

@@ -96,7 +96,9 @@ type worker struct {
 	names  int
 	target string                     // the Repository that it works on
 	model  *unstructured.Unstructured // the Lease that it copies
-	made   map[schema.GroupVersionResource][]string
+	// hoarded are the Repositories for which it has Leases before they exist.
+	hoarded []string
+	made    map[schema.GroupVersionResource][]string
 }
 
 // stock is how many objects it makes before the assault if so many are usual.
