@@ -20,8 +20,8 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
 )
 
-// TestReadKeepsLittle: of a run, a look keeps what a replica's cache does, and how it ended, whatever
-// else a tenant has written.
+// TestReadKeepsLittle: of a run, a look keeps what a replica's cache does, and how it ended,
+// whatever else a tenant has written.
 func TestReadKeepsLittle(t *testing.T) {
 	const much = 200 << 10
 	run := func(name, state string) *tektonv1.PipelineRun {
@@ -41,7 +41,8 @@ func TestReadKeepsLittle(t *testing.T) {
 		Type: apis.ConditionSucceeded, Status: corev1.ConditionFalse, Reason: "PipelineRunTimeout", Message: strings.Repeat("x", much),
 	}}
 	clients := inspect.Clients{
-		Kube: fake.NewClientset(), PAC: pacfake.NewSimpleClientset(), Tekton: tektonfake.NewSimpleClientset([]runtime.Object{waiting, ended}...),
+		Kube: fake.NewClientset(), PAC: pacfake.NewSimpleClientset(),
+		Tekton: tektonfake.NewSimpleClientset([]runtime.Object{waiting, ended}...),
 	}
 	r, err := inspect.Read(t.Context(), clients, inspect.Scope{Namespace: "ci", FinishedOf: "shop"})
 	if err != nil {

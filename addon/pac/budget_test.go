@@ -198,10 +198,12 @@ func TestStub(t *testing.T) {
 		}
 	}
 	for name, whole := range map[string]*tektonv1.PipelineRun{
-		"queued":        typical(100_000),
-		"in back-off":   identified(100_001, annotated(pac.Attempt, "3"), annotated(pac.NotBefore, "2026-07-01T12:00:05Z")),
-		"not ready":     identified(100_002, annotated(keys.SecretCreated, "false")),
-		"not held":      identified(100_003, without(pac.HeldOrder), annotated(keys.ExecutionOrder, "shop/pull-request-build-and-test-100003")),
+		"queued":      typical(100_000),
+		"in back-off": identified(100_001, annotated(pac.Attempt, "3"), annotated(pac.NotBefore, "2026-07-01T12:00:05Z")),
+		"not ready":   identified(100_002, annotated(keys.SecretCreated, "false")),
+		"not held": identified(
+			100_003, without(pac.HeldOrder), annotated(keys.ExecutionOrder, "shop/pull-request-build-and-test-100003"),
+		),
 		"without order": identified(100_004, without(pac.HeldOrder)),
 		"started":       identified(100_005, annotated(pac.Claim, "0/1/0"), func(pr *tektonv1.PipelineRun) { pr.Spec.Status = "" }),
 		"done": identified(100_006, annotated(keys.ControllerInfo, strings.Repeat("z", 300)), startedAt(noon),

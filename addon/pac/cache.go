@@ -50,9 +50,9 @@ const trimmedKind = "TrimmedPipelineRun"
 // mark begins what a trimmed run has in place of an order that is unusable.
 const mark = "…"
 
-// TrimRun reduces a PipelineRun to what [ReadRun] and [KeyOf] read, and to how it ended: with thousands of runs queued,
-// specs and statuses would take most of the memory. The runs of an event share the text of their
-// packed order.
+// TrimRun reduces a PipelineRun to what [ReadRun] and [KeyOf] read, and to how it ended: with
+// thousands of runs queued, specs and statuses would take most of the memory. The runs of an event
+// share the text of their packed order.
 func TrimRun(obj any) (any, error) {
 	pr, ok := obj.(*tektonv1.PipelineRun)
 	if !ok {

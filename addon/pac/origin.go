@@ -33,10 +33,10 @@ func origin(annotations map[string]string) queue.Origin {
 
 // trigger derives what PAC calls the trigger target. PAC does not record the target, only the type
 // of the event, which each provider spells in its own way (pkg/provider/*/parse_payload.go): "push"
-// or "Push", GitLab's "Tag Push", "pull_request" or "Merge Request". An incoming webhook is a push to
-// PAC (pkg/adapter/incoming.go). For a run that a user requested in a comment, the type is the kind
-// of comment (pkg/opscomments/comments.go), and the target is a push if the comment is on a commit.
-// A push may name the pull request that its commit belongs to.
+// or "Push", GitLab's "Tag Push", "pull_request" or "Merge Request". An incoming webhook is a push
+// to PAC (pkg/adapter/incoming.go). For a run that a user requested in a comment, the type is the
+// kind of comment (pkg/opscomments/comments.go), and the target is a push if the comment is on a
+// commit. A push may name the pull request that its commit belongs to.
 func trigger(annotations map[string]string) queue.Trigger {
 	event := annotations[keys.EventType]
 	switch {

@@ -112,7 +112,10 @@ func (r *replica) start(age time.Duration) {
 	r.engine = engine.New(engine.Config{
 		Repositories: limits{
 			pac.NewRepositories(repositoryGetter{r}, repositoryLister, r.informers[runs].GetIndexer(), func() pac.Settings {
-				return pac.Settings{Namespace: pacNamespace, GlobalRepository: "pipelines-as-code", Features: pac.Features{CancelInProgress: c.cancelling}}
+				return pac.Settings{
+					Namespace: pacNamespace, GlobalRepository: "pipelines-as-code",
+					Features: pac.Features{CancelInProgress: c.cancelling},
+				}
 			}), r,
 		},
 		Runs:     c.mutant.runs(r, sightings{r.runs, r}, inLeases),

@@ -11,8 +11,8 @@
 // refused, it would free its own slot and try the run again later, behind the others (seen: the
 // fifth run of an event starts before the second). It also starts the other runs that the order
 // lists, whether or not they have been handed back, so a mark on each run would come too late. The
-// rest of the guard stays for as long as the product is installed, so that no client but PAC starts a
-// queued run meanwhile.
+// rest of the guard stays for as long as the product is installed, so that no client but PAC starts
+// a queued run meanwhile.
 //
 // Guaranteed: afterwards every queued run with a readable order is PAC's, or the error names some
 // that are not, and no Lease of a slot is left. Memory is bounded, whatever is queued. It may be

@@ -41,8 +41,8 @@ type Refresh struct {
 	Positions int
 }
 
-// Board is where texts are shown. Show returns engine.ErrStale for a run that is no longer as it was
-// seen. A run whose texts Shown does not know is left alone.
+// Board is where texts are shown. Show returns engine.ErrStale for a run that is no longer as it
+// was seen. A run whose texts Shown does not know is left alone.
 type Board interface {
 	Shown(key queue.Key, run queue.Run) (texts map[string]string, known bool)
 	Show(ctx context.Context, key queue.Key, run queue.Run, texts map[string]string) error

@@ -48,8 +48,8 @@ func show(k latest.Known, stands queue.Standings, now time.Time) Queue {
 	return Queue{Queue: view.OfQueue(k.Snapshot, stands, reason), SeenAt: k.At.UTC(), Confirmed: k.Confirmed()}
 }
 
-// ServeHTTP answers with all queues. It authenticates no client, and the answer has every namespace,
-// so it belongs on a port that the network does not reach.
+// ServeHTTP answers with all queues. It authenticates no client, and the answer has every
+// namespace, so it belongs on a port that the network does not reach.
 func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet {
 		http.Error(w, "only GET", http.StatusMethodNotAllowed)
