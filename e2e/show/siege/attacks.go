@@ -382,7 +382,7 @@ func starts(w *worker) {
 		run := w.run(late, repository)
 		delete(annotationsOf(run), ofPAC+"execution-order")
 		if w.create(pipelineRuns, run) {
-			names = append(names, late)
+			names = append([]string{late}, names...)
 		}
 		for _, name := range names {
 			w.patch(pipelineRuns, name, setStatus(nil))

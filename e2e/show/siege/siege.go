@@ -182,7 +182,7 @@ func (s *siege) honest(ctx context.Context, namespace string) (*history.Recorder
 	}
 	recorder.Lag = lag
 	s.recorders = append(s.recorders, recorder)
-	return recorder, newUpstream(namespace, s.tekton, s.pac), nil
+	return recorder, newUpstream(namespace, runTime, s.tekton, s.pac), nil
 }
 
 // values returns those of the chart at the start.
@@ -223,7 +223,7 @@ func (s *siege) besiege(ctx context.Context) (r report, err error) {
 		live(who, who.upstream)
 	}
 	for _, t := range s.tenants {
-		upstream := newUpstream(t.namespace, s.tekton, s.pac)
+		upstream := newUpstream(t.namespace, hostileTime, s.tekton, s.pac)
 		world.Go(func() error { return upstream.play(living, s.limits.observe) })
 	}
 	world.Go(func() error { return s.floor.measure(living) })

@@ -24,6 +24,9 @@ import (
 const (
 	// runTime is how long a started run takes, and the finally tasks of one that is stopped.
 	runTime = 200 * time.Millisecond
+	// hostileTime is the same for the tenants' runs: long enough for two that were started by hand
+	// to overlap, however slow the machine.
+	hostileTime = 2 * time.Second
 	// cancelTime is how long Tekton takes to end a cancelled run.
 	cancelTime = 200 * time.Millisecond
 	// players is how many runs of a namespace upstream attends to at a time.
@@ -36,6 +39,7 @@ const (
 // marks those that are over.
 type upstream struct {
 	namespace   string
+	runTime     time.Duration
 	tekton, pac fixture.Clients
 	informer    cache.SharedIndexInformer
 	due         workqueue.TypedDelayingInterface[string]
@@ -44,11 +48,11 @@ type upstream struct {
 	since map[string]time.Time // when a run was first seen to run or to be cancelled, by UID
 }
 
-func newUpstream(namespace string, tekton, pac fixture.Clients) *upstream {
+func newUpstream(namespace string, runTime time.Duration, tekton, pac fixture.Clients) *upstream {
 	factory := tektoninformers.NewSharedInformerFactoryWithOptions(tekton.Tekton, 0,
 		tektoninformers.WithNamespace(namespace), tektoninformers.WithTransform(lighten))
 	return &upstream{
-		namespace: namespace, tekton: tekton, pac: pac,
+		namespace: namespace, runTime: runTime, tekton: tekton, pac: pac,
 		informer: factory.Tekton().V1().PipelineRuns().Informer(),
 		due:      workqueue.NewTypedDelayingQueue[string](),
 		since:    map[string]time.Time{},
@@ -154,7 +158,7 @@ func (u *upstream) attend(ctx context.Context, pr *tektonv1.PipelineRun) error {
 			Status:                  duckv1.Status{Conditions: condition(corev1.ConditionUnknown, "Running")},
 			PipelineRunStatusFields: tektonv1.PipelineRunStatusFields{StartTime: &now},
 		})
-	case u.after(pr, runTime):
+	case u.after(pr, u.runTime):
 		if pr.Spec.Status == "" {
 			return u.end(ctx, pr, corev1.ConditionTrue, "Succeeded")
 		}
