@@ -17,7 +17,9 @@ const (
 	// Component names the controller in leader election, logs and events.
 	Component = "pac-lease-queue"
 	// Selector selects the objects that the chart installs.
-	Selector = "app.kubernetes.io/name=" + Component
+	Selector = SelectorLabel + "=" + Component
+	// SelectorLabel is the label in Selector.
+	SelectorLabel = "app.kubernetes.io/name"
 	// DefaultNamespace is where the documentation installs the chart.
 	DefaultNamespace = Component
 

@@ -58,9 +58,9 @@ func warnOfOthers(ctx context.Context, kube kubernetes.Interface, env config.Env
 // server answers from its memory, and with these Leases only.
 func otherInstallations(ctx context.Context, kube kubernetes.Interface, own string, now time.Time) ([]string, error) {
 	var others []string
-	for of := 1; of <= mostBuckets; of++ {
+	for of := uint32(1); of <= mostBuckets; of++ {
 		list, err := kube.CoordinationV1().Leases(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
-			FieldSelector:   fmt.Sprintf("metadata.name=%s.queues.00-of-%02d", config.Component, of),
+			FieldSelector:   "metadata.name=" + ElectionLease(0, of),
 			ResourceVersion: "0",
 		})
 		if err != nil {

@@ -106,7 +106,7 @@ func runController(ctx context.Context) error {
 		Debug:       func(h http.Handler) { debug.Handle("/debug/queues", h) },
 		Ready:       func() { filled.Store(true) },
 	})
-	err = runProcess(ctx, rest, debug, func(ctx context.Context, cmw configmap.Watcher) *knative.Impl {
+	err = runProcess(ctx, rest, env, debug, func(ctx context.Context, cmw configmap.Watcher) *knative.Impl {
 		if env.Webhook != nil {
 			hold.Store(serveHold(ctx, *env.Webhook))
 		}

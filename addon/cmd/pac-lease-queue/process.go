@@ -22,6 +22,7 @@ import (
 	profiling "knative.dev/pkg/observability/runtime/k8s"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
 )
 
 // flushTimeout bounds the last export of metrics and traces.
@@ -32,7 +33,9 @@ const flushTimeout = 10 * time.Second
 // order, except that the debug port listens on loopback: knative's profiles are on every interface.
 // debug is the mux of that port, before anything else is started. What cannot be set up ends the
 // process.
-func runProcess(ctx context.Context, rest *client.Config, debug *http.ServeMux, controller injection.ControllerConstructor) error {
+func runProcess(
+	ctx context.Context, rest *client.Config, env config.Environment, debug *http.ServeMux, construct injection.ControllerConstructor,
+) error {
 	ctx, startInformers := injection.EnableInjectionOrDie(ctx, rest)
 	logger, level := sharedmain.SetupLoggerOrDie(ctx, config.Component)
 	defer func() { _ = logger.Sync() }()
@@ -51,7 +54,12 @@ func runProcess(ctx context.Context, rest *client.Config, debug *http.ServeMux, 
 	if err != nil {
 		return fmt.Errorf("read the configuration of the leader election: %w", err)
 	}
-	ctx = leaderelection.WithDynamicLeaderElectorBuilder(ctx, kubeclient.Get(ctx), election.GetComponentConfig(config.Component))
+	component := election.GetComponentConfig(config.Component)
+	component.LeaseName = func(part uint32) string { return controller.ElectionLease(part, component.Buckets) }
+	if err := controller.PrepareElection(ctx, kubeclient.Get(ctx), env, component.Buckets); err != nil {
+		logger.Warnw("Cannot prepare leader election: its Leases may stay when the release is uninstalled", "error", err)
+	}
+	ctx = leaderelection.WithDynamicLeaderElectorBuilder(ctx, kubeclient.Get(ctx), component)
 	meters, tracers := sharedmain.SetupObservabilityOrDie(ctx, config.Component, logger, profiles)
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
@@ -63,7 +71,7 @@ func runProcess(ctx context.Context, rest *client.Config, debug *http.ServeMux, 
 
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error { return profiles.Serve(listener) })
-	impl := controller(ctx, configMaps)
+	impl := construct(ctx, configMaps)
 	sharedmain.WatchLoggingConfigOrDie(ctx, configMaps, logger, level, config.Component)
 	sharedmain.WatchObservabilityConfigOrDie(ctx, configMaps, profiles, logger, config.Component)
 	if err := configMaps.Start(ctx.Done()); err != nil {

@@ -213,11 +213,18 @@ func TestOwnAccountWritesNoOtherLease(t *testing.T) {
 	election := clientsOf(t, theAddon()).Kube.CoordinationV1().Leases(guardedRelease)
 	l, err := election.Create(ctx, foreign("pac-lease-queue.queues.00-of-01"), metav1.CreateOptions{})
 	fixture.Must(t, err)
-	l.Labels = map[string]string{"x": "y"}
-	_, err = election.Update(ctx, l, metav1.UpdateOptions{})
+	l.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "config", UID: "uid"}}
+	l, err = election.Update(ctx, l, metav1.UpdateOptions{})
 	allowed(t, "the election of a leader", err)
-	_, err = election.Create(ctx, foreign("else"), metav1.CreateOptions{DryRun: all})
-	refused(t, "another Lease of the release's namespace", err, fmt.Sprintf("Lease %s/else is no slot", guardedRelease))
+	_, err = clientsOf(t, theHandBack()).Kube.CoordinationV1().Leases(guardedRelease).Update(ctx, l, metav1.UpdateOptions{DryRun: all})
+	refused(t, "an election by the hand-back", err, "is no slot")
+	refused(t, "the end of an election", election.Delete(ctx, l.Name, metav1.DeleteOptions{DryRun: all}), "is no slot")
+	for _, name := range []string{
+		"else", "pac-lease-queue.queues.else", "pac-lease-queue.queues.00-of-01.else", "x.pac-lease-queue.queues.00-of-01",
+	} {
+		_, err = election.Create(ctx, foreign(name), metav1.CreateOptions{DryRun: all})
+		refused(t, "another Lease of the release's namespace", err, fmt.Sprintf("Lease %s/%s is no slot", guardedRelease, name))
+	}
 }
 
 // BenchmarkOtherLease measures what the guard costs the Leases of other products: one update of an

@@ -32,6 +32,22 @@ func TestDefaultsMatchTheProgram(t *testing.T) {
 	}
 }
 
+// Argo CD leaves out objects of these kinds unless it is configured otherwise, and warns about an
+// application that has them.
+func TestArgoCDLeavesNothingOut(t *testing.T) {
+	leftOut := []string{
+		"Endpoints", "EndpointSlice", "Lease", "TokenReview", "SubjectAccessReview", "LocalSubjectAccessReview",
+		"SelfSubjectAccessReview", "CertificateSigningRequest", "CertificateRequest",
+	}
+	for _, kubernetes := range []string{withPolicy, older} {
+		for _, o := range render(t, kubernetes) {
+			if slices.Contains(leftOut, o.GetKind()) {
+				t.Errorf("Argo CD leaves out %s", o)
+			}
+		}
+	}
+}
+
 // configuration parses the ConfigMaps as the program does.
 func configuration(t *testing.T, objects []object) config.Config {
 	t.Helper()

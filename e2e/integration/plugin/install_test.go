@@ -95,6 +95,9 @@ func TestSecondReleaseIsRefused(t *testing.T) {
 	wantRefused(t, err, "already works on the queues of namespace shop, bank.")
 	_, err = dryRun(t, "install", release, "other") // another release of the same name
 	wantRefused(t, err, "release pac-lease-queue in namespace pac-lease-queue already works")
+	_, err = dryRun(t, "install", "other", addon.Namespace(), "watchNamespaces={shop,bank}")
+	wantRefused(t, err, "release pac-lease-queue is already in namespace pac-lease-queue", "elect one leader for both",
+		"helm upgrade pac-lease-queue ... --namespace pac-lease-queue")
 	if _, err := dryRun(t, "upgrade", release, addon.Namespace()); err != nil {
 		t.Errorf("the release stands in its own way: %v", err)
 	}
