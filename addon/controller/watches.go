@@ -150,7 +150,7 @@ func (w *watches) features(pacNamespace string) (pac.Features, bool) {
 	if err != nil {
 		return pac.Features{}, false
 	}
-	return pac.ReadFeatures(cm.Data), true
+	return pac.ReadFeatures(cm), true
 }
 
 func only(key queue.Key, ok bool) []queue.Key {

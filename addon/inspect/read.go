@@ -188,7 +188,7 @@ func (r *Reading) readSettings(ctx context.Context, c Clients, read, namespace s
 	case err != nil:
 		return Explain(err, "ConfigMaps", namespace)
 	default:
-		r.Features[namespace] = pac.ReadFeatures(settings.Data)
+		r.Features[namespace] = pac.ReadFeatures(settings)
 	}
 	return nil
 }

@@ -1,11 +1,14 @@
 package pac
 
 import (
+	"encoding/json"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/params/triggertype"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
@@ -72,18 +75,45 @@ type Features struct {
 	NoSecrets bool
 }
 
+// Keys of PAC's ConfigMap.
+const (
+	cancelPullRequests = "enable-cancel-in-progress-on-pull-requests"
+	cancelPushes       = "enable-cancel-in-progress-on-push"
+	secrets            = "secret-auto-create"
+)
+
 // ReadFeatures reads PAC's ConfigMap (pkg/params/settings/config.go). A value that cannot be read
 // counts as PAC's default.
-func ReadFeatures(settings map[string]string) Features {
+func ReadFeatures(settings *corev1.ConfigMap) Features {
 	is := func(key string, want bool) bool {
-		value, err := strconv.ParseBool(strings.TrimSpace(settings[key]))
+		value, err := strconv.ParseBool(strings.TrimSpace(settings.Data[key]))
 		return err == nil && value == want
 	}
 	return Features{
 		CancelInProgress: queue.CancelInProgress{
-			OnPullRequest: is("enable-cancel-in-progress-on-pull-requests", true),
-			OnPush:        is("enable-cancel-in-progress-on-push", true),
+			OnPullRequest: is(cancelPullRequests, true), OnPush: is(cancelPushes, true),
+			Since: lastSet(settings, cancelPullRequests, cancelPushes),
 		},
-		NoSecrets: is("secret-auto-create", false),
+		NoSecrets: is(secrets, false),
 	}
+}
+
+// lastSet returns when one of the keys was last set, at the latest, according to the record that
+// the API server keeps of who owns which field, in seconds; zero if it has none.
+func lastSet(cm *corev1.ConfigMap, keys ...string) time.Time {
+	var last time.Time
+	for _, owner := range cm.ManagedFields {
+		var fields struct {
+			Data map[string]json.RawMessage `json:"f:data"`
+		}
+		if owner.Time == nil || owner.FieldsV1 == nil || json.Unmarshal(owner.FieldsV1.Raw, &fields) != nil {
+			continue
+		}
+		for _, key := range keys {
+			if _, owned := fields.Data["f:"+key]; owned && last.Before(owner.Time.Time) {
+				last = owner.Time.Time
+			}
+		}
+	}
+	return last
 }

@@ -2,10 +2,13 @@ package pac_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
@@ -123,8 +126,39 @@ func TestReadFeatures(t *testing.T) {
 		}, pac.Features{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := pac.ReadFeatures(tc.settings); got != tc.want {
+			if got := pac.ReadFeatures(&corev1.ConfigMap{Data: tc.settings}); got != tc.want {
 				t.Errorf("%+v, want %+v", got, tc.want)
+			}
+		})
+	}
+}
+
+// P7: the settings count from when they were set, which the API server records for each field.
+func TestCancelInProgressSince(t *testing.T) {
+	at := func(second int) time.Time { return time.Date(2026, 7, 1, 12, 0, second, 0, time.UTC) }
+	owner := func(second int, fields string) metav1.ManagedFieldsEntry {
+		return metav1.ManagedFieldsEntry{
+			Manager: "kubectl-edit", Time: &metav1.Time{Time: at(second)}, FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)},
+		}
+	}
+	onPush := `{"f:data":{"f:enable-cancel-in-progress-on-push":{}}}`
+	for name, tc := range map[string]struct {
+		owners []metav1.ManagedFieldsEntry
+		want   time.Time
+	}{
+		"no record":     {nil, time.Time{}},
+		"one owner":     {[]metav1.ManagedFieldsEntry{owner(5, onPush)}, at(5)},
+		"two owners":    {[]metav1.ManagedFieldsEntry{owner(7, onPush), owner(5, onPush)}, at(7)},
+		"another key":   {[]metav1.ManagedFieldsEntry{owner(5, onPush), owner(9, `{"f:data":{"f:application-name":{}}}`)}, at(5)},
+		"annotations":   {[]metav1.ManagedFieldsEntry{owner(5, onPush), owner(9, `{"f:metadata":{"f:annotations":{}}}`)}, at(5)},
+		"unreadable":    {[]metav1.ManagedFieldsEntry{owner(9, `[`), owner(5, onPush)}, at(5)},
+		"pull requests": {[]metav1.ManagedFieldsEntry{owner(6, `{"f:data":{"f:enable-cancel-in-progress-on-pull-requests":{}}}`)}, at(6)},
+		"nothing known": {[]metav1.ManagedFieldsEntry{{Manager: "kubectl-edit"}}, time.Time{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := pac.ReadFeatures(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{ManagedFields: tc.owners}}).CancelInProgress.Since
+			if !got.Equal(tc.want) {
+				t.Errorf("since %s, want %s", got, tc.want)
 			}
 		})
 	}

@@ -1,6 +1,9 @@
 package queue
 
-import "cmp"
+import (
+	"cmp"
+	"time"
+)
 
 // Origin says which definition and which event a run comes from. PAC's cancel-in-progress goes by
 // it: a newer run of the same origin supersedes the older ones.
@@ -44,16 +47,24 @@ const (
 // CancelInProgress holds PAC's settings for the runs without one of their own.
 type CancelInProgress struct {
 	OnPullRequest, OnPush bool
+	// Since is when they were set. What was set before is not known, so they are not for runs
+	// created before, or in the same second: a cancellation cannot be undone.
+	Since time.Time
 }
 
-// cancels says whether a run of this origin cancels the runs that it supersedes.
-func (c CancelInProgress) cancels(o Origin) bool {
+// cancels says whether a run cancels the runs that it supersedes. PAC goes by the settings at the
+// run's creation.
+func (c CancelInProgress) cancels(r *Run) bool {
+	o := r.Origin
 	switch o.CancelInProgress {
 	case Yes:
 		return true
 	case No:
 		return false
 	case Unsaid:
+	}
+	if !r.Created.After(c.Since) {
+		return false
 	}
 	return o.Trigger.ofPullRequest() && c.OnPullRequest || o.Trigger == PushTrigger && c.OnPush
 }
@@ -72,7 +83,7 @@ func SupersededBy(runs []Run, settings CancelInProgress) map[string]Run {
 	newest := map[reach]*Run{}
 	for i := range runs {
 		r := &runs[i]
-		if r.Origin.Definition == "" || !settings.cancels(r.Origin) {
+		if r.Origin.Definition == "" || !settings.cancels(r) {
 			continue
 		}
 		for _, within := range r.Origin.reaches() {

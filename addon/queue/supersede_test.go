@@ -55,6 +55,18 @@ func TestSupersedes(t *testing.T) {
 			settings: queue.CancelInProgress{OnPullRequest: true}, older: pushed("o", 9),
 			newer: pushed("n", 5),
 		},
+		"the setting came before the newer run": {
+			settings: queue.CancelInProgress{OnPush: true, Since: noon.Add(-6 * time.Second)}, older: pushed("o", 9),
+			newer: pushed("n", 5), want: true,
+		},
+		"the setting came in the second of the newer run": {
+			settings: queue.CancelInProgress{OnPush: true, Since: noon.Add(-5 * time.Second)}, older: pushed("o", 9),
+			newer: pushed("n", 5),
+		},
+		"the run says so, whenever the setting came": {
+			settings: queue.CancelInProgress{OnPush: true, Since: noon}, older: pushed("o", 9),
+			newer: pushed("n", 5, yes), want: true,
+		},
 		"the run overrides the setting": {
 			settings: queue.CancelInProgress{OnPush: true}, older: pushed("o", 9),
 			newer: pushed("n", 5, no),
@@ -166,7 +178,9 @@ func TestSupersededByAlike(t *testing.T) {
 	one := func(of ...string) string { return of[rnd.Intn(len(of))] }
 	found := 0
 	for range 3000 {
-		settings := queue.CancelInProgress{OnPullRequest: rnd.Intn(2) == 0, OnPush: rnd.Intn(2) == 0}
+		settings := queue.CancelInProgress{
+			OnPullRequest: rnd.Intn(2) == 0, OnPush: rnd.Intn(2) == 0, Since: noon.Add(time.Duration(rnd.Intn(5)-1) * time.Second),
+		}
 		var runs []queue.Run
 		for i := range rnd.Intn(12) {
 			b := run(fmt.Sprintf("r%02d", i)).created(time.Duration(rnd.Intn(4)) * time.Second)
@@ -180,7 +194,8 @@ func TestSupersededByAlike(t *testing.T) {
 		var want map[string]queue.Run
 		for _, r := range runs {
 			o := r.Origin
-			on := ofPullRequest(o.Trigger) && settings.OnPullRequest || o.Trigger == queue.PushTrigger && settings.OnPush
+			on := r.Created.After(settings.Since) && (ofPullRequest(o.Trigger) && settings.OnPullRequest ||
+				o.Trigger == queue.PushTrigger && settings.OnPush)
 			if o.CancelInProgress == queue.No || o.CancelInProgress == queue.Unsaid && !on {
 				continue
 			}
