@@ -95,6 +95,9 @@ func (a *Auditor) Run(r queue.Run, at time.Time) {
 	if known.placedAt.IsZero() || known.Order.Malformed() != r.Order.Malformed() || sequenceID(known.Run) != sequenceID(r) {
 		known.placedAt = at
 	}
+	if had := known.Sequence(); had != nil && sequenceID(r) == had.ID && r.Sequence().Len() < had.Len() {
+		r.Order = known.Order // a run that is done is read without its list, by which others had their places
+	}
 	known.Run = r
 	switch {
 	case was == queue.Done && r.Phase != queue.Done:

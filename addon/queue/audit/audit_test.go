@@ -213,6 +213,27 @@ func TestViolations(t *testing.T) {
 			},
 			want: []string{"I3 c overtook d"},
 		},
+		// The place of e is in the list of x alone, which is read without it once x is done.
+		"a place in the list of a run that is done by the time of the claim": {history: func(t *tape) {
+			t.limit(1)
+			x, d, e := run("x").created(-20*time.Second).order("x", "e"), run("d").malformed(), run("e").noOrder()
+			t.run(x)
+			t.run(d)
+			t.run(e)
+			t.wait(time.Minute)
+			t.slot(held(0, "x"))
+			t.run(x.started())
+			over := x.done()
+			over.Order = &queue.Order{Sequence: x.Sequence().Event()}
+			t.run(over)
+			t.slot(held(0, "e"))
+			t.run(e.started())
+			t.run(e.done())
+			t.slot(held(0, "d"))
+			t.run(d.started())
+			t.run(d.done())
+			t.slot(free(0))
+		}},
 		"a namesake is another run": {history: func(t *tape) {
 			t.limit(1)
 			t.run(a)
