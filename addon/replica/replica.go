@@ -71,14 +71,15 @@ type Replica struct {
 
 	mu       sync.Mutex
 	settings Settings
-	rests    time.Time         // until when nothing is done
-	failures map[queue.Key]int // in a row
+	rests    time.Time          // until when nothing is done
+	failures map[queue.Key]int  // in a row
+	long     map[queue.Key]bool // the last pass left something to do at once
 	shares   shares
 }
 
 // New returns a replica that does nothing yet.
 func New(c Config) *Replica {
-	r := &Replica{Config: c, settings: c.Settings, failures: map[queue.Key]int{}, shares: newShares(c.Workers)}
+	r := &Replica{Config: c, settings: c.Settings, failures: map[queue.Key]int{}, long: map[queue.Key]bool{}, shares: newShares(c.Workers)}
 	r.recovery = recovery.New(recovery.Config{
 		Keys: r.visible, Due: c.Engine.Overdue, Wake: c.Wake, Clock: c.Clock, Observer: c.Observer,
 		Timing: func() recovery.Timing { return r.Settings().Recovery },
@@ -147,22 +148,26 @@ type Outcome struct {
 	Again time.Duration
 }
 
-// Work brings the queue forward if this replica acts on it, and if its namespace has not taken its
-// share of the workers: then it wakes the queue once another pass of the namespace ends. The error
-// is for the log: when to look again is in the outcome, whatever happened.
+// Work brings the queue forward if this replica acts on it, and if neither its namespace nor the
+// queues with much to do have taken their share of the workers: else it wakes the queue once
+// another pass ends. The error is for the log: when to look again is in the outcome, whatever
+// happened.
 func (r *Replica) Work(ctx context.Context, key queue.Key) (Outcome, error) {
 	if !r.Acts(key) {
 		r.succeeded(key)
+		r.note(key, time.Time{})
 		return Outcome{}, nil
 	}
 	if rest := r.rest(); rest > 0 {
 		return Outcome{Acted: true, Again: rest}, nil
 	}
-	if !r.enter(key) {
+	pass, begun := r.enter(key)
+	if !begun {
 		return Outcome{Acted: true}, nil
 	}
-	defer r.leave(key)
+	defer r.leave(pass)
 	next, err := r.Engine.Reconcile(ctx, key)
+	r.note(key, next)
 	if errors.Is(err, engine.ErrOutrun) {
 		// The queue is theirs: the leader's, or that of the replica that was faster in taking it
 		// over.
@@ -181,15 +186,28 @@ func (r *Replica) Work(ctx context.Context, key queue.Key) (Outcome, error) {
 	return Outcome{Acted: true, Again: earliest(retry, r.until(next))}, err
 }
 
-func (r *Replica) enter(key queue.Key) bool {
+func (r *Replica) enter(key queue.Key) (pass turn, begun bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.shares.enter(key)
+	pass = turn{key, r.long[key]}
+	return pass, r.shares.enter(pass)
 }
 
-func (r *Replica) leave(key queue.Key) {
+// note remembers whether a pass left something to do at once.
+func (r *Replica) note(key queue.Key, next time.Time) {
+	long := !next.IsZero() && !next.After(r.Clock.Now())
 	r.mu.Lock()
-	next := r.shares.leave(key)
+	defer r.mu.Unlock()
+	if long {
+		r.long[key] = true
+	} else {
+		delete(r.long, key)
+	}
+}
+
+func (r *Replica) leave(pass turn) {
+	r.mu.Lock()
+	next := r.shares.leave(pass)
 	r.mu.Unlock()
 	for _, key := range next {
 		r.Wake(key)

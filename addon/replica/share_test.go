@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -46,6 +47,61 @@ func TestShare(t *testing.T) {
 	// other/1 ends first.
 	if diff := cmp.Diff([]queue.Key{of("other", 2), of("greedy", 3), of("greedy", 4)}, r.woken); diff != "" {
 		t.Errorf("woken (-want +got):\n%s", diff)
+	}
+}
+
+// TestLongQueues: with four workers, two are kept from queues that have much to do, of however many
+// namespaces. Those that have to wait are woken in order.
+func TestLongQueues(t *testing.T) {
+	var keys []queue.Key
+	for _, namespace := range []string{"a", "b", "c", "d"} {
+		keys = append(keys, queue.Key{Namespace: namespace, Repository: "hoard"})
+	}
+	r := newRig(t, lease, append(keys, app)...)
+	work := func(key queue.Key) {
+		if outcome, err := r.Work(t.Context(), key); err != nil || !outcome.Acted {
+			t.Errorf("%s: outcome %+v, error %v", key, outcome, err)
+		}
+	}
+	r.next = noon // something is left over
+	for _, key := range keys {
+		work(key)
+	}
+	r.passes = nil
+	// Each pass lasts until those of the queues behind it are over.
+	line := []queue.Key{keys[2], keys[1], keys[0], app, keys[3]}
+	r.meanwhile = func() {
+		for len(line) > 0 {
+			key := line[0]
+			line = line[1:]
+			work(key)
+		}
+	}
+	r.meanwhile()
+	if diff := cmp.Diff([]queue.Key{keys[2], keys[1], app}, r.passes); diff != "" {
+		t.Errorf("passes (-want +got):\n%s", diff)
+	}
+	// The pass of app, which no long queue can have, ends first.
+	if diff := cmp.Diff([]queue.Key{keys[0], keys[3]}, r.woken); diff != "" {
+		t.Errorf("woken (-want +got):\n%s", diff)
+	}
+	// A queue that has less to do is like any other again.
+	r.next, r.meanwhile, r.passes = time.Time{}, nil, nil
+	for range 2 {
+		work(keys[0])
+	}
+	r.next, line = noon, []queue.Key{keys[1], keys[2], keys[0]}
+	r.meanwhile = func() {
+		for len(line) > 0 {
+			key := line[0]
+			line = line[1:]
+			work(key)
+		}
+	}
+	r.passes = nil
+	r.meanwhile()
+	if diff := cmp.Diff([]queue.Key{keys[1], keys[2], keys[0]}, r.passes); diff != "" {
+		t.Errorf("passes of a queue that was long (-want +got):\n%s", diff)
 	}
 }
 
