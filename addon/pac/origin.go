@@ -106,7 +106,7 @@ func lastSet(cm *corev1.ConfigMap, keys ...string) time.Time {
 		var fields struct {
 			Data map[string]json.RawMessage `json:"f:data"`
 		}
-		if owner.Time == nil || owner.FieldsV1 == nil || json.Unmarshal(owner.FieldsV1.Raw, &fields) != nil {
+		if owner.Time == nil || owner.FieldsV1 == nil || json.Unmarshal(owner.FieldsV1.GetRawBytes(), &fields) != nil {
 			continue
 		}
 		for _, key := range keys {

@@ -138,7 +138,7 @@ func TestCancelInProgressSince(t *testing.T) {
 	at := func(second int) time.Time { return time.Date(2026, 7, 1, 12, 0, second, 0, time.UTC) }
 	owner := func(second int, fields string) metav1.ManagedFieldsEntry {
 		return metav1.ManagedFieldsEntry{
-			Manager: "kubectl-edit", Time: &metav1.Time{Time: at(second)}, FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)},
+			Manager: "kubectl-edit", Time: &metav1.Time{Time: at(second)}, FieldsV1: metav1.NewFieldsV1(fields),
 		}
 	}
 	onPush := `{"f:data":{"f:enable-cancel-in-progress-on-push":{}}}`
