@@ -32,6 +32,7 @@ const (
 	stockOfScripts     = 20
 	stockOfGhosts      = 500
 	stockOfTexts       = 160
+	leasesOfHoard      = 200
 	stockOfSwarm       = 40
 	leasesOfSwarm      = 12
 	stockOfCrowd       = 300
@@ -47,6 +48,8 @@ type attack struct {
 	does string // for people
 	// unguarded attacks are also made without the guard, when they get further.
 	unguarded bool
+	// wide attacks are made from many namespaces, as several tenants can, or one that has many.
+	wide bool
 	// sudden attacks are over in a moment, so that the slowest start tells, and no median.
 	sudden bool
 	// plots are carried out at the same time, each by a worker of each tenant.
@@ -64,26 +67,33 @@ type plot struct {
 // attacks lists all there are. The last one is all the others together.
 func attacks() []attack {
 	alone := []attack{
-		{"orders", "runs of no Repository with execution orders of 250 KiB", true, false, twice(buildOrders, orders)},
-		{"annotations", "runs with long annotations and many labels", true, false, twice(buildAnnotations, annotations)},
-		{"scripts", "runs with 900 KiB of scripts, and a Repository that comes and goes", true, false, twice(buildScripts, scripts)},
-		{"ghosts", "Leases like slots, whose holders do not exist", true, false, twice(buildGhosts, ghosts)},
-		{"texts", "Leases like slots with annotations of 250 KiB", true, false, twice(buildTexts, texts)},
-		{"swarm", "hundreds of Repositories that come when each has some Leases like slots", true, true, twice(buildSwarm, swarm)},
-		{"slots", "slots deleted, edited, relabelled, and other Leases in their places", true, false, twice(nil, slots)},
-		{"crowd", "hundreds of runs that cancel each other in progress", true, false, twice(buildCrowd, crowd)},
-		{"marks", "annotations and labels of queued and of running runs changed", true, false, twice(nil, marks)},
-		{"starts", "queued runs started by hand, and cancelled ones revived", true, false, twice(nil, starts)},
-		{"finally", "queued runs cancelled gracefully, as /cancel and closed pull requests do", false, false, twice(nil, finally)},
-		{"copies", "copies of started, cancelled and finished runs", false, false, twice(nil, copies)},
-		{"flood", "very many runs and Repositories, whose limits change all the time", true, false, twice(nil, flood)},
-		{"strays", "Events, ConfigMaps, and what belongs to others", false, false, twice(nil, strays)},
+		{"orders", "runs of no Repository with execution orders of 250 KiB", true, false, false, twice(buildOrders, orders)},
+		{"annotations", "runs with long annotations and many labels", true, false, false, twice(buildAnnotations, annotations)},
+		{"scripts", "runs with 900 KiB of scripts, and a Repository that comes and goes", true, false, false, twice(buildScripts, scripts)},
+		{"ghosts", "Leases like slots, whose holders do not exist", true, false, false, twice(buildGhosts, ghosts)},
+		{"texts", "Leases like slots with annotations of 250 KiB", true, false, false, twice(buildTexts, texts)},
+		{
+			name: "hoards", does: "Repositories of many namespaces that come when each has hundreds of Leases like slots",
+			unguarded: true, wide: true, sudden: true, plots: []plot{{buildHoards, hoards}},
+		},
+		{
+			name: "swarm", does: "hundreds of Repositories that come when each has some Leases like slots",
+			unguarded: true, sudden: true, plots: twice(buildSwarm, hoards),
+		},
+		{"slots", "slots deleted, edited, relabelled, and other Leases in their places", true, false, false, twice(nil, slots)},
+		{"crowd", "hundreds of runs that cancel each other in progress", true, false, false, twice(buildCrowd, crowd)},
+		{"marks", "annotations and labels of queued and of running runs changed", true, false, false, twice(nil, marks)},
+		{"starts", "queued runs started by hand, and cancelled ones revived", true, false, false, twice(nil, starts)},
+		{"finally", "queued runs cancelled gracefully, as /cancel and closed pull requests do", false, false, false, twice(nil, finally)},
+		{"copies", "copies of started, cancelled and finished runs", false, false, false, twice(nil, copies)},
+		{"flood", "very many runs and Repositories, whose limits change all the time", true, false, false, twice(nil, flood)},
+		{"strays", "Events, ConfigMaps, and what belongs to others", false, false, false, twice(nil, strays)},
 	}
 	var together []plot
 	for _, a := range alone {
 		together = append(together, a.plots[0])
 	}
-	return append(alone, attack{"together", "all of these at once", true, false, together})
+	return append(alone, attack{name: "together", does: "all of these at once", unguarded: true, plots: together})
 }
 
 // twice is an attack with two workers of each tenant.

@@ -221,16 +221,22 @@ func (w *worker) text() {
 	w.createLarge(leases, longAnnotations, lease)
 }
 
-// swarm: case T3 where it is sudden. There are Leases like slots of Repositories that do not exist
-// yet, every other one free. Then the Repositories come, and every queue has much to do at once.
-func buildSwarm(w *worker) {
+// hoards: case T3 where it is worst. There are Leases like slots of Repositories that do not exist
+// yet, every other one free. Then the Repositories come, each in another namespace, and every
+// worker of a replica has a queue with very much to do.
+func buildHoards(w *worker) { w.hoard(1, w.stock(leasesOfHoard)) }
+
+// swarm is the same with more queues of fewer namespaces, of which each has less to do.
+func buildSwarm(w *worker) { w.hoard(w.stock(stockOfSwarm), leasesOfSwarm) }
+
+func (w *worker) hoard(repositories, each int) {
 	if !w.copySlot() {
 		return
 	}
-	for range w.stock(stockOfSwarm) {
-		w.hoarded = append(w.hoarded, w.name("swarm"))
+	for range repositories {
+		w.hoarded = append(w.hoarded, w.name("hoard"))
 	}
-	for n := range leasesOfSwarm {
+	for n := range each {
 		for _, repository := range w.hoarded {
 			lease := w.like(repository)
 			if n%2 == 0 {
@@ -241,7 +247,7 @@ func buildSwarm(w *worker) {
 	}
 }
 
-func swarm(w *worker) {
+func hoards(w *worker) {
 	for _, repository := range w.hoarded {
 		w.repository(repository, int64(1))
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -49,7 +50,10 @@ const (
 	// watch events of different kinds are seconds apart.
 	lag = 10 * time.Second
 
+	// tenants is how many namespaces are hostile, manyTenants how many are in a wide attack: more
+	// than a replica has workers.
 	tenants      = 3
+	manyTenants  = 20
 	residentName = "shop"
 )
 
@@ -160,7 +164,11 @@ func (s *siege) prepare(ctx context.Context) (err error) {
 	if err := s.NewNamespace(ctx, s.floor.namespace); err != nil {
 		return err
 	}
-	for i := range tenants {
+	hostile := tenants
+	if slices.ContainsFunc(s.config.plan(), func(p phase) bool { return p.wide }) {
+		hostile = manyTenants
+	}
+	for i := range hostile {
 		tenant, err := newTenant(ctx, s.Stage.Stack, fmt.Sprintf("hostile-%d", i))
 		if err != nil {
 			return err
@@ -294,7 +302,11 @@ func scaleOf(takes time.Duration) float64 { return min(1, float64(takes)/float64
 func (s *siege) attack(ctx context.Context, index int, m *measured, takes time.Duration) error {
 	m.begin()
 	var workers []*worker
-	for i, t := range s.tenants {
+	hostile := s.tenants
+	if !m.wide {
+		hostile = hostile[:tenants]
+	}
+	for i, t := range hostile {
 		for j := range m.plots {
 			workers = append(workers, &worker{
 				tenant: t, phase: index, tally: &m.tally, made: map[schema.GroupVersionResource][]string{},
