@@ -41,6 +41,9 @@ const (
 	EnvWebhookService = "WEBHOOK_SERVICE"
 	EnvWebhookSecret  = "WEBHOOK_SECRET"
 	EnvWebhookPort    = "WEBHOOK_PORT"
+
+	EnvSecureMetricsPort        = "METRICS_SECURE_PORT"
+	EnvSecureMetricsCertificate = "METRICS_SECURE_CERTIFICATE"
 )
 
 // Environment variables that the chart sets and knative.dev/pkg reads, besides
@@ -51,8 +54,11 @@ const (
 	EnvObservability         = "CONFIG_OBSERVABILITY_NAME"
 	EnvLeaderElection        = "CONFIG_LEADERELECTION_NAME"
 	EnvMetricsPort           = "METRICS_PROMETHEUS_PORT"
+	EnvMetricsHost           = "METRICS_PROMETHEUS_HOST"
 	EnvKubernetesMinimum     = "KUBERNETES_MIN_VERSION"
 	defaultProbesPort    int = 8080
+
+	loopback = "127.0.0.1"
 )
 
 // Environment is the contract between the chart and the program: what the process of one
@@ -72,6 +78,15 @@ type Environment struct {
 	ProbesPort  int
 	// Webhook is nil unless the replicas serve the hold as a webhook.
 	Webhook *Webhook
+	// SecureMetrics is nil unless the replicas serve metrics over TLS, to authorized clients only.
+	SecureMetrics *SecureMetrics
+}
+
+// SecureMetrics says how the replicas serve metrics over TLS.
+type SecureMetrics struct {
+	Port int
+	// Certificate is the directory of the certificate; empty for one that the replica signs itself.
+	Certificate string
 }
 
 // Webhook says how the replicas serve the hold as a webhook.
@@ -106,13 +121,14 @@ func (n Namespaces) Each() []string {
 func ReadEnvironment(get func(string) string) (Environment, error) {
 	r := envReader{get: get}
 	e := Environment{
-		Namespace:  r.label(EnvNamespace),
-		ConfigMap:  cmp.Or(r.name(EnvConfigMap), defaultConfigMap),
-		Deployment: cmp.Or(r.name(EnvDeployment), defaultDeployment),
-		Watched:    r.namespaces(EnvWatched),
-		Hold:       r.name(EnvHold),
-		Guard:      r.name(EnvGuard),
-		ProbesPort: cmp.Or(r.port(EnvProbesPort), defaultProbesPort),
+		Namespace:     r.label(EnvNamespace),
+		ConfigMap:     cmp.Or(r.name(EnvConfigMap), defaultConfigMap),
+		Deployment:    cmp.Or(r.name(EnvDeployment), defaultDeployment),
+		Watched:       r.namespaces(EnvWatched),
+		Hold:          r.name(EnvHold),
+		Guard:         r.name(EnvGuard),
+		ProbesPort:    cmp.Or(r.port(EnvProbesPort), defaultProbesPort),
+		SecureMetrics: r.secureMetrics(),
 	}
 	e.CheckNamespace = cmp.Or(r.label(EnvCheckNamespace), e.Namespace)
 	if get(EnvNamespace) == "" {
@@ -187,6 +203,19 @@ func (r *envReader) port(variable string) int {
 		return 0
 	}
 	return int(port)
+}
+
+// secureMetrics reads nothing but the first variable if that is not set. Metrics that some clients
+// may not read must not be on a second port that all can reach.
+func (r *envReader) secureMetrics() *SecureMetrics {
+	if r.get(EnvSecureMetricsPort) == "" {
+		return nil
+	}
+	if host := r.get(EnvMetricsHost); host != loopback {
+		r.wrong = append(r.wrong, fmt.Errorf("%s is %q: it must be %s, because %s restricts who may read metrics",
+			EnvMetricsHost, host, loopback, EnvSecureMetricsPort))
+	}
+	return &SecureMetrics{Port: r.port(EnvSecureMetricsPort), Certificate: r.get(EnvSecureMetricsCertificate)}
 }
 
 // webhook reads nothing but the first variable if that is not set.

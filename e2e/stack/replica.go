@@ -23,6 +23,8 @@ type Replica struct {
 
 	// MetricsURL is where the replica serves Prometheus metrics.
 	MetricsURL string
+	// OpenMetricsURL is where it serves them without TLS if MetricsURL is for authorized clients.
+	OpenMetricsURL string
 	// ProbesURL is where it answers probes.
 	ProbesURL string
 	// DebugURL is where it serves its debug view.
@@ -124,6 +126,10 @@ func (a *Addon) replica(ctx context.Context, i int) (*Replica, error) {
 		spec.Ready = probe(s.http, r.ProbesURL+get.Path)
 	}
 	r.MetricsURL = loopback("http", local[metricsPort]) + "/metrics"
+	if slices.ContainsFunc(env, func(v string) bool { return strings.HasPrefix(v, "METRICS_SECURE_PORT=") }) {
+		r.MetricsURL = loopback("https", local[metricsPort]) + "/metrics"
+		r.OpenMetricsURL = loopback("http", local[openMetricsPort]) + "/metrics"
+	}
 	r.DebugURL = loopback("http", local[profilingPort])
 	r.Process = s.add(spec)
 	r.SetEnv(a.opts.Env...)
@@ -135,6 +141,8 @@ func (a *Addon) replica(ctx context.Context, i int) (*Replica, error) {
 const (
 	metricsPort   = 9090
 	profilingPort = 8008
+
+	openMetricsPort = 8009 // the chart's
 )
 
 // localPorts maps the ports of a container to local ports: processes share one address, containers
@@ -143,7 +151,7 @@ type localPorts map[int]int
 
 // takePorts takes a local port for each port of the container.
 func (r *Replica) takePorts(container *corev1.Container) (localPorts, error) {
-	ports := localPorts{metricsPort: 0, profilingPort: 0}
+	ports := localPorts{metricsPort: 0, profilingPort: 0, openMetricsPort: 0}
 	for _, port := range container.Ports {
 		ports[int(port.ContainerPort)] = 0
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/go-logr/zapr"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 	client "k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
@@ -23,6 +25,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/scrape"
 )
 
 // flushTimeout bounds the last export of metrics and traces.
@@ -71,6 +74,14 @@ func runProcess(
 
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error { return profiles.Serve(listener) })
+	if env.SecureMetrics != nil {
+		server, err := metricsServer(ctx, rest, *env.SecureMetrics, logger.Named("metrics"))
+		if err != nil {
+			return err
+		}
+		context.AfterFunc(groupCtx, func() { _ = server.Close() })
+		group.Go(server.Serve)
+	}
 	impl := construct(ctx, configMaps)
 	sharedmain.WatchLoggingConfigOrDie(ctx, configMaps, logger, level, config.Component)
 	sharedmain.WatchObservabilityConfigOrDie(ctx, configMaps, profiles, logger, config.Component)
@@ -85,6 +96,18 @@ func runProcess(
 		return err
 	}
 	return nil
+}
+
+// metricsServer serves over TLS what knative serves on loopback: its exporter is registered with the
+// default registry of Prometheus.
+func metricsServer(ctx context.Context, rest *client.Config, m config.SecureMetrics, logger *zap.SugaredLogger) (*scrape.Server, error) {
+	log, err := zap.NewStdLogAt(logger.Desugar(), zap.DebugLevel) // any client can fail a handshake, as often as it likes
+	if err != nil {
+		return nil, err
+	}
+	return scrape.New(ctx, rest, promhttp.Handler(), scrape.Options{
+		Port: m.Port, Certificate: m.Certificate, Host: config.Component, Log: log,
+	})
 }
 
 // debugListener has the profiling server serve all of the mux, Go's profiles included, on loopback

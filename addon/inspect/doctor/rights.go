@@ -69,6 +69,10 @@ func RightsOf(i inspect.Installation) []Right {
 		give("", webhook.Configuration, "admissionregistration.k8s.io", "mutatingwebhookconfigurations", "list", "watch", "patch")
 		give(own, webhook.Secret, "", "secrets", "list", "watch", "create", "patch")
 	}
+	if i.Environment.SecureMetrics != nil {
+		give("", "", "authentication.k8s.io", "tokenreviews", "create")
+		give("", "", "authorization.k8s.io", "subjectaccessreviews", "create")
+	}
 	return all
 }
 

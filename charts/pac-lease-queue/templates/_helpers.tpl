@@ -294,6 +294,13 @@ affinity:
 {{- end }}
 {{- end -}}
 
+{{/* "true" if metrics are served over TLS, to authorized clients only. */}}
+{{- define "pac-lease-queue.secureMetrics" -}}
+{{- if and .Values.metrics.enabled .Values.metrics.secure.enabled -}}
+true
+{{- end -}}
+{{- end -}}
+
 {{/* Names hold and guard for the subcommands. A missing variable means that there is none. */}}
 {{- define "pac-lease-queue.admissionEnv" -}}
 {{- if ne (include "pac-lease-queue.hold" .) "none" -}}

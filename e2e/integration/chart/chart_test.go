@@ -277,6 +277,17 @@ func TestRefusals(t *testing.T) {
 			`serviceMonitor.enabled is true, but there is no metrics Service to scrape. ` +
 				`Set metrics.enabled and metrics.service.enabled to true, or serviceMonitor.enabled to false.`,
 		},
+		"no metrics to secure": {
+			withPolicy,
+			[]string{"metrics.secure.enabled=true", "metrics.enabled=false"},
+			`metrics.secure.enabled is true, but metrics.enabled is false, so there are no metrics to serve. ` +
+				`Set metrics.enabled to true, or metrics.secure.enabled to false.`,
+		},
+		"a port that is taken": {
+			withPolicy,
+			[]string{"metrics.port=8080"},
+			`metrics.port is 8080, but a replica uses 8008, 8009, 8080 and 8443 itself. Set metrics.port to another port.`,
+		},
 		"alerts without metrics": {
 			withPolicy,
 			[]string{"prometheusRule.enabled=true", "metrics.enabled=false"},

@@ -26,13 +26,18 @@ func TestEnvironmentMatchesTheProgram(t *testing.T) {
 	check := handBack
 	check.CheckNamespace = "shop"
 	const name = product + "/" + product
+	secured := controller
+	secured.SecureMetrics = &config.SecureMetrics{Port: 9191, Certificate: "/etc/pac-lease-queue/metrics"}
+	secure := render(t, older, "watchNamespaces={shop,bank}", "metrics.secure.enabled=true", "metrics.secure.certSecret=tls",
+		"metrics.port=9191")
 	for command, c := range map[string]struct {
 		pod  corev1.PodSpec
 		want config.Environment
 	}{
-		"controller": {get[*appsv1.Deployment](t, objects, "Deployment "+name).Spec.Template.Spec, controller},
-		"hand-back":  {get[*batchv1.Job](t, objects, "Job "+name+"-hand-back").Spec.Template.Spec, handBack},
-		"check":      {get[*corev1.Pod](t, objects, "Pod "+name+"-check").Spec, check},
+		"controller with secure metrics": {get[*appsv1.Deployment](t, secure, "Deployment "+name).Spec.Template.Spec, secured},
+		"controller":                     {get[*appsv1.Deployment](t, objects, "Deployment "+name).Spec.Template.Spec, controller},
+		"hand-back":                      {get[*batchv1.Job](t, objects, "Job "+name+"-hand-back").Spec.Template.Spec, handBack},
+		"check":                          {get[*corev1.Pod](t, objects, "Pod "+name+"-check").Spec, check},
 	} {
 		variables := map[string]string{}
 		for _, v := range c.pod.Containers[0].Env {

@@ -22,6 +22,11 @@ func TestRights(t *testing.T) {
 		{"two namespaces, policy", withPolicy, []string{"watchNamespaces={shop,bank}"}},
 		{"two namespaces, webhook", older, []string{"watchNamespaces={shop,bank}"}},
 		{"handed back", withPolicy, []string{"handBack=true"}},
+		{"two namespaces, policy, metrics for readers only", withPolicy, []string{
+			"watchNamespaces={shop,bank}", "metrics.secure.enabled=true",
+			"metrics.secure.readers[0].kind=ServiceAccount", "metrics.secure.readers[0].name=prometheus",
+			"metrics.secure.readers[0].namespace=monitoring",
+		}},
 	} {
 		fmt.Fprintf(&b, "# %s\n", mode.name)
 		accounts := rights(t, render(t, mode.kubernetes, mode.values...))
@@ -90,8 +95,9 @@ func rights(t *testing.T, objects []object) map[string]map[string][]string {
 	return accounts
 }
 
-// resources lists the resources of a rule, with their names if it has any.
+// resources lists the resources of a rule, with their names if it has any, and its URLs.
 func resources(rule rbacv1.PolicyRule) (all []string) {
+	all = append(all, rule.NonResourceURLs...)
 	names := rule.ResourceNames
 	if len(names) == 0 {
 		names = []string{""}

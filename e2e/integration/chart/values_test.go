@@ -80,10 +80,27 @@ var values = []struct {
 	{name: "metrics.port", json: `9191`},
 	{name: "metrics.service.enabled", json: `false`},
 	{name: "metrics.service.annotations", json: `{"scrape": "yes"}`},
+	{name: "metrics.secure.enabled", json: `true`, besides: []string{"serviceMonitor.enabled=true"}},
+	{
+		name: "metrics.secure.certSecret", json: `"metrics-tls"`,
+		besides: []string{"metrics.secure.enabled=true", "serviceMonitor.enabled=true"},
+	},
+	{
+		name: "metrics.secure.readers", json: `[{"kind": "ServiceAccount", "name": "prometheus", "namespace": "monitoring"}]`,
+		besides: []string{"metrics.secure.enabled=true"},
+	},
 	{name: "metrics.maxQueues", json: `5`},
 	{name: "serviceMonitor.enabled", json: `true`},
 	{name: "serviceMonitor.interval", json: `"10s"`, besides: []string{"serviceMonitor.enabled=true"}},
 	{name: "serviceMonitor.labels", json: `{"release": "prometheus"}`, besides: []string{"serviceMonitor.enabled=true"}},
+	{
+		name: "serviceMonitor.authorization", json: `{"credentials": {"name": "token", "key": "token"}}`,
+		besides: []string{"metrics.secure.enabled=true", "serviceMonitor.enabled=true"},
+	},
+	{
+		name: "serviceMonitor.tlsConfig", json: `{"ca": {"configMap": {"name": "issuer", "key": "ca.crt"}}}`,
+		besides: []string{"metrics.secure.enabled=true", "serviceMonitor.enabled=true"},
+	},
 	{name: "prometheusRule.enabled", json: `true`},
 	{name: "prometheusRule.labels", json: `{"release": "prometheus"}`, besides: []string{"prometheusRule.enabled=true"}},
 	{name: "prometheusRule.stalledFor", json: `"20m"`, besides: []string{"prometheusRule.enabled=true"}},

@@ -49,6 +49,7 @@ func prepare(ctx context.Context, s *stack.Stack) (err error) {
 	addon, err = s.InstallAddon(ctx, stack.AddonOptions{Replicas: 1, Values: []string{
 		"concurrency.claimTTL=" + claimTTL, "concurrency.takeoverAfter=1s", "concurrency.backoffBase=1s", "concurrency.backoffMax=30s",
 		"admission.guard.breakGlassGroups={system:masters}", // damages slots, and restores them
+		"metrics.secure.enabled=true",                       // has rights of its own
 	}})
 	return err
 }

@@ -70,21 +70,28 @@ func TestEveryRightIsNeeded(t *testing.T) {
 	}
 }
 
-// The webhook needs more rights. Its configuration is cluster-scoped, so one installation serves
-// all subtests.
-func TestEveryRightOfTheWebhookIsNeeded(t *testing.T) {
+// The webhook, and metrics for authorized clients, need more rights. Their objects are
+// cluster-scoped, so one installation serves all subtests.
+func TestEveryRightInTheClusterIsNeeded(t *testing.T) {
 	if cluster == nil {
 		t.Skip("needs a real API server")
 	}
-	in := install(t, "webhook", "webhook")
-	if err := in.work(t.Context(), certificates); err != nil {
-		t.Fatalf("with all rights: %v", err)
+	in := install(t, "webhook", "webhook", "metrics.secure.enabled=true",
+		"metrics.secure.readers[0].kind=ServiceAccount", "metrics.secure.readers[0].name="+reader,
+		"metrics.secure.readers[0].namespace=webhook")
+	for _, work := range []work{certificates, scrapes} {
+		if err := in.work(t.Context(), work); err != nil {
+			t.Fatalf("with all rights: %v", err)
+		}
 	}
 	for _, r := range in.rights(t) {
-		if r.resource != "secrets" && r.group != "admissionregistration.k8s.io" {
-			continue // TestEveryRightIsNeeded covers it
+		switch {
+		case r.resource == "secrets", r.group == "admissionregistration.k8s.io":
+			t.Run("may not "+r.String(), func(t *testing.T) { in.needs(t, r, certificates) })
+		case r.group == "authentication.k8s.io", r.group == "authorization.k8s.io":
+			t.Run("may not "+r.String(), func(t *testing.T) { in.needs(t, r, scrapes) })
+		default: // TestEveryRightIsNeeded covers it
 		}
-		t.Run("may not "+r.String(), func(t *testing.T) { in.needs(t, r, certificates) })
 	}
 }
 
@@ -96,7 +103,7 @@ type installation struct {
 	logged     int // how much of the log precedes the last start of the replica
 }
 
-func install(t *testing.T, name, hold string) *installation {
+func install(t *testing.T, name, hold string, values ...string) *installation {
 	t.Helper()
 	in := &installation{namespaces: map[place]string{own: name, watched: name + "-team", ofPAC: name + "-pac"}}
 	for _, namespace := range in.namespaces {
@@ -107,11 +114,11 @@ func install(t *testing.T, name, hold string) *installation {
 	in.addon, err = cluster.InstallAddon(t.Context(), stack.AddonOptions{
 		Replicas:  1,
 		Namespace: name,
-		Values: []string{
+		Values: append([]string{
 			"admission.hold=" + hold, "admission.guard.enabled=false",
 			"watchNamespaces={" + in.namespaces[watched] + "}", "pac.namespace=" + in.namespaces[ofPAC],
 			"concurrency.takeoverAfter=1s", "concurrency.orderGrace=1s",
-		},
+		}, values...),
 		// On clusters without streaming lists a replica lists what it watches.
 		Env: []string{"KUBE_FEATURE_WatchListClient=false"},
 	})
