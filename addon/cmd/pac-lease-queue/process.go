@@ -98,8 +98,8 @@ func runProcess(
 	return nil
 }
 
-// metricsServer serves over TLS what knative serves on loopback: its exporter is registered with the
-// default registry of Prometheus.
+// metricsServer serves over TLS what knative serves on loopback: its exporter is registered with
+// the default registry of Prometheus.
 func metricsServer(ctx context.Context, rest *client.Config, m config.SecureMetrics, logger *zap.SugaredLogger) (*scrape.Server, error) {
 	log, err := zap.NewStdLogAt(logger.Desugar(), zap.DebugLevel) // any client can fail a handshake, as often as it likes
 	if err != nil {

@@ -1,9 +1,9 @@
 // Package scrape serves metrics over TLS, to clients that the API server lets read them.
 //
-// A client shows a bearer token. The API server says whose it is (TokenReview) and whether that user
-// may get the path (SubjectAccessReview); its answers are kept for a while. The load that clients
-// without the right can cause is bounded: the number of connections, the size of headers, the time
-// that a request takes, and the rate of questions to the API server.
+// A client shows a bearer token. The API server says whose it is (TokenReview) and whether that
+// user may get the path (SubjectAccessReview); its answers are kept for a while. The load that
+// clients without the right can cause is bounded: the number of connections, the size of headers,
+// the time that a request takes, and the rate of questions to the API server.
 package scrape
 
 import (
@@ -31,7 +31,8 @@ import (
 	"k8s.io/client-go/util/cert"
 )
 
-// Path is where metrics are served, and the nonResourceURL that a client must have the right to get.
+// Path is where metrics are served, and the nonResourceURL that a client must have the right to
+// get.
 const Path = "/metrics"
 
 const (
