@@ -1,12 +1,15 @@
 {{/*
-The name of every object: pac-lease-queue for a release of that name, otherwise
+What the name of every object begins with: pac-lease-queue for a release of that name, otherwise
 release-pac-lease-queue. Short enough to be a label value once a suffix is added.
 */}}
 {{- define "pac-lease-queue.fullname" -}}
-{{- if contains .Chart.Name .Release.Name -}}
+{{- $name := .Values.nameOverride | default .Chart.Name -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride -}}
+{{- else if contains $name .Release.Name -}}
 {{- .Release.Name | trunc 40 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" (.Release.Name | trunc 24 | trimSuffix "-") .Chart.Name -}}
+{{- printf "%s-%s" (.Release.Name | trunc 24 | trimSuffix "-") $name -}}
 {{- end -}}
 {{- end -}}
 
@@ -108,9 +111,15 @@ The namespace of Pipelines-as-Code. Without a cluster to look in, that of its ow
 {{- end -}}
 {{- end -}}
 
+{{/* A registry of its own takes the place of the first part of the repository, if that is one. */}}
 {{- define "pac-lease-queue.image" -}}
+{{- $registry := .Values.image.registry | default (dig "imageRegistry" "" (.Values.global | default dict)) -}}
 {{- with .Values.image -}}
-{{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
+{{- $repository := .repository -}}
+{{- if $registry -}}
+{{- $repository = printf "%s/%s" (trimSuffix "/" $registry) (regexReplaceAll "^(localhost|[^/]*[.:][^/]*)/" .repository "") -}}
+{{- end -}}
+{{ $repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
 {{- end -}}
 {{- end -}}
 

@@ -212,10 +212,20 @@ func TestPods(t *testing.T) {
 	}
 }
 
-// Names are valid however long the name of the release is.
+// Names are valid however long the name of the release is, or what overrides it.
 func TestLongNames(t *testing.T) {
-	for _, release := range []string{strings.Repeat("r", 53), strings.Repeat("r", 20) + "-" + product + strings.Repeat("-r", 8)} {
-		out, err := runHelm(t, "template", release, set(older, "watchNamespaces={shop}")...)
+	long := strings.Repeat("r", 53)
+	for _, c := range []struct{ release, override string }{
+		{long, ""},
+		{strings.Repeat("r", 20) + "-" + product + strings.Repeat("-r", 8), ""},
+		{long, "nameOverride=" + strings.Repeat("n", 15)},
+		{"ci", "fullnameOverride=" + strings.Repeat("n", 40)},
+	} {
+		values := []string{"watchNamespaces={shop}"}
+		if c.override != "" {
+			values = append(values, c.override)
+		}
+		out, err := runHelm(t, "template", c.release, set(older, values...)...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -228,6 +238,28 @@ func TestLongNames(t *testing.T) {
 				if problems := validation.IsValidLabelValue(value); len(problems) > 0 {
 					t.Errorf("%s: label %q: %v", o, value, problems)
 				}
+			}
+		}
+	}
+}
+
+// A registry takes the place of the one in the repository, for every pod; the chart's own value comes
+// before that of all charts.
+func TestRegistry(t *testing.T) {
+	for _, c := range []struct {
+		values []string
+		want   string
+	}{
+		{nil, "ghcr.io/pac-lease-queue/pac-lease-queue"},
+		{[]string{"image.registry=registry.example.com:5000/mirror"}, "registry.example.com:5000/mirror/pac-lease-queue/pac-lease-queue"},
+		{[]string{"global.imageRegistry=registry.example.com"}, "registry.example.com/pac-lease-queue/pac-lease-queue"},
+		{[]string{"global.imageRegistry=a.example.com", "image.registry=b.example.com"}, "b.example.com/pac-lease-queue/pac-lease-queue"},
+		{[]string{"image.registry=registry.example.com", "image.repository=team/queue"}, "registry.example.com/team/queue"},
+		{[]string{"image.registry=registry.example.com", "image.repository=localhost/team/queue"}, "registry.example.com/team/queue"},
+	} {
+		for what, pod := range pods(render(t, withPolicy, append(c.values, "image.tag=v1")...)) {
+			if got := pod.Spec.Containers[0].Image; got != c.want+":v1" {
+				t.Errorf("with %q the image of %s is %s, want %s", c.values, what, got, c.want+":v1")
 			}
 		}
 	}
@@ -327,6 +359,10 @@ func TestSchemaRefusals(t *testing.T) {
 		"watchNamespaces={shop,shop}":            "at '/watchNamespaces': items at 0 and 1 are equal",
 		"admission.guard.breakGlassGroups={a'b}": "at '/admission/guard/breakGlassGroups/0': 'a\\'b' does not match pattern",
 		"image.digest=v1":                        "at '/image/digest': 'v1' does not match pattern",
+		"image.registry=registry.example.com/":   "at '/image/registry': 'registry.example.com/' does not match pattern",
+		"nameOverride=Queue":                     "at '/nameOverride': 'Queue' does not match pattern",
+		"nameOverride=pipelines-queue1":          "at '/nameOverride': maxLength: got 16, want 15",
+		"fullnameOverride=-queue":                "at '/fullnameOverride': '-queue' does not match pattern",
 		// wrong types
 		"podLabels.generation=2": "at '/podLabels/generation': got number, want string",
 		"tolerations=all":        "at '/tolerations': got string, want array",

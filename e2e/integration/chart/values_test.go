@@ -16,10 +16,11 @@ import (
 
 // values are all values of the chart. Each is set as given here, together with the values in
 // besides, without which it has no effect. testdata/values contains the resulting changes in the
-// objects.
+// objects. A value that renames changes nothing but what the names of all objects begin with.
 var values = []struct {
 	name, json string
 	besides    []string
+	renames    string
 }{
 	{name: "replicaCount", json: `3`},
 	{name: "concurrency.backend", json: `"memory"`, besides: []string{"replicaCount=1"}},
@@ -45,6 +46,9 @@ var values = []struct {
 	{name: "leaderElection.leaseDuration", json: `"30s"`},
 	{name: "leaderElection.renewDeadline", json: `"12s"`},
 	{name: "leaderElection.retryPeriod", json: `"1s"`},
+	{name: "nameOverride", json: `"ci"`, renames: "pac-lease-queue-ci"},
+	{name: "fullnameOverride", json: `"ci-queue"`, renames: "ci-queue"},
+	{name: "image.registry", json: `"registry.example.com:5000/mirror"`},
 	{name: "image.repository", json: `"mirror/pac-lease-queue"`},
 	{name: "image.tag", json: `"v2"`},
 	{name: "image.digest", json: `"sha256:` + strings.Repeat("0a", 32) + `"`, besides: []string{"image.tag=v2"}},
@@ -127,7 +131,15 @@ func TestValues(t *testing.T) {
 				if len(v.besides) > 0 {
 					before = render(t, withPolicy, v.besides...)
 				}
-				after := parse(t, template(t, append(set(withPolicy, v.besides...), "--set-json", v.name+"="+v.json)...))
+				rendered := template(t, append(set(withPolicy, v.besides...), "--set-json", v.name+"="+v.json)...)
+				if v.renames != "" {
+					if diff := cmp.Diff(template(t, set(withPolicy)...), strings.ReplaceAll(rendered, v.renames, product)); diff != "" {
+						t.Errorf("besides names (-before +after):\n%s", diff)
+					}
+					changes[i] = fmt.Sprintf("# %s=%s\nNames begin with %s.\n", v.name, v.json, v.renames)
+					return
+				}
+				after := parse(t, rendered)
 				configuration(t, after)
 				difference := changed(before, after)
 				if difference == "" {
