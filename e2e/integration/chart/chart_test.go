@@ -318,7 +318,29 @@ func TestRefusals(t *testing.T) {
 		"a port that is taken": {
 			withPolicy,
 			[]string{"metrics.port=8080"},
-			`metrics.port is 8080, but a replica uses 8008, 8009, 8080 and 8443 itself. Set metrics.port to another port.`,
+			"metrics.port is 8080, but probes.port has that port. Set metrics.port to another one.",
+		},
+		"one port for two": {
+			older,
+			[]string{"admission.webhook.port=9090"},
+			"metrics.port is 9090, but admission.webhook.port has that port. Set metrics.port to another one.",
+		},
+		"the port of the debug view": {
+			withPolicy,
+			[]string{"probes.port=8008"},
+			"probes.port is 8008, but the debug view has that port. Set probes.port to another one.",
+		},
+		"the kubelet's port": {
+			older,
+			[]string{"hostNetwork=true", "admission.webhook.port=10250"},
+			"admission.webhook.port is 10250, but the kubelet, because of hostNetwork, has that port. " +
+				"Set admission.webhook.port to another one.",
+		},
+		"no DNS server": {
+			withPolicy,
+			[]string{"dnsPolicy=None"},
+			`dnsPolicy is "None", but dnsConfig.nameservers is empty, so the pods could resolve no name. ` +
+				`Set dnsConfig.nameservers, or another dnsPolicy.`,
 		},
 		"alerts without metrics": {
 			withPolicy,
@@ -353,6 +375,8 @@ func TestSchemaRefusals(t *testing.T) {
 		"runAnnotations.positions=1001": "at '/runAnnotations/positions': maximum: got 1,001, want 1,000",
 		"metrics.maxQueues=1001":        "at '/metrics/maxQueues': maximum: got 1,001, want 1,000",
 		"metrics.port=80":               "at '/metrics/port': minimum: got 80, want 1,024",
+		"probes.port=80":                "at '/probes/port': minimum: got 80, want 1,024",
+		"admission.webhook.port=443":    "at '/admission/webhook/port': minimum: got 443, want 1,024",
 		// names: invalid, twice, with a quote that would end a string in CEL, a tag in place of a
 		// digest
 		"watchNamespaces={Shop}":                 "at '/watchNamespaces/0': 'Shop' does not match pattern",

@@ -14,14 +14,15 @@ import (
 // TestEnvironmentMatchesTheProgram: the program reads from every pod of the chart what the values
 // say.
 func TestEnvironmentMatchesTheProgram(t *testing.T) {
-	objects := render(t, older, "watchNamespaces={shop,bank}")
+	objects := render(t, older, "watchNamespaces={shop,bank}", "admission.webhook.port=10250", "probes.port=8081")
 	usual := config.Environment{
 		Namespace: product, ConfigMap: product + "-config", Deployment: product, CheckNamespace: product, ProbesPort: 8080,
 		Watched: config.Namespaces{"shop", "bank"},
 	}
 	controller, handBack := usual, usual
+	controller.ProbesPort = 8081
 	controller.Webhook = &config.Webhook{Configuration: product + "-hold", Service: product + "-webhook", Secret: product +
-		"-webhook-certs", Port: 8443}
+		"-webhook-certs", Port: 10250}
 	handBack.Hold, handBack.Guard = product+"-hold", product+"-guard"
 	check := handBack
 	check.CheckNamespace = "shop"
