@@ -212,6 +212,39 @@ func TestPods(t *testing.T) {
 	}
 }
 
+// The security context constraints "restricted-v2" of OpenShift assign a user, groups and SELinux
+// options to every pod, and refuse a pod that chooses its own.
+func TestPodsFitOpenShift(t *testing.T) {
+	for _, kubernetes := range []string{withPolicy, older} {
+		for o, pod := range pods(render(t, kubernetes, "pac.namespace=openshift-pipelines")) {
+			spec := pod.Spec
+			if spec.HostNetwork || spec.HostPID || spec.HostIPC {
+				t.Errorf("%s shares a namespace with its node", o)
+			}
+			own := spec.SecurityContext
+			if own.RunAsUser != nil || own.RunAsGroup != nil || own.FSGroup != nil || own.SELinuxOptions != nil ||
+				len(own.SupplementalGroups) > 0 || own.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
+				t.Errorf("%s chooses for itself what OpenShift assigns: %v", o, own)
+			}
+			if len(spec.Volumes) > 0 {
+				t.Errorf("%s has volumes, whose kinds OpenShift may refuse: %v", o, spec.Volumes)
+			}
+			for _, c := range spec.Containers {
+				sc := c.SecurityContext
+				if sc.RunAsUser != nil || sc.RunAsGroup != nil || sc.SELinuxOptions != nil || *sc.AllowPrivilegeEscalation ||
+					ptr.Deref(sc.Privileged, false) || !slices.Contains(sc.Capabilities.Drop, "ALL") || len(sc.Capabilities.Add) > 0 {
+					t.Errorf("%s chooses for itself what OpenShift assigns: %v", o, sc)
+				}
+				for _, port := range c.Ports {
+					if port.HostPort != 0 {
+						t.Errorf("%s takes port %d of its node", o, port.HostPort)
+					}
+				}
+			}
+		}
+	}
+}
+
 // Names are valid however long the name of the release is, or what overrides it.
 func TestLongNames(t *testing.T) {
 	long := strings.Repeat("r", 53)
@@ -389,6 +422,7 @@ func TestSchemaRefusals(t *testing.T) {
 		"fullnameOverride=-queue":                "at '/fullnameOverride': '-queue' does not match pattern",
 		// wrong types
 		"podLabels.generation=2": "at '/podLabels/generation': got number, want string",
+		"extraObjects[0].kind=A": "at '/extraObjects/0': missing property 'apiVersion'",
 		"tolerations=all":        "at '/tolerations': got string, want array",
 	} {
 		t.Run(value, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	rbacv1 "k8s.io/api/rbac/v1"
 )
 
@@ -41,6 +42,25 @@ func TestRights(t *testing.T) {
 		b.WriteString("\n")
 	}
 	golden(t, "rights", b.String())
+}
+
+// Viewers of a namespace, and so its editors and administrators, may see its queues, and write nothing
+// on that account.
+func TestAggregatedRole(t *testing.T) {
+	role := get[*rbacv1.ClusterRole](t, render(t, withPolicy, "rbac.aggregate=true"), "ClusterRole pac-lease-queue-view")
+	for _, stock := range []string{"view", "edit", "admin"} {
+		if role.Labels["rbac.authorization.k8s.io/aggregate-to-"+stock] != "true" {
+			t.Errorf("the stock role %s does not take the rules up", stock)
+		}
+	}
+	read := []string{"get", "list", "watch"}
+	want := []rbacv1.PolicyRule{
+		{APIGroups: []string{"pipelinesascode.tekton.dev"}, Resources: []string{"repositories"}, Verbs: read},
+		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: read},
+	}
+	if diff := cmp.Diff(want, role.Rules); diff != "" {
+		t.Errorf("the rules (-want +got):\n%s", diff)
+	}
 }
 
 // rights returns the verbs of every account on every resource, from all of its roles.

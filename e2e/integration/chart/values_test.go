@@ -58,6 +58,7 @@ var values = []struct {
 	{name: "serviceAccount.create", json: `false`, besides: []string{"serviceAccount.name=mine"}},
 	{name: "serviceAccount.name", json: `"mine"`},
 	{name: "serviceAccount.annotations", json: `{"of": "me"}`},
+	{name: "rbac.aggregate", json: `true`},
 	{name: "resources", json: `{"limits": {"cpu": 1, "memory": "512Mi"}}`},
 	{name: "probes.port", json: `8081`},
 	{name: "probes.liveness", json: `{"failureThreshold": 5}`},
@@ -81,6 +82,14 @@ var values = []struct {
 	{name: "podLabels", json: `{"team": "ci", "app.kubernetes.io/component": "what selectors go by stays"}`},
 	{name: "podAnnotations", json: `{"sidecar": "no"}`},
 	{name: "extraEnv", json: `[{"name": "GODEBUG", "value": "http2debug=1"}]`},
+	{name: "extraVolumes", json: `[{"name": "ca", "configMap": {"name": "our-ca"}}]`},
+	{
+		name: "extraVolumeMounts", json: `[{"name": "ca", "mountPath": "/etc/ssl/certs/our-ca.crt", "subPath": "ca.crt"}]`,
+		besides: []string{"extraVolumes[0].name=ca", "extraVolumes[0].emptyDir.medium=Memory"},
+	},
+	{name: "extraObjects", json: `[
+		{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one", "namespace": "{{ .Release.Namespace }}"}, "data": {"a": "b"}},
+		{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "two"}, "data": {"replicas": "{{ .Values.replicaCount }}"}}]`},
 	{name: "logLevel", json: `"debug"`},
 	{name: "metrics.enabled", json: `false`},
 	{name: "profiling.enabled", json: `true`},
