@@ -12,6 +12,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 )
 
@@ -67,11 +68,25 @@ func installed(f *Facts) []Finding {
 	if len(f.Installations) > 0 || f.Hidden {
 		return nil
 	}
+	what := "pac-lease-queue is not installed, or not where doctor looked: no replica starts the runs in its queues."
+	held := 0
+	for _, q := range f.Queues {
+		for _, is := range q.Runs {
+			if is.Run.Phase == queue.Pending && is.Run.Held() {
+				held++
+			}
+		}
+	}
+	if held > 0 {
+		what += fmt.Sprintf(" It was removed without its hand-back, which Argo CD before 3.3 leaves out: Pipelines-as-Code does not see "+
+			"the order of what is held (%s), and starts none of it.", plural(held, "run"))
+	}
 	return []Finding{{
 		Where: "this cluster",
-		What:  "pac-lease-queue is not installed, or not where doctor looked: no replica starts the runs in its queues.",
+		What:  what,
 		Do: "Install it: helm install pac-lease-queue charts/pac-lease-queue --namespace pac-lease-queue --create-namespace. " +
-			"Or name its namespace with --addon-namespace.",
+			"Or name its namespace with --addon-namespace. It takes over what is held; to remove it, hand that back first " +
+			"(handBack=true).",
 	}}
 }
 

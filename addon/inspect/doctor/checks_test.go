@@ -72,6 +72,12 @@ func TestChecks(t *testing.T) {
 	}{
 		"nothing":       {func(*Facts) {}, nil},
 		"not installed": {func(f *Facts) { f.Installations = nil }, []string{"installation: no replica starts"}},
+		"removed without a hand-back": {func(f *Facts) {
+			f.Installations = nil
+			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs,
+				queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{Held: true}})
+		}, []string{"installation: It was removed without its hand-back, which Argo CD before 3.3 leaves out: " +
+			"Pipelines-as-Code does not see the order of what is held (1 run), and starts none of it."}},
 		"two": {func(f *Facts) {
 			f.Installations = append(f.Installations, installation("add-on", "ci"))
 		}, []string{"two installations: namespace ci"}},

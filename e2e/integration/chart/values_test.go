@@ -40,6 +40,7 @@ var values = []struct {
 	{name: "handBack", json: `true`},
 	{name: "uninstall.handBack", json: `false`},
 	{name: "uninstall.handBackTimeout", json: `"4m"`},
+	{name: "uninstall.confirm", json: `false`},
 	{name: "pac.namespace", json: `"openshift-pipelines"`},
 	{name: "pac.globalRepository", json: `"everybody"`},
 	{name: "watchNamespaces", json: `["shop", "bank"]`},
