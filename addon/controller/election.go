@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,6 +14,9 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 )
+
+// electionTimeout bounds the preparation of leader election, before which a replica does nothing else.
+const electionTimeout = 10 * time.Second
 
 // ElectionLease names the Lease by which the replicas elect the leader of one part of the queues.
 func ElectionLease(part, of uint32) string {
@@ -24,6 +28,8 @@ func ElectionLease(part, of uint32) string {
 // tools that compare a release with the cluster trip over Leases, which change every few seconds.
 // Leader election itself makes a Lease that is missing, but without an owner.
 func PrepareElection(ctx context.Context, kube kubernetes.Interface, env config.Environment, parts uint32) error {
+	ctx, cancel := context.WithTimeout(ctx, electionTimeout)
+	defer cancel()
 	cm, err := kube.CoreV1().ConfigMaps(env.Namespace).Get(ctx, env.ConfigMap, metav1.GetOptions{})
 	if err != nil {
 		return err
