@@ -15,7 +15,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 )
 
-// electionTimeout bounds the preparation of leader election, before which a replica does nothing else.
+// electionTimeout bounds the preparation of leader election, which a replica starts with.
 const electionTimeout = 10 * time.Second
 
 // ElectionLease names the Lease by which the replicas elect the leader of one part of the queues.

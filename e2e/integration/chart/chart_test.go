@@ -276,8 +276,8 @@ func TestLongNames(t *testing.T) {
 	}
 }
 
-// A registry takes the place of the one in the repository, for every pod; the chart's own value comes
-// before that of all charts.
+// A registry takes the place of the one in the repository, for every pod; the chart's own value
+// comes before that of all charts.
 func TestRegistry(t *testing.T) {
 	for _, c := range []struct {
 		values []string

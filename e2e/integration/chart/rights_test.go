@@ -44,8 +44,8 @@ func TestRights(t *testing.T) {
 	golden(t, "rights", b.String())
 }
 
-// Viewers of a namespace, and so its editors and administrators, may see its queues, and write nothing
-// on that account.
+// Viewers of a namespace, and so its editors and administrators, may see its queues, and write
+// nothing on that account.
 func TestAggregatedRole(t *testing.T) {
 	role := get[*rbacv1.ClusterRole](t, render(t, withPolicy, "rbac.aggregate=true"), "ClusterRole pac-lease-queue-view")
 	for _, stock := range []string{"view", "edit", "admin"} {
