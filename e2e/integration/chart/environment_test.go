@@ -29,8 +29,8 @@ func TestEnvironmentMatchesTheProgram(t *testing.T) {
 	const name = product + "/" + product
 	secured := controller
 	secured.SecureMetrics = &config.SecureMetrics{Port: 9191, Certificate: "/etc/pac-lease-queue/metrics"}
-	secure := render(t, older, "watchNamespaces={shop,bank}", "metrics.secure.enabled=true", "metrics.secure.certSecret=tls",
-		"metrics.port=9191")
+	secure := render(t, older, "watchNamespaces={shop,bank}", "admission.webhook.port=10250", "probes.port=8081",
+		"metrics.secure.enabled=true", "metrics.secure.certSecret=tls", "metrics.port=9191")
 	for command, c := range map[string]struct {
 		pod  corev1.PodSpec
 		want config.Environment
