@@ -15,7 +15,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 )
 
-// The Leases of leader election go with the release, whoever made them, and keep their holder.
+// Election Leases go with the release, no matter who made them, and keep their holder.
 func TestElectionLeasesBelongToTheRelease(t *testing.T) {
 	const uid = "uid-of-config"
 	lease := func(name string, spec coordinationv1.LeaseSpec, owners ...metav1.OwnerReference) *coordinationv1.Lease {
