@@ -148,10 +148,10 @@ type Outcome struct {
 	Again time.Duration
 }
 
-// Work brings the queue forward if this replica acts on it, and if neither its namespace nor the
-// queues with much to do have taken their share of the workers: else it wakes the queue once
-// another pass ends. The error is for the log: when to look again is in the outcome, whatever
-// happened.
+// Work brings the queue forward if this replica acts on it and a worker is free for it. If its
+// namespace, or the queues with much to do, have all the workers that they may have, Work wakes the
+// queue once another pass ends. The error is for the log: when to look again is in the outcome,
+// whatever happened.
 func (r *Replica) Work(ctx context.Context, key queue.Key) (Outcome, error) {
 	if !r.Acts(key) {
 		r.succeeded(key)

@@ -44,9 +44,9 @@ func (s *shares) enter(t turn) bool {
 		}
 		return true
 	case t.long:
-		s.longWaiting = with(s.longWaiting, t.key)
+		s.longWaiting = appendOnce(s.longWaiting, t.key)
 	default:
-		s.waiting[namespace] = with(s.waiting[namespace], t.key)
+		s.waiting[namespace] = appendOnce(s.waiting[namespace], t.key)
 	}
 	return false
 }
@@ -98,7 +98,8 @@ func (s *shares) most() int {
 // mostLong is how many workers long queues may have.
 func (s *shares) mostLong() int { return max(1, s.workers/2) }
 
-func with(waiting []queue.Key, key queue.Key) []queue.Key {
+// appendOnce leaves a queue that waits already where it is.
+func appendOnce(waiting []queue.Key, key queue.Key) []queue.Key {
 	if slices.Contains(waiting, key) {
 		return waiting
 	}

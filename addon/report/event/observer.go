@@ -43,10 +43,10 @@ func NewObserver(sink Sink, looks *latest.Looks) *Observer {
 	return &Observer{sink: sink, looks: looks, refused: map[queue.Key]refusal{}}
 }
 
-// mostTroubled is how many runs of a queue are told at a time what is wrong with them. A tenant can
-// have more of them than the recorder remembers, which would then write all their events again at
-// every look.
-const mostTroubled = 100
+// maxReported bounds how many runs of a queue get events about their annotations at a time. A
+// tenant can have more such runs than the recorder remembers, and the recorder would then write all
+// their events again at every look.
+const maxReported = 100
 
 // Looked implements engine.Observer. It reports what is wrong with the queue, and that the limit
 // has changed. A look that is not confirmed is recovery's: the replica that works on the queue
@@ -62,12 +62,12 @@ func (o *Observer) Looked(l engine.Look) {
 	for _, problem := range q.Problems {
 		o.sink.Record(BadRepository(q.Key, q.UID, problem))
 	}
-	told := 0
+	reported := 0
 	for _, r := range l.Snapshot.Runs {
 		if len(r.Problems) == 0 || r.Phase == queue.Done {
 			continue
 		}
-		if told++; told > mostTroubled {
+		if reported++; reported > maxReported {
 			break
 		}
 		for _, problem := range r.Problems {
