@@ -27,31 +27,13 @@ const (
 
 const nodeName = "kwok"
 
-// kwokObjects are the fake node and a policy that binds every pod to it, in place of a scheduler.
-const kwokObjects = `
+// kwokNode is the fake node.
+const kwokNode = `
 apiVersion: v1
 kind: Node
 metadata:
   name: ` + nodeName + `
   annotations: {kwok.x-k8s.io/node: fake}
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: MutatingAdmissionPolicy
-metadata: {name: stack-bind-pods}
-spec:
-  matchConstraints:
-    resourceRules:
-    - {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}
-  failurePolicy: Fail
-  reinvocationPolicy: Never
-  mutations:
-  - patchType: ApplyConfiguration
-    applyConfiguration: {expression: 'Object{spec: Object.spec{nodeName: "` + nodeName + `"}}'}
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: MutatingAdmissionPolicyBinding
-metadata: {name: stack-bind-pods}
-spec: {policyName: stack-bind-pods}
 `
 
 // taskRunStage ends the pods of task runs. %[1]s is the name of the stage, %[2]s is NotIn for pods
@@ -95,7 +77,7 @@ spec:
 ---
 `
 
-// kwokManifests are kwok's RBAC roles, the node and the policy.
+// kwokManifests are kwok's RBAC roles and the node.
 func (s *Stack) kwokManifests(ctx context.Context) ([]*object, error) {
 	dir, err := build.ModuleDir(ctx, build.ModuleKwok)
 	if err != nil {
@@ -105,14 +87,14 @@ func (s *Stack) kwokManifests(ctx context.Context) ([]*object, error) {
 	if err != nil {
 		return nil, err
 	}
-	own, err := manifests.Parse(kwokObjects)
+	own, err := manifests.Parse(kwokNode)
 	if err != nil {
 		return nil, err
 	}
 	return append(objects, own...), nil
 }
 
-// startKwok starts kwok and waits until its node is ready and pods are bound to it.
+// startKwok starts kwok and the binder, and waits until the node is ready.
 func (s *Stack) startKwok(ctx context.Context) error {
 	dir, err := build.ModuleDir(ctx, build.ModuleKwok)
 	if err != nil {
@@ -140,34 +122,24 @@ func (s *Stack) startKwok(ctx context.Context) error {
 		Name:        "kwok",
 		Path:        s.programs[build.Kwok],
 		Args:        args,
-		Ready:       s.podsCanRun,
+		Ready:       s.nodeReady,
 		ReadyWithin: kwokDeadline,
 	})
+	if err := s.startBinder(); err != nil {
+		return err
+	}
 	return s.startUp(ctx, p)
 }
 
-// podsCanRun checks that the node is ready and, by a dry run, that a new pod is bound to it.
-func (s *Stack) podsCanRun(ctx context.Context) error {
+func (s *Stack) nodeReady(ctx context.Context) error {
 	node, err := s.kube.CoreV1().Nodes().Get(ctx, nodeName, metav1.GetOptions{})
 	if err != nil {
 		return err
 	}
-	ready := false
 	for _, c := range node.Status.Conditions {
-		ready = ready || c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+		if c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue {
+			return nil
+		}
 	}
-	if !ready {
-		return errors.New("the node is not ready")
-	}
-	pod, err := s.kube.CoreV1().Pods("default").Create(ctx, &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: "binding-check"},
-		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i"}}},
-	}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-	if err != nil {
-		return err
-	}
-	if pod.Spec.NodeName != nodeName {
-		return errors.New("the policy that binds pods is not in force")
-	}
-	return nil
+	return errors.New("the node is not ready")
 }

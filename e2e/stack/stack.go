@@ -38,6 +38,7 @@ type Stack struct {
 	dynamic dynamic.Interface
 
 	services *services
+	binder   *binder
 
 	pacURL string
 	gitea  *Gitea
@@ -301,6 +302,7 @@ func (s *Stack) stop() error {
 		}
 		all.Wait()
 	}
+	s.binder.stop()
 	s.services.stop()
 	s.ports.Release()
 	if keep {

@@ -21,6 +21,7 @@ const (
 	Developer User = "developer" // may edit PipelineRuns, Leases and Repositories everywhere
 
 	ControllerManagerUser User = "kube-controller-manager"
+	SchedulerUser         User = "kube-scheduler"
 	KwokUser              User = "kwok"
 	TektonControllerUser  User = "tekton-controller"
 	TektonWebhookUser     User = "tekton-webhook"
@@ -50,6 +51,7 @@ var identities = map[User]identity{
 	Admin:                 {name: "admin", groups: []string{"system:masters"}},
 	Developer:             {name: "developer", groups: []string{DevelopersGroup}},
 	ControllerManagerUser: {name: "system:kube-controller-manager", groups: []string{"system:masters"}},
+	SchedulerUser:         {name: "system:kube-scheduler"}, // its ClusterRole is built in
 	KwokUser:              serviceAccount("kube-system", "kwok-controller"),
 	TektonControllerUser:  serviceAccount(TektonNamespace, "tekton-pipelines-controller"),
 	TektonWebhookUser:     serviceAccount(TektonNamespace, "tekton-pipelines-webhook"),
