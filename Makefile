@@ -44,8 +44,9 @@ museum: ## See PAC's own queue fail in every known way, and the add-on hold (ONL
 	@$(RUN) ./e2e/show/museum
 
 .PHONY: e2e
-e2e: stack ## Play the end-to-end suite on the embedded stack (HOLD=policy|webhook ONLY=scenario)
-	$(TEST) -count=1 -timeout 45m ./e2e/suite/onstack -run '^TestSuite$$$(if $(ONLY),/^$(ONLY)$$)' $(if $(HOLD),-hold=$(HOLD))
+e2e: VERSIONS = $(if $(KUBERNETES_VERSION),-kubernetes=$(KUBERNETES_VERSION))
+e2e: stack ## Play the end-to-end suite on the embedded stack (HOLD=policy|webhook KUBERNETES_VERSION=1.30 ONLY=scenario)
+	$(TEST) -count=1 -timeout 45m ./e2e/suite/onstack -run '^TestSuite$$$(if $(ONLY),/^$(ONLY)$$)' $(if $(HOLD),-hold=$(HOLD)) $(VERSIONS)
 
 .PHONY: e2e-kind
 e2e-kind: ## Terraform apply on kind, the same suite, destroy (BACKEND= HOLD= KUBERNETES_VERSION= ONLY=scenario,scenario)
@@ -72,7 +73,7 @@ image: ## Make the container image for amd64 and arm64 in bin/ (VERSION= IMAGE= 
 
 .PHONY: stack
 stack: ## Build every component of the embedded stack that is not in the cache
-	@$(BUILD)
+	@$(BUILD) $(VERSIONS)
 
 # The package that takes longest goes first, so that the others run beside it.
 .PHONY: test

@@ -96,7 +96,7 @@ func (g *Gitea) Client() *sdk.Client { return g.client }
 
 // startGitea starts Gitea and creates its user.
 func (s *Stack) startGitea(ctx context.Context) error {
-	static, err := build.ModuleDir(ctx, build.ModuleGitea)
+	static, err := s.opts.Versions.ModuleDir(ctx, build.ModuleGitea)
 	if err != nil {
 		return err
 	}

@@ -79,7 +79,7 @@ spec:
 
 // kwokManifests are kwok's RBAC roles and the node.
 func (s *Stack) kwokManifests(ctx context.Context) ([]*object, error) {
-	dir, err := build.ModuleDir(ctx, build.ModuleKwok)
+	dir, err := s.opts.Versions.ModuleDir(ctx, build.ModuleKwok)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (s *Stack) kwokManifests(ctx context.Context) ([]*object, error) {
 
 // startKwok starts kwok and the binder, and waits until the node is ready.
 func (s *Stack) startKwok(ctx context.Context) error {
-	dir, err := build.ModuleDir(ctx, build.ModuleKwok)
+	dir, err := s.opts.Versions.ModuleDir(ctx, build.ModuleKwok)
 	if err != nil {
 		return err
 	}

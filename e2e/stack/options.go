@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/build"
 )
 
 // Components is a set of components besides etcd and the API server, which always run.
@@ -54,6 +56,8 @@ func (c Components) withNeeds() Components {
 // Options choose what Start starts.
 type Options struct {
 	Components Components
+	// Versions are those of the components; zero means the defaults.
+	Versions build.Versions
 	// Watchers is the number of PAC watchers; nil means one. Several share the work like the pods
 	// of a StatefulSet: each has one bucket of the queue keys.
 	Watchers *int

@@ -21,7 +21,7 @@ const pacLeaderElection = "pac-watcher-config-leader-election"
 
 // pacManifests returns the objects of Pipelines-as-Code's own files.
 func (s *Stack) pacManifests(ctx context.Context) ([]*object, error) {
-	dir, err := build.ModuleDir(ctx, build.ModulePAC)
+	dir, err := s.opts.Versions.ModuleDir(ctx, build.ModulePAC)
 	if err != nil {
 		return nil, err
 	}

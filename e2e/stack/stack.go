@@ -61,7 +61,7 @@ type Stack struct {
 func Start(ctx context.Context, opts Options) (*Stack, error) {
 	log := opts.Log // Build has its own default for nil
 	opts = opts.withDefaults()
-	programs, err := build.Build(ctx, log, opts.programs()...)
+	programs, err := opts.Versions.Build(ctx, log, opts.programs()...)
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ spec: {type: ExternalName, externalName: localhost}
 // tektonManifests returns the objects of Tekton's own files. Their webhooks call webhookPort on
 // loopback; with port 0 they are left out.
 func (s *Stack) tektonManifests(ctx context.Context, webhookPort int) ([]*object, error) {
-	dir, err := build.ModuleDir(ctx, build.ModuleTekton)
+	dir, err := s.opts.Versions.ModuleDir(ctx, build.ModuleTekton)
 	if err != nil {
 		return nil, err
 	}

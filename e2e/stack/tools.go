@@ -26,7 +26,7 @@ func (s *Stack) Kubectl(ctx context.Context, args ...string) (string, error) {
 
 // tool runs a program, which it builds if necessary.
 func (s *Stack) tool(ctx context.Context, name build.Component, args ...string) (string, error) {
-	programs, err := build.Build(ctx, s.opts.Log, name)
+	programs, err := s.opts.Versions.Build(ctx, s.opts.Log, name)
 	if err != nil {
 		return "", err
 	}

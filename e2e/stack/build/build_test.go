@@ -17,7 +17,7 @@ func TestEveryComponentIsPinned(t *testing.T) {
 	}
 	seen := map[string]Component{}
 	for _, c := range append(All(), onDemand...) {
-		p, err := plan(root, "/cache", c)
+		p, err := Versions{}.plan(root, "/cache", c)
 		if err != nil {
 			t.Errorf("%s: %v", c, err)
 			continue
@@ -26,7 +26,7 @@ func TestEveryComponentIsPinned(t *testing.T) {
 			t.Errorf("%s and %s are both %s", c, other, p.path)
 		}
 		seen[p.path] = c
-		again, err := plan(root, "/cache", c)
+		again, err := Versions{}.plan(root, "/cache", c)
 		if err != nil || again.path != p.path {
 			t.Errorf("%s is %s, then %s (%v)", c, p.path, again.path, err)
 		}
@@ -38,7 +38,7 @@ func TestNameCoversFlags(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := plan(root, "/cache", Gitea)
+	p, err := Versions{}.plan(root, "/cache", Gitea)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,6 +50,66 @@ func TestNameCoversFlags(t *testing.T) {
 	}
 	if strings.Contains(flags, "VERSION") {
 		t.Errorf("flags %q still hold a placeholder", flags)
+	}
+}
+
+// Each pinned version can be chosen, by its folder's name and by its full version, and is built as
+// what it is. Without a choice, it is the one in the family's own folder.
+func TestVersionsAreChosen(t *testing.T) {
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := recipeFor(KubeAPIServer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := readPins(root, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	family := filepath.Join(root, "e2e", "stack", "components", "kubernetes")
+	paths := map[string]string{}
+	for i, pinned := range all {
+		full := strings.TrimPrefix(pinned.version, "v")
+		minor := full[:strings.LastIndex(full, ".")]
+		chosen := []string{minor, full}
+		if i == 0 {
+			chosen = append(chosen, "")
+		} else if want := filepath.Join(family, minor); pinned.dir != want {
+			t.Errorf("%s is pinned in %s, want %s", pinned.version, pinned.dir, want)
+		}
+		for _, version := range chosen {
+			p, err := Versions{Kubernetes: version}.plan(root, "/cache", KubeAPIServer)
+			if err != nil {
+				t.Errorf("version %q: %v", version, err)
+				continue
+			}
+			flags := strings.Join(p.flags(), " ")
+			for _, want := range []string{"gitVersion=v" + full, "gitMinor=" + strings.TrimPrefix(minor, "1.")} {
+				if !strings.Contains(flags+" ", want+" ") {
+					t.Errorf("version %q: flags %q lack %s", version, flags, want)
+				}
+			}
+			if other, taken := paths[p.path]; taken && other != full {
+				t.Errorf("%s and %s are both %s", full, other, p.path)
+			}
+			paths[p.path] = full
+		}
+	}
+	if len(paths) != len(all) || len(all) < 2 {
+		t.Errorf("%d programs of %d versions", len(paths), len(all))
+	}
+	if p, err := (Versions{Kubernetes: "1.3"}).plan(root, "/cache", KubeAPIServer); err == nil {
+		t.Errorf("version 1.3 is %s", p.version)
+	} else if !strings.Contains(err.Error(), all[1].version) {
+		t.Errorf("the error %q does not say what is pinned", err)
+	}
+	// Other families are not affected.
+	for _, c := range []Component{Etcd, Gitea} {
+		if _, err := (Versions{Kubernetes: "1.3"}).plan(root, "/cache", c); err != nil {
+			t.Errorf("%s: %v", c, err)
+		}
 	}
 }
 
@@ -92,6 +152,13 @@ func TestAssetsAreHonoured(t *testing.T) {
 	}
 	if got, want := programs[KubeAPIServer], filepath.Join(dir, "kube-apiserver"); got != want {
 		t.Errorf("kube-apiserver is %s, want %s", got, want)
+	}
+	chosen := Versions{Kubernetes: "1.30"}
+	if path := chosen.asset(KubeAPIServer); path != "" {
+		t.Errorf("kube-apiserver %s is %s, whose version is unknown", chosen.Kubernetes, path)
+	}
+	if chosen.asset(Etcd) == "" {
+		t.Error("etcd is not taken from the folder when a version of Kubernetes is chosen")
 	}
 }
 

@@ -23,14 +23,19 @@ type Programs map[Component]string
 // program is a component with everything that decides its cached name.
 type program struct {
 	recipe
-	version string
-	dir     string // of the wrapper module
-	path    string // in the cache
+	pin
+	path string // in the cache
 }
 
-// Build returns the programs asked for, making those that neither KUBEBUILDER_ASSETS nor the cache
-// holds. Progress goes to log, one line at a time; nil means standard error.
+// Build returns the programs asked for in their default versions, as [Versions.Build] does.
 func Build(ctx context.Context, log func(format string, args ...any), components ...Component) (Programs, error) {
+	return Versions{}.Build(ctx, log, components...)
+}
+
+// Build returns the programs asked for, making those that the cache does not hold.
+// KUBEBUILDER_ASSETS replaces programs whose version is not chosen. Progress goes to log, one line
+// at a time; nil means standard error.
+func (v Versions) Build(ctx context.Context, log func(format string, args ...any), components ...Component) (Programs, error) {
 	root, err := Root()
 	if err != nil {
 		return nil, err
@@ -42,11 +47,11 @@ func Build(ctx context.Context, log func(format string, args ...any), components
 	found := Programs{}
 	var missing []program
 	for _, c := range components {
-		if path := asset(c); path != "" {
+		if path := v.asset(c); path != "" {
 			found[c] = path
 			continue
 		}
-		p, err := plan(root, cache, c)
+		p, err := v.plan(root, cache, c)
 		if err != nil {
 			return nil, err
 		}
@@ -84,10 +89,14 @@ func CacheDir() (string, error) {
 	return filepath.Join(dir, "pac-lease-queue"), nil
 }
 
-// asset returns a component's program in an envtest folder, or "".
-func asset(c Component) string {
+// asset returns a component's program in an envtest folder, or "". The folder holds an unknown
+// version of Kubernetes.
+func (v Versions) asset(c Component) string {
 	dir := os.Getenv("KUBEBUILDER_ASSETS")
 	if dir == "" || !slices.Contains(fromAssets, c) {
+		return ""
+	}
+	if v.Kubernetes != "" && c != Etcd {
 		return ""
 	}
 	path := filepath.Join(dir, string(c))
@@ -98,27 +107,22 @@ func asset(c Component) string {
 }
 
 // plan works out what a component would be called in the cache.
-func plan(root, cache string, c Component) (program, error) {
+func (v Versions) plan(root, cache string, c Component) (program, error) {
 	r, err := recipeFor(c)
 	if err != nil {
 		return program{}, err
 	}
-	dir := filepath.Join(root, "e2e", "stack", "components", r.wrapper)
-	goMod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-	if err != nil {
+	p := program{recipe: r}
+	if p.pin, err = v.choose(root, r); err != nil {
 		return program{}, err
 	}
-	goSum, err := os.ReadFile(filepath.Join(dir, "go.sum"))
+	goSum, err := os.ReadFile(filepath.Join(p.dir, "go.sum"))
 	if err != nil {
 		return program{}, err
-	}
-	p := program{recipe: r, dir: dir}
-	if p.version, err = requiredVersion(goMod, r.module); err != nil {
-		return program{}, fmt.Errorf("%s: %w", dir, err)
 	}
 	h := sha256.New()
 	fmt.Fprintf(h, "%s\n%s\n%s %s\n%q\n%v\n", runtime.Version(), r.importPath(), runtime.GOOS, runtime.GOARCH, p.flags(), r.cgo)
-	h.Write(goMod)
+	h.Write(p.goMod)
 	h.Write(goSum)
 	p.path = filepath.Join(cache, "bin", fmt.Sprintf("%s-%s-%x", r.name, p.version, h.Sum(nil)[:6]))
 	return p, nil
@@ -131,7 +135,9 @@ func (p program) title() string { return strings.TrimSpace(string(p.name) + " " 
 func (p program) flags() []string {
 	ldflags := "-s -w"
 	if p.ldflags != "" {
-		ldflags += " " + strings.ReplaceAll(p.ldflags, "VERSION", strings.TrimPrefix(p.version, "v"))
+		version := strings.TrimPrefix(p.version, "v")
+		minor := strings.Split(version, ".")[1]
+		ldflags += " " + strings.NewReplacer("VERSION", version, "MINOR", minor).Replace(p.ldflags)
 	}
 	flags := []string{"-trimpath", "-buildvcs=false", "-ldflags", ldflags}
 	if p.tags != "" {

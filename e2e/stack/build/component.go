@@ -41,10 +41,10 @@ const (
 )
 
 // recipe says how one program is built. VERSION in ldflags stands for the module's version without
-// its leading v.
+// its leading v, MINOR for the second number of it.
 type recipe struct {
 	name    Component
-	wrapper string // folder under e2e/stack/components
+	family  string // folder under e2e/stack/components
 	module  string // module whose version counts
 	pkg     string // package below the module, "" for its root
 	tags    string
@@ -52,11 +52,13 @@ type recipe struct {
 	cgo     bool
 }
 
+const kubernetesFamily = "kubernetes"
+
 // Without a version, knative's version check stops Tekton and PAC at start, and PAC's Gitea client
 // refuses the server.
 const (
 	kubernetesLDFlags = "-X k8s.io/component-base/version.gitVersion=vVERSION" +
-		" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36"
+		" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=MINOR"
 	giteaLDFlags = "-X main.Version=VERSION"
 	tofuLDFlags  = "-X github.com/opentofu/opentofu/version.dev=no"
 )
@@ -70,28 +72,28 @@ const (
 
 // recipes lists every program, cheapest family first: a first build shows progress early.
 var recipes = []recipe{
-	{name: Etcd, wrapper: "etcd", module: "go.etcd.io/etcd/server/v3"},
-	{name: KubeAPIServer, wrapper: "kubernetes", module: ModuleKubernetes, pkg: "cmd/kube-apiserver", ldflags: kubernetesLDFlags},
+	{name: Etcd, family: "etcd", module: "go.etcd.io/etcd/server/v3"},
+	{name: KubeAPIServer, family: kubernetesFamily, module: ModuleKubernetes, pkg: "cmd/kube-apiserver", ldflags: kubernetesLDFlags},
 	{
-		name: KubeControllerManager, wrapper: "kubernetes", module: ModuleKubernetes, pkg: "cmd/kube-controller-manager",
+		name: KubeControllerManager, family: kubernetesFamily, module: ModuleKubernetes, pkg: "cmd/kube-controller-manager",
 		ldflags: kubernetesLDFlags,
 	},
-	{name: TektonController, wrapper: "tekton", module: ModuleTekton, pkg: "cmd/controller"},
-	{name: TektonWebhook, wrapper: "tekton", module: ModuleTekton, pkg: "cmd/webhook"},
-	{name: PACController, wrapper: "pipelines-as-code", module: ModulePAC, pkg: "cmd/pipelines-as-code-controller"},
-	{name: PACWatcher, wrapper: "pipelines-as-code", module: ModulePAC, pkg: "cmd/pipelines-as-code-watcher"},
-	{name: Kwok, wrapper: "kwok", module: ModuleKwok, pkg: "cmd/kwok"},
-	{name: Gitea, wrapper: "gitea", module: ModuleGitea, tags: "sqlite sqlite_unlock_notify", ldflags: giteaLDFlags, cgo: true},
-	{name: Helm, wrapper: "helm", module: "helm.sh/helm/v4", pkg: "cmd/helm"},
-	{name: Kubectl, wrapper: "kubernetes", module: ModuleKubernetes, pkg: "cmd/kubectl", ldflags: kubernetesLDFlags},
-	{name: Prometheus, wrapper: "prometheus", module: modulePrometheus, pkg: "cmd/prometheus", tags: prometheusTags},
-	{name: Promtool, wrapper: "prometheus", module: modulePrometheus, pkg: "cmd/promtool", tags: prometheusTags},
-	{name: Kind, wrapper: "kind", module: "sigs.k8s.io/kind"},
-	{name: TektonEntrypoint, wrapper: "tekton", module: ModuleTekton, pkg: "cmd/entrypoint"},
-	{name: TektonNop, wrapper: "tekton", module: ModuleTekton, pkg: "cmd/nop"},
-	{name: TektonWorkingDirInit, wrapper: "tekton", module: ModuleTekton, pkg: "cmd/workingdirinit"},
-	{name: PACWebhook, wrapper: "pipelines-as-code", module: ModulePAC, pkg: "cmd/pipelines-as-code-webhook"},
-	{name: Tofu, wrapper: "opentofu", module: "github.com/opentofu/opentofu", pkg: "cmd/tofu", ldflags: tofuLDFlags},
+	{name: TektonController, family: "tekton", module: ModuleTekton, pkg: "cmd/controller"},
+	{name: TektonWebhook, family: "tekton", module: ModuleTekton, pkg: "cmd/webhook"},
+	{name: PACController, family: "pipelines-as-code", module: ModulePAC, pkg: "cmd/pipelines-as-code-controller"},
+	{name: PACWatcher, family: "pipelines-as-code", module: ModulePAC, pkg: "cmd/pipelines-as-code-watcher"},
+	{name: Kwok, family: "kwok", module: ModuleKwok, pkg: "cmd/kwok"},
+	{name: Gitea, family: "gitea", module: ModuleGitea, tags: "sqlite sqlite_unlock_notify", ldflags: giteaLDFlags, cgo: true},
+	{name: Helm, family: "helm", module: "helm.sh/helm/v4", pkg: "cmd/helm"},
+	{name: Kubectl, family: kubernetesFamily, module: ModuleKubernetes, pkg: "cmd/kubectl", ldflags: kubernetesLDFlags},
+	{name: Prometheus, family: "prometheus", module: modulePrometheus, pkg: "cmd/prometheus", tags: prometheusTags},
+	{name: Promtool, family: "prometheus", module: modulePrometheus, pkg: "cmd/promtool", tags: prometheusTags},
+	{name: Kind, family: "kind", module: "sigs.k8s.io/kind"},
+	{name: TektonEntrypoint, family: "tekton", module: ModuleTekton, pkg: "cmd/entrypoint"},
+	{name: TektonNop, family: "tekton", module: ModuleTekton, pkg: "cmd/nop"},
+	{name: TektonWorkingDirInit, family: "tekton", module: ModuleTekton, pkg: "cmd/workingdirinit"},
+	{name: PACWebhook, family: "pipelines-as-code", module: ModulePAC, pkg: "cmd/pipelines-as-code-webhook"},
+	{name: Tofu, family: "opentofu", module: "github.com/opentofu/opentofu", pkg: "cmd/tofu", ldflags: tofuLDFlags},
 }
 
 // onDemand are the components that no stack needs: they are built when someone asks for them.

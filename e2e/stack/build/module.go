@@ -43,9 +43,15 @@ func Root() (string, error) {
 	return "", fmt.Errorf("no go.mod of %s above %s", Module, strings.Join(starts, " or "))
 }
 
+// ModuleDir returns the folder of a pinned module's sources in its default version, as
+// [Versions.ModuleDir] does.
+func ModuleDir(ctx context.Context, module string) (string, error) {
+	return Versions{}.ModuleDir(ctx, module)
+}
+
 // ModuleDir returns the folder of a pinned module's sources (for CRDs, config maps, templates),
 // fetching it when it is not there.
-func ModuleDir(ctx context.Context, module string) (string, error) {
+func (v Versions) ModuleDir(ctx context.Context, module string) (string, error) {
 	r, err := recipeForModule(module)
 	if err != nil {
 		return "", err
@@ -54,24 +60,19 @@ func ModuleDir(ctx context.Context, module string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	wrapper := filepath.Join(root, "e2e", "stack", "components", r.wrapper)
-	goMod, err := os.ReadFile(filepath.Join(wrapper, "go.mod"))
+	p, err := v.choose(root, r)
 	if err != nil {
 		return "", err
 	}
-	version, err := requiredVersion(goMod, module)
-	if err != nil {
-		return "", err
-	}
-	cache, err := goCommand(ctx, wrapper, "env", "GOMODCACHE").Output()
+	cache, err := goCommand(ctx, p.dir, "env", "GOMODCACHE").Output()
 	if err != nil {
 		return "", fmt.Errorf("go env GOMODCACHE: %w", err)
 	}
-	dir := filepath.Join(strings.TrimSpace(string(cache)), filepath.FromSlash(escape(module))+"@"+escape(version))
+	dir := filepath.Join(strings.TrimSpace(string(cache)), filepath.FromSlash(escape(module))+"@"+escape(p.version))
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 		return dir, err
 	}
-	if out, err := goCommand(ctx, wrapper, "mod", "download", module).CombinedOutput(); err != nil {
+	if out, err := goCommand(ctx, p.dir, "mod", "download", module).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("fetching %s: %w\n%s", module, err, out)
 	}
 	return dir, nil

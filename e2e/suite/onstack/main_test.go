@@ -12,6 +12,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/build"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/stacktest"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite/onstack"
@@ -45,6 +46,11 @@ var hold = flag.String("hold", "", "what holds runs, policy or webhook; without 
 
 const webhook = "webhook"
 
+// versions are those of the stack, for all tests.
+var versions build.Versions
+
+func init() { versions.AddFlags(flag.CommandLine) }
+
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if testing.Short() {
@@ -69,7 +75,7 @@ func TestMain(m *testing.M) {
 
 func run(m *testing.M) int {
 	addonOptions.Values = append(addonOptions.Values, "admission.hold="+*hold)
-	options := stack.Options{Components: stack.Everything, RunTime: time.Second, Revive: true}
+	options := stack.Options{Components: stack.Everything, Versions: versions, RunTime: time.Second, Revive: true}
 	code := stacktest.Main(m, options, func(ctx context.Context, s *stack.Stack) (err error) {
 		cluster = onstack.New(s, addonOptions)
 		env = suite.Env{Cluster: cluster, Artifacts: filepath.Join(s.Dir(), "artifacts")}

@@ -3,6 +3,7 @@
 //	go run ./e2e/stack/cmd/stack
 //	go run ./e2e/stack/cmd/stack -watchers 2 -keep
 //	go run ./e2e/stack/cmd/stack -replicas 2 # with the add-on, installed by its Helm chart
+//	go run ./e2e/stack/cmd/stack -kubernetes 1.30
 package main
 
 import (
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/build"
 )
 
 func main() {
@@ -33,11 +35,15 @@ func up(ctx context.Context, args []string) error {
 	replicas := flags.Int("replicas", 0, "install the add-on with this many replicas")
 	keep := flags.Bool("keep", false, "leave the folder with the logs")
 	audit := flags.Bool("audit", false, "write the API server's audit log")
+	var versions build.Versions
+	versions.AddFlags(flags)
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	began := time.Now()
-	s, err := stack.Start(ctx, stack.Options{Components: stack.Everything, Watchers: watchers, Keep: *keep, Audit: *audit})
+	s, err := stack.Start(ctx, stack.Options{
+		Components: stack.Everything, Versions: versions, Watchers: watchers, Keep: *keep, Audit: *audit,
+	})
 	if err != nil {
 		return err
 	}
