@@ -28,7 +28,7 @@ type binder struct {
 	ended  chan struct{}
 }
 
-func (s *Stack) startBinder() error {
+func (s *Stack) bindPods() error {
 	client, err := kubernetes.NewForConfig(s.Config(SchedulerUser))
 	if err != nil {
 		return err
@@ -37,10 +37,16 @@ func (s *Stack) startBinder() error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	s.binder = &binder{client: client, log: file, cancel: cancel, ended: make(chan struct{})}
-	go s.binder.run(ctx)
+	s.binder = startBinder(client, file)
 	return nil
+}
+
+// startBinder starts a binder, which closes its log when it is stopped.
+func startBinder(client kubernetes.Interface, file *os.File) *binder {
+	ctx, cancel := context.WithCancel(context.Background())
+	b := &binder{client: client, log: file, cancel: cancel, ended: make(chan struct{})}
+	go b.run(ctx)
+	return b
 }
 
 func (b *binder) stop() {
@@ -89,6 +95,7 @@ func (b *binder) follow(ctx context.Context) error {
 		return err
 	}
 	defer changes.Stop()
+	defer context.AfterFunc(ctx, changes.Stop)()
 	for change := range changes.ResultChan() {
 		switch change.Type {
 		case watch.Added:

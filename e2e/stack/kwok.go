@@ -125,7 +125,7 @@ func (s *Stack) startKwok(ctx context.Context) error {
 		Ready:       s.nodeReady,
 		ReadyWithin: kwokDeadline,
 	})
-	if err := s.startBinder(); err != nil {
+	if err := s.bindPods(); err != nil {
 		return err
 	}
 	return s.startUp(ctx, p)
