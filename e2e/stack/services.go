@@ -115,13 +115,17 @@ func (p *services) dial(ctx context.Context, address string) (net.Conn, error) {
 	return nil, fmt.Errorf("none of %d replicas behind Service %s/%s is ready", len(ports), service.Namespace, service.Name)
 }
 
-// service finds the Service with an address, and the target port.
+// service finds the Service with an address, and the target port. An older API server, e.g. 1.30,
+// cannot select Services by their address.
 func (p *services) service(ctx context.Context, ip, port string) (*corev1.Service, string, error) {
-	found, err := p.stack.kube.CoreV1().Services("").List(ctx, metav1.ListOptions{FieldSelector: "spec.clusterIP=" + ip})
+	found, err := p.stack.kube.CoreV1().Services("").List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, "", err
 	}
 	for i, service := range found.Items {
+		if service.Spec.ClusterIP != ip {
+			continue
+		}
 		for _, servicePort := range service.Spec.Ports {
 			if strconv.Itoa(int(servicePort.Port)) == port {
 				return &found.Items[i], servicePort.TargetPort.String(), nil
