@@ -12,6 +12,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -29,7 +30,13 @@ const hookPoll = 200 * time.Millisecond
 func (a *Addon) withHooks(ctx context.Context, helm ...string) (string, error) {
 	ctx, stop := context.WithCancel(ctx)
 	running := make(chan error, 1)
-	go func() { running <- a.runHooks(ctx) }()
+	go func() {
+		err := a.runHooks(ctx)
+		if err != nil {
+			stop() // or helm waits until its own timeout
+		}
+		running <- err
+	}()
 	out, err := a.stack.Helm(ctx, helm...)
 	stop()
 	return out, errors.Join(err, <-running)
@@ -77,22 +84,26 @@ func (a *Addon) runJob(ctx context.Context, job *batchv1.Job) error {
 	failure := a.runContainer(ctx, pod)
 	ended := metav1.Now()
 	job.Status.StartTime = &began
-	condition := func(kinds ...batchv1.JobConditionType) {
+	report := func(kinds ...batchv1.JobConditionType) error {
+		reported := job.DeepCopy()
 		for _, kind := range kinds {
-			job.Status.Conditions = append(job.Status.Conditions, batchv1.JobCondition{
+			reported.Status.Conditions = append(reported.Status.Conditions, batchv1.JobCondition{
 				Type: kind, Status: corev1.ConditionTrue, LastTransitionTime: ended,
 			})
 		}
+		_, err := a.stack.kube.BatchV1().Jobs(job.Namespace).UpdateStatus(ctx, reported, metav1.UpdateOptions{})
+		return err
 	}
 	if failure != nil {
 		job.Status.Failed = 1
-		condition(batchv1.JobFailureTarget, batchv1.JobFailed)
-	} else {
-		job.Status.Succeeded, job.Status.CompletionTime = 1, &ended
-		condition(batchv1.JobSuccessCriteriaMet, batchv1.JobComplete)
+		return errors.Join(failure, report(batchv1.JobFailureTarget, batchv1.JobFailed))
 	}
-	_, err := a.stack.kube.BatchV1().Jobs(job.Namespace).UpdateStatus(ctx, job, metav1.UpdateOptions{})
-	return errors.Join(failure, err)
+	job.Status.Succeeded, job.Status.CompletionTime = 1, &ended
+	err := report(batchv1.JobSuccessCriteriaMet, batchv1.JobComplete)
+	if apierrors.IsInvalid(err) { // an older API server, e.g. 1.30, wants the second alone, a newer one both
+		err = report(batchv1.JobComplete)
+	}
+	return err
 }
 
 func (a *Addon) runPod(ctx context.Context, pod *corev1.Pod) error {
