@@ -12,11 +12,12 @@ import (
 )
 
 // Paths under which the hold is served. The API server sends every write that the hold may change
-// to the first, and copies of PAC's runs to the second: who made a run decides that, and the
-// conditions of the webhook configuration know who is PAC.
+// to the first, copies of PAC's runs to the second, and all new runs of PAC's to the third: who
+// made a run decides that, and the conditions of the webhook configuration know who is PAC.
 const (
-	Path     = "/hold"
-	CopyPath = "/copy"
+	Path      = "/hold"
+	CopyPath  = "/copy"
+	KueuePath = "/kueue"
 )
 
 // hold answers admission requests.
@@ -36,6 +37,7 @@ func holds() []any {
 	return []any{
 		hold{path: Path, decide: pac.Hold},
 		hold{path: CopyPath, decide: func(_ *pac.Admitted, run pac.Admitted) []pac.Operation { return pac.Requeue(run) }},
+		hold{path: KueuePath, decide: func(_ *pac.Admitted, run pac.Admitted) []pac.Operation { return pac.HideFromKueue(run) }},
 	}
 }
 

@@ -51,6 +51,7 @@ func (p *plugin) connect() (inspect.Clients, string, error) {
 	if c.Tekton, err = tektonclient.NewForConfig(config); err != nil {
 		return c, "", err
 	}
+	c.Discovery = c.Kube.Discovery().RESTClient()
 	c.PAC, err = pacclient.NewForConfig(config)
 	return c, namespace, err
 }

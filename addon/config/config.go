@@ -7,6 +7,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,8 +28,11 @@ type Config struct {
 	PACGlobalRepository string
 	// HandBack gives every queued run back to Pipelines-as-Code.
 	HandBack bool
-	Policy   queue.Policy
-	Recovery recovery.Timing
+	// KueueAccounts are the accounts by which Kueue starts runs, separated by commas. If there are
+	// none, this product starts the runs that are labelled for Kueue itself.
+	KueueAccounts string
+	Policy        queue.Policy
+	Recovery      recovery.Timing
 	// Annotations bounds what is written on runs for people.
 	Annotations Annotations
 	// MetricsMaxQueues is how many queues have metrics of their own at most.
@@ -53,6 +57,7 @@ func Defaults() Config {
 		Backend:             store.Lease,
 		PACNamespace:        "pipelines-as-code",
 		PACGlobalRepository: "pipelines-as-code",
+		KueueAccounts:       "system:serviceaccount:tekton-kueue:tekton-kueue-controller-manager",
 		Policy: queue.Policy{
 			ClaimTTL:    30 * time.Second,
 			OrderGrace:  30 * time.Second,
@@ -124,6 +129,7 @@ var settings = []setting{
 	{"backoff-max", false, duration(func(c *Config) *time.Duration { return &c.Policy.BackoffMax }, time.Second, 24*time.Hour)},
 	{"claim-ttl", false, duration(func(c *Config) *time.Duration { return &c.Policy.ClaimTTL }, time.Second, time.Hour)},
 	{HandBackKey, true, readHandBack},
+	{"kueue-accounts", false, readKueueAccounts},
 	{"metrics-max-queues", false, count(func(c *Config) *int { return &c.MetricsMaxQueues }, mostMetricsQueues)},
 	{"order-grace", false, duration(func(c *Config) *time.Duration { return &c.Policy.OrderGrace }, time.Second, 24*time.Hour)},
 	{"pac-global-repository", true, name(func(c *Config) *string { return &c.PACGlobalRepository }, "a Repository",
@@ -248,5 +254,24 @@ func readHandBack(c *Config, value string) error {
 		return fmt.Errorf("%q is neither true nor false", value)
 	}
 	c.HandBack = on
+	return nil
+}
+
+// mostAccounts is far more than Kueue has.
+const mostAccounts = 4096
+
+// user matches what the values of the chart may have, too: policies quote it.
+var user = regexp.MustCompile(`^[A-Za-z0-9_:.@/-]+$`)
+
+func readKueueAccounts(c *Config, value string) error {
+	if len(value) > mostAccounts {
+		return fmt.Errorf("it has %d bytes, more than %d", len(value), mostAccounts)
+	}
+	for account := range strings.SplitSeq(value, ",") {
+		if value != "" && !user.MatchString(account) {
+			return fmt.Errorf("%q is not the name of a user; write names separated by commas and nothing else", account)
+		}
+	}
+	c.KueueAccounts = value
 	return nil
 }

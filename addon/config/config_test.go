@@ -32,7 +32,7 @@ func TestRead(t *testing.T) {
 				"backend": "lease", "pac-namespace": "openshift-pipelines", "pac-global-repository": "all", "hand-back": "false",
 				"claim-ttl": "40s", "order-grace": "10s", "readiness-grace": "1m", "backoff-base": "2s", "backoff-max": "10m",
 				"takeover-after": "2500ms", "recovery-interval": "500ms", "metrics-max-queues": "7",
-				"annotations-interval": "1m", "annotations-positions": "0",
+				"annotations-interval": "1m", "annotations-positions": "0", "kueue-accounts": "system:serviceaccount:a:b,c",
 			},
 			func() config.Config {
 				var c config.Config
@@ -42,11 +42,13 @@ func TestRead(t *testing.T) {
 				c.Recovery.TakeoverAfter, c.Recovery.Interval = 2500*time.Millisecond, 500*time.Millisecond
 				c.MetricsMaxQueues = 7
 				c.Annotations.Interval, c.Annotations.Positions = time.Minute, 0
+				c.KueueAccounts = "system:serviceaccount:a:b,c"
 				return c
 			}(),
 		},
-		"hand-back":         {map[string]string{"hand-back": "true"}, but(func(c *config.Config) { c.HandBack = true })},
-		"the other backend": {map[string]string{"backend": "memory"}, but(func(c *config.Config) { c.Backend = store.Memory })},
+		"hand-back":                     {map[string]string{"hand-back": "true"}, but(func(c *config.Config) { c.HandBack = true })},
+		"the other backend":             {map[string]string{"backend": "memory"}, but(func(c *config.Config) { c.Backend = store.Memory })},
+		"nothing starts runs for Kueue": {map[string]string{"kueue-accounts": ""}, but(func(c *config.Config) { c.KueueAccounts = "" })},
 		"blanks around a value": {
 			map[string]string{"claim-ttl": " 45s\n", "backend": "lease\n"},
 			but(func(c *config.Config) { c.Policy.ClaimTTL = 45 * time.Second }),

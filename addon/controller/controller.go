@@ -25,6 +25,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/watchdog"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/paged"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/replica"
@@ -132,10 +133,15 @@ func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*contro
 	})
 	q.PromoteFunc, q.DemoteFunc = q.promoted, q.demoted
 	gate := paged.NewGate(1)
+	beside := &kueue{
+		has:     func(ctx context.Context) (bool, error) { return pac.HasKueue(ctx, c.kube.Discovery().RESTClient()) },
+		changed: func() { q.replica.Configure(settings(configuration.Get())) },
+		clock:   clk,
+	}
 	for _, namespace := range outside.Environment.Watched.Each() {
 		all.of[namespace], err = newShard(common{
 			clients: c, configuration: configuration, replica: q.replica, memory: slots, observer: observer, clock: clk, wake: wake,
-			gate: gate,
+			gate: gate, kueue: beside,
 		}, namespace)
 		if err != nil {
 			return nil, err
@@ -153,6 +159,7 @@ func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*contro
 		return nil, err
 	}
 	go q.replica.Run(ctx)
+	go beside.Run(ctx)
 	go notices.Run(ctx)
 	return impl, nil
 }

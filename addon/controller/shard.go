@@ -125,6 +125,7 @@ type common struct {
 	clock         clock.Clock
 	wake          func(queue.Key)
 	gate          *paged.Gate
+	kueue         *kueue
 }
 
 func newShard(c common, namespace string) (*shard, error) {
@@ -137,6 +138,14 @@ func newShard(c common, namespace string) (*shard, error) {
 		features, _ := w.features(configuration.Get().PACNamespace)
 		return features
 	}}
+	starts := func() bool { return configuration.Get().KueueAccounts != "" }
+	by.Kueue = func() bool { return starts() && c.kueue.Admits() }
+	by.AskForKueue = func(ctx context.Context) (bool, error) {
+		if !starts() {
+			return false, nil
+		}
+		return c.kueue.Look(ctx)
+	}
 	runs, err := pac.NewRuns(by, c.clients.tekton.TektonV1(), w.runs)
 	if err != nil {
 		return nil, err

@@ -132,6 +132,9 @@ func (r *Reading) Queues(now time.Time) []Queue {
 		var recent report.Recent
 		for i, pr := range slices.Concat(runs[key], done[key]) {
 			run := features.ReadRun(pr)
+			if r.Kueue && set.KueueAccounts != "" {
+				run = run.BesideKueue()
+			}
 			run.Unlisted = r.Unlisted[run.UID]
 			if i < len(runs[key]) {
 				q.Snapshot.Runs = append(q.Snapshot.Runs, run)

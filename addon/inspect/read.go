@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/pager"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
@@ -31,6 +32,9 @@ type Clients struct {
 	Kube   kubernetes.Interface
 	Tekton tektonclient.Interface
 	PAC    pacclient.Interface
+	// Discovery asks which APIs the cluster has. Without it, the cluster counts as one without
+	// Kueue.
+	Discovery rest.Interface
 }
 
 // Scope is how far a look goes.
@@ -68,6 +72,8 @@ type Reading struct {
 	Finished []tektonv1.PipelineRun
 	// Features is what PAC is set to, by PAC's namespace.
 	Features map[string]pac.Features
+	// Kueue says that the cluster has Kueue.
+	Kueue bool
 	// Absent are the namespaces in which PAC was looked for and is not.
 	Absent map[string]bool
 	// Notes say what could not be read, and what is assumed instead.
@@ -82,6 +88,16 @@ func Read(ctx context.Context, c Clients, scope Scope) (*Reading, error) {
 	}
 	if err := r.readInstallations(ctx, c.Kube, scope.Addon); err != nil {
 		return nil, err
+	}
+	if c.Discovery != nil {
+		var err error
+		r.Kueue, err = pac.HasKueue(ctx, c.Discovery)
+		switch {
+		case apierrors.IsForbidden(err):
+			r.note("You may not see which APIs the cluster has: it counts as one without Kueue.")
+		case err != nil:
+			return nil, err
+		}
 	}
 	if err := r.readRepositories(ctx, c, scope.Namespace); err != nil {
 		return nil, err

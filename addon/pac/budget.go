@@ -21,7 +21,7 @@ const stubKind = "StubPipelineRun"
 // stubbed are the annotations that a stub keeps besides its event: all that the limit, the place
 // among events and the safety of a start depend on.
 var stubbed = map[string]bool{
-	keys.Repository: true, keys.ControllerInfo: true, Claim: true, Attempt: true, NotBefore: true,
+	keys.Repository: true, keys.ControllerInfo: true, Claim: true, Attempt: true, NotBefore: true, HeldQueueName: true,
 	keys.SecretCreated: true, keys.InstallationID: true, keys.CheckRunID: true,
 }
 

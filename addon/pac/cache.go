@@ -24,6 +24,7 @@ var bounds = map[string]int{
 	Attempt:               32,
 	NotBefore:             64,
 	Claim:                 64,
+	HeldQueueName:         validation.LabelValueMaxLength,
 	keys.Repository:       validation.DNS1123SubdomainMaxLength,
 	keys.SecretCreated:    32,
 	keys.InstallationID:   32,
@@ -74,6 +75,7 @@ func trim(pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {
 		},
 		Spec: tektonv1.PipelineRunSpec{Status: pr.Spec.Status},
 	}
+	keepQueueName(trimmed, pr)
 	keep := func(key, value string) { trimmed.Annotations[key] = unique.Make(value).Value() }
 	_, queued := KeyOf(pr)
 	over := !queued || phase(pr) == queue.Done

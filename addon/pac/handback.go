@@ -35,8 +35,8 @@ func (h Held) HandBack(ctx context.Context, runs tektonclient.PipelineRunsGetter
 }
 
 // EachHeld calls do for each of them in a namespace ("" is all), page by page, until it returns
-// false.
-func EachHeld(ctx context.Context, runs tektonclient.PipelineRunsGetter, namespace string, do func(Held) bool) error {
+// false. kueue says that the cluster has Kueue, which then gets the runs that are labelled for it.
+func EachHeld(ctx context.Context, runs tektonclient.PipelineRunsGetter, namespace string, kueue bool, do func(Held) bool) error {
 	list, more := pages(runs, namespace), true
 	next := list.Read
 	list.Read = func(ctx context.Context, o metav1.ListOptions) ([]tektonv1.PipelineRun, string, error) {
@@ -45,34 +45,45 @@ func EachHeld(ctx context.Context, runs tektonclient.PipelineRunsGetter, namespa
 		}
 		return next(ctx, o)
 	}
+	read := By{Kueue: func() bool { return kueue }}.reader()
 	return paged.Each(ctx, nil, list, func(pr *tektonv1.PipelineRun) {
-		run := ReadRun(pr)
+		run := read(pr)
 		if !more || run.Phase != queue.Pending || !run.Held() {
 			return
 		}
-		h := Held{Namespace: pr.Namespace, Name: pr.Name, Malformed: run.Order.Malformed(), run: run}
+		h := Held{Namespace: pr.Namespace, Name: pr.Name, Malformed: run.Order.Malformed() && !run.Kueue.Admits, run: run}
 		if !h.Malformed {
-			h.patch = handedBack(pr)
+			h.patch = handedBack(pr, run)
 		}
 		more = do(h)
 	})
 }
 
-// handedBack returns the patch that makes a run PAC's again. The run has not been trimmed, and its
-// order is not malformed.
-func handedBack(pr *tektonv1.PipelineRun) map[string]any {
-	entries := strings.Split(spelled(pr.Annotations[HeldOrder], pr.Namespace, pr.Name), ",")
-	for i := range entries {
-		entries[i] = strings.TrimSpace(entries[i])
-	}
-	annotations := map[string]any{
-		keys.ExecutionOrder: strings.Join(entries, ","),
-		HeldOrder:           nil, Attempt: nil, NotBefore: nil,
-	}
+// handedBack returns the patch that makes a run PAC's again, or Kueue's if Kueue is to start it.
+// The run has not been trimmed, and its order is not malformed unless it goes to Kueue: PAC does
+// not see the order of such a run, because it would start the run without Kueue's admission, and
+// Kueue would stop it.
+func handedBack(pr *tektonv1.PipelineRun, run queue.Run) map[string]any {
+	annotations := map[string]any{HeldOrder: nil, Attempt: nil, NotBefore: nil}
 	for _, name := range waiting {
 		annotations[name] = nil
 	}
-	return map[string]any{"metadata": map[string]any{"annotations": annotations}}
+	if run.Kueue.Admits {
+		return map[string]any{"metadata": toKueue(run, queue.Token{Slot: queue.NoSlot}, annotations)}
+	}
+	metadata := map[string]any{"annotations": annotations}
+	if order, held := pr.Annotations[HeldOrder]; held {
+		entries := strings.Split(spelled(order, pr.Namespace, pr.Name), ",")
+		for i := range entries {
+			entries[i] = strings.TrimSpace(entries[i])
+		}
+		annotations[keys.ExecutionOrder] = strings.Join(entries, ",")
+	}
+	if run.Kueue.Hidden {
+		annotations[HeldQueueName] = nil
+		metadata["labels"] = map[string]any{QueueName: run.Kueue.Queue}
+	}
+	return map[string]any{"metadata": metadata}
 }
 
 // stillHeld returns an error if the hold moved the order away again in the same request, which the

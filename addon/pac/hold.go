@@ -8,6 +8,8 @@ import (
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
 // Operation is one operation of a JSON patch (RFC 6902).
@@ -28,6 +30,11 @@ type Admitted struct {
 	Spec *struct {
 		Status tektonv1.PipelineRunSpecStatus `json:"status"`
 	} `json:"spec"`
+}
+
+// inAQueue says that the run is in the queue of a Repository; the child of a run is not.
+func (r *Admitted) inAQueue() bool {
+	return r.isPACs() && r.Metadata.Annotations[keys.Repository] != "" && !r.isChild()
 }
 
 func (r *Admitted) isPACs() bool { return r.Metadata.Labels[managedByKey] == manager }
@@ -58,6 +65,8 @@ func (r *Admitted) isChild() bool {
 // A graceful cancellation of a run that waits becomes a plain one. It comes from PAC's /cancel and
 // from closed pull requests, and Tekton would start the run for its finally tasks, above the limit
 // and with nothing to tidy up.
+//
+// A run that Kueue starts says so to people from that moment.
 func Hold(old *Admitted, run Admitted) []Operation {
 	var patch []Operation
 	if order, present := run.Metadata.Annotations[keys.ExecutionOrder]; present {
@@ -66,13 +75,43 @@ func Hold(old *Admitted, run Admitted) []Operation {
 	if old != nil && old.isPACs() && old.status() == tektonv1.PipelineRunSpecStatusPending && graceful(run.status()) {
 		patch = append(patch, add(statusPath, tektonv1.PipelineRunSpecStatusCancelled))
 	}
+	if old.status() == tektonv1.PipelineRunSpecStatusPending && run.status() == "" && run.waitedForKueue() {
+		patch = append(patch, add(annotationPath(Status), queue.StateStarted))
+		if _, present := run.Metadata.Annotations[Reason]; present {
+			patch = append(patch, remove(annotationPath(Reason)))
+		}
+	}
+	return patch
+}
+
+// waitedForKueue says that the run was passed to Kueue, and still says so to people.
+func (r *Admitted) waitedForKueue() bool {
+	_, labelled := r.Metadata.Labels[QueueName]
+	return labelled && r.Metadata.Annotations[Status] == string(queue.StateClaimed)
+}
+
+// HideFromKueue returns the patch for a new run that Kueue would admit: the label by which Kueue
+// takes it for its own is moved to [HeldQueueName] until the run has its slot. Otherwise Kueue
+// could reserve quota for runs that wait for a slot, while the runs that have the slots wait for
+// quota.
+//
+// Kueue's own webhook gives a label to any run that has none, so the first one counts.
+func HideFromKueue(run Admitted) []Operation {
+	name, labelled := run.Metadata.Labels[QueueName]
+	if !labelled || !run.inAQueue() || run.status() != tektonv1.PipelineRunSpecStatusPending {
+		return nil
+	}
+	patch := []Operation{remove(labelPath(QueueName))}
+	if _, hidden := run.Metadata.Annotations[HeldQueueName]; !hidden {
+		patch = append(patch, add(annotationPath(HeldQueueName), name))
+	}
 	return patch
 }
 
 // Requeue returns the patch for a new run that has PAC's label, but was not made by PAC: a copy of
 // one of PAC's runs, as the "Rerun" of a dashboard makes it. What the add-on wrote on the original
-// goes, with the order of its event, and the copy waits for a slot on its own. To PAC it is a
-// queued run whose start is still to be reported.
+// goes, but for the queue of Kueue's that it is labelled for, with the order of its event, and the
+// copy waits for a slot on its own. To PAC it is a queued run whose start is still to be reported.
 //
 // A copy without the name of a Repository belongs to no queue. The child of a run is no run of
 // PAC's: it runs in the slot of its parent, and would wait for that slot for ever.
@@ -82,7 +121,7 @@ func Requeue(run Admitted) []Operation {
 	}
 	var patch []Operation
 	for _, key := range slices.Sorted(maps.Keys(run.Metadata.Annotations)) {
-		if strings.HasPrefix(key, prefix) || key == keys.ExecutionOrder || key == keys.SCMReportingPLRStarted {
+		if strings.HasPrefix(key, prefix) && key != HeldQueueName || key == keys.ExecutionOrder || key == keys.SCMReportingPLRStarted {
 			patch = append(patch, remove(annotationPath(key)))
 		}
 	}

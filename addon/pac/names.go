@@ -25,8 +25,12 @@ const (
 	Attempt = "pac-lease-queue.dev/attempt"
 	// NotBefore ends the back-off after an expired claim; RFC 3339.
 	NotBefore = "pac-lease-queue.dev/not-before"
-	// Claim is the token with which the run was started: slot/transition/attempt.
+	// Claim is the token with which the run was started, or passed to Kueue:
+	// slot/transition/attempt. Kueue may start a pending run that has one.
 	Claim = "pac-lease-queue.dev/claim"
+	// HeldQueueName is the value of the label [QueueName], moved here by the hold until the run has
+	// its slot.
+	HeldQueueName = "pac-lease-queue.dev/kueue-queue"
 )
 
 // Itself is the held order of a run that is all there is of its event: a copy that another client
@@ -84,7 +88,9 @@ func Annotations() []Explained {
 		{Slot, "The slot it was started in.", false},
 		{Replica, "The pod that started it.", false},
 		{HeldOrder, "The runs of its event, in the order in which they start; moved here by the hold. `itself` on a copy of a run.", true},
-		{Claim, "The slot it was started with, as slot/transition/attempt.", true},
+		{Claim, "The slot it was started with, as slot/transition/attempt. On a run that is still held: the slot with which it was " +
+			"passed to Kueue.", true},
+		{HeldQueueName, "The queue of Kueue's that it is labelled for; moved here by the hold until it has its slot.", true},
 		{Attempt, "How often a claim of it has expired.", true},
 		{NotBefore, "When it is tried again after that.", true},
 	}

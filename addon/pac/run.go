@@ -32,6 +32,7 @@ func (f Features) ReadRun(pr *tektonv1.PipelineRun) queue.Run {
 		Origin:  origin(a),
 		Began:   when(pr.Status.StartTime),
 		Ended:   when(pr.Status.CompletionTime),
+		Kueue:   kueue(pr),
 		Ending:  pr.IsCancelled() || pr.IsGracefullyCancelled() || pr.IsGracefullyStopped(),
 	}
 	problem := func(key string, err error, consequence string) {

@@ -46,6 +46,23 @@ type By struct {
 	Gate *paged.Gate
 	// Features returns what PAC is set to now; nil if it has its defaults.
 	Features func() Features
+	// Kueue says whether Kueue is at work in the cluster; nil if it never is.
+	Kueue func() bool
+	// AskForKueue asks the API server that before a run that is labelled for Kueue is started
+	// without it; nil if Kueue never is at work.
+	AskForKueue func(context.Context) (bool, error)
+}
+
+// reader reads runs as they are in this cluster now.
+func (b By) reader() func(*tektonv1.PipelineRun) queue.Run {
+	features, kueue := b.features(), b.Kueue != nil && b.Kueue()
+	return func(pr *tektonv1.PipelineRun) queue.Run {
+		run := features.ReadRun(pr)
+		if kueue {
+			run = run.BesideKueue()
+		}
+		return run
+	}
 }
 
 func (b By) features() Features {
@@ -83,19 +100,19 @@ func (r *Runs) List(ctx context.Context, key queue.Key, freshness queue.Freshnes
 	if err != nil {
 		return nil, err
 	}
-	runs, features := make([]queue.Run, 0, len(objects)), r.by.features()
+	runs, read := make([]queue.Run, 0, len(objects)), r.by.reader()
 	for _, obj := range objects {
-		runs = append(runs, features.ReadRun(obj.(*tektonv1.PipelineRun)))
+		runs = append(runs, read(obj.(*tektonv1.PipelineRun)))
 	}
 	return runs, nil
 }
 
 func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]queue.Run, error) {
-	features := r.by.features()
+	read := r.by.reader()
 	var runs []queue.Run
 	err := paged.Each(ctx, r.by.Gate, pages(r.runs, key.Namespace), func(pr *tektonv1.PipelineRun) {
 		if k, ok := KeyOf(pr); ok && k == key {
-			runs = append(runs, features.ReadRun(pr))
+			runs = append(runs, read(pr))
 		}
 	})
 	return runs, err
@@ -137,7 +154,7 @@ func (r *Runs) Get(ctx context.Context, key queue.Key, name string) (queue.Run, 
 	if err != nil {
 		return queue.Run{}, false, err
 	}
-	run := r.by.features().ReadRun(pr)
+	run := r.by.reader()(pr)
 	if k, _ := KeyOf(pr); k != key && run.Phase == queue.Pending {
 		return queue.Run{}, false, nil
 	}
@@ -151,19 +168,37 @@ func notThere(err error) bool {
 }
 
 // Start implements engine.Runs with one merge patch that clears spec.status and writes the claim
-// token and the annotations for people.
+// token and the annotations for people. One that is Kueue's to start stays Pending, and is shown to
+// Kueue instead; any other loses the label, since Kueue would stop it if it came back.
 func (r *Runs) Start(ctx context.Context, key queue.Key, a queue.Start) error {
 	annotations := noLonger()
-	annotations[Claim] = a.Token.String()
-	annotations[Status], annotations[StartedAt], annotations[Replica] = string(queue.StateStarted), stamp(r.by.Clock.Now()), r.by.Replica
+	annotations[Replica] = r.by.Replica
 	if a.Token.Slot != queue.NoSlot {
 		annotations[Slot] = strconv.Itoa(a.Token.Slot)
 		annotations[ClaimedAt] = stamp(a.Claimed)
 	}
-	_, err := r.patchPending(ctx, key, a.Run, map[string]any{
-		"metadata": map[string]any{"annotations": annotations},
-		"spec":     map[string]any{"status": nil},
-	})
+	if a.Run.Kueue.Admits {
+		annotations[Status], annotations[Reason] = string(queue.StateClaimed), "waiting for Kueue to admit it"
+		_, err := r.patchPending(ctx, key, a.Run, map[string]any{"metadata": toKueue(a.Run, a.Token, annotations)})
+		return err
+	}
+	if a.Run.Kueue.Queue != "" && r.by.AskForKueue != nil {
+		is, err := r.by.AskForKueue(ctx)
+		if err != nil {
+			return err
+		}
+		if is {
+			return fmt.Errorf("%w: Kueue has been installed", engine.ErrStale)
+		}
+	}
+	annotations[Claim] = a.Token.String()
+	annotations[Status], annotations[StartedAt] = string(queue.StateStarted), stamp(r.by.Clock.Now())
+	metadata := map[string]any{"annotations": annotations}
+	if a.Run.Kueue.Queue != "" {
+		annotations[HeldQueueName] = nil
+		metadata["labels"] = map[string]any{QueueName: nil}
+	}
+	_, err := r.patchPending(ctx, key, a.Run, map[string]any{"metadata": metadata, "spec": map[string]any{"status": nil}})
 	return err
 }
 
@@ -211,11 +246,13 @@ func (r *Runs) Shown(key queue.Key, run queue.Run) (texts map[string]string, kno
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // Fence implements engine.Runs with one merge patch of annotations. If the run has been started,
-// the patch is refused, since the start changed its version.
+// the patch is refused, since the start changed its version. Without a claim, Kueue may not start
+// it.
 func (r *Runs) Fence(ctx context.Context, key queue.Key, run queue.Run, attempt int, notBefore time.Time) error {
 	_, err := r.patchPending(ctx, key, run, map[string]any{"metadata": map[string]any{"annotations": map[string]any{
 		Attempt:   strconv.Itoa(attempt),
 		NotBefore: stamp(notBefore),
+		Claim:     nil,
 	}}})
 	return err
 }
@@ -226,7 +263,7 @@ func (r *Runs) Fence(ctx context.Context, key queue.Key, run queue.Run, attempt 
 // tidy up, so a pending run is cancelled outright.
 func (r *Runs) Cancel(ctx context.Context, key queue.Key, run queue.Run) error {
 	patch := map[string]any{"spec": map[string]any{"status": tektonv1.PipelineRunSpecStatusCancelledRunFinally}}
-	if run.Phase == queue.Pending {
+	if run.Phase == queue.Pending || run.Kueue.Passed {
 		patch = map[string]any{
 			"metadata": map[string]any{"annotations": noLonger()},
 			"spec":     map[string]any{"status": tektonv1.PipelineRunSpecStatusCancelled},
@@ -248,7 +285,7 @@ func (r *Runs) HandBack(ctx context.Context, key queue.Key, run queue.Run) error
 	case string(pr.UID) != run.UID, pr.ResourceVersion != run.Version:
 		return fmt.Errorf("%w: it has changed", engine.ErrStale)
 	}
-	written, err := r.patchPending(ctx, key, run, handedBack(pr))
+	written, err := r.patchPending(ctx, key, run, handedBack(pr, run))
 	if err != nil {
 		return err
 	}

@@ -52,6 +52,11 @@ func (s *apiServer) got() []request {
 // whose informer holds the given runs.
 func newRuns(t *testing.T, answer http.HandlerFunc, cached ...*tektonv1.PipelineRun) (*pac.Runs, *apiServer, cache.Indexer) {
 	t.Helper()
+	return newRunsOf(t, pac.By{Replica: "replica-1", Clock: clocktesting.NewFakePassiveClock(noon)}, answer, cached...)
+}
+
+func newRunsOf(t *testing.T, by pac.By, answer http.HandlerFunc, cached ...*tektonv1.PipelineRun) (*pac.Runs, *apiServer, cache.Indexer) {
+	t.Helper()
 	api := &apiServer{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got := request{Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, ContentType: r.Header.Get("Content-Type")}
@@ -73,7 +78,7 @@ func newRuns(t *testing.T, answer http.HandlerFunc, cached ...*tektonv1.Pipeline
 		t.Fatal(err)
 	}
 	informer := runInformer()
-	runs, err := pac.NewRuns(pac.By{Replica: "replica-1", Clock: clocktesting.NewFakePassiveClock(noon)}, client.TektonV1(), informer)
+	runs, err := pac.NewRuns(by, client.TektonV1(), informer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +138,7 @@ func TestPatch(t *testing.T) {
 		"fence": {
 			"metadata": map[string]any{
 				"uid": "uid-1", "resourceVersion": "7",
-				"annotations": map[string]any{pac.Attempt: "3", pac.NotBefore: "2026-07-01T12:00:01Z"},
+				"annotations": map[string]any{pac.Attempt: "3", pac.NotBefore: "2026-07-01T12:00:01Z", pac.Claim: nil},
 			},
 		},
 		"cancel": {

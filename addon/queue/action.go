@@ -74,7 +74,7 @@ func (a Claim) String() string   { return fmt.Sprintf("claim slot %d for %s", a.
 func (a Claim) needsFresh() bool { return a.Slot.Version == "" || a.Slot.Damaged != "" }
 
 // Start clears Pending: one patch of the run with its UID and Version as preconditions, which also
-// writes the token.
+// writes the token. A run that is Kueue's to start stays Pending: the token lets Kueue clear that.
 type Start struct {
 	Run   Run
 	Token Token
@@ -87,8 +87,14 @@ type Start struct {
 func (Start) Kind() Kind         { return KindStart }
 func (Start) Writes() Object     { return ObjectRun }
 func (a Start) Step() string     { return fmt.Sprintf("start %s by %s", a.Run.UID, a.Token) }
-func (a Start) String() string   { return "start " + a.Run.Name }
 func (a Start) needsFresh() bool { return a.Token.Slot == NoSlot }
+
+func (a Start) String() string {
+	if a.Run.Kueue.Admits {
+		return "pass " + a.Run.Name + " to Kueue"
+	}
+	return "start " + a.Run.Name
+}
 
 // Expire fences a claim whose start kept failing: one patch of the run, conditional like Start,
 // that sets the attempt and the back-off. Only a later decision, which sees the fence, frees the

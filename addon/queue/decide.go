@@ -72,7 +72,7 @@ func decide(s Snapshot, now time.Time, p Policy) *decider {
 type decider struct {
 	now     time.Time
 	policy  Policy
-	limit   int
+	limit   int // 0 for none
 	line    []Place
 	slots   map[int]Slot
 	spare   []Slot // may be given away: free, or the holder is done, gone or fenced
@@ -296,12 +296,18 @@ type wait struct {
 	late  Lateness
 }
 
+// awaitsOrder says that PAC may still write an order. Without a limit PAC writes none, and a run
+// that is labelled for Kueue waits for Kueue alone.
+func (d *decider) awaitsOrder(p Place) bool {
+	return !p.Ordered && p.Run.Order == nil && (d.limit > 0 || p.Run.Kueue.Queue == "")
+}
+
 func (d *decider) waits(p Place) [3]wait {
 	return [...]wait{
 		// A back-off far longer than any that Expire sets was written by hand, and is ignored; the
 		// clocks of replicas differ by less than that.
 		{BackOff, p.Run.NotBefore.Sub(d.now) <= 2*d.policy.BackoffMax, p.Run.NotBefore, InTime},
-		{WithoutOrder, !p.Ordered && p.Run.Order == nil, p.Run.Created.Add(d.policy.OrderGrace), NoOrder},
+		{WithoutOrder, d.awaitsOrder(p), p.Run.Created.Add(d.policy.OrderGrace), NoOrder},
 		{Preparing, p.Run.Owed != "", p.Run.Created.Add(d.policy.ReadyGrace), NotReady},
 	}
 }

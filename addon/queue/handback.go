@@ -3,6 +3,7 @@ package queue
 // handBack starts nothing more, and gives the queue to PAC once no run that this product started is
 // running: PAC's own queue counts only the runs that it started itself, so it would exceed the
 // limit. A run with a malformed order stays: the order would stop PAC's watcher for good (#2945).
+// One that is Kueue's to start goes to Kueue, without an order.
 func (d *decider) handBack(slots []Slot) {
 	running := map[string]bool{}
 	ours := false
@@ -10,7 +11,7 @@ func (d *decider) handBack(slots []Slot) {
 		if p.Run.Phase == Started {
 			d.decision.Summary.Started++
 			running[p.Run.UID] = true
-			ours = ours || p.Run.Claim != nil
+			ours = ours || p.Run.Claim != nil && !p.Run.WaitsForKueue()
 		}
 	}
 	for _, p := range d.line {
@@ -18,7 +19,7 @@ func (d *decider) handBack(slots []Slot) {
 			continue
 		}
 		d.decision.Summary.Waiting++
-		if !ours && !p.Run.Order.Malformed() {
+		if !ours && (p.Run.Kueue.Admits || !p.Run.Order.Malformed()) {
 			d.do(HandBack{Run: p.Run})
 		}
 	}

@@ -1,9 +1,9 @@
 package queue
 
 // lift starts every run and removes every slot: a Repository without a limit has no queue. A run
-// that PAC did not queue is not this product's to start, unless a slot claims it. A slot stays as
-// long as the start of its claim may be under way: should the limit come back, its room is not
-// free.
+// that PAC did not queue is not this product's to start, unless a slot claims it or Kueue would
+// have to: the guard lets Kueue start no run that was not passed to it. A slot stays as long as the
+// start of its claim may be under way: should the limit come back, its room is not free.
 func (d *decider) lift(slots []Slot) {
 	attempts := map[string]int{} // claimed, by run UID
 	for _, s := range slots {
@@ -19,7 +19,7 @@ func (d *decider) lift(slots []Slot) {
 		case Pending:
 			attempt, named := attempts[p.Run.UID]
 			claimed[p.Run.UID] = named && p.Run.Attempt <= attempt
-			if p.Run.Order == nil && !claimed[p.Run.UID] {
+			if p.Run.Order == nil && !claimed[p.Run.UID] && p.Run.Kueue.Queue == "" {
 				continue
 			}
 			if late, ok := d.eligible(p); ok {

@@ -20,8 +20,9 @@ type Order struct {
 // Malformed says that there is an order, and that it cannot be used.
 func (o *Order) Malformed() bool { return o != nil && o.Sequence == nil }
 
-// Held says that the run's order is where PAC does not look for it.
-func (r Run) Held() bool { return r.Order != nil && r.Order.Held }
+// Held says that the run's order is where PAC does not look for it, or its label where Kueue does
+// not.
+func (r Run) Held() bool { return r.Order != nil && r.Order.Held || r.Kueue.Hidden }
 
 // Sequence is the list in the run's order; nil if there is no order yet, or a malformed one.
 func (r Run) Sequence() *Sequence {

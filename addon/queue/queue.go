@@ -82,8 +82,11 @@ type Run struct {
 	Attempt int
 	// NotBefore is the end of the run's back-off; zero when it has none.
 	NotBefore time.Time
-	// Claim is the token with which the run was started; nil when this product did not start it.
+	// Claim is the token with which the run was started or passed to Kueue; nil when this product
+	// did neither.
 	Claim *Token
+	// Kueue is what the run has to do with Kueue.
+	Kueue Kueue
 	// Origin is what the run was made of and for.
 	Origin Origin
 	// Began and Ended are Tekton's start and completion times; zero until Tekton sets them. They

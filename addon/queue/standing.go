@@ -18,7 +18,12 @@ type Standing struct {
 }
 
 // State is how far the run is.
-func (s Standing) State() State { return StateOf(s.Run.Phase, s.Slot) }
+func (s Standing) State() State {
+	if s.Run.WaitsForKueue() {
+		return StateClaimed
+	}
+	return StateOf(s.Run.Phase, s.Slot)
+}
 
 // Occupies says whether the run takes a unit of the limit, or is about to.
 func (s Standing) Occupies() bool {
@@ -86,8 +91,12 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 		wait, waits := d.firstWait(p)
 		by, isSuperseded := d.superseded[run.UID]
 		switch {
-		case run.Phase == Done, s.Limit == Unlimited && run.Order == nil && !has:
+		case run.Phase == Done, s.Limit == Unlimited && run.Order == nil && run.Kueue.Queue == "" && !has:
 			continue
+		case run.WaitsForKueue() && isSuperseded && !run.Ending:
+			is.Why, is.By = Superseded, &by
+		case run.WaitsForKueue():
+			is.Why = AtKueue
 		case run.Phase == Started:
 			// It waits for nothing.
 		case s.HandBack:

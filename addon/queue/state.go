@@ -8,7 +8,7 @@ type State string
 const (
 	// StateQueued is that of a pending run that no slot names.
 	StateQueued State = "queued"
-	// StateClaimed is that of a pending run that a slot names.
+	// StateClaimed is that of a pending run that a slot names, or that waits for Kueue.
 	StateClaimed State = "claimed"
 	// StateStarted is that of a run that Tekton may work on.
 	StateStarted State = "started"
@@ -57,6 +57,8 @@ const (
 	Superseded Why = "superseded"
 	// HandedBack: the queue is PAC's again, or will be once no run is started.
 	HandedBack Why = "handed back"
+	// AtKueue: it has all that it needs from this product; Kueue has yet to admit it.
+	AtKueue Why = "waits for Kueue"
 	// NoRepository: its Repository does not exist, so no replica starts it. [Stand] knows
 	// only queues that exist and never says so.
 	NoRepository Why = "no Repository"

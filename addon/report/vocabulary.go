@@ -13,7 +13,8 @@ type ExplainedState struct {
 func States() []ExplainedState {
 	return []ExplainedState{
 		{queue.StateQueued, "Held (`PipelineRunPending`), and no slot names it: it waits."},
-		{queue.StateClaimed, "Still held, but a slot names it. Usually it starts within milliseconds."},
+		{queue.StateClaimed, "Still held, but a slot names it. Usually it starts within milliseconds; a run that is labelled for Kueue " +
+			"starts when Kueue admits it."},
 		{queue.StateStarted, "Tekton may run it. It counts towards the limit until it is done."},
 		{queue.StateDone, "Ended, or cancelled while it was held."},
 	}
@@ -38,6 +39,8 @@ func Whys() []ExplainedWhy {
 		{queue.LimitLowered, "It has a slot, but more runs are started than the new limit allows."},
 		{queue.Superseded, "A newer run replaces it (cancel-in-progress); it is about to be cancelled."},
 		{queue.HandedBack, "Its queue belongs to Pipelines-as-Code again, or will once the started runs are done."},
+		{queue.AtKueue, "It has its slot, or needs none, and Kueue has yet to admit it. It counts towards the limit, and keeps its slot " +
+			"for as long as that takes."},
 		{queue.NoRepository, "Its Repository does not exist."},
 	}
 }

@@ -74,6 +74,11 @@ func Why(is queue.Standing, all queue.Standings, refusal string, style Style) st
 			return fmt.Sprintf("about to start in slot %d again, after a failed start%s", is.Slot, because(refusal))
 		}
 		return fmt.Sprintf("about to start in slot %d", is.Slot)
+	case queue.AtKueue:
+		if is.Slot == queue.NoSlot {
+			return fmt.Sprintf("waiting for Kueue to admit it (its queue %s)", is.Run.Kueue.Queue)
+		}
+		return fmt.Sprintf("has slot %d, and waits for Kueue to admit it (its queue %s)", is.Slot, is.Run.Kueue.Queue)
 	case queue.NoRepository:
 		return "waiting for its Repository, which does not exist"
 	}

@@ -9,6 +9,7 @@ import (
 	"knative.dev/pkg/signals"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac/handback"
 )
 
@@ -42,9 +43,13 @@ func runHandBack(ctx context.Context, cmd *cobra.Command, timeout time.Duration)
 	if err != nil {
 		return err
 	}
+	kueue, err := pac.HasKueue(ctx, kube.Discovery().RESTClient())
+	if err != nil {
+		return err
+	}
 	h := &handback.HandBack{
 		Kube: kube, Tekton: tekton, Namespace: env.Namespace, ConfigMap: env.ConfigMap, Namespaces: env.Watched.Each(),
-		Hold: env.Hold, Guard: env.Guard, Patience: timeout, Out: cmd.OutOrStdout(),
+		Hold: env.Hold, Guard: env.Guard, Kueue: kueue, Patience: timeout, Out: cmd.OutOrStdout(),
 	}
 	return h.Run(ctx)
 }

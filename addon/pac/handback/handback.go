@@ -32,6 +32,9 @@ type HandBack struct {
 	// Hold and Guard are the names of the chart's objects for them; empty for one that the chart
 	// does not have. Of the guard, only the part that goes with the hold is removed.
 	Hold, Guard string
+	// Kueue says that the cluster has Kueue. The runs that are labelled for it are then its to
+	// start, unless the configuration says otherwise.
+	Kueue bool
 	// Patience is how long the replicas may take until everything has run out.
 	Patience time.Duration
 	// Out gets the progress, line by line.
@@ -56,9 +59,12 @@ const (
 // anywhere goes on where it was when it is run again.
 func (h *HandBack) Run(ctx context.Context) error {
 	patch := []byte(`{"data":{"` + config.HandBackKey + `":"true"}}`)
-	_, err := h.Kube.CoreV1().ConfigMaps(h.Namespace).Patch(ctx, h.ConfigMap, types.MergePatchType, patch, metav1.PatchOptions{})
+	cm, err := h.Kube.CoreV1().ConfigMaps(h.Namespace).Patch(ctx, h.ConfigMap, types.MergePatchType, patch, metav1.PatchOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("tell the replicas to hand back: %w", err)
+	}
+	if err == nil {
+		h.Kueue = h.Kueue && config.Read(cm.Data).Config.KueueAccounts != ""
 	}
 	if err := h.removeHold(ctx); err != nil {
 		return err
@@ -98,7 +104,7 @@ func (h *HandBack) awaitReplicas(ctx context.Context) error {
 func (h *HandBack) anyHeld(ctx context.Context) (bool, error) {
 	for _, namespace := range h.Namespaces {
 		found := false
-		err := pac.EachHeld(ctx, h.Tekton.TektonV1(), namespace, func(run pac.Held) bool {
+		err := pac.EachHeld(ctx, h.Tekton.TektonV1(), namespace, h.Kueue, func(run pac.Held) bool {
 			found = !run.Malformed
 			return !found
 		})
@@ -159,7 +165,7 @@ func (h *HandBack) handBackAll(ctx context.Context) pass {
 	)
 	writes.SetLimit(atATime)
 	for _, namespace := range h.Namespaces {
-		err := pac.EachHeld(ctx, h.Tekton.TektonV1(), namespace, func(run pac.Held) bool {
+		err := pac.EachHeld(ctx, h.Tekton.TektonV1(), namespace, h.Kueue, func(run pac.Held) bool {
 			if run.Malformed {
 				if len(p.malformed) < mostNames {
 					p.malformed = append(p.malformed, run.Namespace+"/"+run.Name)

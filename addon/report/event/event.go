@@ -66,8 +66,21 @@ func Started(key queue.Key, a queue.Start, waited time.Duration) Event {
 	)
 }
 
-// HandedBack: the run is Pipelines-as-Code's again.
+// Passed: the run has all that it needs from this product, and Kueue starts it.
+func Passed(key queue.Key, a queue.Start) Event {
+	if a.Token.Slot == queue.NoSlot {
+		return onRun(key, a.Run, ReasonPassed, "Waits for Kueue to admit it (its queue %s). It needs no slot: Repository %s has no limit.",
+			a.Run.Kueue.Queue, key.Repository)
+	}
+	return onRun(key, a.Run, ReasonPassed, "Waits for Kueue to admit it (its queue %s), with slot %d of Repository %s.",
+		a.Run.Kueue.Queue, a.Token.Slot, key.Repository)
+}
+
+// HandedBack: the run is Pipelines-as-Code's again, or Kueue's.
 func HandedBack(key queue.Key, r queue.Run) Event {
+	if r.Kueue.Admits {
+		return onRun(key, r, ReasonHandedBack, "Handed back: waits for Kueue to admit it (its queue %s), without a slot.", r.Kueue.Queue)
+	}
 	return onRun(key, r, ReasonHandedBack, "Handed back to the queue of Pipelines-as-Code.")
 }
 

@@ -104,7 +104,11 @@ func (o *Observer) Wrote(w engine.Write) {
 		if a.Late != queue.InTime {
 			o.sink.Record(NotWaitedFor(key, a.Run, a.Late))
 		}
-		o.sink.Record(Started(key, a, w.At.Sub(a.Run.Created)))
+		if a.Run.Kueue.Admits {
+			o.sink.Record(Passed(key, a))
+		} else {
+			o.sink.Record(Started(key, a, w.At.Sub(a.Run.Created)))
+		}
 	case queue.Expire:
 		was, _ := o.looks.Get(key)
 		o.sink.Record(ClaimExpired(key, a, was.Refusals[a.Run.UID]))

@@ -5,6 +5,7 @@ const (
 	ReasonQueued        Reason = "Queued"
 	ReasonSlotAcquired  Reason = "SlotAcquired"
 	ReasonStarted       Reason = "Started"
+	ReasonPassed        Reason = "PassedToKueue"
 	ReasonOrderTimedOut Reason = "OrderTimedOut"
 	ReasonNotWaitedFor  Reason = "NotWaitedFor"
 	ReasonAdopted       Reason = "Adopted"
@@ -42,6 +43,7 @@ func Reasons() []Explained {
 		{ReasonQueued, PipelineRun, false, "Waits; the message says for what."},
 		{ReasonSlotAcquired, PipelineRun, false, "Has a slot."},
 		{ReasonStarted, PipelineRun, false, "Was started; the message says how long after its creation."},
+		{ReasonPassed, PipelineRun, false, "Is Kueue's to start now: it has its slot, and keeps it while it waits for Kueue."},
 		{ReasonOrderTimedOut, PipelineRun, false, "Pipelines-as-Code wrote no execution order in time; started in the order of creation."},
 		{ReasonNotWaitedFor, PipelineRun, false, "Started although Pipelines-as-Code had not finished preparing it; the " +
 			"message says what is missing."},

@@ -199,6 +199,25 @@ has(oldObject.metadata.labels) && 'app.kubernetes.io/managed-by' in oldObject.me
 oldObject.metadata.labels['app.kubernetes.io/managed-by'] == 'pipelinesascode.tekton.dev')
 {{- end -}}
 
+{{/* Kueue starts a run that was passed to it, and the run still says that it waits for Kueue. */}}
+{{- define "pac-lease-queue.startsByKueue" -}}
+(request.operation == 'UPDATE' && has(oldObject.spec) && has(oldObject.spec.status) &&
+oldObject.spec.status == 'PipelineRunPending' && !(has(object.spec) && has(object.spec.status) && object.spec.status != '') &&
+has(object.metadata.labels) && 'kueue.x-k8s.io/queue-name' in object.metadata.labels &&
+has(object.metadata.annotations) && 'pac-lease-queue.dev/status' in object.metadata.annotations &&
+object.metadata.annotations['pac-lease-queue.dev/status'] == 'claimed')
+{{- end -}}
+
+{{/*
+A new run of Pipelines-as-Code. Whether Kueue's webhook labels it shows only afterwards, and the API
+server then asks again only what it has asked before.
+*/}}
+{{- define "pac-lease-queue.createsARun" -}}
+(request.operation == 'CREATE' &&
+has(object.metadata.labels) && 'app.kubernetes.io/managed-by' in object.metadata.labels &&
+object.metadata.labels['app.kubernetes.io/managed-by'] == 'pipelinesascode.tekton.dev')
+{{- end -}}
+
 {{/* A new run with the label of Pipelines-as-Code is made by another client. */}}
 {{- define "pac-lease-queue.copiesARun" -}}
 (request.operation == 'CREATE' &&

@@ -15,8 +15,6 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 )
 
-const kueue = "kueue.x-k8s.io/queue-name"
-
 func theTekton() *rest.Config { return cluster.Config(stack.TektonControllerUser) }
 
 // guardedRun creates a run in the guarded namespace, as PAC does, and returns once runs are guarded
@@ -70,20 +68,6 @@ func TestRunWithoutAnOrderIsNotStartedByHand(t *testing.T) {
 }
 
 const cancelled = `{"spec":{"status":"Cancelled"}}`
-
-// Kueue starts the runs that it holds; with an order they are in a queue of the add-on's as well.
-func TestKueuesRunsAreKueuesToStart(t *testing.T) {
-	guardedRun(t, "kueue", func(run *tektonv1.PipelineRun) {
-		delete(run.Annotations, pac.HeldOrder)
-		run.Labels[kueue] = "team"
-	})
-	theKueue := fixture.AsServiceAccount(cluster.Config(stack.Admin), "kueue-system", "kueue-controller-manager")
-	allowed(t, "a start by Kueue", dryPatch(t, theKueue, "kueue", start))
-	guardedRun(t, "kueue-ordered", func(run *tektonv1.PipelineRun) { run.Labels[kueue] = "team" })
-	refused(t, "a start of an ordered run", dryPatch(t, tenant(), "kueue-ordered", start), "is queued by pac-lease-queue")
-	guardedRun(t, "no-kueue", func(run *tektonv1.PipelineRun) { delete(run.Annotations, pac.HeldOrder) })
-	refused(t, "a queued run labelled for Kueue", dryPatch(t, tenant(), "no-kueue", label(kueue, `"team"`)), kueue)
-}
 
 // T7: what decides about a run stays until it is done, whether it waits or runs.
 func TestWhatDecidesAboutARunStays(t *testing.T) {

@@ -140,7 +140,12 @@ func TestHoldsAgree(t *testing.T) {
 				webhook.Rules, webhook.NamespaceSelector,
 				string(*webhook.MatchPolicy), string(*webhook.FailurePolicy), string(*webhook.ReinvocationPolicy),
 			}
-			if diff := cmp.Diff(first, second); diff != "" {
+			want := first
+			if webhook.Name == "kueue.pac-lease-queue.dev" {
+				// It is asked about every new run of Pipelines-as-Code, with Kueue or without.
+				want.Failure = string(admissionregistrationv1.Ignore)
+			}
+			if diff := cmp.Diff(want, second); diff != "" {
 				t.Errorf("%s with %v (-policy +webhook):\n%s", webhook.Name, values, diff)
 			}
 			if len(webhook.MatchConditions) != 1 {

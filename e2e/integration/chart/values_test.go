@@ -41,6 +41,7 @@ var values = []struct {
 	{name: "uninstall.handBack", json: `false`},
 	{name: "uninstall.handBackTimeout", json: `"4m"`},
 	{name: "uninstall.confirm", json: `false`},
+	{name: "kueue.accounts", json: `["kueue"]`},
 	{name: "pac.namespace", json: `"openshift-pipelines"`},
 	{name: "pac.globalRepository", json: `"everybody"`},
 	{name: "watchNamespaces", json: `["shop", "bank"]`},
