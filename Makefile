@@ -8,6 +8,8 @@ SHELL := /usr/bin/env bash
 RUN := CGO_ENABLED=0 go run -trimpath
 BUILD := $(RUN) ./e2e/stack/cmd/build
 # make lint vets.
+# What the tests of the webhook run on.
+OLDEST := -kubernetes=oldest
 TEST := go test -race -trimpath -vet=off
 TOOL := go tool -modfile=scripts/tools/go.mod
 # Imports are in three groups: the standard library, other modules, this module.
@@ -44,9 +46,13 @@ museum: ## See PAC's own queue fail in every known way, and the add-on hold (ONL
 	@$(RUN) ./e2e/show/museum
 
 .PHONY: e2e
-e2e: VERSIONS = $(if $(KUBERNETES_VERSION),-kubernetes=$(KUBERNETES_VERSION))
-e2e: stack ## Play the end-to-end suite on the embedded stack (HOLD=policy|webhook KUBERNETES_VERSION=1.30 ONLY=scenario)
+e2e: VERSIONS = $(if $(KUBERNETES_VERSION),-kubernetes=$(KUBERNETES_VERSION)) $(if $(TEKTON_VERSION),-tekton=$(TEKTON_VERSION)) $(if $(PAC_VERSION),-pac=$(PAC_VERSION))
+e2e: stack ## Play the end-to-end suite on the embedded stack (HOLD=policy|webhook ONLY=scenario KUBERNETES_VERSION=1.30 TEKTON_VERSION= PAC_VERSION=)
 	$(TEST) -count=1 -timeout 45m ./e2e/suite/onstack -run '^TestSuite$$$(if $(ONLY),/^$(ONLY)$$)' $(if $(HOLD),-hold=$(HOLD)) $(VERSIONS)
+
+.PHONY: versions
+versions: ## Play the main scenarios on every pinned version of Kubernetes, Tekton and PAC, and write the table (ONLY=version,version)
+	@$(RUN) ./e2e/show/versions $(if $(ONLY),-only=$(ONLY)); code=$$?; $(MAKE) --silent generate && exit $$code
 
 .PHONY: e2e-kind
 e2e-kind: ## Terraform apply on kind, the same suite, destroy (BACKEND= HOLD= KUBERNETES_VERSION= ONLY=scenario,scenario)
@@ -74,6 +80,7 @@ image: ## Make the container image for amd64 and arm64 in bin/ (VERSION= IMAGE= 
 .PHONY: stack
 stack: ## Build every component of the embedded stack that is not in the cache
 	@$(BUILD) $(VERSIONS)
+	@$(BUILD) $(OLDEST) -quiet kube-apiserver kube-controller-manager
 
 # The package that takes longest goes first, so that the others run beside it.
 .PHONY: test
@@ -81,12 +88,13 @@ test: stack ## Run the tests, those on the embedded stack included
 	$(TEST) -count=1 -timeout 45m ./e2e/suite/onstack $$(go list ./... | grep -v /e2e/integration/metrics$$)
 
 .PHONY: test-nightly
-test-nightly: test-holds alerts simulate fuzz museum chaos siege ## Run what a change need not wait for (SEEDS= FUZZTIME= DURATION=)
+test-nightly: test-holds alerts simulate fuzz museum chaos siege versions ## Run what a change need not wait for (SEEDS= FUZZTIME= DURATION=)
 
 .PHONY: test-holds
-test-holds: stack ## Run every test on the stack with either hold
+test-holds: stack ## Run every test on the stack with either hold, the webhook and the guard on the oldest Kubernetes
 	$(TEST) -count=1 -timeout 60m ./e2e/suite/onstack -hold=policy
-	$(TEST) -count=1 -timeout 60m ./e2e/suite/onstack -hold=webhook
+	$(TEST) -count=1 -timeout 60m ./e2e/suite/onstack -hold=webhook $(OLDEST)
+	$(TEST) -count=1 ./e2e/integration/admission $(OLDEST)
 
 .PHONY: alerts
 alerts: stack ## See each alert of the chart fire on a provoked fault, on a real Prometheus, and none in a normal run
@@ -117,9 +125,9 @@ publish: ## Push image and chart of dist/ (VERSION= IMAGE= CHARTS=)
 	@scripts/publish.sh "$(VERSION)" "$(IMAGE)" "$(CHARTS)"
 
 .PHONY: generate
-generate: ## Make the chart's schema and README of the comments in its values.yaml, and the tables of docs/observability.md
+generate: ## Make the chart's schema and README of the comments in its values.yaml, and the tables of the docs
 	@$(call generate-chart,$(CHART))
-	@go test ./e2e/integration/chart -run '^TestObservabilityDoc$$' -update >/dev/null
+	@go test ./e2e/integration/chart -run '^Test(Observability|Tested)Doc$$' -update >/dev/null
 
 .PHONY: verify
 verify: ## Check that what is generated is what `make generate` makes

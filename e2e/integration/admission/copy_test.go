@@ -114,7 +114,7 @@ func TestCopyOfARunIsQueued(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, namespace := range []string{byPolicy, byWebhook} {
+			for _, namespace := range held {
 				copied := started(namespace, "copied")
 				c.change(copied)
 				made, err := clientsOf(t, tenant()).Tekton.TektonV1().PipelineRuns(namespace).
@@ -134,7 +134,7 @@ func TestCopyOfARunIsQueued(t *testing.T) {
 // What PAC itself makes stays as it is, with a limit or without.
 func TestPACsOwnRunsAreNoCopies(t *testing.T) {
 	needsCluster(t)
-	for _, namespace := range []string{byPolicy, byWebhook} {
+	for _, namespace := range held {
 		for _, status := range []tektonv1.PipelineRunSpecStatus{"", tektonv1.PipelineRunSpecStatusPending} {
 			run := fixture.Run(queue.Key{Namespace: namespace, Repository: "shop"}, "made", "made")
 			delete(run.Annotations, keys.ExecutionOrder)
@@ -171,7 +171,7 @@ func TestGracefulCancelOfAWaitingRunIsAPlainOne(t *testing.T) {
 		{"runs", func(run *tektonv1.PipelineRun) { run.Spec.Status = "" }, same},
 		{"is another product's", func(run *tektonv1.PipelineRun) { run.Labels = nil }, same},
 	}
-	for _, namespace := range []string{byPolicy, byWebhook} {
+	for _, namespace := range held {
 		for i, k := range kinds {
 			name := fmt.Sprintf("cancel-%d", i)
 			run := fixture.HeldRun(queue.Key{Namespace: namespace, Repository: "shop"}, name, name)
@@ -208,10 +208,10 @@ func cancel(ctx context.Context, clients fixture.Clients, namespace, name, statu
 // The replicas select a copy, whatever it was made of.
 func TestCopyIsSelected(t *testing.T) {
 	needsCluster(t)
-	copied := started(byPolicy, "selected")
+	copied := started(held[0], "selected")
 	copied.Labels[keys.State], copied.Annotations[keys.State] = "completed", "completed"
-	fixture.Must(t, clientsOf(t, tenant()).CreateRun(t.Context(), byPolicy, copied))
-	runs, err := tekton.TektonV1().PipelineRuns(byPolicy).List(t.Context(), metav1.ListOptions{LabelSelector: pac.Selector})
+	fixture.Must(t, clientsOf(t, tenant()).CreateRun(t.Context(), held[0], copied))
+	runs, err := tekton.TektonV1().PipelineRuns(held[0]).List(t.Context(), metav1.ListOptions{LabelSelector: pac.Selector})
 	fixture.Must(t, err)
 	i := slices.IndexFunc(runs.Items, func(run tektonv1.PipelineRun) bool { return run.Name == "selected" })
 	if i < 0 {

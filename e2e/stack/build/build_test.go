@@ -3,11 +3,14 @@ package build
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/mod/semver"
 )
 
 func TestEveryComponentIsPinned(t *testing.T) {
@@ -53,14 +56,24 @@ func TestNameCoversFlags(t *testing.T) {
 	}
 }
 
-// Each pinned version can be chosen, by its folder's name and by its full version, and is built as
-// what it is. Without a choice, it is the one in the family's own folder.
+// Each pinned version can be chosen, by its folder's name and by its full version, and so can the
+// oldest. Without a choice, it is the one in the family's own folder.
 func TestVersionsAreChosen(t *testing.T) {
 	root, err := Root()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := recipeFor(KubeAPIServer)
+	for c, choose := range map[Component]func(string) Versions{
+		KubeAPIServer:    func(version string) Versions { return Versions{Kubernetes: version} },
+		TektonController: func(version string) Versions { return Versions{Tekton: version} },
+		PACController:    func(version string) Versions { return Versions{PAC: version} },
+	} {
+		t.Run(string(c), func(t *testing.T) { chosen(t, root, c, choose) })
+	}
+}
+
+func chosen(t *testing.T, root string, c Component, choose func(version string) Versions) {
+	r, err := recipeFor(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,28 +81,38 @@ func TestVersionsAreChosen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	family := filepath.Join(root, "e2e", "stack", "components", "kubernetes")
+	listed, err := Pinned(r.module)
+	if err != nil || len(listed) != len(all) {
+		t.Fatalf("pinned are %v, %v, want %d versions", listed, err, len(all))
+	}
+	family := filepath.Join(root, "e2e", "stack", "components", r.family)
 	paths := map[string]string{}
 	for i, pinned := range all {
-		full := strings.TrimPrefix(pinned.version, "v")
+		full := listed[i]
+		if "v"+full != pinned.version {
+			t.Errorf("pinned is %s, want %s", full, pinned.version)
+		}
 		minor := full[:strings.LastIndex(full, ".")]
-		chosen := []string{minor, full}
+		texts := []string{minor, full}
 		if i == 0 {
-			chosen = append(chosen, "")
+			texts = append(texts, "")
 		} else if want := filepath.Join(family, minor); pinned.dir != want {
 			t.Errorf("%s is pinned in %s, want %s", pinned.version, pinned.dir, want)
 		}
-		for _, version := range chosen {
-			p, err := Versions{Kubernetes: version}.plan(root, "/cache", KubeAPIServer)
+		if i > 1 && semver.Compare(all[i-1].version, pinned.version) >= 0 {
+			t.Errorf("%s comes after %s", pinned.version, all[i-1].version)
+		}
+		if !slices.ContainsFunc(all, func(p pin) bool { return semver.Compare(p.version, pinned.version) < 0 }) {
+			texts = append(texts, Oldest)
+		}
+		for _, text := range texts {
+			p, err := choose(text).plan(root, "/cache", c)
 			if err != nil {
-				t.Errorf("version %q: %v", version, err)
+				t.Errorf("version %q: %v", text, err)
 				continue
 			}
-			flags := strings.Join(p.flags(), " ")
-			for _, want := range []string{"gitVersion=v" + full, "gitMinor=" + strings.TrimPrefix(minor, "1.")} {
-				if !strings.Contains(flags+" ", want+" ") {
-					t.Errorf("version %q: flags %q lack %s", version, flags, want)
-				}
+			if p.version != pinned.version {
+				t.Errorf("version %q is %s, want %s", text, p.version, pinned.version)
 			}
 			if other, taken := paths[p.path]; taken && other != full {
 				t.Errorf("%s and %s are both %s", full, other, p.path)
@@ -97,18 +120,46 @@ func TestVersionsAreChosen(t *testing.T) {
 			paths[p.path] = full
 		}
 	}
-	if len(paths) != len(all) || len(all) < 2 {
+	if len(paths) != len(all) {
 		t.Errorf("%d programs of %d versions", len(paths), len(all))
 	}
-	if p, err := (Versions{Kubernetes: "1.3"}).plan(root, "/cache", KubeAPIServer); err == nil {
-		t.Errorf("version 1.3 is %s", p.version)
-	} else if !strings.Contains(err.Error(), all[1].version) {
+	unknown := choose("1.")
+	if p, err := unknown.plan(root, "/cache", c); err == nil {
+		t.Errorf("version 1. is %s", p.version)
+	} else if !strings.Contains(err.Error(), all[len(all)-1].version) {
 		t.Errorf("the error %q does not say what is pinned", err)
 	}
 	// Other families are not affected.
-	for _, c := range []Component{Etcd, Gitea} {
-		if _, err := (Versions{Kubernetes: "1.3"}).plan(root, "/cache", c); err != nil {
-			t.Errorf("%s: %v", c, err)
+	for _, other := range []Component{Etcd, Gitea, KubeAPIServer, TektonController, PACController} {
+		if of, err := recipeFor(other); err != nil || of.family == r.family {
+			continue
+		}
+		if _, err := unknown.plan(root, "/cache", other); err != nil {
+			t.Errorf("%s: %v", other, err)
+		}
+	}
+}
+
+// A program of Kubernetes says the version that is pinned.
+func TestKubernetesKnowsItsVersion(t *testing.T) {
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	versions, err := Pinned(ModuleKubernetes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, version := range versions {
+		p, err := Versions{Kubernetes: version}.plan(root, "/cache", KubeAPIServer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		flags := strings.Join(p.flags(), " ")
+		for _, want := range []string{"gitVersion=v" + version, "gitMinor=" + strings.Split(version, ".")[1]} {
+			if !strings.Contains(flags+" ", want+" ") {
+				t.Errorf("version %s: flags %q lack %s", version, flags, want)
+			}
 		}
 	}
 }

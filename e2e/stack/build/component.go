@@ -52,7 +52,12 @@ type recipe struct {
 	cgo     bool
 }
 
-const kubernetesFamily = "kubernetes"
+// The families of which more than one version may be pinned.
+const (
+	kubernetesFamily = "kubernetes"
+	tektonFamily     = "tekton"
+	pacFamily        = "pipelines-as-code"
+)
 
 // Without a version, knative's version check stops Tekton and PAC at start, and PAC's Gitea client
 // refuses the server.
@@ -78,10 +83,10 @@ var recipes = []recipe{
 		name: KubeControllerManager, family: kubernetesFamily, module: ModuleKubernetes, pkg: "cmd/kube-controller-manager",
 		ldflags: kubernetesLDFlags,
 	},
-	{name: TektonController, family: "tekton", module: ModuleTekton, pkg: "cmd/controller"},
-	{name: TektonWebhook, family: "tekton", module: ModuleTekton, pkg: "cmd/webhook"},
-	{name: PACController, family: "pipelines-as-code", module: ModulePAC, pkg: "cmd/pipelines-as-code-controller"},
-	{name: PACWatcher, family: "pipelines-as-code", module: ModulePAC, pkg: "cmd/pipelines-as-code-watcher"},
+	{name: TektonController, family: tektonFamily, module: ModuleTekton, pkg: "cmd/controller"},
+	{name: TektonWebhook, family: tektonFamily, module: ModuleTekton, pkg: "cmd/webhook"},
+	{name: PACController, family: pacFamily, module: ModulePAC, pkg: "cmd/pipelines-as-code-controller"},
+	{name: PACWatcher, family: pacFamily, module: ModulePAC, pkg: "cmd/pipelines-as-code-watcher"},
 	{name: Kwok, family: "kwok", module: ModuleKwok, pkg: "cmd/kwok"},
 	{name: Gitea, family: "gitea", module: ModuleGitea, tags: "sqlite sqlite_unlock_notify", ldflags: giteaLDFlags, cgo: true},
 	{name: Helm, family: "helm", module: "helm.sh/helm/v4", pkg: "cmd/helm"},
@@ -89,10 +94,10 @@ var recipes = []recipe{
 	{name: Prometheus, family: "prometheus", module: modulePrometheus, pkg: "cmd/prometheus", tags: prometheusTags},
 	{name: Promtool, family: "prometheus", module: modulePrometheus, pkg: "cmd/promtool", tags: prometheusTags},
 	{name: Kind, family: "kind", module: "sigs.k8s.io/kind"},
-	{name: TektonEntrypoint, family: "tekton", module: ModuleTekton, pkg: "cmd/entrypoint"},
-	{name: TektonNop, family: "tekton", module: ModuleTekton, pkg: "cmd/nop"},
-	{name: TektonWorkingDirInit, family: "tekton", module: ModuleTekton, pkg: "cmd/workingdirinit"},
-	{name: PACWebhook, family: "pipelines-as-code", module: ModulePAC, pkg: "cmd/pipelines-as-code-webhook"},
+	{name: TektonEntrypoint, family: tektonFamily, module: ModuleTekton, pkg: "cmd/entrypoint"},
+	{name: TektonNop, family: tektonFamily, module: ModuleTekton, pkg: "cmd/nop"},
+	{name: TektonWorkingDirInit, family: tektonFamily, module: ModuleTekton, pkg: "cmd/workingdirinit"},
+	{name: PACWebhook, family: pacFamily, module: ModulePAC, pkg: "cmd/pipelines-as-code-webhook"},
 	{name: Tofu, family: "opentofu", module: "github.com/opentofu/opentofu", pkg: "cmd/tofu", ldflags: tofuLDFlags},
 }
 

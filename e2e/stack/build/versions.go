@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"golang.org/x/mod/semver"
 )
 
 // Versions chooses versions of families of components. The zero value means the default of each.
@@ -14,21 +17,58 @@ import (
 // folders below it.
 type Versions struct {
 	// Kubernetes is one of the pinned versions of kube-apiserver, kube-controller-manager and
-	// kubectl, e.g. "1.30".
+	// kubectl, e.g. "1.30", or Oldest.
 	Kubernetes string
+	// Tekton is one of the pinned versions of Tekton Pipelines, e.g. "1.3", or Oldest.
+	Tekton string
+	// PAC is one of the pinned versions of Pipelines-as-Code, e.g. "0.45", or Oldest.
+	PAC string
 }
+
+// Oldest chooses the oldest version that is pinned.
+const Oldest = "oldest"
 
 // AddFlags adds a flag for each family.
 func (v *Versions) AddFlags(flags *flag.FlagSet) {
-	flags.StringVar(&v.Kubernetes, "kubernetes", v.Kubernetes, "version of Kubernetes, e.g. 1.30; without it, the default")
+	flags.StringVar(&v.Kubernetes, "kubernetes", v.Kubernetes, "version of Kubernetes, e.g. 1.30, or oldest; without it, the default")
+	flags.StringVar(&v.Tekton, "tekton", v.Tekton, "version of Tekton Pipelines, e.g. 1.3, or oldest; without it, the default")
+	flags.StringVar(&v.PAC, "pac", v.PAC, "version of Pipelines-as-Code, e.g. 0.45, or oldest; without it, the default")
 }
 
 // of returns the version that is chosen for a family, or "".
 func (v Versions) of(family string) string {
-	if family == kubernetesFamily {
+	switch family {
+	case kubernetesFamily:
 		return v.Kubernetes
+	case tektonFamily:
+		return v.Tekton
+	case pacFamily:
+		return v.PAC
+	default:
+		return ""
 	}
-	return ""
+}
+
+// Pinned returns the pinned versions of a module without their leading v, the default first and
+// then from the oldest to the newest.
+func Pinned(module string) ([]string, error) {
+	r, err := recipeForModule(module)
+	if err != nil {
+		return nil, err
+	}
+	root, err := Root()
+	if err != nil {
+		return nil, err
+	}
+	pins, err := readPins(root, r)
+	if err != nil {
+		return nil, err
+	}
+	var versions []string
+	for _, p := range pins {
+		versions = append(versions, strings.TrimPrefix(p.version, "v"))
+	}
+	return versions, nil
 }
 
 // pin is a wrapper module and the version of the wrapped module that it requires.
@@ -43,6 +83,8 @@ func (p pin) is(wanted string) bool {
 	return strings.HasPrefix(p.version+".", "v"+wanted+".")
 }
 
+func byVersion(a, b pin) int { return semver.Compare(a.version, b.version) }
+
 // choose finds the wrapper module of the chosen version.
 func (v Versions) choose(root string, r recipe) (pin, error) {
 	pins, err := readPins(root, r)
@@ -50,8 +92,11 @@ func (v Versions) choose(root string, r recipe) (pin, error) {
 		return pin{}, err
 	}
 	wanted := v.of(r.family)
-	if wanted == "" {
+	switch wanted {
+	case "":
 		return pins[0], nil
+	case Oldest:
+		return slices.MinFunc(pins, byVersion), nil
 	}
 	var versions []string
 	for _, p := range pins {
@@ -64,7 +109,8 @@ func (v Versions) choose(root string, r recipe) (pin, error) {
 		wanted, r.module, r.family, strings.Join(versions, ", "))
 }
 
-// readPins reads all wrapper modules of a family, the default first.
+// readPins reads all wrapper modules of a family, the default first and then from the oldest to the
+// newest.
 func readPins(root string, r recipe) ([]pin, error) {
 	family := filepath.Join(root, "e2e", "stack", "components", r.family)
 	files, err := filepath.Glob(filepath.Join(family, "*", "go.mod"))
@@ -82,5 +128,6 @@ func readPins(root string, r recipe) ([]pin, error) {
 		}
 		pins = append(pins, p)
 	}
+	slices.SortFunc(pins[1:], byVersion)
 	return pins, nil
 }

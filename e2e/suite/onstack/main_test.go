@@ -41,10 +41,13 @@ var addonOptions = stack.AddonOptions{
 }
 
 // hold is admission.hold of the chart, for all tests.
-var hold = flag.String("hold", "", "what holds runs, policy or webhook; without it, both, each on a stack of its own, "+
-	"which share the tests that the hold has no part in")
+var hold = flag.String("hold", "", "what holds runs, policy, webhook or auto; without it, both, each on a stack of its own, "+
+	"which share the tests that the hold has no part in. The webhook's has the oldest Kubernetes, for which it is meant")
 
-const webhook = "webhook"
+const (
+	webhook = "webhook"
+	auto    = "auto"
+)
 
 // versions are those of the stack, for all tests.
 var versions build.Versions
@@ -62,6 +65,9 @@ func TestMain(m *testing.M) {
 	}
 	*hold = "policy"
 	var chosen []string
+	if versions.Kubernetes == "" {
+		chosen = append(chosen, "-kubernetes="+build.Oldest)
+	}
 	if flag.Lookup("test.run").Value.String() == "" { // else both play the same
 		chosen = append(chosen, "-test.run="+pattern(slices.Concat(withEither, onlyWebhook)))
 		if err := flag.Set("test.skip", pattern(onlyWebhook)); err != nil {
