@@ -12,13 +12,14 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect/tested"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 )
 
 const (
-	// OldestPAC is the oldest Pipelines-as-Code that the add-on was tested with.
-	OldestPAC = "0.50.0"
+	// oldestPAC is the oldest Pipelines-as-Code that reports a run which it did not start.
+	oldestPAC = "0.37.0"
 	// clocksDiffer is by how much clocks may differ: the API server's is known to a second.
 	clocksDiffer = 5 * time.Second
 	// renewedLate is by how much a Lease may seem to be renewed too late, as clocks differ.
@@ -43,6 +44,7 @@ var checks = []struct {
 	{"hold", hold},
 	{"guard", guard},
 	{"Pipelines-as-Code", pacVersion},
+	{"versions", untested},
 	{"clocks", clocks},
 	{"slots", slots},
 	{"runs", runs},
@@ -325,16 +327,46 @@ func pacVersion(f *Facts) []Finding {
 			continue
 		}
 		is, err := version.ParseGeneric(p.Version)
-		if err == nil && is.LessThan(version.MustParseGeneric(OldestPAC)) {
+		if err == nil && is.LessThan(version.MustParseGeneric(oldestPAC)) {
 			all = append(all, Finding{
 				Where: p.Says,
-				What: fmt.Sprintf("Pipelines-as-Code %s is too old: %s is the oldest that the add-on was tested with.", p.Version,
-					OldestPAC),
+				What: fmt.Sprintf("Pipelines-as-Code %s is too old: before %s it reports no run that the add-on starts.",
+					p.Version, oldestPAC),
 				Do: "Upgrade Pipelines-as-Code.",
 			})
 		}
 	}
 	return all
+}
+
+// untested compares versions with those that the add-on was played on.
+func untested(f *Facts) []Finding {
+	all := slices.Clone(f.Versions)
+	for _, p := range f.PAC {
+		is, err := version.ParseGeneric(p.Version)
+		if err == nil && !is.LessThan(version.MustParseGeneric(oldestPAC)) {
+			all = append(all, Version{tested.PAC, p.Version, p.Says})
+		}
+	}
+	var found []Finding
+	for _, v := range all {
+		switch verdict := tested.Judge(v.Component, v.Text); {
+		case verdict.Failure != "":
+			found = append(found, Finding{
+				Where: v.Says,
+				What:  fmt.Sprintf("%s %s failed in tests: %s.", v.Component, v.Text, verdict.Failure),
+				Do:    fmt.Sprintf("Use another version: %s were tested.", tested.RangeOf(v.Component)),
+			})
+		case verdict.Untested:
+			found = append(found, Finding{
+				Where:   v.Says,
+				What:    fmt.Sprintf("%s %s was not tested. Nothing is known to fail.", v.Component, v.Text),
+				Do:      fmt.Sprintf("Nothing, unless it does. Tested is %s.", tested.RangeOf(v.Component)),
+				Warning: true,
+			})
+		}
+	}
+	return found
 }
 
 func clocks(f *Facts) []Finding {

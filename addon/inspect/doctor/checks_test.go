@@ -13,6 +13,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect/tested"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store"
@@ -153,10 +154,23 @@ func TestChecks(t *testing.T) {
 			}}
 		}, []string{"rights: patch pipelineruns.tekton.dev in all namespaces"}},
 		"PAC old": {
-			func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{true, "v0.49.9", "its ConfigMap"} },
+			func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{true, "v0.36.9", "its ConfigMap"} },
 			[]string{"Pipelines-as-Code: too old"},
 		},
-		"PAC newer":     {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{true, "0.51.0-rc1", ""} }, nil},
+		"PAC untested": {
+			func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{true, "v0.37.0", "its ConfigMap"} },
+			[]string{"versions: Pipelines-as-Code v0.37.0 was not tested."},
+		},
+		"PAC newer": {
+			func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{true, "1.0.0-rc1", "its ConfigMap"} },
+			[]string{"versions: Pipelines-as-Code 1.0.0-rc1 was not tested."},
+		},
+		"versions that were tested": {func(f *Facts) {
+			f.Versions = []Version{{tested.Kubernetes, "v1.36.1+rke2r1", ""}, {tested.Tekton, "v1.15.9", ""}, {tested.Tekton, "devel", ""}}
+		}, nil},
+		"versions that were not tested": {func(f *Facts) {
+			f.Versions = []Version{{tested.Kubernetes, "v1.28.0", "the API server"}, {tested.Tekton, "v1.99.0", "its ConfigMap"}}
+		}, []string{"versions: Kubernetes v1.28.0 was not tested.", "versions: Tekton Pipelines v1.99.0 was not tested."}},
 		"PAC unknown":   {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{Found: true} }, nil},
 		"PAC nowhere":   {func(f *Facts) { f.PAC["pipelines-as-code"] = PAC{} }, []string{"Pipelines-as-Code: is not there"}},
 		"Lease deleted": {func(f *Facts) { f.Queues[0].Snapshot.Slots = nil }, []string{"slots: was deleted"}},
@@ -224,6 +238,9 @@ func TestChecks(t *testing.T) {
 				t.Errorf("found %d", len(found))
 			}
 			for _, f := range found {
+				if f.Warning != (f.Check == "versions") {
+					t.Errorf("a warning: %t, of %s", f.Warning, f.Check)
+				}
 				if f.Where == "" || f.What == "" || f.Do == "" {
 					t.Errorf("an empty word: %+v", f)
 				}
@@ -263,5 +280,11 @@ func TestPrint(t *testing.T) {
 	r.Findings[0].Repair.done = true
 	if r.Err() != nil {
 		t.Error(r.Err())
+	}
+	r.Findings = []Finding{{Check: "versions", Where: "the API server", What: "New.", Do: "Nothing.", Warning: true}}
+	out.Reset()
+	want = "warn   versions: the API server\n       New.\n    ➜  Nothing.\n\nNothing is wrong: 1 queue.\n"
+	if err := r.Print(&out); err != nil || out.String() != want || r.Err() != nil {
+		t.Errorf("%q, %v, %v", out.String(), err, r.Err())
 	}
 }

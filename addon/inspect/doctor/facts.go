@@ -17,6 +17,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect/tested"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 )
 
@@ -37,6 +38,8 @@ type Facts struct {
 	// Missing are the rights that an installation lacks.
 	Missing map[string][]Right
 	PAC     map[string]PAC // by namespace
+	// Versions are those of Kubernetes and Tekton.
+	Versions []Version
 	// ServerAhead is by how much the API server's clock is ahead of the local one.
 	ServerAhead time.Duration
 	Unseen      []string
@@ -62,6 +65,12 @@ type PAC struct {
 	Found bool
 	// Version as it says itself, and where.
 	Version, Says string
+}
+
+// Version is a component's version as it says itself, and where.
+type Version struct {
+	Component  tested.Component
+	Text, Says string
 }
 
 // Doctor examines a cluster.
@@ -102,6 +111,9 @@ func (d *Doctor) read(ctx context.Context, scope inspect.Scope) (*Facts, error) 
 		if f.PAC[namespace], err = d.pac(ctx, f, namespace); err != nil {
 			return nil, err
 		}
+	}
+	if err := d.versions(ctx, f); err != nil {
+		return nil, err
 	}
 	err = inspect.ReadRefusals(ctx, d.Clients, scope.Namespace, f.Queues)
 	if f.refused(err, "Events, which say why a run could not be started") {
@@ -287,4 +299,32 @@ func (d *Doctor) pac(ctx context.Context, f *Facts, namespace string) (PAC, erro
 		}
 	}
 	return p, nil
+}
+
+// versions finds the versions of Kubernetes and Tekton. All users may read Tekton's ConfigMap.
+func (d *Doctor) versions(ctx context.Context, f *Facts) error {
+	server, err := d.Kube.Discovery().ServerVersion()
+	if err == nil {
+		f.Versions = append(f.Versions, Version{tested.Kubernetes, server.GitVersion, "the API server"})
+	} else if !f.refused(err, "The version of Kubernetes") {
+		return err
+	}
+	namespaces := []string{"tekton-pipelines"}
+	for namespace := range f.PAC { // OpenShift has both in one
+		if !slices.Contains(namespaces, namespace) {
+			namespaces = append(namespaces, namespace)
+		}
+	}
+	const info = "pipelines-info"
+	for _, namespace := range namespaces {
+		cm, err := d.Kube.CoreV1().ConfigMaps(namespace).Get(ctx, info, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) || f.refused(err, "ConfigMap %s/%s, which says the version of Tekton", namespace, info) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		f.Versions = append(f.Versions, Version{tested.Tekton, cm.Data["version"], "ConfigMap " + namespace + "/" + info})
+	}
+	return nil
 }

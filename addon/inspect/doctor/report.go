@@ -9,7 +9,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 )
 
-// Finding is one thing that is wrong.
+// Finding is one thing that is wrong, or may be.
 type Finding struct {
 	// Check is the name of what found it.
 	Check string `json:"check"`
@@ -20,6 +20,8 @@ type Finding struct {
 	Do   string `json:"do"`
 	// Repair is what --fix does, if it can.
 	Repair *Repair `json:"repair,omitempty"`
+	// Warning says that nothing is known to be wrong yet.
+	Warning bool `json:"warning,omitempty"`
 	// passing: a working replica repairs it within moments.
 	passing bool
 	// intended: an operator may have set it so.
@@ -46,11 +48,11 @@ type Report struct {
 	Summary string `json:"summary"`
 }
 
-// Err is an error if a problem is left that was not repaired.
+// Err is an error if a problem is left that was not repaired. A warning is none.
 func (r *Report) Err() error {
 	left := 0
 	for _, f := range r.Findings {
-		if f.Repair == nil || !f.Repair.done {
+		if !f.Warning && (f.Repair == nil || !f.Repair.done) {
 			left++
 		}
 	}
@@ -67,8 +69,15 @@ func (r *Report) Print(out io.Writer) error {
 		_, err := fmt.Fprintf(out, format, args...)
 		errs = append(errs, err)
 	}
+	wrong := false
 	for _, f := range r.Findings {
-		print("WRONG  %s: %s\n", f.Check, f.Where)
+		label := "WRONG  "
+		if f.Warning {
+			label = "warn   "
+		} else {
+			wrong = true
+		}
+		print("%s%s: %s\n", label, f.Check, f.Where)
 		print("       %s\n", strings.ReplaceAll(f.What, "\n", "\n       "))
 		print("    ➜  %s\n", f.Do)
 		switch {
@@ -83,7 +92,7 @@ func (r *Report) Print(out io.Writer) error {
 	for _, u := range r.Unseen {
 		print("unseen %s\n", u)
 	}
-	if len(r.Findings) == 0 {
+	if !wrong {
 		print("Nothing is wrong: %s.\n", r.Summary)
 	} else {
 		print("Examined %s.\n", r.Summary)

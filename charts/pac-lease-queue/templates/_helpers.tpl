@@ -251,6 +251,21 @@ none
 {{- end -}}
 {{- end -}}
 
+{{/*
+What is to be said of this cluster's version of Kubernetes, by what was tested; nothing as a rule.
+*/}}
+{{- define "pac-lease-queue.untested" -}}
+{{- $tested := (.Files.Get "files/tested.yaml" | fromYaml).kubernetes -}}
+{{- $version := .Capabilities.KubeVersion.Version -}}
+{{- $minor := (semver $version).Minor -}}
+{{- $failure := get (default dict $tested.failed) (printf "1.%d" $minor) -}}
+{{- if $failure -}}
+Kubernetes {{ $version }} failed in tests: {{ $failure }}. Tested is {{ $tested.oldest }} to {{ $tested.newest }}.
+{{- else if or (not $tested.oldest) (lt $minor (semver (printf "%s.0" $tested.oldest)).Minor) (gt $minor (semver (printf "%s.0" $tested.newest)).Minor) -}}
+Kubernetes {{ $version }} was not tested, and nothing is known to fail on it. Tested is {{ $tested.oldest }} to {{ $tested.newest }}.
+{{- end -}}
+{{- end -}}
+
 {{/* "true" if there is a guard, otherwise empty. It outlasts a hand-back. */}}
 {{- define "pac-lease-queue.guard" -}}
 {{- if .Values.admission.guard.enabled -}}

@@ -20,20 +20,26 @@ import (
 // -update writes them.
 func TestObservabilityDoc(t *testing.T) {
 	path := filepath.Join(filepath.Dir(filepath.Dir(chart)), "docs", "observability.md")
+	generated(t, path, map[string]string{
+		"states": statesTable(), "whys": whysTable(), "annotations": annotationsTable(), "events": eventsTable(),
+		"metrics": metricsTable(), "alerts": alertsTable(t),
+	})
+}
+
+// generated checks that a document has these texts between its markers. -update writes them.
+func generated(t *testing.T, path string, texts map[string]string) {
+	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	doc := string(text)
-	for name, table := range map[string]string{
-		"states": statesTable(), "whys": whysTable(), "annotations": annotationsTable(), "events": eventsTable(),
-		"metrics": metricsTable(), "alerts": alertsTable(t),
-	} {
+	for name, table := range texts {
 		begin, end := fmt.Sprintf("<!-- %s: made by make generate -->\n", name), "<!-- end -->"
 		before, rest, found := strings.Cut(doc, begin)
 		_, after, closed := strings.Cut(rest, end)
 		if !found || !closed {
-			t.Fatalf("%s has no markers for the table of %s", path, name)
+			t.Fatalf("%s has no markers for %s", path, name)
 		}
 		doc = before + begin + table + end + after
 	}
@@ -44,7 +50,7 @@ func TestObservabilityDoc(t *testing.T) {
 		return
 	}
 	if doc != string(text) {
-		t.Errorf("the tables of %s are out of date: run make generate", path)
+		t.Errorf("what is generated in %s is out of date: run make generate", path)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
+	pacv1alpha1 "github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -70,6 +71,25 @@ func TestAbsurdLimit(t *testing.T) {
 	s := newScene(t, 1<<40, 2)
 	s.push(4, time.Second)
 	s.finished(4)
+}
+
+// A Repository without a limit has that of Pipelines-as-Code's global Repository.
+func TestGlobalLimit(t *testing.T) {
+	s := newScene(t, 0, 2)
+	global := &pacv1alpha1.Repository{ObjectMeta: metav1.ObjectMeta{Name: history.GlobalRepository.Repository}}
+	global.Spec.ConcurrencyLimit = new(2)
+	repositories := s.PAC.PipelinesascodeV1alpha1().Repositories(history.GlobalRepository.Namespace)
+	_, err := repositories.Create(s.ctx, global, metav1.CreateOptions{})
+	s.must(err)
+	t.Cleanup(func() {
+		if err := repositories.Delete(s.background(), global.Name, metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+	})
+	s.push(6, time.Second)
+	if report := s.finished(6); report.MostStarted != 2 {
+		t.Errorf("at most %d runs were started at once, want 2, the limit", report.MostStarted)
+	}
 }
 
 func TestGuardKeepsRunsHeld(t *testing.T) {

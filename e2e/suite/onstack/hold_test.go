@@ -2,6 +2,7 @@ package onstack_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -33,6 +34,36 @@ func TestReplicaKilledWhileAPushComesIn(t *testing.T) {
 		}
 	}
 	t.Logf("%d of 10 runs without an order", unordered)
+}
+
+// With auto the chart picks the policy where the API server serves its kind, and else the webhook.
+func TestAutoPicksTheHold(t *testing.T) {
+	if *hold != auto {
+		t.Skip("the hold is chosen")
+	}
+	s := newScene(t, 1, 2)
+	const group, kind, name = "admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy", "pac-lease-queue-hold"
+	served, err := s.Kube.Discovery().ServerResourcesForGroupVersion(group)
+	s.must(err)
+	want := webhook
+	if slices.ContainsFunc(served.APIResources, func(r metav1.APIResource) bool { return r.Kind == kind }) {
+		want = "policy"
+		_, err = s.Kube.AdmissionregistrationV1().MutatingAdmissionPolicies().Get(s.ctx, name, metav1.GetOptions{})
+		s.must(err)
+	}
+	_, err = s.Kube.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(s.ctx, name, metav1.GetOptions{})
+	if (err == nil) != (want == webhook) {
+		t.Errorf("the webhook is there: %t, want the %s", err == nil, want)
+	}
+	s.push(2, time.Second)
+	v := s.queued(2)
+	for _, r := range v.Runs {
+		if !r.Held() {
+			t.Errorf("%s is not held", r.Name)
+		}
+	}
+	s.finished(2)
+	t.Attr("hold", want)
 }
 
 func TestWebhookSecretDeletedWhileRunning(t *testing.T) {
