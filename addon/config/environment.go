@@ -33,6 +33,7 @@ const (
 	EnvConfigMap      = "CONFIG_NAME"
 	EnvDeployment     = "DEPLOYMENT_NAME"
 	EnvWatched        = "WATCH_NAMESPACES"
+	EnvPACConfigMaps  = "PAC_CONFIGMAPS"
 	EnvCheckNamespace = "CHECK_NAMESPACE"
 	EnvHold           = "HOLD_NAME"
 	EnvGuard          = "GUARD_NAME"
@@ -61,6 +62,9 @@ const (
 	loopback = "127.0.0.1"
 )
 
+// mostPACConfigMaps bounds what is watched for PAC's settings. The schema of the chart has it, too.
+const mostPACConfigMaps = 16
+
 // Environment is the contract between the chart and the program: what the process of one
 // installation is told in environment variables.
 type Environment struct {
@@ -70,6 +74,8 @@ type Environment struct {
 	ConfigMap, Deployment string
 	// Watched are the namespaces whose queues the installation works on.
 	Watched Namespaces
+	// PACConfigMaps are those of PAC's further controllers, in PAC's namespace.
+	PACConfigMaps []string
 	// CheckNamespace is a watched namespace in which `check` may ask for runs.
 	CheckNamespace string
 	// Hold and Guard are the names of the policies or webhooks that the chart installs;
@@ -124,7 +130,8 @@ func ReadEnvironment(get func(string) string) (Environment, error) {
 		Namespace:     r.label(EnvNamespace),
 		ConfigMap:     cmp.Or(r.name(EnvConfigMap), defaultConfigMap),
 		Deployment:    cmp.Or(r.name(EnvDeployment), defaultDeployment),
-		Watched:       r.namespaces(EnvWatched),
+		Watched:       r.names(EnvWatched, "a namespace", "unset it for all", validation.IsDNS1123Label),
+		PACConfigMaps: r.names(EnvPACConfigMaps, "a ConfigMap", "unset it for none", validation.IsDNS1123Subdomain),
 		Hold:          r.name(EnvHold),
 		Guard:         r.name(EnvGuard),
 		ProbesPort:    cmp.Or(r.port(EnvProbesPort), defaultProbesPort),
@@ -134,6 +141,10 @@ func ReadEnvironment(get func(string) string) (Environment, error) {
 	if get(EnvNamespace) == "" {
 		r.wrong = append(r.wrong, fmt.Errorf("%s is not set: it must name the namespace that pac-lease-queue is installed in",
 			EnvNamespace))
+	}
+	if many := len(e.PACConfigMaps); many > mostPACConfigMaps {
+		r.wrong = append(r.wrong, fmt.Errorf("%s has %d names, more than %d", EnvPACConfigMaps, many, mostPACConfigMaps))
+		e.PACConfigMaps = nil
 	}
 	webhook, err := r.webhook()
 	e.Webhook = webhook
@@ -167,25 +178,24 @@ func (r *envReader) label(variable string) string {
 	return r.checked(variable, "the name of a namespace", validation.IsDNS1123Label)
 }
 
-// namespaces reads names that are separated by commas, each once. A list without a single
-// name must not pass for an absent one, which means all namespaces.
-func (r *envReader) namespaces(variable string) Namespaces {
+// names reads names that are separated by commas, each once. A list without a single name must not
+// pass for an absent one: without namespaces, all of them are meant.
+func (r *envReader) names(variable, of, unset string, problems func(string) []string) []string {
 	value := strings.TrimSpace(r.get(variable))
 	if value == "" {
 		return nil
 	}
-	var all Namespaces
-	for namespace := range strings.SplitSeq(value, ",") {
-		namespace = strings.TrimSpace(namespace)
-		switch problems := validation.IsDNS1123Label(namespace); {
-		case namespace == "":
-			r.wrong = append(r.wrong, fmt.Errorf("%s is %q, with an empty name in it: separate namespaces by one comma, or unset it "+
-				"for all", variable, value))
-		case len(problems) > 0:
-			r.wrong = append(r.wrong, fmt.Errorf("%s has %q, not the name of a namespace: %s", variable, namespace,
-				strings.Join(problems, "; ")))
-		case !slices.Contains(all, namespace):
-			all = append(all, namespace)
+	var all []string
+	for name := range strings.SplitSeq(value, ",") {
+		name = strings.TrimSpace(name)
+		switch found := problems(name); {
+		case name == "":
+			r.wrong = append(r.wrong, fmt.Errorf("%s is %q, with an empty name in it: separate names by one comma, or %s",
+				variable, value, unset))
+		case len(found) > 0:
+			r.wrong = append(r.wrong, fmt.Errorf("%s has %q, not the name of %s: %s", variable, name, of, strings.Join(found, "; ")))
+		case !slices.Contains(all, name):
+			all = append(all, name)
 		}
 	}
 	return all

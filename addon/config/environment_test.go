@@ -27,6 +27,7 @@ func TestReadEnvironment(t *testing.T) {
 		"everything": {
 			map[string]string{
 				config.EnvConfigMap: "queue-config", config.EnvDeployment: "queue", config.EnvWatched: "shop,bank",
+				config.EnvPACConfigMaps:  "ghe-configmap,other.configmap",
 				config.EnvCheckNamespace: "shop",
 				config.EnvHold:           "queue-hold", config.EnvGuard: "queue-guard", config.EnvProbesPort: "8081",
 				config.EnvWebhook: "queue-hold", config.EnvWebhookService: "queue", config.EnvWebhookSecret: "queue-certs",
@@ -35,6 +36,7 @@ func TestReadEnvironment(t *testing.T) {
 			},
 			config.Environment{
 				Namespace: "tools", ConfigMap: "queue-config", Deployment: "queue", Watched: config.Namespaces{"shop", "bank"},
+				PACConfigMaps:  []string{"ghe-configmap", "other.configmap"},
 				CheckNamespace: "shop",
 				Hold:           "queue-hold", Guard: "queue-guard", ProbesPort: 8081,
 				Webhook:       &config.Webhook{Configuration: "queue-hold", Service: "queue", Secret: "queue-certs", Port: 8443},
@@ -74,6 +76,16 @@ func TestReadEnvironment(t *testing.T) {
 			map[string]string{config.EnvWatched: "shop,Bank"},
 			but(func(e *config.Environment) { e.Watched = config.Namespaces{"shop"} }),
 			[]string{`WATCH_NAMESPACES has "Bank", not the name of a namespace: `},
+		},
+		"not a ConfigMap of PAC": {
+			map[string]string{config.EnvPACConfigMaps: "ghe,,"},
+			but(func(e *config.Environment) { e.PACConfigMaps = []string{"ghe"} }),
+			[]string{`PAC_CONFIGMAPS is "ghe,,", with an empty name in it`, "unset it for none"},
+		},
+		"too many ConfigMaps of PAC": {
+			map[string]string{config.EnvPACConfigMaps: "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q"},
+			defaults,
+			[]string{"PAC_CONFIGMAPS has 17 names, more than 16"},
 		},
 		"no port": {map[string]string{config.EnvProbesPort: "http"}, defaults, []string{`PROBES_PORT is "http", not a port number`}},
 		"metrics for some, and for all": {

@@ -140,8 +140,8 @@ func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*contro
 	}
 	for _, namespace := range outside.Environment.Watched.Each() {
 		all.of[namespace], err = newShard(common{
-			clients: c, configuration: configuration, replica: q.replica, memory: slots, observer: observer, clock: clk, wake: wake,
-			gate: gate, kueue: beside,
+			clients: c, environment: outside.Environment, configuration: configuration, replica: q.replica, memory: slots,
+			observer: observer, clock: clk, wake: wake, gate: gate, kueue: beside,
 		}, namespace)
 		if err != nil {
 			return nil, err

@@ -11,6 +11,7 @@ import (
 	"k8s.io/utils/clock"
 	"knative.dev/pkg/system"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/watchdog"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
@@ -118,6 +119,7 @@ func (s shards) Show(ctx context.Context, key queue.Key, run queue.Run, texts ma
 // common is what the shards of a replica share.
 type common struct {
 	clients       *clients
+	environment   config.Environment
 	configuration *configuration
 	replica       *replica.Replica
 	memory        *memory.Store
@@ -130,13 +132,13 @@ type common struct {
 
 func newShard(c common, namespace string) (*shard, error) {
 	configuration := c.configuration
-	w, err := newWatches(c.clients, namespace, configuration.Get().PACNamespace)
+	w, err := newWatches(c.clients, namespace, configuration.Get().PACNamespace, c.environment.PACConfigMaps)
 	if err != nil {
 		return nil, err
 	}
-	by := pac.By{Replica: system.PodName(), Clock: c.clock, Gate: c.gate, Features: func() pac.Features {
-		features, _ := w.features(configuration.Get().PACNamespace)
-		return features
+	by := pac.By{Replica: system.PodName(), Clock: c.clock, Gate: c.gate, Controllers: func() pac.Controllers {
+		controllers, _ := w.controllers(configuration.Get().PACNamespace)
+		return controllers
 	}}
 	starts := func() bool { return configuration.Get().KueueAccounts != "" }
 	by.Kueue = func() bool { return starts() && c.kueue.Admits() }
@@ -167,10 +169,8 @@ func newShard(c common, namespace string) (*shard, error) {
 		w.runs.GetIndexer(),
 		func() pac.Settings {
 			is := configuration.Get()
-			features, found := w.features(is.PACNamespace)
-			return pac.Settings{
-				Namespace: is.PACNamespace, Absent: !found, GlobalRepository: is.PACGlobalRepository, Features: features,
-			}
+			_, found := w.controllers(is.PACNamespace)
+			return pac.Settings{Namespace: is.PACNamespace, Absent: !found, GlobalRepository: is.PACGlobalRepository}
 		},
 	)
 	s := &shard{runs: runs, leases: leases, watches: w}

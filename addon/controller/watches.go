@@ -4,16 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
+	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
 	pacinformers "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/informers/externalversions"
 	repositoryinformers "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/informers/externalversions/pipelinesascode/v1alpha1"
 	repositorylisters "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/listers/pipelinesascode/v1alpha1"
 	tektoninformers "github.com/tektoncd/pipeline/pkg/client/informers/externalversions"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/informers"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/tools/cache"
-	"knative.dev/pkg/controller"
+	"k8s.io/utils/ptr"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
@@ -27,12 +31,22 @@ type watches struct {
 	repositories repositoryinformers.RepositoryInformer
 	// global are the Repositories of PAC's namespace; the same as repositories
 	// if those are of all namespaces.
-	global   repositoryinformers.RepositoryInformer
-	settings coreinformers.ConfigMapInformer
+	global repositoryinformers.RepositoryInformer
+	// settings are the ConfigMaps of PAC's controllers, each by itself: a replica may watch those
+	// alone. The first one is [pac.SettingsName].
+	settings []pacSettings
 	start    []func(stop <-chan struct{})
 }
 
-func newWatches(c *clients, namespace, pacNamespace string) (*watches, error) {
+// pacSettings is the ConfigMap of one controller.
+type pacSettings struct {
+	name string
+	coreinformers.ConfigMapInformer
+}
+
+// newWatches watches the queues of a namespace, with PAC in the other namespace. The further
+// ConfigMaps are those of PAC's further controllers.
+func newWatches(c *clients, namespace, pacNamespace string, further []string) (*watches, error) {
 	if namespace == metav1.NamespaceAll {
 		pacNamespace = metav1.NamespaceAll // whichever it is, now or later
 	}
@@ -43,8 +57,6 @@ func newWatches(c *clients, namespace, pacNamespace string) (*watches, error) {
 	leases := informers.NewSharedInformerFactoryWithOptions(c.kube, 0, informers.WithNamespace(namespace),
 		informers.WithTransform(lease.Trim),
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = lease.Selector }))
-	settings := informers.NewSharedInformerFactoryWithOptions(c.kube, 0, informers.WithNamespace(pacNamespace),
-		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.FieldSelector = "metadata.name=" + pac.SettingsName }))
 	repositories := pacinformers.NewSharedInformerFactoryWithOptions(c.pac, 0, pacinformers.WithNamespace(namespace))
 	global := repositories
 	if namespace != pacNamespace {
@@ -55,8 +67,13 @@ func newWatches(c *clients, namespace, pacNamespace string) (*watches, error) {
 		leases:       leases.Coordination().V1().Leases().Informer(),
 		repositories: repositories.Pipelinesascode().V1alpha1().Repositories(),
 		global:       global.Pipelinesascode().V1alpha1().Repositories(),
-		settings:     settings.Core().V1().ConfigMaps(),
-		start:        []func(<-chan struct{}){runs.Start, leases.Start, settings.Start, repositories.Start, global.Start},
+		start:        []func(<-chan struct{}){runs.Start, leases.Start, repositories.Start, global.Start},
+	}
+	for _, name := range slices.Concat([]string{pac.SettingsName}, further) {
+		one := informers.NewSharedInformerFactoryWithOptions(c.kube, 0, informers.WithNamespace(pacNamespace),
+			informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.FieldSelector = "metadata.name=" + name }))
+		w.settings = append(w.settings, pacSettings{name, one.Core().V1().ConfigMaps()})
+		w.start = append(w.start, one.Start)
 	}
 	if err := trimmer.Follow(w.runs); err != nil {
 		return nil, fmt.Errorf("trim PipelineRuns: %w", err)
@@ -70,41 +87,61 @@ func newWatches(c *clients, namespace, pacNamespace string) (*watches, error) {
 }
 
 // each calls wake for every queue that an event concerns. all lists the queues for events that may
-// concern every one.
+// concern every one. An event that changes nothing that other queues depend on does not concern
+// them: PAC writes annotations on its ConfigMaps.
 func (w *watches) each(wake func(queue.Key), all func() []queue.Key, pacNamespace func() string) error {
-	ofRun := func(o metav1.Object) []queue.Key { return only(pac.KeyOf(o)) }
-	ofLease := func(o metav1.Object) []queue.Key { return only(lease.KeyOf(o)) }
-	ofSettings := func(metav1.Object) []queue.Key { return all() }
-	ofRepository := func(o metav1.Object) []queue.Key {
-		if o.GetNamespace() == pacNamespace() {
-			return all() // perhaps the global one, whose limit is the default of every queue
+	ofRun := func(_, is metav1.Object) []queue.Key { return only(pac.KeyOf(is)) }
+	ofLease := func(_, is metav1.Object) []queue.Key { return only(lease.KeyOf(is)) }
+	ofSettings := func(was, is metav1.Object) []queue.Key {
+		if was != nil && maps.Equal(was.(*corev1.ConfigMap).Data, is.(*corev1.ConfigMap).Data) {
+			return nil
 		}
-		return []queue.Key{{Namespace: o.GetNamespace(), Repository: o.GetName()}}
+		return all()
+	}
+	ofRepository := func(was, is metav1.Object) []queue.Key {
+		perhapsGlobal := is.GetNamespace() == pacNamespace() // whose limit is the default of every queue
+		if perhapsGlobal && (was == nil || !sameLimit(was.(*v1alpha1.Repository), is.(*v1alpha1.Repository))) {
+			return all()
+		}
+		return []queue.Key{{Namespace: is.GetNamespace(), Repository: is.GetName()}}
 	}
 	type watch struct {
 		informer cache.SharedIndexInformer
-		keysOf   func(metav1.Object) []queue.Key
+		keysOf   func(was, is metav1.Object) []queue.Key // was is nil for an object that comes or goes
 	}
-	watched := []watch{{w.runs, ofRun}, {w.leases, ofLease}, {w.settings.Informer(), ofSettings}, {w.repositories.Informer(), ofRepository}}
+	watched := []watch{{w.runs, ofRun}, {w.leases, ofLease}, {w.repositories.Informer(), ofRepository}}
 	if w.global.Informer() != w.repositories.Informer() {
-		watched = append(watched, watch{w.global.Informer(), ofSettings})
+		watched = append(watched, watch{w.global.Informer(), ofRepository})
+	}
+	for _, s := range w.settings {
+		watched = append(watched, watch{s.Informer(), ofSettings})
 	}
 	for _, watch := range watched {
-		handler := controller.HandleAll(func(obj any) {
-			if tombstone, gone := obj.(cache.DeletedFinalStateUnknown); gone {
-				obj = tombstone.Obj
+		wakeAll := func(was, is any) {
+			if tombstone, gone := is.(cache.DeletedFinalStateUnknown); gone {
+				is = tombstone.Obj
 			}
-			if o, ok := obj.(metav1.Object); ok {
-				for _, key := range watch.keysOf(o) {
+			before, _ := was.(metav1.Object)
+			if now, ok := is.(metav1.Object); ok {
+				for _, key := range watch.keysOf(before, now) {
 					wake(key)
 				}
 			}
-		})
-		if _, err := watch.informer.AddEventHandler(handler); err != nil {
+		}
+		if _, err := watch.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+			AddFunc:    func(is any) { wakeAll(nil, is) },
+			UpdateFunc: wakeAll,
+			DeleteFunc: func(is any) { wakeAll(nil, is) },
+		}); err != nil {
 			return fmt.Errorf("watch: %w", err)
 		}
 	}
 	return nil
+}
+
+// sameLimit says that two versions of a Repository limit queues alike.
+func sameLimit(was, is *v1alpha1.Repository) bool {
+	return ptr.Equal(was.Spec.ConcurrencyLimit, is.Spec.ConcurrencyLimit) && (was.DeletionTimestamp == nil) == (is.DeletionTimestamp == nil)
 }
 
 // fill starts the informers and returns once every cache is filled.
@@ -112,14 +149,13 @@ func (w *watches) fill(ctx context.Context) error {
 	for _, start := range w.start {
 		start(ctx.Done())
 	}
-	if !cache.WaitForCacheSync(
-		ctx.Done(),
-		w.runs.HasSynced,
-		w.leases.HasSynced,
-		w.repositories.Informer().HasSynced,
-		w.global.Informer().HasSynced,
-		w.settings.Informer().HasSynced,
-	) {
+	synced := []cache.InformerSynced{
+		w.runs.HasSynced, w.leases.HasSynced, w.repositories.Informer().HasSynced, w.global.Informer().HasSynced,
+	}
+	for _, s := range w.settings {
+		synced = append(synced, s.Informer().HasSynced)
+	}
+	if !cache.WaitForCacheSync(ctx.Done(), synced...) {
 		return errors.New("stopped before the caches were filled")
 	}
 	return nil
@@ -144,13 +180,22 @@ func (r repositories) Repositories(namespace string) repositorylisters.Repositor
 	return r.RepositoryLister.Repositories(namespace)
 }
 
-// features reads what PAC is set to; false if PAC is not in the namespace.
-func (w *watches) features(pacNamespace string) (pac.Features, bool) {
-	cm, err := w.settings.Lister().ConfigMaps(pacNamespace).Get(pac.SettingsName)
-	if err != nil {
-		return pac.Features{}, false
+// controllers reads what PAC's controllers are set to; false if PAC is not in the namespace.
+func (w *watches) controllers(pacNamespace string) (is pac.Controllers, found bool) {
+	for _, s := range w.settings {
+		cm, err := s.Lister().ConfigMaps(pacNamespace).Get(s.name)
+		switch {
+		case err != nil:
+		case s.name == pac.SettingsName:
+			is.Default, found = pac.ReadFeatures(cm), true
+		default:
+			if is.Further == nil {
+				is.Further = map[string]pac.Features{}
+			}
+			is.Further[s.name] = pac.ReadFeatures(cm)
+		}
 	}
-	return pac.ReadFeatures(cm), true
+	return is, found
 }
 
 func only(key queue.Key, ok bool) []queue.Key {

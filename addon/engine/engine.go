@@ -32,8 +32,6 @@ type Repository struct {
 	// UID of the Repository, which owns the slots.
 	UID   string
 	Limit queue.Limit
-	// CancelInProgress is PAC's setting.
-	CancelInProgress queue.CancelInProgress
 	// Problems are for people: settings that cannot be used, and what happens instead.
 	Problems []string
 }

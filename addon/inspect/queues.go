@@ -39,6 +39,9 @@ type Queue struct {
 	Turns map[string]time.Time
 	// Problems with the Repository, for users.
 	Problems []string
+	// UnreadSettings is a ConfigMap of one of PAC's controllers that made runs of the queue and whose
+	// settings the replicas do not read; empty if there is none.
+	UnreadSettings string
 	// Refusals are the last events about refused starts and slots of runs that are pending, by UID,
 	// if [ReadRefusals] read them.
 	Refusals map[string]string
@@ -123,19 +126,21 @@ func (r *Reading) Queues(now time.Time) []Queue {
 			continue // the global Repository's own queue
 		}
 		set := r.config(key.Namespace)
-		features := r.Features[set.PACNamespace]
+		controllers := r.Controllers[set.PACNamespace]
 		q := Queue{Now: now, Config: set, Acquired: acquired[key]}
 		q.Snapshot = queue.Snapshot{
-			Key: key, Slots: slots[key], HandBack: set.HandBack, CancelInProgress: features.CancelInProgress,
-			Freshness: queue.Fresh,
+			Key: key, Slots: slots[key], HandBack: set.HandBack, Freshness: queue.Fresh,
 		}
 		var recent report.Recent
 		for i, pr := range slices.Concat(runs[key], done[key]) {
-			run := features.ReadRun(pr)
+			run := controllers.ReadRun(pr)
 			if r.Kueue && set.KueueAccounts != "" {
 				run = run.BesideKueue()
 			}
 			run.Unlisted = r.Unlisted[run.UID]
+			if name := pac.SettingsOf(pr); i < len(runs[key]) && !r.reads(key.Namespace, name) {
+				q.UnreadSettings = name
+			}
 			if i < len(runs[key]) {
 				q.Snapshot.Runs = append(q.Snapshot.Runs, run)
 			}
@@ -209,6 +214,17 @@ func (r *Reading) config(namespace string) config.Config {
 		}
 	}
 	return config.Defaults()
+}
+
+// reads says whether the replicas that work on the queues of a namespace read the settings of a
+// controller, by its ConfigMap. Without a replica there is nothing to say.
+func (r *Reading) reads(namespace, configMap string) bool {
+	for _, i := range r.Installations {
+		if i.Environment.Watched.Contains(namespace) {
+			return configMap == "" || configMap == pac.SettingsName || slices.Contains(i.Environment.PACConfigMaps, configMap)
+		}
+	}
+	return true
 }
 
 func byQueue(runs []tektonv1.PipelineRun) map[queue.Key][]*tektonv1.PipelineRun {

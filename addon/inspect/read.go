@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
@@ -70,8 +71,8 @@ type Reading struct {
 	Unlisted map[string]bool
 	// Finished runs of one Repository, if they were asked for.
 	Finished []tektonv1.PipelineRun
-	// Features is what PAC is set to, by PAC's namespace.
-	Features map[string]pac.Features
+	// Controllers are what PAC is set to, by PAC's namespace.
+	Controllers map[string]pac.Controllers
 	// Kueue says that the cluster has Kueue.
 	Kueue bool
 	// Absent are the namespaces in which PAC was looked for and is not.
@@ -83,7 +84,7 @@ type Reading struct {
 // Read reads everything once.
 func Read(ctx context.Context, c Clients, scope Scope) (*Reading, error) {
 	r := &Reading{
-		Namespace: scope.Namespace, Unlisted: map[string]bool{}, Features: map[string]pac.Features{},
+		Namespace: scope.Namespace, Unlisted: map[string]bool{}, Controllers: map[string]pac.Controllers{},
 		Absent: map[string]bool{},
 	}
 	if err := r.readInstallations(ctx, c.Kube, scope.Addon); err != nil {
@@ -195,18 +196,36 @@ func (r *Reading) readSettings(ctx context.Context, c Clients, read, namespace s
 			r.Repositories = append(r.Repositories, list.Items...)
 		}
 	}
-	settings, err := c.Kube.CoreV1().ConfigMaps(namespace).Get(ctx, pac.SettingsName, metav1.GetOptions{})
-	switch {
-	case apierrors.IsForbidden(err):
-		r.note("You may not get ConfigMap %s/%s: Pipelines-as-Code counts as set to its defaults.", namespace, pac.SettingsName)
-	case apierrors.IsNotFound(err):
-		r.Absent[namespace] = true
-	case err != nil:
-		return Explain(err, "ConfigMaps", namespace)
-	default:
-		r.Features[namespace] = pac.ReadFeatures(settings)
+	is := pac.Controllers{Further: map[string]pac.Features{}}
+	for _, name := range append([]string{pac.SettingsName}, r.furtherSettings(namespace)...) {
+		settings, err := c.Kube.CoreV1().ConfigMaps(namespace).Get(ctx, name, metav1.GetOptions{})
+		switch {
+		case apierrors.IsForbidden(err):
+			r.note("You may not get ConfigMap %s/%s: Pipelines-as-Code counts as set to its defaults.", namespace, name)
+		case apierrors.IsNotFound(err):
+			r.Absent[namespace] = r.Absent[namespace] || name == pac.SettingsName
+		case err != nil:
+			return Explain(err, "ConfigMaps", namespace)
+		case name == pac.SettingsName:
+			is.Default = pac.ReadFeatures(settings)
+		default:
+			is.Further[name] = pac.ReadFeatures(settings)
+		}
 	}
+	r.Controllers[namespace] = is
 	return nil
+}
+
+// furtherSettings are the ConfigMaps of PAC's further controllers in a namespace that replicas read.
+func (r *Reading) furtherSettings(namespace string) []string {
+	var names []string
+	for _, i := range r.Installations {
+		if i.Config.PACNamespace == namespace {
+			names = append(names, i.Environment.PACConfigMaps...)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // readHolders reads the runs that slots name and no list has: those that PAC has

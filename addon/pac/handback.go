@@ -63,6 +63,11 @@ func EachHeld(ctx context.Context, runs tektonclient.PipelineRunsGetter, namespa
 // The run has not been trimmed, and its order is not malformed unless it goes to Kueue: PAC does
 // not see the order of such a run, because it would start the run without Kueue's admission, and
 // Kueue would stop it.
+//
+// PAC queues everything that an order lists for the Repository of the run that carries it
+// (pkg/reconciler/queue_pipelineruns.go, queuePipelineRun) and takes a run that is over out of its
+// own queue only. So the runs that target-namespace has put elsewhere are left out: their own
+// orders list them.
 func handedBack(pr *tektonv1.PipelineRun, run queue.Run) map[string]any {
 	annotations := map[string]any{HeldOrder: nil, Attempt: nil, NotBefore: nil}
 	for _, name := range waiting {
@@ -73,9 +78,11 @@ func handedBack(pr *tektonv1.PipelineRun, run queue.Run) map[string]any {
 	}
 	metadata := map[string]any{"annotations": annotations}
 	if order, held := pr.Annotations[HeldOrder]; held {
-		entries := strings.Split(spelled(order, pr.Namespace, pr.Name), ",")
-		for i := range entries {
-			entries[i] = strings.TrimSpace(entries[i])
+		var entries []string
+		for entry := range strings.SplitSeq(spelled(order, pr.Namespace, pr.Name), ",") {
+			if entry = strings.TrimSpace(entry); strings.HasPrefix(entry, pr.Namespace+"/") {
+				entries = append(entries, entry)
+			}
 		}
 		annotations[keys.ExecutionOrder] = strings.Join(entries, ",")
 	}

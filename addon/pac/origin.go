@@ -18,12 +18,13 @@ var origins = []string{keys.OriginalPRName, keys.EventType, keys.PullRequest, ke
 
 // origin reads the annotations in which PAC records where a run comes from
 // (pkg/kubeinteraction/labels.go, AddLabelsAndAnnotations).
-func origin(annotations map[string]string) queue.Origin {
+func (f Features) origin(annotations map[string]string) queue.Origin {
 	o := queue.Origin{
 		Definition:  annotations[keys.OriginalPRName],
 		Trigger:     trigger(annotations),
 		PullRequest: annotations[keys.PullRequest],
 		Branch:      strings.TrimPrefix(annotations[keys.SourceBranch], "refs/heads/"),
+		Settings:    f.CancelInProgress,
 	}
 	if value, said := annotations[keys.CancelInProgress]; said {
 		o.CancelInProgress = queue.No // PAC reads every value but "true" as false
@@ -62,11 +63,8 @@ const (
 	labeled  = string(triggertype.PullRequestLabeled)
 )
 
-// SettingsName is the ConfigMap with PAC's own settings, in PAC's namespace.
-const SettingsName = "pipelines-as-code"
-
-// Features are the settings of PAC's ConfigMap that its queues depend on. The zero value has PAC's
-// defaults.
+// Features are the settings of one of PAC's controllers that queues depend on. The zero value has
+// PAC's defaults.
 type Features struct {
 	// CancelInProgress is for the runs without a setting of their own.
 	CancelInProgress queue.CancelInProgress
@@ -82,7 +80,7 @@ const (
 	secrets            = "secret-auto-create"
 )
 
-// ReadFeatures reads PAC's ConfigMap (pkg/params/settings/config.go). A value that cannot be read
+// ReadFeatures reads the ConfigMap of a controller (pkg/params/settings/config.go). A value that cannot be read
 // counts as PAC's default.
 func ReadFeatures(settings *corev1.ConfigMap) Features {
 	is := func(key string, want bool) bool {

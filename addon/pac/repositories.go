@@ -3,7 +3,6 @@ package pac
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"iter"
 
@@ -36,7 +35,6 @@ type Settings struct {
 	Absent bool
 	// GlobalRepository is the name of the global Repository for runs that name none.
 	GlobalRepository string
-	Features
 }
 
 var _ engine.Repositories = (*Repositories)(nil)
@@ -61,7 +59,7 @@ func (r *Repositories) Get(ctx context.Context, key queue.Key, freshness queue.F
 	if err != nil {
 		return engine.Repository{}, false, err
 	}
-	q := engine.Repository{Key: key, UID: string(repository.UID), CancelInProgress: settings.CancelInProgress}
+	q := engine.Repository{Key: key, UID: string(repository.UID)}
 	q.Limit, q.Problems = ReadLimit(repository, global)
 	if settings.Absent && q.Limit == queue.Unlimited {
 		q.Limit, q.Problems = UnseenLimit(settings.Namespace, r.runsOf(key))
@@ -152,11 +150,8 @@ func GlobalName(runs iter.Seq[*tektonv1.PipelineRun]) string {
 			pr.CreationTimestamp.Equal(&newest.CreationTimestamp) && pr.Name < newest.Name) {
 			continue
 		}
-		var info struct {
-			GlobalRepository string `json:"gRepo"`
-		}
-		if json.Unmarshal([]byte(pr.Annotations[keys.ControllerInfo]), &info) == nil && info.GlobalRepository != "" {
-			newest, name = pr, info.GlobalRepository
+		if global := infoOf(pr).GlobalRepository; global != "" {
+			newest, name = pr, global
 		}
 	}
 	return name

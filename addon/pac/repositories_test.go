@@ -82,8 +82,7 @@ func TestRepositoriesGet(t *testing.T) {
 	deletedRepository.DeletionTimestamp = &metav1.Time{Time: noon}
 	found := func(limit queue.Limit, problems ...string) engine.Repository {
 		return engine.Repository{
-			Key: shopApp, UID: "uid-app", Limit: limit, CancelInProgress: queue.CancelInProgress{OnPush: true},
-			Problems: problems,
+			Key: shopApp, UID: "uid-app", Limit: limit, Problems: problems,
 		}
 	}
 
@@ -179,10 +178,7 @@ func TestRepositoriesGet(t *testing.T) {
 			}
 			add(t, informer.GetIndexer(), tc.runs...)
 			r := pac.NewRepositories(nil, paclister.NewRepositoryLister(repositories), informer.GetIndexer(), func() pac.Settings {
-				return pac.Settings{
-					Namespace: "pac", GlobalRepository: "pipelines-as-code",
-					Features: pac.Features{CancelInProgress: queue.CancelInProgress{OnPush: true}},
-				}
+				return pac.Settings{Namespace: "pac", GlobalRepository: "pipelines-as-code"}
 			})
 
 			got, exists, err := r.Get(t.Context(), shopApp, queue.Cached)

@@ -14,22 +14,22 @@ import (
 )
 
 // ReadRun reads a PipelineRun as a run of its queue, where PAC has its default settings.
-func ReadRun(pr *tektonv1.PipelineRun) queue.Run { return Features{}.ReadRun(pr) }
+func ReadRun(pr *tektonv1.PipelineRun) queue.Run { return Controllers{}.ReadRun(pr) }
 
 // ReadRun reads a PipelineRun as a run of its queue. It never fails: annotations that cannot be
 // read are listed in Problems, and the run is handled without them. A trimmed run reads as the
 // whole one.
-func (f Features) ReadRun(pr *tektonv1.PipelineRun) queue.Run {
+func (c Controllers) ReadRun(pr *tektonv1.PipelineRun) queue.Run {
 	pr = trim(pr)
-	a := pr.Annotations
+	a, features := pr.Annotations, c.of(pr)
 	r := queue.Run{
 		Name:    pr.Name,
 		UID:     string(pr.UID),
 		Version: pr.ResourceVersion,
 		Phase:   phase(pr),
 		Created: pr.CreationTimestamp.Time,
-		Owed:    f.owed(a),
-		Origin:  origin(a),
+		Owed:    features.owed(a),
+		Origin:  features.origin(a),
 		Began:   when(pr.Status.StartTime),
 		Ended:   when(pr.Status.CompletionTime),
 		Kueue:   kueue(pr),

@@ -191,10 +191,6 @@ func TestReadRun(t *testing.T) {
 			[]change{annotated(pac.HeldOrder, "shop/build,")},
 			unordered(`annotation pac-lease-queue.dev/execution-order: entry 2 of 2, "", is not namespace/name` + byCreation),
 		},
-		"order: another namespace": {
-			[]change{annotated(pac.HeldOrder, "shop/build,bank/test")},
-			unordered(`annotation pac-lease-queue.dev/execution-order: entry 2 of 2, "bank/test", is not in namespace shop` + byCreation),
-		},
 		"order: a run twice": {
 			[]change{annotated(pac.HeldOrder, "shop/build,shop/build")},
 			unordered(`annotation pac-lease-queue.dev/execution-order: a run is listed twice` + byCreation),
@@ -378,7 +374,7 @@ func TestSelector(t *testing.T) {
 }
 
 func TestReadRunWithoutSecrets(t *testing.T) {
-	features := pac.Features{NoSecrets: true}
+	features := pac.Controllers{Default: pac.Features{NoSecrets: true}}
 	due := annotated(keys.SecretCreated, "false")
 	if owed := features.ReadRun(pipelineRun("build", due)).Owed; owed != "" {
 		t.Errorf("a run is owed %s, which PAC does not make", owed)

@@ -44,8 +44,8 @@ type By struct {
 	Clock   clock.PassiveClock
 	// Gate is shared by all that read long lists; nil for none.
 	Gate *paged.Gate
-	// Features returns what PAC is set to now; nil if it has its defaults.
-	Features func() Features
+	// Controllers returns what PAC is set to now; nil if it has its defaults.
+	Controllers func() Controllers
 	// Kueue says whether Kueue is at work in the cluster; nil if it never is.
 	Kueue func() bool
 	// AskForKueue asks the API server that before a run that is labelled for Kueue is started
@@ -55,9 +55,9 @@ type By struct {
 
 // reader reads runs as they are in this cluster now.
 func (b By) reader() func(*tektonv1.PipelineRun) queue.Run {
-	features, kueue := b.features(), b.Kueue != nil && b.Kueue()
+	controllers, kueue := b.controllers(), b.Kueue != nil && b.Kueue()
 	return func(pr *tektonv1.PipelineRun) queue.Run {
-		run := features.ReadRun(pr)
+		run := controllers.ReadRun(pr)
 		if kueue {
 			run = run.BesideKueue()
 		}
@@ -65,11 +65,11 @@ func (b By) reader() func(*tektonv1.PipelineRun) queue.Run {
 	}
 }
 
-func (b By) features() Features {
-	if b.Features == nil {
-		return Features{}
+func (b By) controllers() Controllers {
+	if b.Controllers == nil {
+		return Controllers{}
 	}
-	return b.Features()
+	return b.Controllers()
 }
 
 // NewRuns reads through the informer, which must select [Selector], trim with [TrimRun] or a

@@ -58,7 +58,7 @@ func decide(s Snapshot, now time.Time, p Policy) *decider {
 		return d
 	}
 	d.limit = int(s.Limit)
-	d.superseded = SupersededBy(s.Runs, s.CancelInProgress)
+	d.superseded = SupersededBy(s.Runs)
 	d.sort(s.Slots)
 	d.cancel()
 	d.startClaimed()

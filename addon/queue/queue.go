@@ -171,8 +171,6 @@ type Snapshot struct {
 	Runs []Run
 	// Slots that exist, in any order.
 	Slots []Slot
-	// CancelInProgress holds PAC's settings for runs that do not set it themselves.
-	CancelInProgress CancelInProgress
 	// HandBack says that the queue goes back to PAC.
 	HandBack bool
 	// Freshness is how far the look went past the caches.

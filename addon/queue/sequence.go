@@ -87,8 +87,9 @@ const maxEntry = 80 + len("…")
 
 // ParseSequence reads PAC's execution-order annotation, namespace/name entries separated by commas
 // (pkg/pipelineascode/concurrency.go, getOrderByName), for a run of the given namespace and name. A
-// list that is not of that form, names another namespace, repeats a run, leaves this one out or is
-// too long is refused whole: half a list would put runs before others on a guess.
+// list that is not of that form, repeats a run, leaves this one out or is too long is refused whole:
+// half a list would put runs before others on a guess. Runs of the event in other namespaces, where
+// target-namespace has put them, are in other queues and are left out.
 func ParseSequence(value, namespace, name string) (*Sequence, error) {
 	if len(value) > maxOrder {
 		return nil, fmt.Errorf("it has %d bytes, more than %d", len(value), maxOrder)
@@ -97,16 +98,15 @@ func ParseSequence(value, namespace, name string) (*Sequence, error) {
 	if entries > maxEntries {
 		return nil, fmt.Errorf("it lists %d runs, more than %d", entries, maxEntries)
 	}
-	names, listed := make([]string, 0, entries), make(map[string]bool, entries)
+	names, listed, at := make([]string, 0, entries), make(map[string]bool, entries), 0
 	for entry := range strings.SplitSeq(value, ",") {
 		ns, n, ok := strings.Cut(strings.TrimSpace(entry), "/")
-		switch i := len(names) + 1; {
-		case !ok || ns == "" || n == "" || strings.Contains(n, "/"):
-			return nil, fmt.Errorf("entry %d of %d, %q, is not namespace/name", i, entries, Clip(entry, maxEntry))
-		case ns != namespace:
-			return nil, fmt.Errorf("entry %d of %d, %q, is not in namespace %s", i, entries, Clip(entry, maxEntry), namespace)
+		if at++; !ok || ns == "" || n == "" || strings.Contains(n, "/") {
+			return nil, fmt.Errorf("entry %d of %d, %q, is not namespace/name", at, entries, Clip(entry, maxEntry))
 		}
-		names, listed[n] = append(names, n), true
+		if ns == namespace {
+			names, listed[n] = append(names, n), true
+		}
 	}
 	switch {
 	case len(listed) != len(names):

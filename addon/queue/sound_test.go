@@ -91,7 +91,7 @@ func unsound(s queue.Snapshot, d queue.Decision) error {
 		}
 		return nil
 	}
-	superseded := queue.SupersededBy(s.Runs, s.CancelInProgress)
+	superseded := queue.SupersededBy(s.Runs)
 	slotsUsed, runsUsed := map[int]bool{}, map[string]bool{}
 	use := func(index int, name string) error {
 		if index >= 0 && slotsUsed[index] || name != "" && runsUsed[name] {
@@ -257,7 +257,7 @@ func idle(s queue.Snapshot) error {
 			damaged++
 		}
 	}
-	superseded := queue.SupersededBy(s.Runs, s.CancelInProgress)
+	superseded := queue.SupersededBy(s.Runs)
 	for _, r := range s.Runs {
 		if by, ok := superseded[r.UID]; ok && !r.Ending && s.Limit != queue.Unlimited {
 			return fmt.Errorf("%s goes on, though %s supersedes it", r.Name, by.Name)

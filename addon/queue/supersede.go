@@ -17,6 +17,8 @@ type Origin struct {
 	Branch string
 	// CancelInProgress is the run's own setting.
 	CancelInProgress Choice
+	// Settings are those of the PAC controller that made the run, for a run without one of its own.
+	Settings CancelInProgress
 }
 
 // Trigger is the kind of event that triggered a run.
@@ -44,7 +46,7 @@ const (
 	No
 )
 
-// CancelInProgress holds PAC's settings for the runs without one of their own.
+// CancelInProgress holds the settings of a PAC controller for the runs without one of their own.
 type CancelInProgress struct {
 	OnPullRequest, OnPush bool
 	// Since is when they were set. What was set before is not known, so they are not for runs
@@ -54,8 +56,8 @@ type CancelInProgress struct {
 
 // cancels says whether a run cancels the runs that it supersedes. PAC goes by the settings at the
 // run's creation.
-func (c CancelInProgress) cancels(r *Run) bool {
-	o := r.Origin
+func (r *Run) cancels() bool {
+	o, c := r.Origin, r.Origin.Settings
 	switch o.CancelInProgress {
 	case Yes:
 		return true
@@ -79,11 +81,11 @@ func (c CancelInProgress) cancels(r *Run) bool {
 // were. Creation times are whole seconds: of two runs created in the same second neither supersedes
 // the other. A run that is over still supersedes what it superseded when it came: a cancellation
 // that has failed so far is still made.
-func SupersededBy(runs []Run, settings CancelInProgress) map[string]Run {
+func SupersededBy(runs []Run) map[string]Run {
 	newest := map[reach]*Run{}
 	for i := range runs {
 		r := &runs[i]
-		if r.Origin.Definition == "" || !settings.cancels(r) {
+		if r.Origin.Definition == "" || !r.cancels() {
 			continue
 		}
 		for _, within := range r.Origin.reaches() {

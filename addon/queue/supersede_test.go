@@ -113,7 +113,8 @@ func TestSupersedes(t *testing.T) {
 		"the newer one is not in order yet":     {older: pushed("o", 9), newer: pushed("n", 5, yes).noOrder(), want: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := decide(t, queue.Snapshot{Limit: 9, Runs: runs(tc.newer, tc.older), CancelInProgress: tc.settings})
+			tc.newer.Origin.Settings = tc.settings
+			d := decide(t, queue.Snapshot{Limit: 9, Runs: runs(tc.newer, tc.older)})
 			var got []string
 			for _, a := range d.Actions {
 				if _, ok := a.(queue.Cancel); ok {
@@ -178,22 +179,22 @@ func TestSupersededByAlike(t *testing.T) {
 	one := func(of ...string) string { return of[rnd.Intn(len(of))] }
 	found := 0
 	for range 3000 {
-		settings := queue.CancelInProgress{
-			OnPullRequest: rnd.Intn(2) == 0, OnPush: rnd.Intn(2) == 0, Since: noon.Add(time.Duration(rnd.Intn(5)-1) * time.Second),
-		}
 		var runs []queue.Run
 		for i := range rnd.Intn(12) {
 			b := run(fmt.Sprintf("r%02d", i)).created(time.Duration(rnd.Intn(4)) * time.Second)
 			b.Origin = queue.Origin{
 				Definition: one("build", "build", "test", ""), Trigger: queue.Trigger(rnd.Intn(4)), PullRequest: one("1", "2", ""),
 				Branch: one("main", "topic", ""), CancelInProgress: queue.Choice(rnd.Intn(3)),
+				Settings: queue.CancelInProgress{
+					OnPullRequest: rnd.Intn(2) == 0, OnPush: rnd.Intn(2) == 0, Since: noon.Add(time.Duration(rnd.Intn(5)-1) * time.Second),
+				},
 			}
 			b.Phase = queue.Phase(rnd.Intn(3))
 			runs = append(runs, b.Run)
 		}
 		var want map[string]queue.Run
 		for _, r := range runs {
-			o := r.Origin
+			o, settings := r.Origin, r.Origin.Settings
 			on := r.Created.After(settings.Since) && (ofPullRequest(o.Trigger) && settings.OnPullRequest ||
 				o.Trigger == queue.PushTrigger && settings.OnPush)
 			if o.CancelInProgress == queue.No || o.CancelInProgress == queue.Unsaid && !on {
@@ -212,7 +213,7 @@ func TestSupersededByAlike(t *testing.T) {
 			}
 		}
 		found += len(want)
-		if diff := cmp.Diff(want, queue.SupersededBy(runs, settings), sequencesByID); diff != "" {
+		if diff := cmp.Diff(want, queue.SupersededBy(runs), sequencesByID); diff != "" {
 			t.Fatalf("of %+v (-want +got):\n%s", runs, diff)
 		}
 	}
@@ -234,7 +235,7 @@ func TestCrowd(t *testing.T) {
 		runs[i] = b.Run
 	}
 	began := time.Now()
-	if by := queue.SupersededBy(runs, queue.CancelInProgress{}); len(by) > 0 {
+	if by := queue.SupersededBy(runs); len(by) > 0 {
 		t.Errorf("%d runs of different branches are superseded", len(by))
 	}
 	if took := time.Since(began); took > deadline {

@@ -7,8 +7,10 @@ import (
 	"slices"
 	"time"
 
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	"k8s.io/klog/v2"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	shipped "github.com/pac-lease-queue/pac-lease-queue/addon/replica"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store"
@@ -106,6 +108,14 @@ func emptyCluster(m mixture, rnd *rand.Rand, o Options) *Cluster {
 func (c *Cluster) settings() shipped.Settings {
 	return shipped.Settings{Backend: c.backend, Recovery: c.timing}
 }
+
+// controllers are what PAC is set to.
+func (c *Cluster) controllers() pac.Controllers {
+	return pac.Controllers{Default: pac.Features{CancelInProgress: c.cancelling}}
+}
+
+// read reads a run as every replica does.
+func (c *Cluster) read(pr *tektonv1.PipelineRun) queue.Run { return c.controllers().ReadRun(pr) }
 
 // settle is the time before the product came: queues that run already, perhaps
 // above their limits.

@@ -166,7 +166,7 @@ func (c *Cluster) idle() string {
 			}
 		}
 		for _, pr := range c.pending(key) {
-			r := pac.ReadRun(pr)
+			r := c.read(pr)
 			if eligible := c.startable(r); eligible && (limit == queue.Unlimited && r.Order != nil || free > 0) {
 				return fmt.Sprintf("%s may start in %s, which has a limit of %d and room for %d", r.Name, key, limit, free)
 			}
@@ -184,9 +184,9 @@ func (c *Cluster) idle() string {
 func (c *Cluster) superseded(key queue.Key) (run, by queue.Run, found bool) {
 	var visible []queue.Run
 	for _, pr := range c.runsOf(key, watched) {
-		visible = append(visible, pac.ReadRun(pr))
+		visible = append(visible, c.read(pr))
 	}
-	superseded := queue.SupersededBy(visible, c.cancelling)
+	superseded := queue.SupersededBy(visible)
 	for _, r := range visible {
 		if by, ok := superseded[r.UID]; ok && !r.Ending {
 			return r, by, true
@@ -210,7 +210,7 @@ func (c *Cluster) startable(r queue.Run) bool {
 func (c *Cluster) waitsForTime() bool {
 	return slices.ContainsFunc(c.everywhere(c.pending), func(pr *tektonv1.PipelineRun) bool {
 		key, _ := pac.KeyOf(pr)
-		return c.limit(key) != queue.Unlimited || pac.ReadRun(pr).Order != nil
+		return c.limit(key) != queue.Unlimited || c.read(pr).Order != nil
 	})
 }
 

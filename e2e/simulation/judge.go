@@ -50,7 +50,6 @@ type started struct {
 
 func newJudge(c *Cluster, key queue.Key) *judge {
 	auditor := audit.New(c.lag)
-	auditor.CancelInProgress = c.cancelling
 	return &judge{
 		cluster: c, key: key, audit: auditor, known: map[types.UID]queue.Run{},
 		begun: map[types.UID]bool{}, foreign: map[types.UID]int{}, claimed: map[types.UID]queue.Limit{}, starts: map[types.UID]started{},
@@ -141,7 +140,7 @@ func (j *judge) run(ch change, by *request) {
 		j.begun[pr.UID] = true
 		j.starts[pr.UID] = started{len(c.server.history[runs]), limit}
 	}
-	run := pac.ReadRun(pr)
+	run := c.read(pr)
 	if by != nil && isEnding(pr) && !j.known[pr.UID].Ending {
 		j.cancelled(pr)
 	}
@@ -158,7 +157,7 @@ func (j *judge) run(ch change, by *request) {
 // cancelled: the product ends only what a newer run supersedes, which may have come and gone since.
 func (j *judge) cancelled(pr *tektonv1.PipelineRun) {
 	everyRun := slices.Collect(maps.Values(j.known))
-	if _, superseded := queue.SupersededBy(everyRun, j.cluster.cancelling)[string(pr.UID)]; !superseded {
+	if _, superseded := queue.SupersededBy(everyRun)[string(pr.UID)]; !superseded {
 		j.fail("I4, nothing lost: %s is cancelled, and no run supersedes it", pr.Name)
 	}
 }

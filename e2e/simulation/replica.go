@@ -99,7 +99,7 @@ func (r *replica) start(age time.Duration) {
 	}
 	now := skewed{replica: r}
 	var err error
-	r.runs, err = pac.NewRuns(pac.By{Replica: "replica", Clock: now}, runGetter{r}, r.informers[runs])
+	r.runs, err = pac.NewRuns(pac.By{Replica: "replica", Clock: now, Controllers: c.controllers}, runGetter{r}, r.informers[runs])
 	must(err)
 	r.leases, err = lease.New(leaseGetter{r}, r.informers[leases], now, func() time.Duration { return c.policy.ClaimTTL }, nil)
 	must(err)
@@ -112,10 +112,7 @@ func (r *replica) start(age time.Duration) {
 	r.engine = engine.New(engine.Config{
 		Repositories: limits{
 			pac.NewRepositories(repositoryGetter{r}, repositoryLister, r.informers[runs].GetIndexer(), func() pac.Settings {
-				return pac.Settings{
-					Namespace: pacNamespace, GlobalRepository: "pipelines-as-code",
-					Features: pac.Features{CancelInProgress: c.cancelling},
-				}
+				return pac.Settings{Namespace: pacNamespace, GlobalRepository: "pipelines-as-code"}
 			}), r,
 		},
 		Runs:     c.mutant.runs(r, sightings{r.runs, r}, inLeases),

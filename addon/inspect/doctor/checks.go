@@ -13,6 +13,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect/tested"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 )
@@ -45,6 +46,7 @@ var checks = []struct {
 	{"guard", guard},
 	{"Pipelines-as-Code", pacVersion},
 	{"versions", untested},
+	{"settings of Pipelines-as-Code", pacSettings},
 	{"clocks", clocks},
 	{"slots", slots},
 	{"runs", runs},
@@ -367,6 +369,25 @@ func untested(f *Facts) []Finding {
 		}
 	}
 	return found
+}
+
+func pacSettings(f *Facts) []Finding {
+	var all []Finding
+	seen := map[string]bool{}
+	for _, q := range f.Queues {
+		where := "ConfigMap " + q.Config.PACNamespace + "/" + q.UnreadSettings
+		if q.UnreadSettings == "" || seen[where] {
+			continue
+		}
+		seen[where] = true
+		all = append(all, Finding{
+			Where: where,
+			What: fmt.Sprintf("It has the settings of the controller of Pipelines-as-Code that made runs of Repository %s, but the replicas "+
+				"do not read it: these runs go by the settings in ConfigMap %s.", q.Key(), pac.SettingsName),
+			Do: "Add it to the value pac.configMaps.",
+		})
+	}
+	return all
 }
 
 func clocks(f *Facts) []Finding {

@@ -118,6 +118,10 @@ func TestChecks(t *testing.T) {
 			f.Installations[0].Config.HandBack = true
 			f.Queues[0].Config.HandBack, f.Admission = true, &Admission{}
 		}, []string{"configuration: hand-back is on"}},
+		"a controller of PAC whose settings are not read": {func(f *Facts) {
+			f.Queues[0].UnreadSettings = "ghe-configmap"
+			f.Queues = append(f.Queues, f.Queues[0])
+		}, []string{"settings of Pipelines-as-Code: made runs of Repository ci/shop, but the replicas do not read it"}},
 		"no replicas": {
 			func(f *Facts) { f.Installations[0].Deployment.Spec.Replicas = new(int32(0)) },
 			[]string{"replicas: scaled to zero replicas"},

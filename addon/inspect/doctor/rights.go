@@ -58,7 +58,9 @@ func RightsOf(i inspect.Installation) []Right {
 		give(namespace, "", "coordination.k8s.io", "leases", "get", "list", "watch", "create", "update", "delete")
 		give(namespace, "", "", "events", "create", "patch")
 	}
-	give(ofPAC, pac.SettingsName, "", "configmaps", "list", "watch")
+	for _, settings := range append([]string{pac.SettingsName}, i.Environment.PACConfigMaps...) {
+		give(ofPAC, settings, "", "configmaps", "list", "watch")
+	}
 	give(own, "", "", "configmaps", "get", "list", "watch")
 	if !watched.All() {
 		give(ofPAC, "", "pipelinesascode.tekton.dev", "repositories", "get", "list", "watch")

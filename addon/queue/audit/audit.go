@@ -21,8 +21,6 @@ import (
 type Auditor struct {
 	// Lag is how far behind the cluster a decision may be without blame.
 	Lag time.Duration
-	// CancelInProgress is what PAC is set to.
-	CancelInProgress queue.CancelInProgress
 
 	limit   queue.Limit
 	limited time.Time          // when the limit was set

@@ -13,7 +13,7 @@ import (
 // was right by what there was to see is not blamed.
 func (a *Auditor) checkOrder(r *record, at time.Time) {
 	known, alive := a.known(), queue.Line(a.alive(), nil)
-	pointless := queue.SupersededBy(known, a.CancelInProgress)
+	pointless := queue.SupersededBy(known)
 	stood := []queue.Place{placeOf(r, queue.Line(known, nil)), placeOf(r, alive)}
 	if at.Sub(r.placedAt) <= a.Lag {
 		stood = append(stood, queue.Place{Run: r.Run, Event: queue.Event{ID: r.Name, Created: r.Created}})

@@ -111,6 +111,26 @@ The namespace of Pipelines-as-Code. Without a cluster to look in, that of its ow
 {{- end -}}
 {{- end -}}
 
+{{/*
+The ConfigMaps of the further controllers of Pipelines-as-Code, separated by commas. Empty if there
+are none, or if there is no cluster to look in.
+*/}}
+{{- define "pac-lease-queue.pacConfigMaps" -}}
+{{- $names := .Values.pac.configMaps -}}
+{{- if and (not $names) (include "pac-lease-queue.looksUp" .) -}}
+{{- range (lookup "apps/v1" "Deployment" (include "pac-lease-queue.pacNamespace" .) "").items -}}
+{{- range .spec.template.spec.containers -}}
+{{- range .env -}}
+{{- if and (eq .name "PAC_CONTROLLER_CONFIGMAP") .value -}}
+{{- $names = append $names .value -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- without $names "pipelines-as-code" | uniq | sortAlpha | join "," -}}
+{{- end -}}
+
 {{/* A registry of its own takes the place of the first part of the repository, if that is one. */}}
 {{- define "pac-lease-queue.image" -}}
 {{- $registry := .Values.image.registry | default (dig "imageRegistry" "" (.Values.global | default dict)) -}}

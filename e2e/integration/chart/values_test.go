@@ -44,6 +44,7 @@ var values = []struct {
 	{name: "kueue.accounts", json: `["kueue"]`},
 	{name: "pac.namespace", json: `"openshift-pipelines"`},
 	{name: "pac.globalRepository", json: `"everybody"`},
+	{name: "pac.configMaps", json: `["pipelines-as-code", "ghe-configmap"]`},
 	{name: "watchNamespaces", json: `["shop", "bank"]`},
 	{name: "leaderElection.buckets", json: `3`},
 	{name: "leaderElection.leaseDuration", json: `"30s"`},

@@ -1,0 +1,133 @@
+package controller
+
+import (
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
+	pacfake "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/clientset/versioned/fake"
+	tektonfake "github.com/tektoncd/pipeline/pkg/client/clientset/versioned/fake"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/utils/ptr"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+)
+
+// TestMain has informers list and then watch: the fake clients of Tekton and PAC cannot stream a list.
+func TestMain(m *testing.M) {
+	if err := os.Setenv("KUBE_FEATURE_WatchListClient", "false"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+// TestWritesThatChangeNothingWakeNothing: what PAC and users note on PAC's ConfigMaps and on the
+// Repositories in PAC's namespace is no news to all the queues of the cluster.
+func TestWritesThatChangeNothingWakeNothing(t *testing.T) {
+	const ofPAC = "pipelines-as-code"
+	kube, paas := fake.NewClientset(), pacfake.NewSimpleClientset()
+	configMaps, repositories := kube.CoreV1().ConfigMaps(ofPAC), paas.PipelinesascodeV1alpha1().Repositories(ofPAC)
+	w, err := newWatches(&clients{kube: kube, tekton: tektonfake.NewSimpleClientset(), pac: paas}, "", ofPAC, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := []queue.Key{{Namespace: "shop", Repository: "app"}, {Namespace: "bank", Repository: "app"}}
+	woken := make(chan queue.Key, 100)
+	if err := w.each(func(key queue.Key) { woken <- key }, func() []queue.Key { return all }, func() string { return ofPAC }); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.fill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// wakes says which queues the writes wake. The last write must wake all of them: an informer
+	// tells of writes in their order.
+	wakes := func(what string, want []queue.Key, writes ...func() error) {
+		t.Helper()
+		for _, write := range writes {
+			if err := write(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want = slices.Concat(want, all)
+		for i, key := range want {
+			select {
+			case is := <-woken:
+				if is != key {
+					t.Fatalf("%s: queue %s is woken as number %d, want %s of %v", what, is, i+1, key, want)
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatalf("%s: %d queues are woken, want %v", what, i, want)
+			}
+		}
+	}
+	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: ofPAC, Name: pac.SettingsName}, Data: map[string]string{"a": "1"}}
+	updateSettings := func(change func()) func() error {
+		return func() error {
+			change()
+			_, err := configMaps.Update(t.Context(), cm.DeepCopy(), metav1.UpdateOptions{})
+			return err
+		}
+	}
+	wakes("a new ConfigMap", nil, func() error {
+		_, err := configMaps.Create(t.Context(), cm, metav1.CreateOptions{})
+		return err
+	})
+	wakes("annotations of a ConfigMap", nil,
+		updateSettings(func() { cm.Annotations = map[string]string{"seen": "1"} }),
+		updateSettings(func() { cm.Annotations["seen"] = "2" }),
+		updateSettings(func() { cm.Data["a"] = "2" }))
+	wakes("the end of a ConfigMap", nil,
+		func() error { return configMaps.Delete(t.Context(), pac.SettingsName, metav1.DeleteOptions{}) })
+	r := &v1alpha1.Repository{ObjectMeta: metav1.ObjectMeta{Namespace: ofPAC, Name: "own"}}
+	update := func(change func()) func() error {
+		return func() error {
+			change()
+			_, err := repositories.Update(t.Context(), r.DeepCopy(), metav1.UpdateOptions{})
+			return err
+		}
+	}
+	wakes("a new Repository", nil, func() error {
+		_, err := repositories.Create(t.Context(), r, metav1.CreateOptions{})
+		return err
+	})
+	wakes("an annotation of a Repository", []queue.Key{{Namespace: ofPAC, Repository: "own"}},
+		update(func() { r.Annotations = map[string]string{"seen": "1"} }),
+		update(func() { r.Spec.ConcurrencyLimit = ptr.To(2) }))
+	wakes("the limit of a Repository", nil, update(func() { r.Spec.ConcurrencyLimit = nil }))
+}
+
+// TestControllersAreRead: each ConfigMap has the settings of one controller.
+func TestControllersAreRead(t *testing.T) {
+	settings := func(name, key string) *corev1.ConfigMap {
+		return &corev1.ConfigMap{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "ofpac", Name: name}, Data: map[string]string{key: "true"},
+		}
+	}
+	const onPush, onPullRequests = "enable-cancel-in-progress-on-push", "enable-cancel-in-progress-on-pull-requests"
+	kube := fake.NewClientset(settings("ghe", onPush), settings("unread", onPush), settings(pac.SettingsName, onPullRequests))
+	w, err := newWatches(&clients{kube: kube, tekton: tektonfake.NewSimpleClientset(), pac: pacfake.NewSimpleClientset()}, "shop", "ofpac",
+		[]string{"ghe", "absent"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A factory starts the informers that have been asked for.
+	if err := w.each(func(queue.Key) {}, func() []queue.Key { return nil }, func() string { return "ofpac" }); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.fill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	is, found := w.controllers("ofpac")
+	if _, absent := is.Further["absent"]; !found || absent || !is.Default.CancelInProgress.OnPullRequest ||
+		is.Default.CancelInProgress.OnPush || !is.Further["ghe"].CancelInProgress.OnPush || len(is.Further) != 1 {
+		t.Errorf("%+v, found: %t", is, found)
+	}
+	if _, found := w.controllers("elsewhere"); found {
+		t.Error("PAC is found where it is not")
+	}
+}
