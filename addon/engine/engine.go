@@ -46,8 +46,8 @@ type Repositories interface {
 // version as preconditions, return ErrStale if either differs, and may have
 // been carried out whenever they return another error.
 type Runs interface {
-	// List returns the runs that PAC has not finished with. Only a [queue.Fresh]
-	// list has to go past the caches.
+	// List returns the runs that PAC has not finished with, but for those that have been over for
+	// long. Only a [queue.Fresh] list has to go past the caches.
 	List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]queue.Run, error)
 	// Get reads one run of the queue past every cache, whatever PAC thinks of it.
 	Get(ctx context.Context, key queue.Key, name string) (run queue.Run, exists bool, err error)

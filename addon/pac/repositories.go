@@ -124,7 +124,7 @@ func UnseenLimit(namespace string, runs iter.Seq[*tektonv1.PipelineRun]) (queue.
 		"Pipelines-as-Code is, or set a concurrency_limit here.", namespace, SettingsName)}
 }
 
-// runsOf are the runs of a queue in the informer.
+// runsOf are the runs of a queue in the informer that are not over.
 func (r *Repositories) runsOf(key queue.Key) iter.Seq[*tektonv1.PipelineRun] {
 	return func(yield func(*tektonv1.PipelineRun) bool) {
 		objects, err := r.runs.ByIndex(indexQueue, key.String())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -21,8 +22,20 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
-// indexQueue finds the runs of a queue in the informer.
-const indexQueue = "pac-lease-queue"
+// Indexes find the runs of a queue in the informer.
+const (
+	// indexQueue has those that are not over.
+	indexQueue = "pac-lease-queue"
+	// indexOver has those that are over, by when they ended.
+	indexOver = "pac-lease-queue-over"
+)
+
+// A look at a queue has the runs that ended in this period or the one before. PAC usually labels a
+// run as finished, and the watch drops it, seconds after its end. One that it cannot report keeps
+// its label for ever: it may supersede others and lend its event its place for a while, as one that
+// PAC is slow to report does, and costs nothing after that. If a slot still names it, it is read
+// like any other holder that no list shows.
+const period = 10 * time.Minute
 
 // ownWrites is how long Runs remembers its own writes, in case the informer has not seen them yet.
 // That only saves refused writes.
@@ -75,14 +88,14 @@ func (b By) controllers() Controllers {
 // NewRuns reads through the informer, which must select [Selector], trim with [TrimRun] or a
 // [Trimmer], and not have been started yet.
 func NewRuns(by By, runs tektonclient.PipelineRunsGetter, informer cache.SharedIndexInformer) (*Runs, error) {
-	if err := informer.AddIndexers(cache.Indexers{indexQueue: byQueue}); err != nil {
+	if err := informer.AddIndexers(cache.Indexers{indexQueue: byQueue, indexOver: byEnd}); err != nil {
 		return nil, fmt.Errorf("index PipelineRuns by queue: %w", err)
 	}
 	written := cache.NewIntegerResourceVersionMutationCache(klog.Background(), informer.GetStore(), informer.GetIndexer(), ownWrites, false)
 	return &Runs{by: by, runs: runs, informer: informer, written: written}, nil
 }
 
-// Keys lists the queues that have runs.
+// Keys lists the queues that have runs that are not over.
 func (r *Runs) Keys() []queue.Key {
 	var keys []queue.Key
 	for _, name := range r.informer.GetIndexer().ListIndexFuncValues(indexQueue) {
@@ -100,6 +113,13 @@ func (r *Runs) List(ctx context.Context, key queue.Key, freshness queue.Freshnes
 	if err != nil {
 		return nil, err
 	}
+	for _, period := range lately(r.by.Clock.Now()) {
+		over, err := r.written.ByIndex(indexOver, ending(key, period))
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, over...)
+	}
 	runs, read := make([]queue.Run, 0, len(objects)), r.by.reader()
 	for _, obj := range objects {
 		runs = append(runs, read(obj.(*tektonv1.PipelineRun)))
@@ -108,10 +128,11 @@ func (r *Runs) List(ctx context.Context, key queue.Key, freshness queue.Freshnes
 }
 
 func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]queue.Run, error) {
-	read := r.by.reader()
+	read, periods := r.by.reader(), lately(r.by.Clock.Now())
 	var runs []queue.Run
 	err := paged.Each(ctx, r.by.Gate, pages(r.runs, key.Namespace), func(pr *tektonv1.PipelineRun) {
-		if k, ok := KeyOf(pr); ok && k == key {
+		ended, over := endOf(pr)
+		if k, ok := KeyOf(pr); ok && k == key && (!over || slices.Contains(periods, ended)) {
 			runs = append(runs, read(pr))
 		}
 	})
@@ -336,8 +357,40 @@ func patchRun(ctx context.Context, runs tektonclient.PipelineRunsGetter, namespa
 func byQueue(obj any) ([]string, error) {
 	if pr, ok := obj.(*tektonv1.PipelineRun); ok {
 		if key, ok := KeyOf(pr); ok {
-			return []string{key.String()}, nil
+			if _, over := endOf(pr); !over {
+				return []string{key.String()}, nil
+			}
 		}
 	}
 	return nil, nil
 }
+
+func byEnd(obj any) ([]string, error) {
+	if pr, ok := obj.(*tektonv1.PipelineRun); ok {
+		if key, ok := KeyOf(pr); ok {
+			if period, over := endOf(pr); over {
+				return []string{ending(key, period)}, nil
+			}
+		}
+	}
+	return nil, nil
+}
+
+// endOf returns the period in which a run ended. One whose end Tekton has not dated yet is not over.
+func endOf(pr *tektonv1.PipelineRun) (number int64, over bool) {
+	if phase(pr) != queue.Done || pr.Status.CompletionTime == nil {
+		return 0, false
+	}
+	return periodOf(pr.Status.CompletionTime.Time), true
+}
+
+func periodOf(t time.Time) int64 { return t.Unix() / int64(period/time.Second) }
+
+// lately are the periods that a look has. The next one is among them because clocks differ.
+func lately(now time.Time) []int64 {
+	is := periodOf(now)
+	return []int64{is - 1, is, is + 1}
+}
+
+// ending is the value in indexOver of the runs of a queue that ended in a period.
+func ending(key queue.Key, period int64) string { return fmt.Sprintf("%s %d", key, period) }
