@@ -18,7 +18,8 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
-// TestMain has informers list and then watch: the fake clients of Tekton and PAC cannot stream a list.
+// TestMain has informers list and then watch: the fake clients of Tekton and PAC cannot stream a
+// list.
 func TestMain(m *testing.M) {
 	if err := os.Setenv("KUBE_FEATURE_WatchListClient", "false"); err != nil {
 		panic(err)

@@ -39,7 +39,7 @@ type Queue struct {
 	Turns map[string]time.Time
 	// Problems with the Repository, for users.
 	Problems []string
-	// UnreadSettings is a ConfigMap of one of PAC's controllers that made runs of the queue and whose
+	// UnreadSettings is the ConfigMap of a controller of PAC that made runs of the queue and whose
 	// settings the replicas do not read; empty if there is none.
 	UnreadSettings string
 	// Refusals are the last events about refused starts and slots of runs that are pending, by UID,

@@ -216,7 +216,8 @@ func (r *Reading) readSettings(ctx context.Context, c Clients, read, namespace s
 	return nil
 }
 
-// furtherSettings are the ConfigMaps of PAC's further controllers in a namespace that replicas read.
+// furtherSettings are the ConfigMaps of PAC's further controllers in a namespace, as far as
+// replicas read them.
 func (r *Reading) furtherSettings(namespace string) []string {
 	var names []string
 	for _, i := range r.Installations {

@@ -24,9 +24,9 @@ type Controllers struct {
 // not say which that is, or names a ConfigMap that does not exist or is not read, they are the
 // default ones.
 //
-// The watcher makes the git secrets. It goes by [SettingsName] when it starts, and after a change by
-// the ConfigMap of the controller whose run it saw last (pkg/params/run.go, UpdatePacConfig), so a
-// run waits for a secret only if neither turns them off.
+// The watcher makes the git secrets. It goes by [SettingsName] when it starts, and after a change
+// by the ConfigMap of the controller whose run it saw last (pkg/params/run.go, UpdatePacConfig), so
+// a run waits for a secret only if neither turns them off.
 func (c Controllers) of(o metav1.Object) Features {
 	if len(c.Further) == 0 {
 		return c.Default

@@ -8,7 +8,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
-	corev1 "k8s.io/api/core/v1"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
@@ -20,7 +19,8 @@ func madeBy(configMap string) change {
 	return annotated(keys.ControllerInfo, `{"name":"ghe","configmap":"`+configMap+`","secret":"ghe-secret", "gRepo": "ghe"}`)
 }
 
-// TestControllers names PAC's rules about which settings a run goes by, each with its source in PAC.
+// TestControllers names PAC's rules about which settings a run goes by, each with its source in
+// PAC.
 func TestControllers(t *testing.T) {
 	onPush, onPullRequest := queue.CancelInProgress{OnPush: true}, queue.CancelInProgress{OnPullRequest: true}
 	two := pac.Controllers{
@@ -151,7 +151,8 @@ func TestTargetNamespace(t *testing.T) {
 
 func TestSettingsOf(t *testing.T) {
 	for name, want := range map[string]string{"": "", "{": "", `{"configmap":7}`: "", `{"configmap":"ghe"}`: "ghe"} {
-		if got := pac.SettingsOf(&corev1.Pod{ObjectMeta: pipelineRun("build", annotated(keys.ControllerInfo, name)).ObjectMeta}); got != want {
+		pr := pipelineRun("build", annotated(keys.ControllerInfo, name))
+		if got := pac.SettingsOf(pr); got != want {
 			t.Errorf("%q names %q, want %q", name, got, want)
 		}
 	}

@@ -80,8 +80,8 @@ const (
 	secrets            = "secret-auto-create"
 )
 
-// ReadFeatures reads the ConfigMap of a controller (pkg/params/settings/config.go). A value that cannot be read
-// counts as PAC's default.
+// ReadFeatures reads the ConfigMap of a controller (pkg/params/settings/config.go). A value that
+// cannot be read counts as PAC's default.
 func ReadFeatures(settings *corev1.ConfigMap) Features {
 	is := func(key string, want bool) bool {
 		value, err := strconv.ParseBool(strings.TrimSpace(settings.Data[key]))

@@ -376,7 +376,8 @@ func byEnd(obj any) ([]string, error) {
 	return nil, nil
 }
 
-// endOf returns the period in which a run ended. One whose end Tekton has not dated yet is not over.
+// endOf returns the period in which a run ended. One whose end Tekton has not dated yet is not
+// over.
 func endOf(pr *tektonv1.PipelineRun) (number int64, over bool) {
 	if phase(pr) != queue.Done || pr.Status.CompletionTime == nil {
 		return 0, false

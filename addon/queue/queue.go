@@ -166,8 +166,8 @@ func ParseToken(s string) (Token, error) {
 type Snapshot struct {
 	Key   Key
 	Limit Limit
-	// Runs of the queue, of those that are over only the latest. From Confirmed up, a holder of a slot that is not among them is done or
-	// gone, unless the slot is unread.
+	// Runs of the queue, of those that are over only the latest. From Confirmed up, a holder of a
+	// slot that is not among them is done or gone, unless the slot is unread.
 	Runs []Run
 	// Slots that exist, in any order.
 	Slots []Slot

@@ -87,9 +87,9 @@ const maxEntry = 80 + len("…")
 
 // ParseSequence reads PAC's execution-order annotation, namespace/name entries separated by commas
 // (pkg/pipelineascode/concurrency.go, getOrderByName), for a run of the given namespace and name. A
-// list that is not of that form, repeats a run, leaves this one out or is too long is refused whole:
-// half a list would put runs before others on a guess. Runs of the event in other namespaces, where
-// target-namespace has put them, are in other queues and are left out.
+// list that is not of that form, repeats a run, leaves this one out or is too long is refused
+// whole: half a list would put runs before others on a guess. Runs of the event in other
+// namespaces, where target-namespace has put them, are in other queues and are left out.
 func ParseSequence(value, namespace, name string) (*Sequence, error) {
 	if len(value) > maxOrder {
 		return nil, fmt.Errorf("it has %d bytes, more than %d", len(value), maxOrder)

@@ -382,8 +382,8 @@ func pacSettings(f *Facts) []Finding {
 		seen[where] = true
 		all = append(all, Finding{
 			Where: where,
-			What: fmt.Sprintf("It has the settings of the controller of Pipelines-as-Code that made runs of Repository %s, but the replicas "+
-				"do not read it: these runs go by the settings in ConfigMap %s.", q.Key(), pac.SettingsName),
+			What: fmt.Sprintf("It has the settings of the controller of Pipelines-as-Code that made runs of Repository %s, but the "+
+				"replicas do not read it: these runs go by the settings in ConfigMap %s.", q.Key(), pac.SettingsName),
 			Do: "Add it to the value pac.configMaps.",
 		})
 	}

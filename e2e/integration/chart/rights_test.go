@@ -22,6 +22,9 @@ func TestRights(t *testing.T) {
 		{"all namespaces, webhook", older, nil},
 		{"two namespaces, policy", withPolicy, []string{"watchNamespaces={shop,bank}"}},
 		{"two namespaces, webhook", older, []string{"watchNamespaces={shop,bank}"}},
+		{"two namespaces, policy, two controllers of Pipelines-as-Code", withPolicy, []string{
+			"watchNamespaces={shop,bank}", "pac.configMaps={ghe-configmap}",
+		}},
 		{"handed back", withPolicy, []string{"handBack=true"}},
 		{"two namespaces, policy, metrics for readers only", withPolicy, []string{
 			"watchNamespaces={shop,bank}", "metrics.secure.enabled=true",
