@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 	kubeclient "knative.dev/pkg/client/injection/kube/client"
@@ -69,9 +70,10 @@ func New(outside Outside) injection.ControllerConstructor {
 
 // clients are those of one API server.
 type clients struct {
-	kube   kubernetes.Interface
-	tekton tektonclient.Interface
-	pac    pacclient.Interface
+	kube     kubernetes.Interface
+	tekton   tektonclient.Interface
+	pac      pacclient.Interface
+	metadata metadata.Interface
 }
 
 func newClients(ctx context.Context) (*clients, error) {
@@ -84,7 +86,11 @@ func newClients(ctx context.Context) (*clients, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pipelines-as-code client: %w", err)
 	}
-	return &clients{kube: kubeclient.Get(ctx), tekton: tekton, pac: paas}, nil
+	meta, err := metadata.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("metadata client: %w", err)
+	}
+	return &clients{kube: kubeclient.Get(ctx), tekton: tekton, pac: paas, metadata: meta}, nil
 }
 
 func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*controller.Impl, error) {

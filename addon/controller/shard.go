@@ -148,7 +148,7 @@ func newShard(c common, namespace string) (*shard, error) {
 		}
 		return c.kueue.Look(ctx)
 	}
-	runs, err := pac.NewRuns(by, c.clients.tekton.TektonV1(), w.runs)
+	runs, err := pac.NewRuns(by, c.clients.tekton.TektonV1(), pac.MetadataOf(c.clients.metadata), w.runs)
 	if err != nil {
 		return nil, err
 	}

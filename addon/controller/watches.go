@@ -86,9 +86,9 @@ func newWatches(c *clients, namespace, pacNamespace string, further []string) (*
 	return w, nil
 }
 
-// each calls wake for every queue that an event concerns. all lists the queues for events that may
-// concern every one. An event that changes nothing that other queues depend on does not concern
-// them: PAC writes annotations on its ConfigMaps.
+// each calls wake for every queue that an event says anything new of. all lists the queues for
+// events that may concern every one. An event that changes nothing that other queues depend on does
+// not concern them: PAC writes annotations on its ConfigMaps.
 func (w *watches) each(wake func(queue.Key), all func() []queue.Key, pacNamespace func() string) error {
 	ofRun := func(_, is metav1.Object) []queue.Key { return only(pac.KeyOf(is)) }
 	ofLease := func(_, is metav1.Object) []queue.Key { return only(lease.KeyOf(is)) }
@@ -129,8 +129,12 @@ func (w *watches) each(wake func(queue.Key), all func() []queue.Key, pacNamespac
 			}
 		}
 		if _, err := watch.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-			AddFunc:    func(is any) { wakeAll(nil, is) },
-			UpdateFunc: wakeAll,
+			AddFunc: func(is any) { wakeAll(nil, is) },
+			UpdateFunc: func(was, is any) {
+				if pac.IsNews(was, is) {
+					wakeAll(was, is)
+				}
+			},
 			DeleteFunc: func(is any) { wakeAll(nil, is) },
 		}); err != nil {
 			return fmt.Errorf("watch: %w", err)

@@ -92,7 +92,7 @@ func TestRunsThatPACCannotReportCostNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	runs, err := pac.NewRuns(pac.By{Clock: clocktesting.NewFakePassiveClock(noon)}, client.TektonV1(), counted)
+	runs, err := pac.NewRuns(pac.By{Clock: clocktesting.NewFakePassiveClock(noon)}, client.TektonV1(), nil, counted)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,11 +138,7 @@ func TestRunsThatEndedLatelyAreListed(t *testing.T) {
 		ended("long-ago", noon.Add(-21*time.Minute)), ended("by-a-wrong-clock", noon.Add(time.Hour)),
 	}
 	names := func(freshness queue.Freshness) map[string]bool {
-		list := tektonv1.PipelineRunList{TypeMeta: metav1.TypeMeta{APIVersion: "tekton.dev/v1", Kind: "PipelineRunList"}}
-		for _, pr := range all {
-			list.Items = append(list.Items, *pr)
-		}
-		runs, _, _ := newRuns(t, answer(http.StatusOK, list), all...)
+		runs, _, _ := newRuns(t, answer(http.StatusOK, metadataOf(all...)), all...)
 		listed, err := runs.List(t.Context(), shopApp, freshness)
 		if err != nil {
 			t.Fatal(err)

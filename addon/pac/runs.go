@@ -13,6 +13,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
@@ -45,6 +47,7 @@ const ownWrites = 30 * time.Second
 type Runs struct {
 	by       By
 	runs     tektonclient.PipelineRunsGetter
+	metadata ListMetadata
 	informer cache.SharedIndexInformer
 	written  cache.MutationCache
 }
@@ -85,14 +88,25 @@ func (b By) controllers() Controllers {
 	return b.Controllers()
 }
 
+// ListMetadata lists the metadata of the PipelineRuns of a namespace.
+type ListMetadata func(ctx context.Context, namespace string, o metav1.ListOptions) (*metav1.PartialObjectMetadataList, error)
+
+// MetadataOf lists through a client.
+func MetadataOf(client metadata.Interface) ListMetadata {
+	runs := client.Resource(tektonv1.SchemeGroupVersion.WithResource("pipelineruns"))
+	return func(ctx context.Context, namespace string, o metav1.ListOptions) (*metav1.PartialObjectMetadataList, error) {
+		return runs.Namespace(namespace).List(ctx, o)
+	}
+}
+
 // NewRuns reads through the informer, which must select [Selector], trim with [TrimRun] or a
 // [Trimmer], and not have been started yet.
-func NewRuns(by By, runs tektonclient.PipelineRunsGetter, informer cache.SharedIndexInformer) (*Runs, error) {
+func NewRuns(by By, runs tektonclient.PipelineRunsGetter, metadata ListMetadata, informer cache.SharedIndexInformer) (*Runs, error) {
 	if err := informer.AddIndexers(cache.Indexers{indexQueue: byQueue, indexOver: byEnd}); err != nil {
 		return nil, fmt.Errorf("index PipelineRuns by queue: %w", err)
 	}
 	written := cache.NewIntegerResourceVersionMutationCache(klog.Background(), informer.GetStore(), informer.GetIndexer(), ownWrites, false)
-	return &Runs{by: by, runs: runs, informer: informer, written: written}, nil
+	return &Runs{by: by, runs: runs, metadata: metadata, informer: informer, written: written}, nil
 }
 
 // Keys lists the queues that have runs that are not over.
@@ -127,16 +141,79 @@ func (r *Runs) List(ctx context.Context, key queue.Key, freshness queue.Freshnes
 	return runs, nil
 }
 
+// listFresh reads the versions of all runs, and of those only that the cache does not have the runs
+// themselves: a run may have a megabyte and more of scripts, and any tenant can have a queue looked
+// at afresh. A run that is read by itself may have moved on since the list; see [engine.Runs].
 func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]queue.Run, error) {
 	read, periods := r.by.reader(), lately(r.by.Clock.Now())
 	var runs []queue.Run
-	err := paged.Each(ctx, r.by.Gate, pages(r.runs, key.Namespace), func(pr *tektonv1.PipelineRun) {
-		ended, over := endOf(pr)
-		if k, ok := KeyOf(pr); ok && k == key && (!over || slices.Contains(periods, ended)) {
-			runs = append(runs, read(pr))
+	var unknown []string // names
+	list := paged.List[metav1.PartialObjectMetadata]{
+		Namespace: key.Namespace, Options: metav1.ListOptions{LabelSelector: Selector}, Size: sizeOfMetadata,
+		Read: func(ctx context.Context, o metav1.ListOptions) ([]metav1.PartialObjectMetadata, string, error) {
+			list, err := r.metadata(ctx, key.Namespace, o)
+			if err != nil {
+				return nil, "", err
+			}
+			return list.Items, list.Continue, nil
+		},
+	}
+	if err := paged.Each(ctx, r.by.Gate, list, func(listed *metav1.PartialObjectMetadata) {
+		if k, ok := KeyOf(listed); !ok || k != key {
+			return
 		}
-	})
-	return runs, err
+		if pr := r.cached(listed); pr != nil {
+			ended, over := endOf(pr)
+			if k, ok := KeyOf(pr); ok && k == key && (!over || slices.Contains(periods, ended)) {
+				runs = append(runs, read(pr))
+			}
+			return
+		}
+		unknown = append(unknown, listed.Name)
+	}); err != nil {
+		return nil, err
+	}
+	for _, name := range unknown {
+		run, exists, err := r.Get(ctx, key, name)
+		if err != nil {
+			return nil, err
+		}
+		if exists {
+			runs = append(runs, run)
+		}
+	}
+	return runs, nil
+}
+
+// cached returns the run from the cache if it is there as it was listed or as it became later; nil
+// otherwise.
+func (r *Runs) cached(listed *metav1.PartialObjectMetadata) *tektonv1.PipelineRun {
+	obj, exists, err := r.written.GetByKey(listed.Namespace + "/" + listed.Name)
+	pr, ok := obj.(*tektonv1.PipelineRun)
+	if err != nil || !exists || !ok || pr.UID != listed.UID {
+		return nil
+	}
+	order, err := resourceversion.CompareResourceVersion(pr.ResourceVersion, listed.ResourceVersion)
+	if err != nil || order < 0 {
+		return nil
+	}
+	return pr
+}
+
+// sizeOfMetadata is about how many bytes the metadata of a run has.
+func sizeOfMetadata(m *metav1.PartialObjectMetadata) int {
+	bytes := 0
+	for _, texts := range []map[string]string{m.Labels, m.Annotations} {
+		for key, value := range texts {
+			bytes += len(key) + len(value)
+		}
+	}
+	for _, field := range m.ManagedFields {
+		if field.FieldsV1 != nil {
+			bytes += len(field.FieldsV1.Raw)
+		}
+	}
+	return bytes
 }
 
 // pages lists the runs of a namespace ("" is all) that PAC has not finished with, whole.

@@ -21,6 +21,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -73,12 +74,17 @@ func newRunsOf(t *testing.T, by pac.By, answer http.HandlerFunc, cached ...*tekt
 		answer(w, r)
 	}))
 	t.Cleanup(server.Close)
-	client, err := tektonclient.NewForConfig(&rest.Config{Host: server.URL, QPS: -1})
+	config := &rest.Config{Host: server.URL, QPS: -1}
+	client, err := tektonclient.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	meta, err := metadata.NewForConfig(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	informer := runInformer()
-	runs, err := pac.NewRuns(by, client.TektonV1(), informer)
+	runs, err := pac.NewRuns(by, client.TektonV1(), pac.MetadataOf(meta), informer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -385,10 +391,6 @@ func checkList(t *testing.T, runs *pac.Runs, want ...queue.Run) {
 func TestList(t *testing.T) {
 	mine, other := pipelineRun("mine"), pipelineRun("other", annotated(keys.Repository, "other"))
 	nobodys := pipelineRun("nobodys", without(keys.Repository))
-	list := tektonv1.PipelineRunList{
-		TypeMeta: metav1.TypeMeta{APIVersion: "tekton.dev/v1", Kind: "PipelineRunList"},
-		Items:    []tektonv1.PipelineRun{*mine, *other, *nobodys},
-	}
 	want := []queue.Run{pac.ReadRun(mine)}
 
 	t.Run("cached", func(t *testing.T) {
@@ -405,29 +407,101 @@ func TestList(t *testing.T) {
 			t.Errorf("keys (-want +got):\n%s", diff)
 		}
 	})
-	t.Run("fresh", func(t *testing.T) {
-		runs, api, _ := newRuns(t, answer(http.StatusOK, list), pipelineRun("cached"))
-		got, err := runs.List(t.Context(), shopApp, queue.Fresh)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(want, got, sequencesByNames); diff != "" {
-			t.Errorf("runs (-want +got):\n%s", diff)
-		}
-		if diff := cmp.Diff([]request{{
-			Method: http.MethodGet, Path: "/apis/tekton.dev/v1/namespaces/shop/pipelineruns",
-			Query: "labelSelector=app.kubernetes.io%2Fmanaged-by%3Dpipelinesascode.tekton.dev%2C" +
-				"pipelinesascode.tekton.dev%2Fstate+notin+%28completed%2Cfailed%29&limit=4",
-		}}, api.got()); diff != "" {
-			t.Errorf("requests (-want +got):\n%s", diff)
-		}
-	})
 	t.Run("fresh, and the server fails", func(t *testing.T) {
 		runs, _, _ := newRuns(t, refusal(apierrors.NewInternalError(errors.New("no"))), mine)
 		if got, err := runs.List(t.Context(), shopApp, queue.Fresh); err == nil {
 			t.Errorf("no error, but %+v", got)
 		}
 	})
+}
+
+// metadataOf is how the server lists the metadata of runs.
+func metadataOf(all ...*tektonv1.PipelineRun) metav1.PartialObjectMetadataList {
+	list := metav1.PartialObjectMetadataList{
+		TypeMeta: metav1.TypeMeta{APIVersion: "meta.k8s.io/v1", Kind: "PartialObjectMetadataList"},
+	}
+	for _, pr := range all {
+		list.Items = append(list.Items, metav1.PartialObjectMetadata{
+			TypeMeta:   metav1.TypeMeta{APIVersion: "meta.k8s.io/v1", Kind: "PartialObjectMetadata"},
+			ObjectMeta: pr.ObjectMeta,
+		})
+	}
+	return list
+}
+
+// TestFreshList: a fresh look lists metadata, and reads only the runs that the cache lacks or has
+// as they were before.
+func TestFreshList(t *testing.T) {
+	at := func(version string) change {
+		return func(pr *tektonv1.PipelineRun) { pr.ResourceVersion = version }
+	}
+	waits, started := pipelineRun("build", at("9")), pipelineRun("build", at("10"), specStatus(""), startedAt(noon))
+	other := pipelineRun("build", annotated(keys.Repository, "other"))
+	again := pipelineRun("build", at("9"), func(pr *tektonv1.PipelineRun) { pr.UID = "uid-2" })
+	listed := request{
+		Method: http.MethodGet, Path: "/apis/tekton.dev/v1/namespaces/shop/pipelineruns",
+		Query: "labelSelector=app.kubernetes.io%2Fmanaged-by%3Dpipelinesascode.tekton.dev%2C" +
+			"pipelinesascode.tekton.dev%2Fstate+notin+%28completed%2Cfailed%29&limit=4",
+	}
+	read := request{Method: http.MethodGet, Path: "/apis/tekton.dev/v1/namespaces/shop/pipelineruns/build"}
+	for name, tc := range map[string]struct {
+		cached, listed, is *tektonv1.PipelineRun // is: what a GET of it finds
+		want               *tektonv1.PipelineRun
+		requests           []request
+	}{
+		"the cache has it":                {cached: waits, listed: waits, want: waits, requests: []request{listed}},
+		"the cache has what became of it": {cached: started, listed: waits, want: started, requests: []request{listed}},
+		"the cache has what it was": {
+			cached: waits, listed: started, is: started, want: started, requests: []request{listed, read},
+		},
+		"the cache has another of its name": {
+			cached: waits, listed: again, is: again, want: again, requests: []request{listed, read},
+		},
+		"the cache lacks it":                   {listed: waits, is: waits, want: waits, requests: []request{listed, read}},
+		"it is gone after the list":            {listed: waits, requests: []request{listed, read}},
+		"it was gone before the list":          {cached: waits, requests: []request{listed}},
+		"another queue's":                      {listed: other, is: other, requests: []request{listed}},
+		"no queue's":                           {listed: pipelineRun("build", without(keys.Repository)), requests: []request{listed}},
+		"it came to this queue after the list": {cached: waits, listed: other, requests: []request{listed}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var cached []*tektonv1.PipelineRun
+			if tc.cached != nil {
+				cached = append(cached, tc.cached)
+			}
+			list := metadataOf()
+			if tc.listed != nil {
+				list = metadataOf(tc.listed)
+			}
+			runs, api, _ := newRuns(t, func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case strings.HasSuffix(r.URL.Path, "/pipelineruns"):
+					if accepts := r.Header.Get("Accept"); !strings.Contains(accepts, "as=PartialObjectMetadataList") {
+						t.Errorf("the list accepts %q, which has the runs whole", accepts)
+					}
+					answer(http.StatusOK, list)(w, r)
+				case tc.is == nil:
+					refusal(apierrors.NewNotFound(pipelineRuns, "build"))(w, r)
+				default:
+					answer(http.StatusOK, tc.is)(w, r)
+				}
+			}, cached...)
+			got, err := runs.List(t.Context(), shopApp, queue.Fresh)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want []queue.Run
+			if tc.want != nil {
+				want = append(want, pac.ReadRun(tc.want))
+			}
+			if diff := cmp.Diff(want, got, sequencesByNames); diff != "" {
+				t.Errorf("runs (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tc.requests, api.got()); diff != "" {
+				t.Errorf("requests (-want +got):\n%s", diff)
+			}
+		})
+	}
 }
 
 func TestGet(t *testing.T) {

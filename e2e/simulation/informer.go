@@ -6,6 +6,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 )
 
 // informer is an informer whose watch delivers when the scheduler says so.
@@ -79,6 +81,10 @@ func (i *informer) deliver() {
 
 func (i *informer) put(o object) {
 	trimmed, err := i.transform(o)
+	if err != nil {
+		panic(err)
+	}
+	was, known, err := i.indexer.GetByKey(id(o))
 	if err == nil {
 		err = i.indexer.Update(trimmed)
 	}
@@ -86,7 +92,9 @@ func (i *informer) put(o object) {
 		panic(err)
 	}
 	i.raw[id(o)] = o
-	i.wake(o)
+	if !known || pac.IsNews(was, trimmed) {
+		i.wake(o)
+	}
 }
 
 func (i *informer) drop(o object) {

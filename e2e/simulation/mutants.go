@@ -307,6 +307,7 @@ var mutants = []*mutant{
 		name: "does not look again when time is up", caught: 8225,
 		wrapReplica: func(_ *replica, x product) product { return untimed{x} },
 	},
+	{name: "believes a cache that has an older version than the list", caught: 2177, anyVersion: true},
 	{name: "has no recovery", caught: 6, noRecovery: true},
 	{name: "does not hear in recovery that a queue has changed", caught: 3, unchanging: true},
 	{

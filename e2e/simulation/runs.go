@@ -35,16 +35,21 @@ func (c runClient) Get(_ context.Context, name string, _ metav1.GetOptions) (*te
 	})
 }
 
-func (c runClient) List(_ context.Context, o metav1.ListOptions) (*tektonv1.PipelineRunList, error) {
+// listRunMetadata is a pac.ListMetadata.
+func (r *replica) listRunMetadata(_ context.Context, namespace string, o metav1.ListOptions) (*metav1.PartialObjectMetadataList, error) {
 	selector, err := labels.Parse(o.LabelSelector)
 	if err != nil {
 		return nil, err
 	}
-	return call(c.replica, "list", runs, c.namespace, "", func(s *server, q *request) (*tektonv1.PipelineRunList, error) {
+	return call(r, "list", runs, namespace, "", func(s *server, q *request) (*metav1.PartialObjectMetadataList, error) {
 		q.pass.sawRuns = len(s.history[runs])
-		list := &tektonv1.PipelineRunList{}
-		for _, o := range s.list(runs, c.namespace, selector) {
-			list.Items = append(list.Items, *o.(*tektonv1.PipelineRun).DeepCopy())
+		list := &metav1.PartialObjectMetadataList{}
+		for _, o := range s.list(runs, namespace, selector) {
+			m := metav1.PartialObjectMetadata{ObjectMeta: *o.(*tektonv1.PipelineRun).ObjectMeta.DeepCopy()}
+			if r.cluster.mutant.anyVersion {
+				m.ResourceVersion = "1"
+			}
+			list.Items = append(list.Items, m)
 		}
 		return list, nil
 	})

@@ -1,0 +1,46 @@
+package pac
+
+import (
+	"slices"
+
+	pacv1alpha1 "github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+)
+
+// IsNews reports whether a later version of an object, as the cache keeps it, says anything that
+// the earlier one does not.
+//
+// A run on which only the annotations for people have changed says nothing: the add-on writes them
+// itself, and a queue that woke at each of them would decide as often as it tells how it has
+// decided. Neither does a Repository to whose status PAC (up to 0.49) has added a run.
+func IsNews(was, is any) bool {
+	switch earlier := was.(type) {
+	case *tektonv1.PipelineRun:
+		later, ok := is.(*tektonv1.PipelineRun)
+		return !ok || !equality.Semantic.DeepEqual(decides(earlier), decides(later))
+	case *pacv1alpha1.Repository:
+		later, ok := is.(*pacv1alpha1.Repository)
+		if !ok {
+			return true
+		}
+		bare := *earlier
+		bare.ResourceVersion = later.ResourceVersion
+		return !equality.Semantic.DeepEqual(&bare, later)
+	}
+	return true
+}
+
+// decides returns the run without its version and its annotations for people. It shares the rest
+// with the run.
+func decides(pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {
+	bare := *pr
+	bare.ResourceVersion = ""
+	bare.Annotations = make(map[string]string, len(pr.Annotations))
+	for name, text := range pr.Annotations {
+		if !slices.Contains(waiting, name) {
+			bare.Annotations[name] = text
+		}
+	}
+	return &bare
+}
