@@ -10,7 +10,10 @@ import (
 )
 
 // orders: case T1.
-func buildOrders(w *worker) { w.stockUp(stockOfOrders, func() { w.longOrder() }) }
+func buildOrders(w *worker) {
+	w.target = w.queue(1)
+	w.stockUp(stockOfOrders, func() { w.longOrder() })
+}
 
 func orders(w *worker) {
 	for w.going() {
@@ -22,7 +25,11 @@ func orders(w *worker) {
 // longOrder creates a run with an order that is too long.
 func (w *worker) longOrder() {
 	name := w.name("order")
-	run := w.run(name, "nowhere-"+name)
+	repository := "nowhere-" + name
+	if w.random.IntN(2) == 0 {
+		repository = w.target
+	}
+	run := w.run(name, repository)
 	delete(annotationsOf(run), ofPAC+"execution-order")
 	key := []string{ofPAC, ofOurs}[w.random.IntN(2)] + "execution-order"
 	var order string
@@ -222,7 +229,7 @@ func (w *worker) text() {
 }
 
 // hoards: case T3 where it is worst. There are Leases like slots of Repositories that do not exist
-// yet, every other one free. Then the Repositories come, each in another namespace, and every
+// yet, every fourth one free. Then the Repositories come, each in another namespace, and every
 // worker of a replica has a queue with very much to do.
 func buildHoards(w *worker) { w.hoard(1, w.stock(leasesOfHoard)) }
 
@@ -239,7 +246,7 @@ func (w *worker) hoard(repositories, each int) {
 	for n := range each {
 		for _, repository := range w.hoarded {
 			lease := w.like(repository)
-			if n%2 == 0 {
+			if n%4 == 0 {
 				delete(lease["spec"].(fields), "holderIdentity")
 			}
 			w.create(leases, lease)

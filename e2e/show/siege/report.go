@@ -24,6 +24,12 @@ const (
 	// mostAtRest is how much of a core a replica may use more than on the idle stack once the
 	// tenants rest: nothing is decided again while nothing changes.
 	mostAtRest = 0.25
+	// mostDecisions is how many decisions a second a replica may make more than on the idle stack
+	// once the tenants rest: a queue in which nothing changes is decided when it comes due only.
+	mostDecisions = 50
+	// mostDeciding is how much of a core decisions may occupy more than on the idle stack: their
+	// cost grows with a queue as the queue does.
+	mostDeciding = 0.4
 )
 
 // measured is one phase and what it cost.
@@ -36,6 +42,11 @@ type measured struct {
 	memory                int64 // the most that a replica had
 	// Cores that the busiest replica used during the assault, and while the tenants rested.
 	busy, rest float64
+	// Deciding is how much of a core decisions occupied during the assault in the busiest replica.
+	// Decisions is how many it made in a second while the tenants rested.
+	deciding, decisions float64
+	// Told says that a tenant got the Warning that the attack must bring it.
+	told bool
 	// Starts are the pauses between the time at which a run could start and its start.
 	first, next, floor []time.Duration
 }
@@ -52,11 +63,13 @@ func (m *measured) begin() {
 
 // takeRest measures what the replicas use for a while.
 func (m *measured) takeRest(ctx context.Context, d time.Duration) error {
+	decisions := m.siege.containers.decisions(ctx)
 	used := m.siege.containers.cores()
 	if err := pause(ctx, d); err != nil {
 		return err
 	}
 	m.rest = used()
+	m.decisions, m.deciding = decisions()
 	return nil
 }
 
@@ -177,6 +190,9 @@ func (r report) broken() []string {
 					name, kind.what, show.Brief(slowest(kind.now)), show.Brief(most)))
 			}
 		}
+		if m.tells != "" && !m.told {
+			lines = append(lines, fmt.Sprintf("%s: no Warning tells a tenant %q", name, m.tells))
+		}
 		if m.memory > r.Limit {
 			lines = append(lines, fmt.Sprintf("%s: a replica had %s, its container has %s", name, mebibytes(m.memory), mebibytes(r.Limit)))
 		}
@@ -184,6 +200,15 @@ func (r report) broken() []string {
 			lines = append(lines, fmt.Sprintf(
 				"%s: a replica used %.2f of a core more than on the idle stack while the tenants rested, %.2f is the most",
 				name, more, mostAtRest))
+		}
+		if more := m.decisions - r.Idle.decisions; more > mostDecisions {
+			lines = append(lines, fmt.Sprintf(
+				"%s: a replica made %.0f decisions a second more than on the idle stack while the tenants rested, %d is the most",
+				name, more, mostDecisions))
+		}
+		if more := m.deciding - r.Idle.deciding; more > mostDeciding {
+			lines = append(lines, fmt.Sprintf(
+				"%s: decisions occupied %.2f of a core more than on the idle stack, %.1f is the most", name, more, mostDeciding))
 		}
 	}
 	return lines
@@ -232,16 +257,16 @@ func (r report) text() string {
 	fmt.Fprintln(table, strings.Join([]string{
 		"attack", "guard", "tried", "let through", "refused",
 		"first start", "times idle", "times floor", "next start", "times idle", "times floor", "floor", "times idle",
-		"memory", "core in assault", "core at rest",
+		"memory", "core in assault", "core deciding", "core at rest", "decisions/s at rest",
 	}, "\t"))
 	for _, m := range append([]*measured{r.Idle}, r.Phases...) {
 		guard := map[bool]string{true: "on", false: "off"}[m.guarded]
-		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%s\t%.1f\t%.1f\t%s\t%.1f\t%.1f\t%s\t%.1f\t%s\t%.2f\t%.2f\n", m.name, guard,
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%s\t%.1f\t%.1f\t%s\t%.1f\t%.1f\t%s\t%.1f\t%s\t%.2f\t%.2f\t%.2f\t%.0f\n", m.name, guard,
 			m.tally.tried.Load(), m.tally.admitted.Load(), m.tally.refused.Load(),
 			times(m.first), ratio(m.first, r.Idle.first), ratio(m.first, r.Idle.first)/r.slowdown(m),
 			times(m.next), ratio(m.next, r.Idle.next), ratio(m.next, r.Idle.next)/r.slowdown(m),
 			times(m.floor), ratio(m.floor, r.Idle.floor),
-			mebibytes(m.memory), m.busy, m.rest)
+			mebibytes(m.memory), m.busy, m.deciding, m.rest, m.decisions)
 	}
 	_ = table.Flush()
 	fmt.Fprintf(&b, "\nStarts: median, worst and number of the honest runs that could start in this time. "+

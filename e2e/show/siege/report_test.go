@@ -77,6 +77,18 @@ func TestVerdict(t *testing.T) {
 			func(r *report) { r.Phases[0].rest = 0.3 },
 			"orders: a replica used 0.30 of a core more than on the idle stack while the tenants rested, 0.25 is the most",
 		},
+		"resting queues are decided again and again": {
+			func(r *report) { r.Phases[0].decisions = 60 },
+			"orders: a replica made 60 decisions a second more than on the idle stack while the tenants rested, 50 is the most",
+		},
+		"a tenant is not told": {
+			func(r *report) { r.Phases[0].tells = "more than" }, `orders: no Warning tells a tenant "more than"`,
+		},
+		"a tenant is told": {func(r *report) { r.Phases[0].tells, r.Phases[0].told = "more than", true }, ""},
+		"a decision costs too much": {
+			func(r *report) { r.Phases[0].deciding = 0.5 },
+			"orders: decisions occupied 0.50 of a core more than on the idle stack, 0.4 is the most",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := calm()

@@ -9,12 +9,15 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/metadata"
 
@@ -299,7 +302,7 @@ func scaleOf(takes time.Duration) float64 { return min(1, float64(takes)/float64
 
 // attack has the tenants build up what they need, attack for a while, and then rest amid what they
 // have made.
-func (s *siege) attack(ctx context.Context, index int, m *measured, takes time.Duration) error {
+func (s *siege) attack(ctx context.Context, index int, m *measured, takes time.Duration) (err error) {
 	m.begin()
 	var workers []*worker
 	hostile := s.tenants
@@ -336,6 +339,7 @@ func (s *siege) attack(ctx context.Context, index int, m *measured, takes time.D
 	defer built()
 	work(building, buildHands, func(p plot) func(*worker) { return p.build })
 	m.assault = time.Now()
+	decisions := s.containers.decisions(ctx)
 	used := s.containers.cores()
 	assault := time.Duration(float64(takes) * (1 - restPart))
 	attacking, stop := context.WithTimeout(ctx, mostLonger*assault)
@@ -344,6 +348,7 @@ func (s *siege) attack(ctx context.Context, index int, m *measured, takes time.D
 	work(attacking, assaultHands(), func(p plot) func(*worker) { return p.assault })
 	<-attacking.Done() // all may have given up
 	m.busy = used()
+	_, deciding := decisions()
 	rest := time.Duration(float64(takes) * restPart)
 	if err := pause(ctx, rest/3); err != nil {
 		return err
@@ -351,8 +356,34 @@ func (s *siege) attack(ctx context.Context, index int, m *measured, takes time.D
 	if err := m.takeRest(ctx, rest*2/3); err != nil {
 		return err
 	}
+	m.deciding = max(m.deciding, deciding)
 	m.end()
-	return nil
+	if m.tells != "" {
+		m.told, err = s.told(ctx, hostile, m.tells)
+	}
+	return err
+}
+
+// told reports whether a Warning of the add-on tells a tenant so.
+func (s *siege) told(ctx context.Context, tenants []*tenant, so string) (bool, error) {
+	for _, t := range tenants {
+		o := metav1.ListOptions{FieldSelector: "type=" + corev1.EventTypeWarning, Limit: 500}
+		for {
+			events, err := s.admin.Kube.CoreV1().Events(t.namespace).List(ctx, o)
+			if err != nil {
+				return false, err
+			}
+			if slices.ContainsFunc(events.Items, func(e corev1.Event) bool {
+				return strings.Contains(e.Message, so)
+			}) {
+				return true, nil
+			}
+			if o.Continue = events.Continue; o.Continue == "" {
+				break
+			}
+		}
+	}
+	return false, nil
 }
 
 // enough stops an assault when its time has come and enough new queues have come and gone to judge
