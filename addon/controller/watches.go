@@ -4,20 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
-	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
 	pacinformers "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/informers/externalversions"
 	repositoryinformers "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/informers/externalversions/pipelinesascode/v1alpha1"
 	repositorylisters "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/listers/pipelinesascode/v1alpha1"
 	tektoninformers "github.com/tektoncd/pipeline/pkg/client/informers/externalversions"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/informers"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/utils/ptr"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
@@ -87,27 +83,20 @@ func newWatches(c *clients, namespace, pacNamespace string, further []string) (*
 }
 
 // each calls wake for every queue that an event says anything new of. all lists the queues for
-// events that may concern every one. An event that changes nothing that other queues depend on does
-// not concern them: PAC writes annotations on its ConfigMaps.
+// events that may concern every one.
 func (w *watches) each(wake func(queue.Key), all func() []queue.Key, pacNamespace func() string) error {
-	ofRun := func(_, is metav1.Object) []queue.Key { return only(pac.KeyOf(is)) }
-	ofLease := func(_, is metav1.Object) []queue.Key { return only(lease.KeyOf(is)) }
-	ofSettings := func(was, is metav1.Object) []queue.Key {
-		if was != nil && maps.Equal(was.(*corev1.ConfigMap).Data, is.(*corev1.ConfigMap).Data) {
-			return nil
+	ofRun := func(o metav1.Object) []queue.Key { return only(pac.KeyOf(o)) }
+	ofLease := func(o metav1.Object) []queue.Key { return only(lease.KeyOf(o)) }
+	ofSettings := func(metav1.Object) []queue.Key { return all() }
+	ofRepository := func(o metav1.Object) []queue.Key {
+		if o.GetNamespace() == pacNamespace() {
+			return all() // perhaps the global one, whose limit is the default of every queue
 		}
-		return all()
-	}
-	ofRepository := func(was, is metav1.Object) []queue.Key {
-		perhapsGlobal := is.GetNamespace() == pacNamespace() // whose limit is the default of every queue
-		if perhapsGlobal && (was == nil || !sameLimit(was.(*v1alpha1.Repository), is.(*v1alpha1.Repository))) {
-			return all()
-		}
-		return []queue.Key{{Namespace: is.GetNamespace(), Repository: is.GetName()}}
+		return []queue.Key{{Namespace: o.GetNamespace(), Repository: o.GetName()}}
 	}
 	type watch struct {
 		informer cache.SharedIndexInformer
-		keysOf   func(was, is metav1.Object) []queue.Key // was is nil for an object that comes or goes
+		keysOf   func(metav1.Object) []queue.Key
 	}
 	watched := []watch{{w.runs, ofRun}, {w.leases, ofLease}, {w.repositories.Informer(), ofRepository}}
 	if w.global.Informer() != w.repositories.Informer() {
@@ -117,35 +106,29 @@ func (w *watches) each(wake func(queue.Key), all func() []queue.Key, pacNamespac
 		watched = append(watched, watch{s.Informer(), ofSettings})
 	}
 	for _, watch := range watched {
-		wakeAll := func(was, is any) {
-			if tombstone, gone := is.(cache.DeletedFinalStateUnknown); gone {
-				is = tombstone.Obj
+		tell := func(obj any) {
+			if tombstone, gone := obj.(cache.DeletedFinalStateUnknown); gone {
+				obj = tombstone.Obj
 			}
-			before, _ := was.(metav1.Object)
-			if now, ok := is.(metav1.Object); ok {
-				for _, key := range watch.keysOf(before, now) {
+			if o, ok := obj.(metav1.Object); ok {
+				for _, key := range watch.keysOf(o) {
 					wake(key)
 				}
 			}
 		}
 		if _, err := watch.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-			AddFunc: func(is any) { wakeAll(nil, is) },
+			AddFunc: tell,
 			UpdateFunc: func(was, is any) {
 				if pac.IsNews(was, is) {
-					wakeAll(was, is)
+					tell(is)
 				}
 			},
-			DeleteFunc: func(is any) { wakeAll(nil, is) },
+			DeleteFunc: tell,
 		}); err != nil {
 			return fmt.Errorf("watch: %w", err)
 		}
 	}
 	return nil
-}
-
-// sameLimit says that two versions of a Repository limit queues alike.
-func sameLimit(was, is *v1alpha1.Repository) bool {
-	return ptr.Equal(was.Spec.ConcurrencyLimit, is.Spec.ConcurrencyLimit) && (was.DeletionTimestamp == nil) == (is.DeletionTimestamp == nil)
 }
 
 // fill starts the informers and returns once every cache is filled.

@@ -2,7 +2,6 @@ package controller
 
 import (
 	"os"
-	"slices"
 	"testing"
 	"time"
 
@@ -45,24 +44,23 @@ func TestWritesThatChangeNothingWakeNothing(t *testing.T) {
 	if err := w.fill(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	// wakes says which queues the writes wake. The last write must wake all of them: an informer
-	// tells of writes in their order.
-	wakes := func(what string, want []queue.Key, writes ...func() error) {
+	// wakes says that the last of the writes wakes all queues, and the others none: an informer
+	// tells of them in their order.
+	wakes := func(what string, writes ...func() error) {
 		t.Helper()
 		for _, write := range writes {
 			if err := write(); err != nil {
 				t.Fatal(err)
 			}
 		}
-		want = slices.Concat(want, all)
-		for i, key := range want {
+		for i, key := range all {
 			select {
 			case is := <-woken:
 				if is != key {
-					t.Fatalf("%s: queue %s is woken as number %d, want %s of %v", what, is, i+1, key, want)
+					t.Fatalf("%s: queue %s is woken as number %d, want %s of %v", what, is, i+1, key, all)
 				}
 			case <-time.After(10 * time.Second):
-				t.Fatalf("%s: %d queues are woken, want %v", what, i, want)
+				t.Fatalf("%s: %d queues are woken, want %v", what, i, all)
 			}
 		}
 	}
@@ -74,15 +72,15 @@ func TestWritesThatChangeNothingWakeNothing(t *testing.T) {
 			return err
 		}
 	}
-	wakes("a new ConfigMap", nil, func() error {
+	wakes("a new ConfigMap", func() error {
 		_, err := configMaps.Create(t.Context(), cm, metav1.CreateOptions{})
 		return err
 	})
-	wakes("annotations of a ConfigMap", nil,
+	wakes("annotations of a ConfigMap",
 		updateSettings(func() { cm.Annotations = map[string]string{"seen": "1"} }),
 		updateSettings(func() { cm.Annotations["seen"] = "2" }),
 		updateSettings(func() { cm.Data["a"] = "2" }))
-	wakes("the end of a ConfigMap", nil,
+	wakes("the end of a ConfigMap",
 		func() error { return configMaps.Delete(t.Context(), pac.SettingsName, metav1.DeleteOptions{}) })
 	r := &v1alpha1.Repository{ObjectMeta: metav1.ObjectMeta{Namespace: ofPAC, Name: "own"}}
 	update := func(change func()) func() error {
@@ -92,14 +90,14 @@ func TestWritesThatChangeNothingWakeNothing(t *testing.T) {
 			return err
 		}
 	}
-	wakes("a new Repository", nil, func() error {
+	wakes("a new Repository", func() error {
 		_, err := repositories.Create(t.Context(), r, metav1.CreateOptions{})
 		return err
 	})
-	wakes("an annotation of a Repository", []queue.Key{{Namespace: ofPAC, Repository: "own"}},
+	wakes("an annotation of a Repository",
 		update(func() { r.Annotations = map[string]string{"seen": "1"} }),
 		update(func() { r.Spec.ConcurrencyLimit = ptr.To(2) }))
-	wakes("the limit of a Repository", nil, update(func() { r.Spec.ConcurrencyLimit = nil }))
+	wakes("the limit of a Repository", update(func() { r.Spec.ConcurrencyLimit = nil }))
 }
 
 // TestControllersAreRead: each ConfigMap has the settings of one controller.

@@ -1,10 +1,12 @@
 package pac
 
 import (
+	"maps"
 	"slices"
 
 	pacv1alpha1 "github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 )
 
@@ -13,7 +15,8 @@ import (
 //
 // A run on which only the annotations for people have changed says nothing: the add-on writes them
 // itself, and a queue that woke at each of them would decide as often as it tells how it has
-// decided. Neither does a Repository to whose status PAC (up to 0.49) has added a run.
+// decided. Neither does a Repository to whose status PAC (up to 0.49) has added a run, nor one of
+// PAC's ConfigMaps (after 0.50) on which it has written an annotation: each concerns many queues.
 func IsNews(was, is any) bool {
 	switch earlier := was.(type) {
 	case *tektonv1.PipelineRun:
@@ -27,6 +30,9 @@ func IsNews(was, is any) bool {
 		bare := *earlier
 		bare.ResourceVersion = later.ResourceVersion
 		return !equality.Semantic.DeepEqual(&bare, later)
+	case *corev1.ConfigMap:
+		later, ok := is.(*corev1.ConfigMap)
+		return !ok || !maps.Equal(earlier.Data, later.Data)
 	}
 	return true
 }

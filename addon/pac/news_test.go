@@ -5,6 +5,7 @@ import (
 
 	pacv1alpha1 "github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
@@ -25,6 +26,12 @@ func TestNews(t *testing.T) {
 			Spec: pacv1alpha1.RepositorySpec{ConcurrencyLimit: limit},
 		}
 	}
+	configMap := func(version, value string) *corev1.ConfigMap {
+		return &corev1.ConfigMap{
+			ObjectMeta: metav1.ObjectMeta{Name: "settings", ResourceVersion: version, Annotations: map[string]string{"version": version}},
+			Data:       map[string]string{"setting": value},
+		}
+	}
 	for name, tc := range map[string]struct {
 		was, is any
 		want    bool
@@ -43,10 +50,12 @@ func TestNews(t *testing.T) {
 		"a deletion": {
 			pipelineRun("build"), later(func(pr *tektonv1.PipelineRun) { pr.DeletionTimestamp = ptr.To(metav1.NewTime(noon)) }), true,
 		},
-		"a label of a Repository": {repository("7", ptr.To(2)), repository("8", ptr.To(2)), false},
-		"a limit":                 {repository("7", ptr.To(2)), repository("8", ptr.To(3)), true},
-		"a first limit":           {repository("7", nil), repository("8", ptr.To(3)), true},
-		"anything else":           {"a Lease", "a Lease", true},
+		"a label of a Repository":      {repository("7", ptr.To(2)), repository("8", ptr.To(2)), false},
+		"a limit":                      {repository("7", ptr.To(2)), repository("8", ptr.To(3)), true},
+		"a first limit":                {repository("7", nil), repository("8", ptr.To(3)), true},
+		"an annotation of a ConfigMap": {configMap("7", "1"), configMap("8", "1"), false},
+		"a setting":                    {configMap("7", "1"), configMap("8", "2"), true},
+		"anything else":                {"a Lease", "a Lease", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			trim := func(obj any) any {

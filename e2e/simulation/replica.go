@@ -99,7 +99,8 @@ func (r *replica) start(age time.Duration) {
 	}
 	now := skewed{replica: r}
 	var err error
-	r.runs, err = pac.NewRuns(pac.By{Replica: "replica", Clock: now, Controllers: c.controllers}, runGetter{r}, r.listRunMetadata, r.informers[runs])
+	by := pac.By{Replica: "replica", Clock: now, Controllers: c.controllers}
+	r.runs, err = pac.NewRuns(by, runGetter{r}, r.listRunMetadata, r.informers[runs])
 	must(err)
 	r.leases, err = lease.New(leaseGetter{r}, r.informers[leases], now, func() time.Duration { return c.policy.ClaimTTL }, nil)
 	must(err)
