@@ -109,6 +109,32 @@ func TestRecord(t *testing.T) {
 	}
 }
 
+// A failure that the table knows is no news.
+func TestWorse(t *testing.T) {
+	with := func(outcome tested.Outcome, reason string) []tested.Row {
+		r := row("1.30.14", "1.15.0", "0.50.0")
+		r.Outcome, r.Reason = outcome, reason
+		return []tested.Row{r}
+	}
+	passed, failed := with(tested.Passed, ""), with(tested.Failed, "order: broken")
+	for name, c := range map[string]struct {
+		before, now []tested.Row
+		worse       bool
+	}{
+		"passes":            {passed, passed, false},
+		"passes at last":    {failed, passed, false},
+		"fails as before":   {failed, with(tested.Failed, "order: stuck"), false},
+		"fails now":         {passed, failed, true},
+		"fails when new":    {nil, failed, true},
+		"fails when built":  {with(tested.NotBuilt, "no such module"), failed, true},
+		"another row fails": {with(tested.Failed, "order: broken"), append(failed, row("1.31.0", "1.15.0", "0.50.0")), true},
+	} {
+		if err := worse(c.before, c.now); (err != nil) != c.worse {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // What a test program reports decides, and a scenario that is not there did not pass.
 func TestJudge(t *testing.T) {
 	end := func(action string, tests ...string) (events string) {
