@@ -182,6 +182,7 @@ func (w *watches) controllers(pacNamespace string) (is pac.Controllers, found bo
 			is.Further[s.name] = pac.ReadFeatures(cm)
 		}
 	}
+	is.Unseen = !found
 	return is, found
 }
 

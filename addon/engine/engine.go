@@ -208,8 +208,9 @@ func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error
 // decide makes the decision and tells the observer.
 func (p *pass) decide(s queue.Snapshot) queue.Decision {
 	began := p.Clock.Now()
-	decision := queue.Decide(s, p.now, p.Policy())
-	p.Observer.Looked(Look{Repository: p.repository, Snapshot: s, At: p.now, Took: p.Clock.Since(began)})
+	policy := p.Policy()
+	decision := queue.Decide(s, p.now, policy)
+	p.Observer.Looked(Look{Repository: p.repository, Snapshot: s, Policy: policy, At: p.now, Took: p.Clock.Since(began)})
 	return decision
 }
 

@@ -955,7 +955,7 @@ func TestEvents(t *testing.T) {
 	r.wait(time.Minute) // past every grace
 	r.mustPass("claim 0 for a", "start a with 0/5/0", "claim 1 for b", "start b with 1/5/0")
 	r.wantEvents(
-		"Normal NotWaitedFor b",
+		"Warning NotWaitedFor b",
 		"Normal OrderTimedOut a",
 		"Normal SlotAcquired a",
 		"Normal SlotAcquired b",

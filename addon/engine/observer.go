@@ -11,6 +11,7 @@ import (
 type Look struct {
 	Repository Repository
 	Snapshot   queue.Snapshot
+	Policy     queue.Policy
 	// At is the time that the decision went by, of this replica's clock.
 	At   time.Time
 	Took time.Duration

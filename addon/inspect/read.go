@@ -202,7 +202,9 @@ func (r *Reading) readSettings(ctx context.Context, c Clients, read, namespace s
 		switch {
 		case apierrors.IsForbidden(err):
 			r.note("You may not get ConfigMap %s/%s: Pipelines-as-Code counts as set to its defaults.", namespace, name)
+			is.Unseen = is.Unseen || name == pac.SettingsName
 		case apierrors.IsNotFound(err):
+			is.Unseen = is.Unseen || name == pac.SettingsName
 			r.Absent[namespace] = r.Absent[namespace] || name == pac.SettingsName
 		case err != nil:
 			return Explain(err, "ConfigMaps", namespace)

@@ -1,16 +1,20 @@
 package pac
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"unique"
 
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
 	pacv1alpha1 "github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
+	"github.com/tektoncd/pipeline/pkg/apis/pipeline"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/utils/ptr"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
@@ -27,6 +31,7 @@ var bounds = map[string]int{
 	HeldQueueName:         validation.LabelValueMaxLength,
 	keys.Repository:       validation.DNS1123SubdomainMaxLength,
 	keys.SecretCreated:    32,
+	keys.GitProvider:      32,
 	keys.InstallationID:   32,
 	keys.CheckRunID:       32,
 	keys.ControllerInfo:   512,
@@ -47,6 +52,21 @@ var bounds = map[string]int{
 // trimmedKind tells a trimmed run, whose order is packed, from one that the API server has. No
 // client can set it: the typed client drops an object's kind, and the API server refuses any other.
 const trimmedKind = "TrimmedPipelineRun"
+
+// needsSecret is kept of a run whose spec names the git secret that PAC has yet to make: its pods
+// cannot start without. No client can set it, since it is not among the annotations that are
+// copied.
+const needsSecret = prefix + "needs-secret"
+
+// namesSecret says whether the spec of a run uses the git secret that PAC makes for it.
+func namesSecret(pr *tektonv1.PipelineRun) bool {
+	name := pr.Annotations[keys.GitAuthSecret]
+	if pr.Annotations[keys.SecretCreated] != secretIsDue || len(validation.IsDNS1123Subdomain(name)) > 0 {
+		return false
+	}
+	spec, err := json.Marshal(pr.Spec)
+	return err == nil && bytes.Contains(spec, []byte(`"`+name+`"`))
+}
 
 // mark begins what a trimmed run has in place of an order that is unusable.
 const mark = "…"
@@ -91,6 +111,12 @@ func trim(pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {
 		}
 		keep(key, packed)
 	}
+	if !over && namesSecret(pr) {
+		trimmed.Annotations[needsSecret] = "true"
+	}
+	if manager := ptr.Deref(pr.Spec.ManagedBy, pipeline.ManagedBy); manager != pipeline.ManagedBy && !over {
+		trimmed.Spec.ManagedBy = ptr.To(queue.Clip(manager, mostManager))
+	}
 	if len(pr.Spec.Status) > mostStatus {
 		trimmed.Spec.Status = tektonv1.PipelineRunSpecStatus(queue.Bounded(string(pr.Spec.Status), mostStatus))
 	}
@@ -105,8 +131,8 @@ func trim(pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {
 }
 
 // mostStatus and mostReason are well above the longest spec.status and the longest reason of a
-// condition that mean anything.
-const mostStatus, mostReason = 32, 64
+// condition that mean anything, and mostManager is enough of spec.managedBy to know it by.
+const mostStatus, mostReason, mostManager = 32, 64, 128
 
 // Fit cuts a text to what its annotation holds.
 func Fit(annotation, text string) string { return queue.Clip(text, bounds[annotation]) }

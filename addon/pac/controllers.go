@@ -18,6 +18,9 @@ type Controllers struct {
 	Default Features
 	// Further are those in the ConfigMaps of further controllers, by name.
 	Further map[string]Features
+	// Unseen says that PAC's settings could not be found. Perhaps it makes no secrets, so no run is
+	// kept from starting for long because it has none.
+	Unseen bool
 }
 
 // of returns the settings that a run goes by: those of the controller that made it. If the run does

@@ -3,12 +3,14 @@ package pac
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
@@ -28,13 +30,15 @@ func (c Controllers) ReadRun(pr *tektonv1.PipelineRun) queue.Run {
 		Version: pr.ResourceVersion,
 		Phase:   phase(pr),
 		Created: pr.CreationTimestamp.Time,
-		Owed:    features.owed(a),
+		Manager: ptr.Deref(pr.Spec.ManagedBy, ""),
 		Origin:  features.origin(a),
 		Began:   when(pr.Status.StartTime),
 		Ended:   when(pr.Status.CompletionTime),
 		Kueue:   kueue(pr),
 		Ending:  pr.IsCancelled() || pr.IsGracefullyCancelled() || pr.IsGracefullyStopped(),
 	}
+	r.Owed, r.Needs = features.owed(a)
+	r.Needs = r.Needs && !c.Unseen
 	problem := func(key string, err error, consequence string) {
 		r.Problems = append(r.Problems, fmt.Sprintf("annotation %s: %v; %s", key, err, consequence))
 	}
@@ -131,15 +135,24 @@ func phase(pr *tektonv1.PipelineRun) queue.Phase {
 }
 
 // owed names what PAC still has to do before the run starts (pkg/reconciler/reconciler.go,
-// ReconcileKind).
-func (f Features) owed(annotations map[string]string) string {
+// ReconcileKind), and whether the run cannot do without. A run with a git secret in its spec has no
+// pod before the secret is there. A check run is only where PAC reports.
+func (f Features) owed(annotations map[string]string) (what string, needs bool) {
 	if annotations[keys.SecretCreated] == secretIsDue && !f.NoSecrets {
-		return "its git secret (" + keys.SecretCreated + ")"
+		what = "its git secret (" + keys.SecretCreated + ")"
+		if provider := annotations[keys.GitProvider]; !slices.Contains(providers, provider) {
+			what += fmt.Sprintf(", for which %s is %q and must name a provider", keys.GitProvider, provider)
+		}
+		return what, annotations[needsSecret] != ""
 	}
 	if _, app := annotations[keys.InstallationID]; app {
 		if _, checked := annotations[keys.CheckRunID]; !checked {
-			return "its check run (" + keys.CheckRunID + ")"
+			return "its check run (" + keys.CheckRunID + ")", false
 		}
 	}
-	return ""
+	return "", false
 }
+
+// providers are those that PAC tells a run's Git provider by (pkg/reconciler/event.go,
+// detectProvider). Without one it makes no secret, and reports nothing.
+var providers = []string{"github", "github-enterprise", "gitlab", "bitbucket-cloud", "bitbucket-datacenter", "gitea", "forgejo"}

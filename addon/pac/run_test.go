@@ -1,6 +1,7 @@
 package pac_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -281,8 +282,30 @@ func TestReadRun(t *testing.T) {
 		},
 
 		"owes its secret": {
-			[]change{annotated(keys.SecretCreated, "false")},
+			[]change{annotated(keys.SecretCreated, "false"), annotated(keys.GitProvider, "gitlab")},
 			but(func(r *queue.Run) { r.Owed = "its git secret (pipelinesascode.tekton.dev/secret-created)" }),
+		},
+		"owes its secret, and its spec names that": {
+			[]change{annotated(keys.SecretCreated, "false"), annotated(keys.GitProvider, "gitea"), gitSecret},
+			but(func(r *queue.Run) {
+				r.Owed, r.Needs = "its git secret (pipelinesascode.tekton.dev/secret-created)", true
+			}),
+		},
+		"owes its secret, and PAC cannot tell the provider": {
+			[]change{annotated(keys.SecretCreated, "false"), annotated(keys.GitProvider, "cvs"), gitSecret},
+			but(func(r *queue.Run) {
+				r.Owed, r.Needs = "its git secret (pipelinesascode.tekton.dev/secret-created), for which "+
+					`pipelinesascode.tekton.dev/git-provider is "cvs" and must name a provider`, true
+			}),
+		},
+		"has the secret that its spec names": {[]change{annotated(keys.SecretCreated, "true"), gitSecret}, held},
+		"Tekton's own to run":                {[]change{managedBy("tekton.dev/pipeline")}, held},
+		"another controller's to run": {
+			[]change{managedBy("example.com/other")}, but(func(r *queue.Run) { r.Manager = "example.com/other" }),
+		},
+		"a manager of any length": {
+			[]change{managedBy("example.com/" + strings.Repeat("x", 1000))},
+			but(func(r *queue.Run) { r.Manager = "example.com/" + strings.Repeat("x", 113) + "…" }),
 		},
 		"has its secret": {[]change{annotated(keys.SecretCreated, "true")}, held},
 		"owes its check run": {
@@ -291,7 +314,9 @@ func TestReadRun(t *testing.T) {
 		},
 		"has its check run": {[]change{annotated(keys.InstallationID, "42"), annotated(keys.CheckRunID, "7")}, held},
 		"owes both, one at a time": {
-			[]change{annotated(keys.InstallationID, "42"), annotated(keys.SecretCreated, "false")},
+			[]change{
+				annotated(keys.InstallationID, "42"), annotated(keys.SecretCreated, "false"), annotated(keys.GitProvider, "github"),
+			},
 			but(func(r *queue.Run) { r.Owed = "its git secret (pipelinesascode.tekton.dev/secret-created)" }),
 		},
 	} {
@@ -370,6 +395,53 @@ func TestSelector(t *testing.T) {
 	}
 	if selector.Matches(labels.Set{keys.State: "queued"}) {
 		t.Error("selects a run that is not PAC's")
+	}
+}
+
+// gitSecret has the spec name the git secret, as a template with {{ git_auth_secret }} does.
+func gitSecret(pr *tektonv1.PipelineRun) {
+	pr.Annotations[keys.GitAuthSecret] = "pac-gitauth-abc"
+	pr.Spec.Workspaces = []tektonv1.WorkspaceBinding{
+		{Name: "auth", Secret: &corev1.SecretVolumeSource{SecretName: "pac-gitauth-abc"}},
+	}
+}
+
+func managedBy(controller string) change {
+	return func(pr *tektonv1.PipelineRun) { pr.Spec.ManagedBy = &controller }
+}
+
+// A run is kept waiting for its secret only where that is known to be made.
+func TestNeedsSecret(t *testing.T) {
+	due := annotated(keys.SecretCreated, "false")
+	for name, tc := range map[string]struct {
+		controllers pac.Controllers
+		run         *tektonv1.PipelineRun
+		want        bool
+	}{
+		"it is in the spec":     {pac.Controllers{}, pipelineRun("build", due, gitSecret), true},
+		"it is not in the spec": {pac.Controllers{}, pipelineRun("build", due, annotated(keys.GitAuthSecret, "pac-gitauth-abc")), false},
+		"it has no name":        {pac.Controllers{}, pipelineRun("build", due, gitSecret, without(keys.GitAuthSecret)), false},
+		"a part of another name": {
+			pac.Controllers{}, pipelineRun("build", due, gitSecret, annotated(keys.GitAuthSecret, "pac-gitauth")), false,
+		},
+		"PAC makes none":   {pac.Controllers{Default: pac.Features{NoSecrets: true}}, pipelineRun("build", due, gitSecret), false},
+		"PAC is not found": {pac.Controllers{Unseen: true}, pipelineRun("build", due, gitSecret), false},
+		"a user writes it by hand": {
+			pac.Controllers{}, pipelineRun("build", due, annotated("pac-lease-queue.dev/needs-secret", "true")), false,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := tc.controllers.ReadRun(tc.run).Needs; got != tc.want {
+				t.Errorf("it needs its secret: %t, want %t", got, tc.want)
+			}
+			trimmed, err := pac.TrimRun(tc.run)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := tc.controllers.ReadRun(trimmed.(*tektonv1.PipelineRun)).Needs; got != tc.want {
+				t.Errorf("from the cache, it needs its secret: %t, want %t", got, tc.want)
+			}
+		})
 	}
 }
 

@@ -79,6 +79,7 @@ type decider struct {
 	absent  int    // every slot below it exists, or has just been given away
 	claims  []claimed
 	holding map[string]bool // UIDs of runs that a slot rightly names
+	idle    map[string]bool // UIDs of started runs that take no unit of the limit
 	started int             // not done, with a slot or without
 	// superseded maps the UIDs of runs that must end to the runs that supersede them.
 	superseded map[string]Run
@@ -104,11 +105,15 @@ func (d *decider) sort(slots []Slot) {
 			keeps[s.Holder.UID] = s
 		}
 	}
-	d.holding = map[string]bool{}
+	d.holding, d.idle = map[string]bool{}, map[string]bool{}
 	ranks := make(map[string]int, len(d.line))
 	for rank, p := range d.line {
 		ranks[p.Run.UID] = rank
-		if p.Run.Phase == Started {
+		switch s, held := keeps[p.Run.UID]; {
+		case p.Run.Phase != Started:
+		case d.isIdle(p.Run, s.HeldSince, held):
+			d.idle[p.Run.UID] = true
+		default:
 			d.started++
 		}
 	}
@@ -141,7 +146,7 @@ func (d *decider) sort(slots []Slot) {
 			continue
 		}
 		switch run := d.line[rank].Run; {
-		case run.Phase == Done,
+		case run.Phase == Done, d.idle[run.UID],
 			// Two slots name one run if a replica claimed it without seeing the first claim. All
 			// observers keep the same slot, however far along they see the run: if they kept
 			// different ones, both would be given away.
@@ -155,6 +160,27 @@ func (d *decider) sort(slots []Slot) {
 			d.holding[run.UID] = true
 		}
 	}
+}
+
+// isIdle says that a started run takes no unit of the limit: the controller that its spec.managedBy
+// names, which is not Tekton's own, has not begun with it for longer than a run may take to be
+// ready. Perhaps there is no such controller, and then nothing ends the run, not even its
+// cancellation. If it begins after all, it is adopted like any other run that was started without a
+// slot. A run that is labelled for Kueue keeps its slot while it waits for Kueue, here or in
+// another cluster.
+func (d *decider) isIdle(r Run, heldSince time.Time, held bool) bool {
+	if r.Manager == "" || r.Kueue.Queue != "" || !r.Began.IsZero() {
+		return false
+	}
+	if !held {
+		heldSince = r.Created
+	}
+	ends := heldSince.Add(d.policy.ReadyGrace)
+	if d.now.Before(ends) {
+		d.wake(ends)
+		return false
+	}
+	return true
 }
 
 // stillDamaged fails closed, but not for ever: after one claim TTL, any claim that the slot held
@@ -188,6 +214,10 @@ func (d *decider) startClaimed() {
 		case !d.now.Before(expiry):
 			room--
 			d.expire(c)
+		case c.run.Lacks():
+			// Only an edit by hand, of the slot or of the run, leads here.
+			room--
+			d.wake(expiry)
 		default:
 			room--
 			d.wake(expiry)
@@ -208,7 +238,7 @@ func (d *decider) expire(c claimed) {
 // calls a run finished that Tekton is still ending, only its slot shows it.
 func (d *decider) adopt() {
 	for _, p := range d.line {
-		if p.Run.Phase != Started || d.holding[p.Run.UID] {
+		if p.Run.Phase != Started || d.holding[p.Run.UID] || d.idle[p.Run.UID] {
 			continue
 		}
 		s, ok := d.takeSlot()
@@ -256,7 +286,7 @@ func (d *decider) claim() {
 // prepares the runs of an event in any order. Other events do not wait: a failure of PAC in one
 // event must not delay the others.
 func (d *decider) inPreparation(p Place) bool {
-	return p.Ordered && p.Run.Owed != "" && !d.now.Before(p.Run.NotBefore)
+	return p.Ordered && p.Run.Owed != "" && !d.now.Before(p.Run.NotBefore) && !d.policy.Overdue(p.Run, d.now)
 }
 
 // tidy removes or releases the spare slots that no run took.
@@ -279,6 +309,9 @@ func (d *decider) eligible(p Place) (Lateness, bool) {
 		if !wait.open {
 			continue
 		}
+		if wait.endless {
+			return InTime, false
+		}
 		if d.now.Before(wait.until) {
 			d.wake(wait.until)
 			return InTime, false
@@ -294,6 +327,8 @@ type wait struct {
 	open  bool
 	until time.Time
 	late  Lateness
+	// endless says that time does not end the wait.
+	endless bool
 }
 
 // awaitsOrder says that PAC may still write an order. Without a limit PAC writes none, and a run
@@ -303,13 +338,23 @@ func (d *decider) awaitsOrder(p Place) bool {
 }
 
 func (d *decider) waits(p Place) [3]wait {
+	preparing := wait{why: Preparing, open: p.Run.Owed != "", until: p.Run.Created.Add(d.policy.ReadyGrace), late: NotReady}
+	if p.Run.Lacks() && d.policy.Overdue(p.Run, d.now) {
+		preparing = wait{why: Unprepared, open: true, endless: true}
+	}
 	return [...]wait{
 		// A back-off far longer than any that Expire sets was written by hand, and is ignored; the
 		// clocks of replicas differ by less than that.
-		{BackOff, p.Run.NotBefore.Sub(d.now) <= 2*d.policy.BackoffMax, p.Run.NotBefore, InTime},
-		{WithoutOrder, d.awaitsOrder(p), p.Run.Created.Add(d.policy.OrderGrace), NoOrder},
-		{Preparing, p.Run.Owed != "", p.Run.Created.Add(d.policy.ReadyGrace), NotReady},
+		{why: BackOff, open: p.Run.NotBefore.Sub(d.now) <= 2*d.policy.BackoffMax, until: p.Run.NotBefore},
+		{why: WithoutOrder, open: d.awaitsOrder(p), until: p.Run.Created.Add(d.policy.OrderGrace), late: NoOrder},
+		preparing,
 	}
+}
+
+// Overdue says that PAC has owed the run something for longer than it may take. A run that needs it
+// is passed over from then on, and keeps its place; any other is started without.
+func (p Policy) Overdue(r Run, now time.Time) bool {
+	return r.Owed != "" && !now.Before(r.Created.Add(p.ReadyGrace))
 }
 
 func (d *decider) do(a Action) { d.decision.Actions = append(d.decision.Actions, a) }

@@ -1,5 +1,7 @@
 package queue
 
+import "time"
+
 // handBack starts nothing more, and gives the queue to PAC once no run that this product started is
 // running: PAC's own queue counts only the runs that it started itself, so it would exceed the
 // limit. A run with a malformed order stays: the order would stop PAC's watcher for good (#2945).
@@ -11,7 +13,7 @@ func (d *decider) handBack(slots []Slot) {
 		if p.Run.Phase == Started {
 			d.decision.Summary.Started++
 			running[p.Run.UID] = true
-			ours = ours || p.Run.Claim != nil && !p.Run.WaitsForKueue()
+			ours = ours || p.Run.Claim != nil && !p.Run.WaitsForKueue() && !d.isIdle(p.Run, time.Time{}, false)
 		}
 	}
 	for _, p := range d.line {

@@ -78,6 +78,10 @@ type Run struct {
 	// Owed names what PAC still has to do before the run can start, e.g. create its secret; empty
 	// when nothing is left.
 	Owed string
+	// Needs says that the run cannot work without what it is owed, so it is not started before.
+	Needs bool
+	// Manager is the controller that runs it, if that is not Tekton's own.
+	Manager string
 	// Attempt is the fencing number of the protocol: only Expire raises it.
 	Attempt int
 	// NotBefore is the end of the run's back-off; zero when it has none.
@@ -101,6 +105,9 @@ type Run struct {
 	// Decisions do not depend on them.
 	Problems []string
 }
+
+// Lacks says that the run must not be started yet: it cannot work without what it is owed.
+func (r Run) Lacks() bool { return r.Needs && r.Owed != "" }
 
 // Holder is the run that a slot names.
 type Holder struct {

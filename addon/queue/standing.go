@@ -27,7 +27,7 @@ func (s Standing) State() State {
 
 // Occupies says whether the run takes a unit of the limit, or is about to.
 func (s Standing) Occupies() bool {
-	return s.Run.Phase == Started || s.Why == Due || s.Slot != NoSlot
+	return s.Run.Phase == Started && s.Why != NotBegun || s.Why == Due || s.Slot != NoSlot
 }
 
 // Standings explain a queue.
@@ -98,7 +98,9 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 		case run.WaitsForKueue():
 			is.Why = AtKueue
 		case run.Phase == Started:
-			// It waits for nothing.
+			if d.idle[run.UID] {
+				is.Why = NotBegun
+			}
 		case s.HandBack:
 			is.Why = HandedBack
 		case isSuperseded:
@@ -107,7 +109,7 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 			is.Why = Refused
 		case has && parked[slot]:
 			is.Why = LimitLowered
-		case has, started[run.UID]:
+		case has && !run.Lacks(), started[run.UID]:
 			is.Why = Due
 		case waits:
 			is.Why, is.Until = wait.why, wait.until
@@ -131,7 +133,7 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 // firstWait returns the first condition that keeps the run waiting now, if any.
 func (d *decider) firstWait(p Place) (wait, bool) {
 	for _, w := range d.waits(p) {
-		if w.open && d.now.Before(w.until) {
+		if w.open && (w.endless || d.now.Before(w.until)) {
 			return w, true
 		}
 	}

@@ -31,8 +31,8 @@ func StateOf(phase Phase, slot int) State {
 	}
 }
 
-// Why is what keeps a run from being started; empty if nothing does, because it is started
-// or done.
+// Why is what keeps a run from being started, or from beginning; empty if nothing does, because it
+// is started or done.
 type Why string
 
 // Reasons why a run is queued or claimed.
@@ -47,6 +47,8 @@ const (
 	WithoutOrder Why = "no order"
 	// Preparing: PAC still owes it something.
 	Preparing Why = "preparing"
+	// Unprepared: PAC should have made long ago what it cannot work without. The others go first.
+	Unprepared Why = "unprepared"
 	// BehindPreparing: PAC still owes something to a run before it in the same event.
 	BehindPreparing Why = "behind a run in preparation"
 	// BackOff: a start failed; the next attempt comes later.
@@ -59,6 +61,9 @@ const (
 	HandedBack Why = "handed back"
 	// AtKueue: it has all that it needs from this product; Kueue has yet to admit it.
 	AtKueue Why = "waits for Kueue"
+	// NotBegun: it is started, and the controller that runs it has not begun for so long that the
+	// run takes no unit of the limit any more.
+	NotBegun Why = "not begun"
 	// NoRepository: its Repository does not exist, so no replica starts it. [Stand] knows
 	// only queues that exist and never says so.
 	NoRepository Why = "no Repository"

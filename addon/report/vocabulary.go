@@ -33,6 +33,7 @@ func Whys() []ExplainedWhy {
 		{queue.Due, "It is its turn; a replica is about to start it."},
 		{queue.WithoutOrder, "Pipelines-as-Code has yet to write its execution order."},
 		{queue.Preparing, "Pipelines-as-Code has yet to make its secret or its check run."},
+		{queue.Unprepared, "Pipelines-as-Code should have made its git secret long ago, and it cannot work without. Others go first."},
 		{queue.BehindPreparing, "The same holds for a run before it in its event."},
 		{queue.BackOff, "Its start failed; the next attempt follows after a pause."},
 		{queue.Refused, "Its start kept failing; it is about to give up its slot and pause."},
@@ -41,6 +42,7 @@ func Whys() []ExplainedWhy {
 		{queue.HandedBack, "Its queue belongs to Pipelines-as-Code again, or will once the started runs are done."},
 		{queue.AtKueue, "It has its slot, or needs none, and Kueue has yet to admit it. It counts towards the limit, and keeps its slot " +
 			"for as long as that takes."},
+		{queue.NotBegun, "It is started, but the controller in its `spec.managedBy` has not begun with it. It takes no slot until then."},
 		{queue.NoRepository, "Its Repository does not exist."},
 	}
 }

@@ -51,6 +51,11 @@ func Why(is queue.Standing, all queue.Standings, refusal string, style Style) st
 		return fmt.Sprintf("waiting for %s to write its execution order, %s", pac, style.Until(is.Until))
 	case queue.Preparing:
 		return fmt.Sprintf("waiting for %s to make %s, %s", pac, is.Run.Owed, style.Until(is.Until))
+	case queue.Unprepared:
+		return fmt.Sprintf("not started without %s, which %s has not made: the runs behind it go first", is.Run.Owed, pac)
+	case queue.NotBegun:
+		return fmt.Sprintf("started, but %s, which its spec.managedBy names, has not begun with it: it takes no slot until then",
+			is.Run.Manager)
 	case queue.BehindPreparing:
 		return fmt.Sprintf("waiting for %s, which comes first in the same event and is still being prepared by %s", is.By.Name, pac)
 	case queue.BackOff:

@@ -53,6 +53,15 @@ func TestWhy(t *testing.T) {
 		},
 		{because(queue.SlotsTaken), []queue.Standing{next, next}, "", report.At(noon), "waiting for a slot: next to start: lint, lint"},
 		{next, two, "", report.At(noon), "next to start"},
+		{
+			because(queue.Unprepared), two, "", report.At(noon),
+			"not started without its git secret, which Pipelines-as-Code has not made: the runs behind it go first",
+		},
+		{
+			queue.Standing{Run: queue.Run{Phase: queue.Started, Manager: "example.com/other"}, Why: queue.NotBegun, Slot: queue.NoSlot},
+			two, "", report.At(noon),
+			"started, but example.com/other, which its spec.managedBy names, has not begun with it: it takes no slot until then",
+		},
 		{because(queue.WithoutOrder), two, "", report.At(noon), "waiting for Pipelines-as-Code to write its execution order, 12s left"},
 		{because(queue.WithoutOrder), two, "", report.Written, "waiting for Pipelines-as-Code to write its execution order, " +
 			"until 12:00:12Z"},

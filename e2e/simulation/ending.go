@@ -67,6 +67,7 @@ func (c *Cluster) brighten() {
 	for len(c.promises) > 0 {
 		c.keepPromise()
 	}
+	c.makeSecrets()
 	clear(c.server.rejected)
 	c.calm = true
 	c.advance(c.longest)

@@ -135,6 +135,9 @@ func (j *judge) run(ch change, by *request) {
 			limit += queue.Limit(j.unseen(by))
 		}
 	}
+	if starts && by != nil && j.known[pr.UID].Lacks() {
+		j.fail("I4: %s is started without the secret that it needs", pr.Name)
+	}
 	if starts {
 		j.begun[pr.UID] = true
 		j.starts[pr.UID] = started{len(c.server.history[runs]), limit}

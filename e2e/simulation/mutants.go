@@ -280,6 +280,17 @@ var mutants = []*mutant{
 		},
 	},
 	{
+		name: "starts a run without the secret that it needs", caught: 20,
+		wrapRuns: func(_ *replica, x engine.Runs, _ engine.Store) engine.Runs {
+			return hooked{Runs: x, seen: func(_ context.Context, _ queue.Key, runs []queue.Run) []queue.Run {
+				for i := range runs {
+					runs[i].Needs = false
+				}
+				return runs
+			}}
+		},
+	},
+	{
 		name: "does not act on a queue that it has taken over", caught: 3,
 		wrapReplica: func(r *replica, x product) product { return leadersOnly{x, r} },
 	},

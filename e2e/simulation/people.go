@@ -60,6 +60,9 @@ func (c *Cluster) push(key queue.Key, n int) {
 		}
 		if c.chance(30) {
 			pr.Annotations[keys.SecretCreated] = "false"
+			if c.named[key]%2 == 0 {
+				useSecret(pr)
+			}
 			c.promise(pr, "has a secret for", annotate(keys.SecretCreated, "true"))
 		}
 		if c.chance(20) {
@@ -87,6 +90,24 @@ func newRun(key queue.Key, name string) *tektonv1.PipelineRun {
 			Annotations: map[string]string{keys.Repository: key.Repository},
 		},
 		Spec: tektonv1.PipelineRunSpec{PipelineRef: &tektonv1.PipelineRef{Name: "ci"}},
+	}
+}
+
+// useSecret has the spec of a run name its git secret, so that its pods cannot start without.
+func useSecret(pr *tektonv1.PipelineRun) {
+	name := "pac-gitauth-" + pr.Name
+	pr.Annotations[keys.GitAuthSecret] = name
+	pr.Spec.Workspaces = []tektonv1.WorkspaceBinding{{
+		Name: "basic-auth", Secret: &corev1.SecretVolumeSource{SecretName: name},
+	}}
+}
+
+// makeSecrets is PAC's watcher when nothing fails it any more: no run is left without its secret.
+func (c *Cluster) makeSecrets() {
+	for _, pr := range c.everywhere(c.pending) {
+		if c.read(pr).Lacks() {
+			c.editRun(pr, "has its secret at last", annotate(keys.SecretCreated, "true"))
+		}
 	}
 }
 

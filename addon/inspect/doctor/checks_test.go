@@ -118,6 +118,18 @@ func TestChecks(t *testing.T) {
 			f.Installations[0].Config.HandBack = true
 			f.Queues[0].Config.HandBack, f.Admission = true, &Admission{}
 		}, []string{"configuration: hand-back is on"}},
+		"a run without the secret that it needs": {func(f *Facts) {
+			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{
+				Name: "test", UID: "t", Order: &queue.Order{}, Owed: "its git secret", Needs: true, Created: noon.Add(-time.Minute),
+			})
+		}, []string{"runs: It is not started without its git secret, which Pipelines-as-Code has not made."}},
+		"a run that was started without its check run": {func(f *Facts) {
+			f.Queues[0].Snapshot.Runs[0].Owed, f.Queues[0].Snapshot.Runs[0].Created = "its check run", noon.Add(-time.Minute)
+		}, []string{"runs: It was started without its check run"}},
+		"a run that another controller does not begin with": {func(f *Facts) {
+			f.Queues[0].Snapshot.Slots[0].HeldSince = noon.Add(-time.Minute)
+			f.Queues[0].Snapshot.Runs[0].Manager, f.Queues[0].Snapshot.Runs[0].Claim = "example.com/other", nil
+		}, []string{"runs: It is started, but example.com/other, which its spec.managedBy names, has not begun with it."}},
 		"a controller of PAC whose settings are not read": {func(f *Facts) {
 			f.Queues[0].UnreadSettings = "ghe-configmap"
 			f.Queues = append(f.Queues, f.Queues[0])

@@ -139,6 +139,27 @@ func runs(f *Facts) []Finding {
 			refusal := q.Refusals[is.Run.UID]
 			claimed, since := is.Slot != queue.NoSlot, f.Now.Sub(q.Acquired[is.Slot])
 			switch {
+			case is.Why == queue.NotBegun:
+				all = append(all, Finding{
+					Where: where,
+					What: "It is started, but " + is.Run.Manager + ", which its spec.managedBy names, has not begun with it. It takes no " +
+						"slot until then.",
+					Do: "Install that controller, or delete the run.",
+				})
+			case is.Run.Phase == queue.Started && q.Config.Policy.Overdue(is.Run, f.Now):
+				all = append(all, Finding{
+					Where: where,
+					What:  "It was started without " + is.Run.Owed + ", which Pipelines-as-Code has not made: it may not report this run.",
+					Do:    "Look at the log of the watcher of Pipelines-as-Code.",
+				})
+			case is.Why == queue.Unprepared:
+				all = append(all, Finding{
+					Where: where,
+					What: "It is not started without " + is.Run.Owed + ", which Pipelines-as-Code has not made. Other runs go first " +
+						"meanwhile.",
+					Do: "Look at the logs of Pipelines-as-Code. Cancel the run and push or comment again, or make the secret and set the " +
+						"annotation to \"true\".",
+				})
 			case is.Run.Phase != queue.Pending || q.Missing:
 			case is.Why == queue.Due && !claimed && event.SlotRefusal(refusal) != "":
 				all = append(all, Finding{

@@ -143,7 +143,7 @@ func (a *Auditor) SlotGone(index int) { delete(a.slots, index) }
 func (a *Auditor) Finish(at time.Time) Report {
 	var waiting []string
 	for _, p := range queue.Line(a.known(), nil) {
-		if p.Run.Phase == queue.Pending && (a.limit != queue.Unlimited || p.Run.Order != nil) {
+		if p.Run.Phase == queue.Pending && !p.Run.Lacks() && (a.limit != queue.Unlimited || p.Run.Order != nil) {
 			waiting = append(waiting, p.Run.Name)
 		}
 	}

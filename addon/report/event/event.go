@@ -110,7 +110,27 @@ func NotWaitedFor(key queue.Key, r queue.Run, late queue.Lateness) Event {
 	if late == queue.NoOrder {
 		return onRun(key, r, ReasonOrderTimedOut, "Pipelines-as-Code wrote no execution order; started in the order of creation instead.")
 	}
-	return onRun(key, r, ReasonNotWaitedFor, "Pipelines-as-Code still owes %s; started without waiting any longer.", r.Owed)
+	e := onRun(key, r, ReasonNotWaitedFor, "Pipelines-as-Code still owes %s; started without waiting any longer. The log of its watcher "+
+		"may say why.", r.Owed)
+	e.Warning = true
+	return e
+}
+
+// Unprepared: the run is passed over because PAC has not made what it cannot work without.
+func Unprepared(key queue.Key, r queue.Run) Event {
+	e := onRun(key, r, ReasonUnprepared, "Pipelines-as-Code has not made %s, and this run cannot work without: it is not started before, "+
+		"and the runs behind it go first. The log of the controller and the watcher of Pipelines-as-Code may say why. Cancel this run and "+
+		"push or comment again, or make the secret and set the annotation to \"true\".", r.Owed)
+	e.Warning = true
+	return e
+}
+
+// NotBegun: the controller that a started run is left to has not begun with it.
+func NotBegun(key queue.Key, r queue.Run) Event {
+	e := onRun(key, r, ReasonNotBegun, "Was started, but %s, which its spec.managedBy names, has not begun with it: it takes no slot of "+
+		"Repository %s until then. Is that controller installed? Delete this run if not.", r.Manager, key.Repository)
+	e.Warning = true
+	return e
 }
 
 // ClaimExpired: the run had a slot but could not be started; refusal says why, if

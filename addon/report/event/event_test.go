@@ -65,7 +65,10 @@ func TestEvents(t *testing.T) {
 		},
 		"not ready": {
 			event.NotWaitedFor(app, run, queue.NotReady),
-			written{onRun, "Normal", "NotWaitedFor", "Pipelines-as-Code still owes its git secret; started without waiting any longer."},
+			written{
+				onRun, "Warning", "NotWaitedFor",
+				"Pipelines-as-Code still owes its git secret; started without waiting any longer. The log of its watcher may say why.",
+			},
 		},
 		"claim expired": {
 			event.ClaimExpired(app, queue.Expire{

@@ -3,6 +3,7 @@ package event
 import (
 	"errors"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -74,10 +75,38 @@ func (o *Observer) Looked(l engine.Look) {
 			o.sink.Record(BadAnnotation(q.Key, r, problem))
 		}
 	}
+	o.stuck(l)
 	for _, slot := range l.Snapshot.Slots {
 		if slot.Damaged != "" {
 			o.sink.Record(DamagedSlot(q.Key, q.UID, slot))
 		}
+	}
+}
+
+// stuck tells of runs that do not go on by themselves. The decision has them out of the others'
+// way.
+func (o *Observer) stuck(l engine.Look) {
+	mayBe := func(r queue.Run) bool {
+		return r.Phase == queue.Pending && r.Lacks() && l.Policy.Overdue(r, l.At) ||
+			r.Phase == queue.Started && r.Manager != "" && r.Began.IsZero()
+	}
+	if !slices.ContainsFunc(l.Snapshot.Runs, mayBe) {
+		return
+	}
+	reported := 0
+	for _, is := range queue.Stand(l.Snapshot, l.At, l.Policy).Runs {
+		if reported == maxReported {
+			return
+		}
+		switch is.Why {
+		case queue.Unprepared:
+			o.sink.Record(Unprepared(l.Repository.Key, is.Run))
+		case queue.NotBegun:
+			o.sink.Record(NotBegun(l.Repository.Key, is.Run))
+		default:
+			continue
+		}
+		reported++
 	}
 }
 

@@ -3,6 +3,7 @@ package event_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,6 +64,38 @@ func TestRefusedSlotIsTold(t *testing.T) {
 	next.Name, next.UID = "test", "uid-2"
 	claim(20*time.Minute+time.Second, next, refusal("quota again"))
 	want("a refusal after a success", "quota again")
+}
+
+// P9: a run that does not go on is said so in a Warning, once the grace is over.
+func TestRunsThatDoNotGoOnAreTold(t *testing.T) {
+	noon := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+	policy := queue.Policy{ReadyGrace: time.Minute, OrderGrace: time.Second}
+	waits := queue.Run{Name: "waits", UID: "w", Created: noon, Owed: "its git secret", Needs: true, Order: &queue.Order{}}
+	left := queue.Run{Name: "left", UID: "l", Created: noon, Phase: queue.Started, Manager: "example.com/other"}
+	fine := queue.Run{Name: "fine", UID: "f", Created: noon, Phase: queue.Started}
+	look := engine.Look{Repository: engine.Repository{Key: app}, Policy: policy, Snapshot: queue.Snapshot{
+		Key: app, Limit: 2, Freshness: queue.Confirmed, Runs: []queue.Run{waits, left, fine},
+	}}
+	for second, want := range map[time.Duration][]event.Reason{
+		59 * time.Second: nil, time.Minute: {event.ReasonUnprepared, event.ReasonNotBegun},
+	} {
+		var told sink
+		look.At = noon.Add(second)
+		event.NewObserver(&told, latest.New(func(queue.Key) bool { return true })).Looked(look)
+		var got []event.Reason
+		for _, e := range told {
+			if got = append(got, e.Reason); !e.Warning || e.Name != map[event.Reason]string{
+				event.ReasonUnprepared: "waits", event.ReasonNotBegun: "left",
+			}[e.Reason] {
+				t.Errorf("after %s: %+v", second, e)
+			}
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("after %s told %q, want %q", second, got, want)
+		}
+	}
 }
 
 // A tenant may have more runs with something wrong than the recorder remembers: their events would

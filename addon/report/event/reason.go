@@ -19,6 +19,8 @@ const (
 	ReasonUnknownSetting       Reason = "UnknownSetting"
 	ReasonSecondInstallation   Reason = "SecondInstallation"
 
+	ReasonUnprepared    Reason = "Unprepared"
+	ReasonNotBegun      Reason = "NotBegun"
 	ReasonClaimExpired  Reason = "ClaimExpired"
 	ReasonBadAnnotation Reason = "BadAnnotation"
 	ReasonNoRepository  Reason = "RepositoryNotFound"
@@ -45,8 +47,6 @@ func Reasons() []Explained {
 		{ReasonStarted, PipelineRun, false, "Was started; the message says how long after its creation."},
 		{ReasonPassed, PipelineRun, false, "Is Kueue's to start now: it has its slot, and keeps it while it waits for Kueue."},
 		{ReasonOrderTimedOut, PipelineRun, false, "Pipelines-as-Code wrote no execution order in time; started in the order of creation."},
-		{ReasonNotWaitedFor, PipelineRun, false, "Started although Pipelines-as-Code had not finished preparing it; the " +
-			"message says what is missing."},
 		{ReasonAdopted, PipelineRun, false, "Was running before pac-lease-queue was installed, or its Lease was deleted; has a slot now."},
 		{
 			ReasonSuperseded,
@@ -63,6 +63,24 @@ func Reasons() []Explained {
 			"A replica took the queue over because a step was overdue; the message names the step.",
 		},
 		{ReasonBackendChanged, ConfigMap, false, "Slots are kept in another backend now. Every replica reports it."},
+		{
+			ReasonNotWaitedFor,
+			PipelineRun,
+			true,
+			"Started although Pipelines-as-Code had not finished preparing it; the message says what is missing.",
+		},
+		{
+			ReasonUnprepared,
+			PipelineRun,
+			true,
+			"Not started, because Pipelines-as-Code has not made the git secret in its spec; the runs behind it go first.",
+		},
+		{
+			ReasonNotBegun,
+			PipelineRun,
+			true,
+			"Was started, but the controller in its `spec.managedBy` has not begun with it; it takes no slot until then.",
+		},
 		{
 			ReasonClaimExpired,
 			PipelineRun,

@@ -69,7 +69,9 @@ func (was state) look(s queue.Snapshot, now time.Time) state {
 				lowered++
 			}
 		case r.Phase == queue.Pending:
-			pending++
+			if !r.Lacks() {
+				pending++ // the others are not the queue's to start
+			}
 			if !claimed[uid] {
 				is.waiting++
 			}
