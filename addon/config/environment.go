@@ -34,6 +34,7 @@ const (
 	EnvDeployment     = "DEPLOYMENT_NAME"
 	EnvWatched        = "WATCH_NAMESPACES"
 	EnvPACConfigMaps  = "PAC_CONFIGMAPS"
+	EnvRelease        = "RELEASE"
 	EnvCheckNamespace = "CHECK_NAMESPACE"
 	EnvHold           = "HOLD_NAME"
 	EnvGuard          = "GUARD_NAME"
@@ -76,6 +77,8 @@ type Environment struct {
 	Watched Namespaces
 	// PACConfigMaps are those of PAC's further controllers, in PAC's namespace.
 	PACConfigMaps []string
+	// PodsGone says that a slot is free when the pods of its holder are gone, and not before.
+	PodsGone bool
 	// CheckNamespace is a watched namespace in which `check` may ask for runs.
 	CheckNamespace string
 	// Hold and Guard are the names of the policies or webhooks that the chart installs;
@@ -132,6 +135,7 @@ func ReadEnvironment(get func(string) string) (Environment, error) {
 		Deployment:    cmp.Or(r.name(EnvDeployment), defaultDeployment),
 		Watched:       r.names(EnvWatched, "a namespace", "unset it for all", validation.IsDNS1123Label),
 		PACConfigMaps: r.names(EnvPACConfigMaps, "a ConfigMap", "unset it for none", validation.IsDNS1123Subdomain),
+		PodsGone:      r.podsGone(),
 		Hold:          r.name(EnvHold),
 		Guard:         r.name(EnvGuard),
 		ProbesPort:    cmp.Or(r.port(EnvProbesPort), defaultProbesPort),
@@ -199,6 +203,18 @@ func (r *envReader) names(variable, of, unset string, problems func(string) []st
 		}
 	}
 	return all
+}
+
+// podsGone reads when a slot is free.
+func (r *envReader) podsGone() bool {
+	switch value := r.get(EnvRelease); value {
+	case "podsGone":
+		return true
+	case "", "done":
+	default:
+		r.wrong = append(r.wrong, fmt.Errorf("%s is %q, neither done nor podsGone", EnvRelease, value))
+	}
+	return false
 }
 
 // port returns 0 for a variable that is not set or no port number.

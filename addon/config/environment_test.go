@@ -87,6 +87,13 @@ func TestReadEnvironment(t *testing.T) {
 			defaults,
 			[]string{"PAC_CONFIGMAPS has 17 names, more than 16"},
 		},
+		"slots are kept for pods": {
+			map[string]string{config.EnvRelease: "podsGone"}, but(func(e *config.Environment) { e.PodsGone = true }), nil,
+		},
+		"slots are not kept for pods": {map[string]string{config.EnvRelease: "done"}, defaults, nil},
+		"who knows when slots are free": {
+			map[string]string{config.EnvRelease: "PodsGone"}, defaults, []string{`RELEASE is "PodsGone", neither done nor podsGone`},
+		},
 		"no port": {map[string]string{config.EnvProbesPort: "http"}, defaults, []string{`PROBES_PORT is "http", not a port number`}},
 		"metrics for some, and for all": {
 			map[string]string{config.EnvSecureMetricsPort: "9090"},

@@ -173,8 +173,20 @@ func newShard(c common, namespace string) (*shard, error) {
 			return pac.Settings{Namespace: is.PACNamespace, Absent: !found, GlobalRepository: is.PACGlobalRepository}
 		},
 	)
+	var podsLeft func(queue.Key, queue.Holder) *queue.Pods
+	if c.environment.PodsGone {
+		if err := w.watchPods(c.clients, namespace); err != nil {
+			return nil, err
+		}
+		pods, err := pac.NewPods(w.pods)
+		if err != nil {
+			return nil, err
+		}
+		podsLeft = pods.Left
+	}
 	s := &shard{runs: runs, leases: leases, watches: w}
 	s.engine = engine.New(engine.Config{
+		Pods:         podsLeft,
 		Repositories: repositories,
 		Runs:         runs,
 		Stores:       func() []engine.Store { return c.replica.Stores(leases, c.memory) },

@@ -10,9 +10,11 @@ import (
 	repositoryinformers "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/informers/externalversions/pipelinesascode/v1alpha1"
 	repositorylisters "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/listers/pipelinesascode/v1alpha1"
 	tektoninformers "github.com/tektoncd/pipeline/pkg/client/informers/externalversions"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/informers"
 	coreinformers "k8s.io/client-go/informers/core/v1"
+	"k8s.io/client-go/metadata/metadatainformer"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
@@ -31,7 +33,9 @@ type watches struct {
 	// settings are the ConfigMaps of PAC's controllers, each by itself: a replica may watch those
 	// alone. The first one is [pac.SettingsName].
 	settings []pacSettings
-	start    []func(stop <-chan struct{})
+	// pods are nil if a slot is free once its holder is done.
+	pods  cache.SharedIndexInformer
+	start []func(stop <-chan struct{})
 }
 
 // pacSettings is the ConfigMap of one controller.
@@ -82,6 +86,19 @@ func newWatches(c *clients, namespace, pacNamespace string, further []string) (*
 	return w, nil
 }
 
+// watchPods watches the pods of runs in a namespace, too.
+func (w *watches) watchPods(c *clients, namespace string) error {
+	pods := metadatainformer.NewFilteredSharedInformerFactory(c.metadata, 0, namespace, func(o *metav1.ListOptions) {
+		o.LabelSelector, o.FieldSelector = pac.PodSelector, pac.PodFields
+	})
+	w.pods = pods.ForResource(corev1.SchemeGroupVersion.WithResource("pods")).Informer()
+	w.start = append(w.start, pods.Start)
+	if err := w.pods.SetTransform(pac.TrimPod); err != nil {
+		return fmt.Errorf("trim pods: %w", err)
+	}
+	return nil
+}
+
 // each calls wake for every queue that an event says anything new of. all lists the queues for
 // events that may concern every one.
 func (w *watches) each(wake func(queue.Key), all func() []queue.Key, pacNamespace func() string) error {
@@ -104,6 +121,9 @@ func (w *watches) each(wake func(queue.Key), all func() []queue.Key, pacNamespac
 	}
 	for _, s := range w.settings {
 		watched = append(watched, watch{s.Informer(), ofSettings})
+	}
+	if w.pods != nil {
+		watched = append(watched, watch{w.pods, ofRun})
 	}
 	for _, watch := range watched {
 		tell := func(obj any) {
@@ -141,6 +161,9 @@ func (w *watches) fill(ctx context.Context) error {
 	}
 	for _, s := range w.settings {
 		synced = append(synced, s.Informer().HasSynced)
+	}
+	if w.pods != nil {
+		synced = append(synced, w.pods.HasSynced)
 	}
 	if !cache.WaitForCacheSync(ctx.Done(), synced...) {
 		return errors.New("stopped before the caches were filled")

@@ -75,7 +75,7 @@ type Store interface {
 	Remove(ctx context.Context, r Repository, slot queue.Slot) error
 }
 
-// Config holds what an Engine works with; all of it is required.
+// Config holds what an Engine works with; all of it is required but Pods.
 type Config struct {
 	Repositories Repositories
 	Runs         Runs
@@ -90,6 +90,8 @@ type Config struct {
 	HandBack func() bool
 	Observer Observer
 	Bounds   Bounds
+	// Pods finds the pods that are left of a holder; nil if a slot is free once its holder is done.
+	Pods func(queue.Key, queue.Holder) *queue.Pods
 }
 
 // Bounds keep a pass short, so that a queue that is full of work does not keep a worker from the
@@ -219,11 +221,20 @@ func (p *pass) decide(s queue.Snapshot) queue.Decision {
 // tells when that is over.
 const unseenPoll = time.Second
 
-// unseen is when to look again because of such a run; zero if there is none.
+// podsPoll is how often the engine looks for pods that keep a slot. The end of a pod wakes its
+// queue if the pod names its Repository, which Tekton sees to.
+const podsPoll = 10 * time.Second
+
+// unseen is when to look again because of such a run, or such pods; zero if there are none.
 func (p *pass) unseen(s queue.Snapshot) time.Time {
 	for _, r := range s.Runs {
 		if r.Unlisted && r.Phase != queue.Done {
 			return p.now.Add(unseenPoll)
+		}
+	}
+	for _, slot := range s.Slots {
+		if slot.Pods != nil {
+			return p.now.Add(podsPoll)
 		}
 	}
 	return time.Time{}

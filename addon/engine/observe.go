@@ -42,11 +42,36 @@ func (p *pass) observe(ctx context.Context, freshness queue.Freshness) (queue.Sn
 		return s, fmt.Errorf("list runs of %s: %w", q.Key, err)
 	}
 	p.date(s)
+	p.findPods(s)
 	s.Slots = p.withBlocked(s)
 	if freshness == queue.Cached {
 		return s, nil
 	}
 	return s, p.readHolders(ctx, &s)
+}
+
+// findPods finds what is left of the holders that are done, or that no list shows.
+func (p *pass) findPods(s queue.Snapshot) {
+	if p.Pods == nil {
+		return
+	}
+	runs := make(map[string]*queue.Run, len(s.Runs))
+	for i := range s.Runs {
+		runs[s.Runs[i].UID] = &s.Runs[i]
+	}
+	for i := range s.Slots {
+		slot := &s.Slots[i]
+		if slot.Holder == nil {
+			continue
+		}
+		run, listed := runs[slot.Holder.UID]
+		if listed && run.Phase != queue.Done {
+			continue
+		}
+		if slot.Pods = p.Pods(s.Key, *slot.Holder); slot.Pods != nil && slot.Pods.Due.IsZero() && listed {
+			slot.Pods.Due = run.Ended
+		}
+	}
 }
 
 // readHolders reads the holders that no list shows past the caches, those first that were not read

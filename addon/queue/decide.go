@@ -80,6 +80,7 @@ type decider struct {
 	claims  []claimed
 	holding map[string]bool // UIDs of runs that a slot rightly names
 	idle    map[string]bool // UIDs of started runs that take no unit of the limit
+	kept    []Slot          // of runs that are done and have pods left
 	started int             // not done, with a slot or without
 	// superseded maps the UIDs of runs that must end to the runs that supersede them.
 	superseded map[string]Run
@@ -141,6 +142,10 @@ func (d *decider) sort(slots []Slot) {
 			d.started++
 			continue
 		}
+		if s.Pods != nil && keeps[s.Holder.UID].Index == s.Index && (!known || d.line[rank].Run.Phase == Done) {
+			d.keep(s)
+			continue
+		}
 		if !known {
 			d.spare = append(d.spare, s)
 			continue
@@ -160,6 +165,25 @@ func (d *decider) sort(slots []Slot) {
 			d.holding[run.UID] = true
 		}
 	}
+}
+
+// keep leaves a slot to a run that is done while pods of it are left. An operator must hear of pods
+// that should have gone long ago.
+func (d *decider) keep(s Slot) {
+	d.started++
+	d.kept = append(d.kept, s)
+	if told := d.policy.PodsOverdue(*s.Pods); !told.IsZero() && d.now.Before(told) {
+		d.wake(told)
+	}
+}
+
+// PodsOverdue is when pods should have gone for so long that they will not go by themselves; zero
+// if it is not known when they should.
+func (p Policy) PodsOverdue(pods Pods) time.Time {
+	if pods.Due.IsZero() {
+		return time.Time{}
+	}
+	return pods.Due.Add(p.ReadyGrace)
 }
 
 // isIdle says that a started run takes no unit of the limit: the controller that its spec.managedBy

@@ -136,9 +136,22 @@ type Slot struct {
 	Damaged string
 	// Blocked says that something else is in the slot's place. The queue does without the slot.
 	Blocked bool
+	// Pods are those of a holder that is done, or that no list shows; nil if there are none, or if
+	// a slot is free as soon as its holder is done. While there are any, the slot counts as that of
+	// a started run.
+	Pods *Pods
 	// Unread says that the observer has not found out yet what became of the holder, which no list
 	// shows. Such a slot counts as that of a started run.
 	Unread bool
+}
+
+// Pods are the pods of a run that may still run.
+type Pods struct {
+	Number int
+	// First is the first of them by name.
+	First string
+	// Due is when the last of them should have gone; zero if that is not known.
+	Due time.Time
 }
 
 // Token is the proof with which a run is started: this slot, at this change of holder, for this

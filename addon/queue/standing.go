@@ -36,6 +36,8 @@ type Standings struct {
 	// Unusable counts the slots that the queue has to do without: what is in their place is
 	// damaged, or something else.
 	Unusable int
+	// Kept are the slots of runs that are done and have pods left.
+	Kept []Slot
 	// Runs that are not done, in queue order.
 	Runs []Standing
 	// Waiting counts the runs with a position.
@@ -79,7 +81,7 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 	for _, index := range d.decision.Parked {
 		parked[index] = true
 	}
-	stands := Standings{Limit: s.Limit, Unusable: d.decision.Summary.Damaged}
+	stands := Standings{Limit: s.Limit, Unusable: d.decision.Summary.Damaged, Kept: d.kept}
 	preparing := map[string]*Run{} // by event
 	for _, p := range d.line {
 		run := p.Run

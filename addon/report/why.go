@@ -119,6 +119,13 @@ func inUse(all queue.Standings, style Style) string {
 	if all.Unusable > 0 {
 		parts = append(parts, fmt.Sprintf("%d of %d cannot be used, because of what is in their Leases' place", all.Unusable, all.Limit))
 	}
+	if len(all.Kept) > 0 {
+		var holders names
+		for _, s := range all.Kept {
+			holders.add(s.Holder.Name)
+		}
+		parts = append(parts, fmt.Sprintf("%d of %d kept while pods of %s are left", len(all.Kept), all.Limit, holders))
+	}
 	if next.count > 0 {
 		parts = append(parts, "next to start: "+next.String())
 	}

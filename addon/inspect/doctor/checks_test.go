@@ -130,6 +130,10 @@ func TestChecks(t *testing.T) {
 			f.Queues[0].Snapshot.Slots[0].HeldSince = noon.Add(-time.Minute)
 			f.Queues[0].Snapshot.Runs[0].Manager, f.Queues[0].Snapshot.Runs[0].Claim = "example.com/other", nil
 		}, []string{"runs: It is started, but example.com/other, which its spec.managedBy names, has not begun with it."}},
+		"a slot that may be kept for pods": {func(f *Facts) {
+			f.Installations[0].Environment.PodsGone = true
+			f.Queues[0].Snapshot.Runs[0].Phase = queue.Done
+		}, []string{"slots: It may be kept for pods of that run"}},
 		"a controller of PAC whose settings are not read": {func(f *Facts) {
 			f.Queues[0].UnreadSettings = "ghe-configmap"
 			f.Queues = append(f.Queues, f.Queues[0])

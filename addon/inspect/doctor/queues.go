@@ -50,6 +50,15 @@ func slots(f *Facts) []Finding {
 					What: "It was edited by hand and cannot be read: " + s.Damaged + ". The slot counts as taken.",
 				})
 			case s.Holder == nil:
+			case f.podsGone(q.Key().Namespace) && (runs[s.Holder.UID].UID == "" || runs[s.Holder.UID].Phase == queue.Done):
+				all = append(all, Finding{
+					Where: where, passing: true,
+					What: "It still names " + s.Holder.Name + ", which is done. It may be kept for pods of that run " +
+						"(concurrency.release is podsGone).",
+					Do: "Look for them: kubectl get pods -n " + q.Key().Namespace + " -l tekton.dev/pipelineRun=" + s.Holder.Name +
+						". If their node is lost, delete it, or force the deletion of the pods. If there are none, a working replica " +
+						"gives the slot away. " + whileItLasts,
+				})
 			case runs[s.Holder.UID].UID == "":
 				all = append(all, Finding{
 					Where: where, Do: rewritten, passing: true,
@@ -108,6 +117,13 @@ func slots(f *Facts) []Finding {
 		}
 	}
 	return all
+}
+
+// podsGone says whether the installation that works on a namespace keeps slots for pods.
+func (f *Facts) podsGone(namespace string) bool {
+	return slices.ContainsFunc(f.Installations, func(i inspect.Installation) bool {
+		return i.Environment.Watched.Contains(namespace) && i.Environment.PodsGone
+	})
 }
 
 func runs(f *Facts) []Finding {

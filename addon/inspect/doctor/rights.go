@@ -57,6 +57,9 @@ func RightsOf(i inspect.Installation) []Right {
 		give(namespace, "", "pipelinesascode.tekton.dev", "repositories", "get", "list", "watch")
 		give(namespace, "", "coordination.k8s.io", "leases", "get", "list", "watch", "create", "update", "delete")
 		give(namespace, "", "", "events", "create", "patch")
+		if i.Environment.PodsGone {
+			give(namespace, "", "", "pods", "list", "watch")
+		}
 	}
 	for _, settings := range append([]string{pac.SettingsName}, i.Environment.PACConfigMaps...) {
 		give(ofPAC, settings, "", "configmaps", "list", "watch")

@@ -125,6 +125,16 @@ func Unprepared(key queue.Key, r queue.Run) Event {
 	return e
 }
 
+// PodsLeft: a slot is kept for pods that should have gone long ago.
+func PodsLeft(key queue.Key, uid string, s queue.Slot) Event {
+	return Event{
+		Kind: Repository, Key: key, Name: key.Repository, UID: uid, Warning: true, Reason: ReasonPodsLeft,
+		Message: fmt.Sprintf("Slot %d is not given away: %s is done, but pod %s of it (one of %d) should have gone and has not. Perhaps "+
+			"its node is lost. Once the node is shut down, delete it or the pod: kubectl delete pod -n %s %s --grace-period=0 --force",
+			s.Index, s.Holder.Name, s.Pods.First, s.Pods.Number, key.Namespace, s.Pods.First),
+	}
+}
+
 // NotBegun: the controller that a started run is left to has not begun with it.
 func NotBegun(key queue.Key, r queue.Run) Event {
 	e := onRun(key, r, ReasonNotBegun, "Was started, but %s, which its spec.managedBy names, has not begun with it: it takes no slot of "+

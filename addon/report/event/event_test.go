@@ -135,6 +135,17 @@ func TestEvents(t *testing.T) {
 					"add-on rewrites it; nothing needs to be done.",
 			},
 		},
+		"pods that do not go": {
+			event.PodsLeft(app, "uid-app", queue.Slot{
+				Index: 1, Holder: &queue.Holder{Name: "build"}, Pods: &queue.Pods{Number: 2, First: "build-a-pod"},
+			}),
+			written{
+				onRepository, "Warning", "PodsLeft",
+				"Slot 1 is not given away: build is done, but pod build-a-pod of it (one of 2) should have gone and has not. Perhaps " +
+					"its node is lost. Once the node is shut down, delete it or the pod: kubectl delete pod -n shop build-a-pod " +
+					"--grace-period=0 --force",
+			},
+		},
 		"blocked slot": {
 			event.SlotBlocked(app, "uid-app", queue.Slot{Index: 2}, errors.New("Lease shop/app.slot-2 is not ours")),
 			written{onRepository, "Warning", "SlotBlocked", "Slot 2 cannot be made, so nothing more is started than fits " +

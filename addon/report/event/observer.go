@@ -77,6 +77,14 @@ func (o *Observer) Looked(l engine.Look) {
 	}
 	o.stuck(l)
 	for _, slot := range l.Snapshot.Slots {
+		if slot.Pods == nil {
+			continue
+		}
+		if told := l.Policy.PodsOverdue(*slot.Pods); !told.IsZero() && !l.At.Before(told) {
+			o.sink.Record(PodsLeft(q.Key, q.UID, slot))
+		}
+	}
+	for _, slot := range l.Snapshot.Slots {
 		if slot.Damaged != "" {
 			o.sink.Record(DamagedSlot(q.Key, q.UID, slot))
 		}

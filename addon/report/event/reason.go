@@ -21,6 +21,7 @@ const (
 
 	ReasonUnprepared    Reason = "Unprepared"
 	ReasonNotBegun      Reason = "NotBegun"
+	ReasonPodsLeft      Reason = "PodsLeft"
 	ReasonClaimExpired  Reason = "ClaimExpired"
 	ReasonBadAnnotation Reason = "BadAnnotation"
 	ReasonNoRepository  Reason = "RepositoryNotFound"
@@ -80,6 +81,12 @@ func Reasons() []Explained {
 			PipelineRun,
 			true,
 			"Was started, but the controller in its `spec.managedBy` has not begun with it; it takes no slot until then.",
+		},
+		{
+			ReasonPodsLeft,
+			Repository,
+			true,
+			"With `concurrency.release=podsGone`, a slot is kept for pods that should have gone long ago; the message says what to do.",
 		},
 		{
 			ReasonClaimExpired,

@@ -25,6 +25,7 @@ func TestRights(t *testing.T) {
 		{"two namespaces, policy, two controllers of Pipelines-as-Code", withPolicy, []string{
 			"watchNamespaces={shop,bank}", "pac.configMaps={ghe-configmap}",
 		}},
+		{"all namespaces, policy, slots are kept for pods", withPolicy, []string{"concurrency.release=podsGone"}},
 		{"handed back", withPolicy, []string{"handBack=true"}},
 		{"two namespaces, policy, metrics for readers only", withPolicy, []string{
 			"watchNamespaces={shop,bank}", "metrics.secure.enabled=true",
