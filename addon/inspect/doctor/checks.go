@@ -44,6 +44,7 @@ var checks = []struct {
 	{"rights", rights},
 	{"hold", hold},
 	{"guard", guard},
+	{"Kueue", kueue},
 	{"Pipelines-as-Code", pacVersion},
 	{"versions", untested},
 	{"settings of Pipelines-as-Code", pacSettings},

@@ -66,6 +66,14 @@ func restand(f *Facts) {
 	q.Standings = queue.Stand(q.Snapshot, f.Now, q.Config.Policy)
 }
 
+// besideKueue has the run in the slot wait for Kueue.
+func besideKueue(f *Facts) {
+	f.Kueue, f.NoAccount = true, map[string][]string{}
+	run := &f.Queues[0].Snapshot.Runs[0]
+	run.Kueue = queue.Kueue{Queue: "team", Admits: true, Passed: true}
+	f.Queues[0].Acquired = map[int]time.Time{0: f.Now.Add(-time.Minute)}
+}
+
 func TestChecks(t *testing.T) {
 	for name, c := range map[string]struct {
 		wrong func(*Facts)
@@ -229,6 +237,34 @@ func TestChecks(t *testing.T) {
 				queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{}, Attempt: 2})
 			f.Queues[0].Refusals = map[string]string{"t": "denied by policy"}
 		}, nil},
+		"beside Kueue": {besideKueue, nil},
+		"beside Kueue, without its account": {func(f *Facts) {
+			besideKueue(f)
+			f.NoAccount[f.Installations[0].Name()] = []string{f.Installations[0].Config.KueueAccounts}
+		}, []string{"Kueue: none of the accounts by which it may start them exists: " +
+			"system:serviceaccount:tekton-kueue:tekton-kueue-controller-manager. The guard refuses every other account"}},
+		"beside Kueue, with one of its accounts": {func(f *Facts) {
+			besideKueue(f)
+			f.Installations[0].Config.KueueAccounts += ",somebody"
+			f.NoAccount[f.Installations[0].Name()] = []string{config.Defaults().KueueAccounts}
+		}, nil},
+		"beside Kueue, without a run for it": {func(f *Facts) {
+			f.Kueue = true
+			f.NoAccount = map[string][]string{f.Installations[0].Name(): {f.Installations[0].Config.KueueAccounts}}
+		}, nil},
+		"beside Kueue, which may start nothing": {func(f *Facts) {
+			besideKueue(f)
+			f.Installations[0].Config.KueueAccounts = ""
+		}, []string{"Kueue: but kueue.accounts is empty: they are started without Kueue's admission"}},
+		"beside Kueue, in another's namespace": {func(f *Facts) {
+			besideKueue(f)
+			f.Installations[0] = installation("add-on", "qa")
+			f.Installations[0].Config.KueueAccounts = ""
+		}, nil},
+		"waits for Kueue for long": {func(f *Facts) {
+			besideKueue(f)
+			f.Queues[0].Acquired[0] = f.Now.Add(-time.Hour)
+		}, []string{"runs: It has had slot 0 for 1h00m, and waits for Kueue to admit it (its queue team)."}},
 		"its Lease is refused": {func(f *Facts) {
 			f.Queues[0].Snapshot.Limit = 2
 			run := queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{}}

@@ -40,6 +40,11 @@ type Facts struct {
 	PAC     map[string]PAC // by namespace
 	// Versions are those of Kubernetes and Tekton.
 	Versions []Version
+	// Kueue says that the cluster has Kueue.
+	Kueue bool
+	// NoAccount are the accounts by which Kueue may start runs and that do not exist, by
+	// installation.
+	NoAccount map[string][]string
 	// ServerAhead is by how much the API server's clock is ahead of the local one.
 	ServerAhead time.Duration
 	Unseen      []string
@@ -91,6 +96,7 @@ func (d *Doctor) read(ctx context.Context, scope inspect.Scope) (*Facts, error) 
 	f := &Facts{
 		Now: d.Dates.Now(d.Clock), Installations: r.Installations, Hidden: r.Hidden, Unseen: r.Notes,
 		Leaders: map[string][]coordinationv1.Lease{}, Missing: map[string][]Right{}, PAC: map[string]PAC{},
+		Kueue: r.Kueue, NoAccount: map[string][]string{},
 	}
 	f.ServerAhead, _ = d.Dates.Ahead()
 	f.Queues = r.Queues(f.Now)
@@ -105,6 +111,9 @@ func (d *Doctor) read(ctx context.Context, scope inspect.Scope) (*Facts, error) 
 	}
 	for _, i := range r.Installations {
 		if f.Missing[i.Name()], err = d.missing(ctx, f, i); err != nil {
+			return nil, err
+		}
+		if f.NoAccount[i.Name()], err = d.noAccount(ctx, f, i); err != nil {
 			return nil, err
 		}
 		namespace := i.Config.PACNamespace

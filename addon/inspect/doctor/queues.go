@@ -155,6 +155,8 @@ func runs(f *Facts) []Finding {
 			refusal := q.Refusals[is.Run.UID]
 			claimed, since := is.Slot != queue.NoSlot, f.Now.Sub(q.Acquired[is.Slot])
 			switch {
+			case is.Why == queue.AtKueue:
+				all = append(all, waitsForKueue(where, q, is, f.Now)...)
 			case is.Why == queue.NotBegun:
 				all = append(all, Finding{
 					Where: where,
