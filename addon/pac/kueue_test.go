@@ -12,6 +12,7 @@ import (
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -29,6 +30,7 @@ var hiddenFromKueue = annotated(pac.HeldQueueName, "team")
 
 func TestReadKueue(t *testing.T) {
 	started := func(pr *tektonv1.PipelineRun) { pr.Spec.Status = "" }
+	deleted := func(pr *tektonv1.PipelineRun) { pr.DeletionTimestamp = &metav1.Time{Time: noon} }
 	claimed, passed := annotated(pac.Claim, "0/1/0"), queue.Kueue{Queue: "team", Passed: true}
 	for name, c := range map[string]struct {
 		run  *tektonv1.PipelineRun
@@ -40,6 +42,8 @@ func TestReadKueue(t *testing.T) {
 		"hidden":                    {pipelineRun("build", hiddenFromKueue), queue.Kueue{Queue: "team", Hidden: true}, queue.Pending},
 		"never hidden":              {pipelineRun("build", labelledForKueue), queue.Kueue{Queue: "team"}, queue.Pending},
 		"passed":                    {pipelineRun("build", labelledForKueue, claimed), passed, queue.Started},
+		"passed and being deleted":  {pipelineRun("build", labelledForKueue, claimed, deleted), passed, queue.Started},
+		"hidden and being deleted":  {pipelineRun("build", hiddenFromKueue, deleted), queue.Kueue{}, queue.Done},
 		"started by Kueue":          {pipelineRun("build", labelledForKueue, claimed, started), queue.Kueue{Queue: "team"}, queue.Started},
 		"passed, with a bad claim":  {pipelineRun("build", labelledForKueue, annotated(pac.Claim, "?")), passed, queue.Started},
 		"claimed, without a label":  {pipelineRun("build", claimed), queue.Kueue{}, queue.Pending},
@@ -49,7 +53,7 @@ func TestReadKueue(t *testing.T) {
 		if diff := cmp.Diff(c.want, run.Kueue); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
-		if run.Phase == queue.Started && c.run.Spec.Status != "" {
+		if run.Phase == queue.Started && c.run.Spec.Status != "" && c.run.DeletionTimestamp == nil {
 			t.Errorf("%s: without Kueue it counts as started", name)
 		}
 		trimmed, err := pac.TrimRun(c.run)

@@ -114,13 +114,16 @@ const maxAttempt = 1 << 30
 // held never occupies a unit of the limit, and neither can be undone. The graceful kinds of
 // cancellation differ: Tekton starts such a run for its finally tasks
 // (pkg/reconciler/pipelinerun/resources/pipelinerunstate.go, GetFinalTasks), unless the run is
-// being deleted, in which case Tekton leaves it alone.
+// being deleted, in which case Tekton leaves it alone. One that waits for Kueue keeps its slot
+// until it is gone: once it is not pending, nothing tells it from a run that was started.
 func phase(pr *tektonv1.PipelineRun) queue.Phase {
 	switch {
 	case pr.IsDone():
 		return queue.Done
-	case pr.IsPending() && pr.DeletionTimestamp != nil:
+	case pr.IsPending() && pr.DeletionTimestamp != nil && pr.Annotations[Claim] == "":
 		return queue.Done
+	case pr.IsPending() && pr.DeletionTimestamp != nil:
+		return queue.Started
 	case pr.IsPending():
 		return queue.Pending
 	case pr.HasStarted(), pr.Annotations[Claim] != "":

@@ -50,7 +50,7 @@ const steps = 500
 func newCluster(seed uint64, o Options) *Cluster {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	m := mix(rnd)
-	m.traceable, m.cancelling.OnPush = seed%3 == 0, seed%2 == 0
+	m.traceable, m.cancelling.OnPush, m.kueue = seed%3 == 0, seed%2 == 0, seed%5 == 4
 	if o.mutant != nil && o.mutant.weather != nil {
 		m.weather = *o.mutant.weather
 	}
@@ -63,6 +63,9 @@ func newCluster(seed uint64, o Options) *Cluster {
 	c := emptyCluster(m, rnd, o)
 	c.trace("weather: %s; backend %s, switched %t; %d replicas; orders are held: %t",
 		c.name, c.backend, c.switches, c.mixture.replicas, c.held)
+	if c.kueue {
+		c.trace("some runs are labelled for Kueue")
+	}
 	c.settle()
 	for i := range c.mixture.replicas {
 		r := &replica{cluster: c, name: fmt.Sprintf("replica-%d", i), skew: c.upTo(2*c.skew) - c.skew}
@@ -114,8 +117,11 @@ func (c *Cluster) controllers() pac.Controllers {
 	return pac.Controllers{Default: pac.Features{CancelInProgress: c.cancelling}}
 }
 
-// read reads a run as every replica does.
-func (c *Cluster) read(pr *tektonv1.PipelineRun) queue.Run { return c.controllers().ReadRun(pr) }
+// read reads a run as every replica does. Kueue is at work in the cluster, and some seeds have runs
+// that are labelled for it.
+func (c *Cluster) read(pr *tektonv1.PipelineRun) queue.Run {
+	return c.controllers().ReadRun(pr).BesideKueue()
+}
 
 // settle is the time before the product came: queues that run already, perhaps
 // above their limits.

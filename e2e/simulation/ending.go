@@ -45,6 +45,7 @@ func (c *Cluster) end() {
 			c.rest()
 			c.newcomer()
 		}
+		c.admit(c.one(c.everywhere(c.atKueue)))
 		switch running := c.everywhere(c.unfinished); {
 		case len(running) > 0:
 			c.finish(c.one(running))
@@ -168,7 +169,7 @@ func (c *Cluster) idle() string {
 		}
 		for _, pr := range c.pending(key) {
 			r := c.read(pr)
-			if eligible := c.startable(r); eligible && (limit == queue.Unlimited && r.Order != nil || free > 0) {
+			if eligible := c.startable(r); eligible && (limit == queue.Unlimited && (r.Order != nil || r.Kueue.Queue != "") || free > 0) {
 				return fmt.Sprintf("%s may start in %s, which has a limit of %d and room for %d", r.Name, key, limit, free)
 			}
 		}
@@ -211,7 +212,8 @@ func (c *Cluster) startable(r queue.Run) bool {
 func (c *Cluster) waitsForTime() bool {
 	return slices.ContainsFunc(c.everywhere(c.pending), func(pr *tektonv1.PipelineRun) bool {
 		key, _ := pac.KeyOf(pr)
-		return c.limit(key) != queue.Unlimited || c.read(pr).Order != nil
+		run := c.read(pr)
+		return c.limit(key) != queue.Unlimited || run.Order != nil || run.Kueue.Queue != ""
 	})
 }
 

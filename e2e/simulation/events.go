@@ -30,7 +30,14 @@ func init() {
 	events = []event{
 		{"push", 8, func(c *Cluster) { c.push(c.someQueue(), 1+c.rnd.IntN(3)) }},
 		{"promise", 16, (*Cluster).keepPromise},
-		{"tekton", 16, func(c *Cluster) { c.reconcile(c.one(c.unfinished(c.someQueue()))) }},
+		{"tekton", 16, func(c *Cluster) {
+			key := c.someQueue()
+			if waiting := c.atKueue(key); len(waiting) > 0 && c.chance(30) {
+				c.admit(c.one(waiting))
+				return
+			}
+			c.reconcile(c.one(c.unfinished(key)))
+		}},
 		{"label", 6, func(c *Cluster) { c.label(c.one(c.runsOf(c.someQueue(), all))) }},
 		{"cancel", 2, (*Cluster).cancel},
 		{"stop", 1, (*Cluster).stop},

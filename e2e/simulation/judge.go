@@ -114,7 +114,8 @@ func (j *judge) run(ch change, by *request) {
 		return
 	}
 	pr := ch.is.(*tektonv1.PipelineRun)
-	starts := !j.begun[pr.UID] && !pr.IsPending() && !pr.IsCancelled()
+	j.besideKueue(ch.was, pr, by)
+	starts := !j.begun[pr.UID] && (!pr.IsPending() || waitsForKueue(pr)) && !pr.IsCancelled()
 	limit := j.limit
 	switch {
 	case !starts:

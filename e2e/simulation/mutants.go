@@ -116,6 +116,43 @@ var mutants = []*mutant{
 		},
 	},
 	{
+		name: "starts a run that is Kueue's to start", caught: 1, shape: besideKueue,
+		wrapRuns: func(_ *replica, x engine.Runs, _ engine.Store) engine.Runs {
+			return hooked{Runs: x, seen: func(_ context.Context, _ queue.Key, seen []queue.Run) []queue.Run {
+				for i := range seen {
+					seen[i].Kueue.Admits = false
+				}
+				return seen
+			}}
+		},
+	},
+	{
+		name: "has the claim of a run that waits for Kueue expire", caught: 1, shape: besideKueue,
+		wrapRuns: func(_ *replica, x engine.Runs, _ engine.Store) engine.Runs {
+			return hooked{Runs: x, seen: func(_ context.Context, _ queue.Key, seen []queue.Run) []queue.Run {
+				for i, run := range seen {
+					if run.WaitsForKueue() {
+						seen[i].Phase = queue.Pending
+					}
+				}
+				return seen
+			}}
+		},
+	},
+	{
+		name: "frees the slot of a run that waits for Kueue", caught: 1, shape: besideKueue,
+		wrapRuns: func(_ *replica, x engine.Runs, _ engine.Store) engine.Runs {
+			return hooked{Runs: x, seen: func(_ context.Context, _ queue.Key, seen []queue.Run) []queue.Run {
+				for i, run := range seen {
+					if run.WaitsForKueue() {
+						seen[i].Phase = queue.Done
+					}
+				}
+				return seen
+			}}
+		},
+	},
+	{
 		name: "counts runs by PAC's state annotation", caught: 1,
 		wrapRuns: func(r *replica, x engine.Runs, _ engine.Store) engine.Runs {
 			return hooked{Runs: x, seen: func(_ context.Context, key queue.Key, seen []queue.Run) []queue.Run {
@@ -394,6 +431,9 @@ func (u untimed) Work(ctx context.Context, key queue.Key) (shipped.Outcome, erro
 	outcome.Again = 0
 	return outcome, err
 }
+
+// besideKueue is for bugs about runs that are labelled for Kueue.
+func besideKueue(m *mixture) { m.kueue = true }
 
 // hooked is an engine.Runs of a mutant.
 type hooked struct {

@@ -54,6 +54,9 @@ func (c *Cluster) push(key queue.Key, n int) {
 		if c.traceable {
 			c.trackOrigin(pr, position[name])
 		}
+		if c.kueue && c.chance(70) {
+			labelForKueue(pr)
+		}
 		if limited {
 			pr.Spec.Status = tektonv1.PipelineRunSpecStatusPending
 			c.promise(pr, "queues", state("queued"))
@@ -180,7 +183,9 @@ func (c *Cluster) runsOf(key queue.Key, which func(*tektonv1.PipelineRun) bool) 
 }
 
 func (c *Cluster) pending(key queue.Key) []*tektonv1.PipelineRun {
-	return c.runsOf(key, func(pr *tektonv1.PipelineRun) bool { return pr.IsPending() && pr.DeletionTimestamp == nil })
+	return c.runsOf(key, func(pr *tektonv1.PipelineRun) bool {
+		return pr.IsPending() && pr.DeletionTimestamp == nil && !waitsForKueue(pr)
+	})
 }
 
 // unfinished lists what Tekton works on.

@@ -26,7 +26,7 @@ func (r render) String() string {
 func describe(o object) string {
 	switch o := o.(type) {
 	case *tektonv1.PipelineRun:
-		run := pac.ReadRun(o)
+		run := pac.ReadRun(o).BesideKueue()
 		words := []string{run.Phase.String()}
 		add := func(show bool, format string, args ...any) {
 			if show {

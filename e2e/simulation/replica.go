@@ -99,7 +99,7 @@ func (r *replica) start(age time.Duration) {
 	}
 	now := skewed{replica: r}
 	var err error
-	by := pac.By{Replica: "replica", Clock: now, Controllers: c.controllers}
+	by := pac.By{Replica: "replica", Clock: now, Controllers: c.controllers, Kueue: func() bool { return true }}
 	r.runs, err = pac.NewRuns(by, runGetter{r}, r.listRunMetadata, r.informers[runs])
 	must(err)
 	r.leases, err = lease.New(leaseGetter{r}, r.informers[leases], now, func() time.Duration { return c.policy.ClaimTTL }, nil)

@@ -102,7 +102,7 @@ func (s *server) patchRun(namespace, name string, body []byte, by *request) (*te
 	if err := convert(after, &is); err != nil {
 		return nil, apierrors.NewBadRequest(err.Error())
 	}
-	if was.IsPending() && !is.IsPending() && s.rejected[was.UID] {
+	if was.IsPending() && s.rejected[was.UID] && (!is.IsPending() || waitsForKueue(&is)) && !waitsForKueue(was) {
 		return nil, apierrors.NewForbidden(resources[runs], name, errors.New("the policy of this cluster does not let it start"))
 	}
 	// Tekton's own webhook.

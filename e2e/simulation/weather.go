@@ -66,7 +66,9 @@ type mixture struct {
 	// traceable runs say what they were made of, so that newer runs may supersede them.
 	traceable  bool
 	cancelling queue.CancelInProgress
-	happens    map[string]int // event → how often
+	// kueue has runs that are labelled for Kueue.
+	kueue   bool
+	happens map[string]int // event → how often
 }
 
 func mix(rnd *rand.Rand) mixture {
