@@ -54,6 +54,10 @@ e2e: stack ## Play the end-to-end suite on the embedded stack (HOLD=policy|webho
 versions: ## Play the main scenarios on every pinned version of Kubernetes, Tekton and PAC, and write the table (ONLY=version,version)
 	@$(RUN) ./e2e/show/versions $(if $(ONLY),-only=$(ONLY)); code=$$?; $(MAKE) --silent generate && exit $$code
 
+.PHONY: kueue
+kueue: stack ## Play the add-on beside Kueue, which is built from its module (minutes on an empty Go cache)
+	$(TEST) -tags kueue -count=1 -timeout 40m ./e2e/integration/kueue
+
 .PHONY: e2e-kind
 e2e-kind: ## Terraform apply on kind, the same suite, destroy (BACKEND= HOLD= KUBERNETES_VERSION= ONLY=scenario,scenario)
 	@mkdir -p $(E2E_ARTIFACTS)
@@ -88,7 +92,7 @@ test: stack ## Run the tests, those on the embedded stack included
 	$(TEST) -count=1 -timeout 45m ./e2e/suite/onstack $$(go list ./... | grep -v /e2e/integration/metrics$$)
 
 .PHONY: test-nightly
-test-nightly: test-holds alerts simulate fuzz museum chaos siege versions ## Run what a change need not wait for (SEEDS= FUZZTIME= DURATION=)
+test-nightly: test-holds alerts kueue simulate fuzz museum chaos siege versions ## Run what a change need not wait for (SEEDS= FUZZTIME= DURATION=)
 
 .PHONY: test-holds
 test-holds: stack ## Run every test on the stack with either hold, the webhook and the guard on the oldest Kubernetes

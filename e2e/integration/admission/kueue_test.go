@@ -29,7 +29,8 @@ func theKueue() *rest.Config {
 func besideKueue(t *testing.T, configuration string) {
 	t.Helper()
 	needsCluster(t)
-	fixture.KueueWebhook(t, clientsOf(t, cluster.Config(stack.Admin)).Kube, configuration, byPolicy, byWebhook, unheld)
+	remove := fixture.KueueWebhook(t, clientsOf(t, cluster.Config(stack.Admin)).Kube, configuration, byPolicy, byWebhook, unheld)
+	t.Cleanup(func() { remove(t) })
 	eventually(t, "Kueue labels runs", func() error {
 		made, err := create(t.Context(), unheld, newRun("labelled", nil), metav1.DryRunAll)
 		if err == nil && made.Labels[pac.QueueName] == "" {
