@@ -25,6 +25,8 @@ const (
 	clocksDiffer = 5 * time.Second
 	// renewedLate is by how much a Lease may seem to be renewed too late, as clocks differ.
 	renewedLate = 30 * time.Second
+	// reportWithin is how long Pipelines-as-Code may take to report the end of a run.
+	reportWithin = 10 * time.Minute
 	// startWithin is how long a start may take in normal operation.
 	startWithin = 5 * time.Second
 
@@ -51,6 +53,7 @@ var checks = []struct {
 	{"clocks", clocks},
 	{"slots", slots},
 	{"runs", runs},
+	{"reports", unreported},
 }
 
 // examine goes through all checks.

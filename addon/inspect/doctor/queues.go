@@ -119,6 +119,29 @@ func slots(f *Facts) []Finding {
 	return all
 }
 
+// unreported finds the runs that PAC has not finished with, long after Tekton has.
+func unreported(f *Facts) []Finding {
+	var all []Finding
+	for _, q := range f.Queues {
+		var names []string
+		for _, r := range q.Snapshot.Runs {
+			if r.Phase == queue.Done && !r.Unlisted && !r.Ended.IsZero() && f.Now.Sub(r.Ended) > reportWithin {
+				names = append(names, r.Name)
+			}
+		}
+		if len(names) == 0 {
+			continue
+		}
+		all = append(all, Finding{
+			Where: "Repository " + q.Key().String(), Warning: true,
+			What: fmt.Sprintf("Pipelines-as-Code has not reported the end of %s, more than %s after it: %s for one. They take no slot.",
+				plural(len(names), "run"), report.Round(reportWithin), slices.Min(names)),
+			Do: "Look at the log of the watcher of Pipelines-as-Code. The queue does not need these runs: they may be deleted.",
+		})
+	}
+	return all
+}
+
 // podsGone says whether the installation that works on a namespace keeps slots for pods.
 func (f *Facts) podsGone(namespace string) bool {
 	return slices.ContainsFunc(f.Installations, func(i inspect.Installation) bool {

@@ -106,15 +106,13 @@ func (o *Observer) stuck(l engine.Look) {
 		if reported == maxReported {
 			return
 		}
-		switch is.Why {
-		case queue.Unprepared:
-			o.sink.Record(Unprepared(l.Repository.Key, is.Run))
-		case queue.NotBegun:
-			o.sink.Record(NotBegun(l.Repository.Key, is.Run))
-		default:
-			continue
+		tell, stands := map[queue.Why]func(queue.Key, queue.Run) Event{
+			queue.Unprepared: Unprepared, queue.NotBegun: NotBegun,
+		}[is.Why]
+		if stands {
+			o.sink.Record(tell(l.Repository.Key, is.Run))
+			reported++
 		}
-		reported++
 	}
 }
 
