@@ -136,10 +136,13 @@ func newShard(c common, namespace string) (*shard, error) {
 	if err != nil {
 		return nil, err
 	}
-	by := pac.By{Replica: system.PodName(), Clock: c.clock, Gate: c.gate, Controllers: func() pac.Controllers {
-		controllers, _ := w.controllers(configuration.Get().PACNamespace)
-		return controllers
-	}}
+	by := pac.By{
+		Replica: system.PodName(), Clock: c.clock, Gate: c.gate, Arrivals: w.arrivals,
+		Controllers: func() pac.Controllers {
+			controllers, _ := w.controllers(configuration.Get().PACNamespace)
+			return controllers
+		},
+	}
 	starts := func() bool { return configuration.Get().KueueAccounts != "" }
 	by.Kueue = func() bool { return starts() && c.kueue.Admits() }
 	by.AskForKueue = func(ctx context.Context) (bool, error) {

@@ -29,7 +29,8 @@ type watches struct {
 	repositories repositoryinformers.RepositoryInformer
 	// global are the Repositories of PAC's namespace; the same as repositories
 	// if those are of all namespaces.
-	global repositoryinformers.RepositoryInformer
+	global   repositoryinformers.RepositoryInformer
+	arrivals *pac.Arrivals
 	// settings are the ConfigMaps of PAC's controllers, each by itself: a replica may watch those
 	// alone. The first one is [pac.SettingsName].
 	settings []pacSettings
@@ -50,10 +51,16 @@ func newWatches(c *clients, namespace, pacNamespace string, further []string) (*
 	if namespace == metav1.NamespaceAll {
 		pacNamespace = metav1.NamespaceAll // whichever it is, now or later
 	}
-	trimmer := pac.NewTrimmer()
+	trimmer, arrivals := pac.NewTrimmer(), pac.NewArrivals()
 	runs := tektoninformers.NewSharedInformerFactoryWithOptions(c.tekton, 0, tektoninformers.WithNamespace(namespace),
-		tektoninformers.WithTransform(trimmer.Trim),
-		tektoninformers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = pac.Selector }))
+		tektoninformers.WithTransform(func(obj any) (any, error) {
+			arrivals.Note(obj)
+			return trimmer.Trim(obj)
+		}),
+		tektoninformers.WithTweakListOptions(func(o *metav1.ListOptions) {
+			o.LabelSelector = pac.Selector
+			arrivals.Asked(*o)
+		}))
 	leases := informers.NewSharedInformerFactoryWithOptions(c.kube, 0, informers.WithNamespace(namespace),
 		informers.WithTransform(lease.Trim),
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = lease.Selector }))
@@ -67,6 +74,7 @@ func newWatches(c *clients, namespace, pacNamespace string, further []string) (*
 		leases:       leases.Coordination().V1().Leases().Informer(),
 		repositories: repositories.Pipelinesascode().V1alpha1().Repositories(),
 		global:       global.Pipelinesascode().V1alpha1().Repositories(),
+		arrivals:     arrivals,
 		start:        []func(<-chan struct{}){runs.Start, leases.Start, repositories.Start, global.Start},
 	}
 	for _, name := range slices.Concat([]string{pac.SettingsName}, further) {
@@ -77,6 +85,9 @@ func newWatches(c *clients, namespace, pacNamespace string, further []string) (*
 	}
 	if err := trimmer.Follow(w.runs); err != nil {
 		return nil, fmt.Errorf("trim PipelineRuns: %w", err)
+	}
+	if err := arrivals.Follow(w.runs); err != nil {
+		return nil, fmt.Errorf("note when PipelineRuns come: %w", err)
 	}
 	for _, r := range []repositoryinformers.RepositoryInformer{w.repositories, w.global} {
 		if err := r.Informer().SetTransform(pac.TrimRepository); err != nil {

@@ -39,6 +39,8 @@ func (p *pass) carryOut(ctx context.Context, a queue.Action) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	switch a := a.(type) {
+	case queue.Stamp:
+		return p.stamp(ctx, a)
 	case queue.Claim:
 		return p.claim(ctx, a)
 	case queue.Start:
@@ -99,6 +101,23 @@ func (p *pass) claim(ctx context.Context, a queue.Claim) ([]string, error) {
 	token := queue.Token{Slot: slot.Index, Transition: slot.Transition, Attempt: a.Run.Attempt}
 	started, err := p.start(ctx, queue.Start{Run: a.Run, Token: token, Claimed: p.Clock.Now(), Late: a.Late})
 	return append(done, started...), err
+}
+
+// stamp writes when an event came. It notes since when that has failed, for decisions to give it up
+// in time.
+func (p *pass) stamp(ctx context.Context, a queue.Stamp) ([]string, error) {
+	err := p.Runs.Stamp(ctx, p.repository.Key, a.Run, a.Arrival)
+	if err == nil {
+		p.unwritten.Remove(a.Run.UID)
+		return p.wrote(a, nil)
+	}
+	f := failures{since: p.Clock.Now()}
+	if was, again := p.unwritten.Get(a.Run.UID); again {
+		f = was.(failures)
+	}
+	f.count++
+	p.unwritten.Add(a.Run.UID, f)
+	return p.wrote(a, err)
 }
 
 func (p *pass) start(ctx context.Context, a queue.Start) ([]string, error) {

@@ -337,6 +337,10 @@ func (r runs) patch(what string, run queue.Run, change func(*queue.Run)) error {
 	})
 }
 
+func (r runs) Stamp(_ context.Context, _ queue.Key, run queue.Run, arrival queue.Arrival) error {
+	return r.patch(fmt.Sprintf("stamp %s with %s", run.Name, arrival), run, func(is *queue.Run) { is.Arrived = arrival })
+}
+
 func (r runs) Start(_ context.Context, _ queue.Key, a queue.Start) error {
 	run, token := a.Run, a.Token
 	what := fmt.Sprintf("start %s with %s", run.Name, token)

@@ -51,6 +51,8 @@ type Runs interface {
 	List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]queue.Run, error)
 	// Get reads one run of the queue past every cache, whatever PAC thinks of it.
 	Get(ctx context.Context, key queue.Key, name string) (run queue.Run, exists bool, err error)
+	// Stamp writes on the run when its event came.
+	Stamp(ctx context.Context, key queue.Key, run queue.Run, arrival queue.Arrival) error
 	Start(ctx context.Context, key queue.Key, a queue.Start) error
 	Fence(ctx context.Context, key queue.Key, run queue.Run, attempt int, notBefore time.Time) error
 	// Cancel ends the run. A pending one never starts.
@@ -103,8 +105,9 @@ type Bounds struct {
 	Reads int
 }
 
-// mostOver is how many holders are remembered as done or gone.
-const mostOver = 4096
+// mostOver is how many holders are remembered as done or gone, and mostUnwritten how many runs on
+// which no stamp could be written.
+const mostOver, mostUnwritten = 4096, 4096
 
 // Engine works on queues. It is safe for concurrent use; two passes over one
 // queue at a time are safe but wasteful.
@@ -118,9 +121,20 @@ type Engine struct {
 	blocked map[queue.Key]map[int]time.Time
 	// Reads counts the holders that were read live.
 	reads int
+	// unwritten has the failures to write stamps on runs, by UID.
+	unwritten *lru.Cache
 	// Over has the UIDs of holders that a live read has shown to be done or gone. Both are final.
 	over *lru.Cache
 }
+
+// failures are those of one write in a row.
+type failures struct {
+	since time.Time
+	count int
+}
+
+// manyFailures are more than the network makes of a write that could succeed.
+const manyFailures = 5
 
 // sighting is when this engine first saw a slot in its present state.
 type sighting struct {
@@ -136,7 +150,7 @@ type sighting struct {
 func New(c Config) *Engine {
 	return &Engine{
 		Config: c, seen: map[queue.Key]map[int]sighting{}, outlooks: map[queue.Key]*outlook{},
-		blocked: map[queue.Key]map[int]time.Time{}, over: lru.New(mostOver),
+		blocked: map[queue.Key]map[int]time.Time{}, over: lru.New(mostOver), unwritten: lru.New(mostUnwritten),
 	}
 }
 

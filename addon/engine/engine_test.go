@@ -168,6 +168,75 @@ func TestCancel(t *testing.T) {
 	r.mustPass("claim 0 for c", "start c with 0/5/0")
 }
 
+// atOnce are runs of one second, of which the last came first.
+func atOnce(names ...string) []queue.Run {
+	runs := pending(names...)
+	for i := range runs {
+		runs[i].Created, runs[i].Seen = noon.Add(-time.Minute), queue.Arrival{Version: uint64(200 - i)}
+	}
+	return runs
+}
+
+// TestStamps: which of the events of one second came first is written down before one of their runs
+// gets a slot, whatever becomes of the requests.
+func TestStamps(t *testing.T) {
+	c := newCluster(t, 1, atOnce("a", "b", "c"), slot(0, ""))
+	r := c.replica()
+	c.intercepted["stamp b with 199"] = committed
+	c.intercepted["stamp a with 200"] = lost
+	_, err := r.pass()
+	wantUnknown(t, err, "stamp b")
+	c.want("stamp c with 198", "stamp b with 199: "+errUnknown.Error(), "stamp a with 200: "+errUnknown.Error())
+	r.mustPass("stamp a with 200")
+	r.mustPass("claim 0 for c", "start c with 0/5/0")
+	c.finish("c")
+	// A replica that has not seen them come goes by the stamps.
+	another := c.replica()
+	another.mustPass("claim 0 for b", "start b with 0/6/0")
+	if event := c.slots[0].Holder.Event; event.Arrived != (queue.Arrival{Version: 199}) {
+		t.Errorf("the slot remembers %v, not when the event came", event)
+	}
+}
+
+// TestStaleStamp: the first stamp counts.
+func TestStaleStamp(t *testing.T) {
+	c := newCluster(t, 1, atOnce("a", "b"), slot(0, ""))
+	r := c.replica()
+	r.freeze()
+	c.change("b", func(r *queue.Run) { r.Arrived = queue.Arrival{Version: 201, AtMost: true} })
+	_, err := r.pass()
+	wantStale(t, err)
+	c.want("stamp b with 199: stale")
+	r.thaw()
+	r.mustPass("stamp a with 200")
+	r.mustPass("claim 0 for a", "start a with 0/5/0")
+}
+
+// TestUnwrittenStamp: a stamp that cannot be written holds up no more than the events of its second
+// and those after it, and those not for ever.
+func TestUnwrittenStamp(t *testing.T) {
+	c := newCluster(t, 1, append(atOnce("a", "b"), pending("z")[0]), slot(0, ""))
+	c.change("z", func(r *queue.Run) { r.Created = noon.Add(-2 * time.Minute) })
+	r := c.replica()
+	refuse := func() { c.intercepted["stamp b with 199"] = lost }
+	refuse()
+	_, err := r.pass()
+	wantUnknown(t, err, "stamp b")
+	c.want("claim 0 for z", "start z with 0/5/0", "stamp b with 199: "+errUnknown.Error(), "stamp a with 200")
+	c.finish("z")
+	for range 4 {
+		refuse()
+		r.wait(policy.ClaimTTL / 4)
+		_, err := r.pass()
+		wantUnknown(t, err, "stamp b")
+		if got := c.happened(); len(got) > 2 { // and the slot is emptied
+			t.Errorf("calls %q, want none but the stamp and the release", got)
+		}
+	}
+	// From now on the replica goes by what it has seen.
+	r.mustPass("claim 0 for b", "start b with 0/6/0")
+}
+
 // TestStaleUnlimited: what starts everything must not rest on a cached limit.
 func TestStaleUnlimited(t *testing.T) {
 	c := newCluster(t, queue.Unlimited, pending("a", "b"))

@@ -43,6 +43,11 @@ func (p *pass) observe(ctx context.Context, freshness queue.Freshness) (queue.Sn
 	}
 	p.date(s)
 	p.findPods(s)
+	for i := range s.Runs {
+		if f, failing := p.unwritten.Get(s.Runs[i].UID); failing && f.(failures).count >= manyFailures {
+			s.Runs[i].Unwritten = f.(failures).since
+		}
+	}
 	s.Slots = p.withBlocked(s)
 	if freshness == queue.Cached {
 		return s, nil

@@ -68,8 +68,8 @@ var manyNames = func() string {
 func heavy(i int) *tektonv1.PipelineRun {
 	pr := identified(i)
 	for key, bytes := range map[string]int{
-		pac.Attempt: 32, pac.NotBefore: 64, pac.Claim: 64, pac.Status: 64, pac.Position: 64, pac.QueueLength: 64, pac.Reason: 1024,
-		pac.EstimatedStart: 128, pac.QueuedAt: 64, keys.Repository: 253, keys.SecretCreated: 32, keys.InstallationID: 32,
+		pac.Attempt: 32, pac.Arrived: 32, pac.NotBefore: 64, pac.Claim: 64, pac.Status: 64, pac.Position: 64, pac.QueueLength: 64,
+		pac.Reason: 1024, pac.EstimatedStart: 128, pac.QueuedAt: 64, keys.Repository: 253, keys.SecretCreated: 32, keys.InstallationID: 32,
 		keys.CheckRunID: 32, keys.ControllerInfo: 512, keys.OriginalPRName: 253, keys.EventType: 64, keys.PullRequest: 32,
 		keys.SourceBranch: 256, keys.CancelInProgress: 32,
 	} {

@@ -27,6 +27,7 @@ import (
 var bounds = map[string]int{
 	Attempt:               32,
 	NotBefore:             64,
+	Arrived:               32,
 	Claim:                 64,
 	HeldQueueName:         validation.LabelValueMaxLength,
 	keys.Repository:       validation.DNS1123SubdomainMaxLength,
@@ -147,10 +148,10 @@ func usable(key, value string) error {
 
 // lasting are the annotations that are kept of a run that is done, or in no queue. Its place in a
 // line, its preparation and the texts for people do not matter any more. Its event does, because
-// the event's first run sets the place of all others, and so does its origin, because it may be the
-// run for which another one was cancelled.
+// the event's first run sets the place of all others and any of them may have its stamp, and so
+// does its origin, because it may be the run for which another one was cancelled.
 var lasting = map[string]bool{
-	keys.Repository: true, keys.ControllerInfo: true, Claim: true, Attempt: true,
+	keys.Repository: true, keys.ControllerInfo: true, Claim: true, Attempt: true, Arrived: true,
 	keys.OriginalPRName: true, keys.EventType: true, keys.PullRequest: true, keys.SourceBranch: true, keys.CancelInProgress: true,
 }
 

@@ -87,6 +87,7 @@ func randomRun(rnd *rand.Rand) *tektonv1.PipelineRun {
 			keys.ExecutionOrder: {"shop/test,shop/build", "bank/test,bank/build", ","},
 			pac.Attempt:         {"0", "7", "-1", "x", "99999999999999999999"},
 			pac.NotBefore:       {"2026-07-01T12:00:05Z", "2026-07-01T14:00:05+02:00", "soon", ""},
+			pac.Arrived:         {"1234", "<=1234", "-1", "", "18446744073709551616"},
 			pac.Claim:           {"0/1/0", "-1/0/2", "x", ""},
 			keys.Repository:     {"app", "a-very-long-name", ""},
 			keys.State:          {"queued", "started", "completed"},
@@ -192,6 +193,7 @@ func TestTrimRunBounds(t *testing.T) {
 		"the longest order": {pipelineRun("build", annotated(pac.HeldOrder, strings.Join(longest, ","))), 5000, nil},
 		"a long text in every annotation": {everywhere(strings.Repeat("x", 100<<10)), 3000, []string{
 			"annotation pac-lease-queue.dev/attempt: it has 102400 bytes, more than 32; it counts as 0",
+			"annotation pac-lease-queue.dev/arrived: it has 102400 bytes, more than 32; it says nothing about when the event came",
 			"annotation pac-lease-queue.dev/claim: it has 102400 bytes, more than 64; the run counts as started by another client",
 			"annotation pipelinesascode.tekton.dev/original-prname: " +
 				"it has 102400 bytes, more than 253; cancel-in-progress passes the run over",
@@ -205,6 +207,7 @@ func TestTrimRunBounds(t *testing.T) {
 		"a long text in every annotation but that of the queue": {inQueue(everywhere(strings.Repeat("x", 100<<10))), 3000, []string{
 			"annotation pac-lease-queue.dev/execution-order: it has 102400 bytes, more than 65536; the run is queued by its creation time",
 			"annotation pac-lease-queue.dev/attempt: it has 102400 bytes, more than 32; it counts as 0",
+			"annotation pac-lease-queue.dev/arrived: it has 102400 bytes, more than 32; it says nothing about when the event came",
 			"annotation pac-lease-queue.dev/not-before: it has 102400 bytes, more than 64; there is no back-off",
 			"annotation pac-lease-queue.dev/claim: it has 102400 bytes, more than 64; the run counts as started by another client",
 			"annotation pipelinesascode.tekton.dev/original-prname: " +
@@ -253,7 +256,7 @@ func everywhere(text string) *tektonv1.PipelineRun {
 	pr := pipelineRun("build")
 	pr.Spec.Status = tektonv1.PipelineRunSpecStatus(text)
 	for _, key := range []string{
-		pac.HeldOrder, pac.Attempt, pac.NotBefore, pac.Claim, pac.Status, pac.Position, pac.QueueLength, pac.Reason,
+		pac.HeldOrder, pac.Attempt, pac.Arrived, pac.NotBefore, pac.Claim, pac.Status, pac.Position, pac.QueueLength, pac.Reason,
 		pac.EstimatedStart, pac.QueuedAt, keys.ExecutionOrder, keys.Repository, keys.SecretCreated, keys.InstallationID,
 		keys.CheckRunID, keys.ControllerInfo, keys.OriginalPRName, keys.EventType, keys.PullRequest, keys.SourceBranch,
 		keys.CancelInProgress, "anything.else/at-all",

@@ -69,7 +69,7 @@ func EachHeld(ctx context.Context, runs tektonclient.PipelineRunsGetter, namespa
 // own queue only. So the runs that target-namespace has put elsewhere are left out: their own
 // orders list them.
 func handedBack(pr *tektonv1.PipelineRun, run queue.Run) map[string]any {
-	annotations := map[string]any{HeldOrder: nil, Attempt: nil, NotBefore: nil}
+	annotations := map[string]any{HeldOrder: nil, Attempt: nil, NotBefore: nil, Arrived: nil}
 	for _, name := range waiting {
 		annotations[name] = nil
 	}

@@ -157,7 +157,7 @@ func TestStartBesideKueueIsAskedAbout(t *testing.T) {
 func TestHandBackBesideKueue(t *testing.T) {
 	run := pipelineRun("build", annotated(pac.HeldOrder, "shop/build"), hiddenFromKueue)
 	gone := map[string]any{
-		pac.HeldOrder: nil, pac.Attempt: nil, pac.NotBefore: nil, pac.HeldQueueName: nil,
+		pac.HeldOrder: nil, pac.Attempt: nil, pac.NotBefore: nil, pac.Arrived: nil, pac.HeldQueueName: nil,
 		pac.Status: nil, pac.Position: nil, pac.QueueLength: nil, pac.Reason: nil, pac.EstimatedStart: nil, pac.QueuedAt: nil,
 	}
 	for _, c := range []struct {

@@ -25,6 +25,9 @@ const (
 	Attempt = "pac-lease-queue.dev/attempt"
 	// NotBefore ends the back-off after an expired claim; RFC 3339.
 	NotBefore = "pac-lease-queue.dev/not-before"
+	// Arrived is when the run's event came, as a [queue.Arrival]. Only runs have it whose event
+	// shares its second with another one, and of the runs of an event it is enough if one has it.
+	Arrived = "pac-lease-queue.dev/arrived"
 	// Claim is the token with which the run was started, or passed to Kueue:
 	// slot/transition/attempt. Kueue may start a pending run that has one.
 	Claim = "pac-lease-queue.dev/claim"
@@ -88,6 +91,8 @@ func Annotations() []Explained {
 		{Slot, "The slot it was started in.", false},
 		{Replica, "The pod that started it.", false},
 		{HeldOrder, "The runs of its event, in the order in which they start; moved here by the hold. `itself` on a copy of a run.", true},
+		{Arrived, "When its event came: the `resourceVersion` of its first run at its creation, or `<=` one that is no lower. It orders " +
+			"the events of one second, and is on a run of each of those.", true},
 		{Claim, "The slot it was started with, as slot/transition/attempt. On a run that is still held: the slot with which it was " +
 			"passed to Kueue.", true},
 		{HeldQueueName, "The queue of Kueue's that it is labelled for; moved here by the hold until it has its slot.", true},

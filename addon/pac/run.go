@@ -56,6 +56,14 @@ func (c Controllers) ReadRun(pr *tektonv1.PipelineRun) queue.Run {
 		}
 		r.Attempt = n
 	}
+	if value, present := a[Arrived]; present {
+		arrived, err := queue.ParseArrival(value)
+		if err = cmp.Or(usable(Arrived, value), err); err != nil {
+			problem(Arrived, err, "it says nothing about when the event came")
+			arrived = queue.Arrival{}
+		}
+		r.Arrived = arrived
+	}
 	if value, present := a[NotBefore]; present {
 		t, err := time.Parse(time.RFC3339, value)
 		if err = cmp.Or(usable(NotBefore, value), err); err != nil {

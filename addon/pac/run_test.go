@@ -235,6 +235,17 @@ func TestReadRun(t *testing.T) {
 				`value out of range; it counts as 0`),
 		},
 
+		"stamp": {[]change{annotated(pac.Arrived, "1234")}, but(func(r *queue.Run) { r.Arrived = queue.Arrival{Version: 1234} })},
+		"stamp: a bound": {
+			[]change{annotated(pac.Arrived, "<=7")},
+			but(func(r *queue.Run) { r.Arrived = queue.Arrival{Version: 7, AtMost: true} }),
+		},
+		"stamp: none": {
+			[]change{annotated(pac.Arrived, "0")},
+			problem(`annotation pac-lease-queue.dev/arrived: "0" is not a resourceVersion, e.g. 1234 or <=1234; ` +
+				`it says nothing about when the event came`),
+		},
+
 		"back-off": {
 			[]change{annotated(pac.NotBefore, "2026-07-01T12:00:05Z")},
 			but(func(r *queue.Run) { r.NotBefore = noon.Add(5 * time.Second) }),

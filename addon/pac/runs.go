@@ -62,6 +62,8 @@ type By struct {
 	Gate *paged.Gate
 	// Controllers returns what PAC is set to now; nil if it has its defaults.
 	Controllers func() Controllers
+	// Arrivals note when the runs of the informer came; nil if nothing does.
+	Arrivals *Arrivals
 	// Kueue says whether Kueue is at work in the cluster; nil if it never is.
 	Kueue func() bool
 	// AskForKueue asks the API server that before a run that is labelled for Kueue is started
@@ -136,7 +138,7 @@ func (r *Runs) List(ctx context.Context, key queue.Key, freshness queue.Freshnes
 	}
 	runs, read := make([]queue.Run, 0, len(objects)), r.by.reader()
 	for _, obj := range objects {
-		runs = append(runs, read(obj.(*tektonv1.PipelineRun)))
+		runs = append(runs, r.by.Arrivals.of(read(obj.(*tektonv1.PipelineRun))))
 	}
 	return runs, nil
 }
@@ -165,7 +167,7 @@ func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]queue.Run, error
 		if pr := r.cached(listed); pr != nil {
 			ended, over := endOf(pr)
 			if k, ok := KeyOf(pr); ok && k == key && (!over || slices.Contains(periods, ended)) {
-				runs = append(runs, read(pr))
+				runs = append(runs, r.by.Arrivals.of(read(pr)))
 			}
 			return
 		}
@@ -179,7 +181,7 @@ func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]queue.Run, error
 			return nil, err
 		}
 		if exists {
-			runs = append(runs, run)
+			runs = append(runs, r.by.Arrivals.of(run))
 		}
 	}
 	return runs, nil
@@ -351,6 +353,15 @@ func (r *Runs) Fence(ctx context.Context, key queue.Key, run queue.Run, attempt 
 		Attempt:   strconv.Itoa(attempt),
 		NotBefore: stamp(notBefore),
 		Claim:     nil,
+	}}})
+	return err
+}
+
+// Stamp implements engine.Runs with one merge patch of an annotation. A run that already has one
+// has another version since, unless it was there when observed and could not be read.
+func (r *Runs) Stamp(ctx context.Context, key queue.Key, run queue.Run, arrival queue.Arrival) error {
+	_, err := r.patch(ctx, key, run, map[string]any{"metadata": map[string]any{"annotations": map[string]any{
+		Arrived: arrival.String(),
 	}}})
 	return err
 }

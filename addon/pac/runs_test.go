@@ -121,6 +121,9 @@ var writes = map[string]write{
 	"fence": func(ctx context.Context, r *pac.Runs, run queue.Run) error {
 		return r.Fence(ctx, shopApp, run, 3, noon.Add(1500*time.Millisecond).In(time.FixedZone("", 7200)))
 	},
+	"stamp": func(ctx context.Context, r *pac.Runs, run queue.Run) error {
+		return r.Stamp(ctx, shopApp, run, queue.Arrival{Version: 5, AtMost: true})
+	},
 	"cancel": func(ctx context.Context, r *pac.Runs, run queue.Run) error { return r.Cancel(ctx, shopApp, run) },
 	"show": func(ctx context.Context, r *pac.Runs, run queue.Run) error {
 		return r.Show(ctx, shopApp, run, map[string]string{pac.Position: "3", pac.Reason: ""})
@@ -145,6 +148,11 @@ func TestPatch(t *testing.T) {
 			"metadata": map[string]any{
 				"uid": "uid-1", "resourceVersion": "7",
 				"annotations": map[string]any{pac.Attempt: "3", pac.NotBefore: "2026-07-01T12:00:01Z", pac.Claim: nil},
+			},
+		},
+		"stamp": {
+			"metadata": map[string]any{
+				"uid": "uid-1", "resourceVersion": "7", "annotations": map[string]any{pac.Arrived: "<=5"},
 			},
 		},
 		"cancel": {
@@ -194,7 +202,7 @@ func TestReturn(t *testing.T) {
 		want := map[string]any{"metadata": map[string]any{
 			"uid": "uid-1", "resourceVersion": "7",
 			"annotations": map[string]any{
-				keys.ExecutionOrder: order, pac.HeldOrder: nil, pac.Attempt: nil, pac.NotBefore: nil,
+				keys.ExecutionOrder: order, pac.HeldOrder: nil, pac.Attempt: nil, pac.NotBefore: nil, pac.Arrived: nil,
 				pac.Status: nil, pac.Position: nil, pac.QueueLength: nil, pac.Reason: nil, pac.EstimatedStart: nil, pac.QueuedAt: nil,
 			},
 		}}

@@ -30,6 +30,7 @@ type Action interface {
 type Kind string
 
 const (
+	KindStamp    Kind = "stamp"
 	KindClaim    Kind = "claim"
 	KindStart    Kind = "start"
 	KindExpire   Kind = "expire"
@@ -41,7 +42,7 @@ const (
 
 // Kinds lists all kinds of actions.
 func Kinds() []Kind {
-	return []Kind{KindClaim, KindStart, KindExpire, KindRelease, KindRemove, KindCancel, KindHandBack}
+	return []Kind{KindStamp, KindClaim, KindStart, KindExpire, KindRelease, KindRemove, KindCancel, KindHandBack}
 }
 
 // Object is a kind of object that actions write.
@@ -54,6 +55,22 @@ const (
 
 // Objects lists all kinds of objects that actions write.
 func Objects() []Object { return []Object{ObjectRun, ObjectSlot} }
+
+// Stamp writes down when an event came: one patch of one of its runs, conditional like Start. Only
+// a later decision, which sees the stamp, claims for the events of that second.
+type Stamp struct {
+	Run Run
+	// Arrival is that of the run's event.
+	Arrival Arrival
+}
+
+func (Stamp) Kind() Kind     { return KindStamp }
+func (Stamp) Writes() Object { return ObjectRun }
+func (a Stamp) Step() string { return "stamp " + a.Run.UID }
+func (a Stamp) String() string {
+	return fmt.Sprintf("stamp %s, whose event arrived at %s", a.Run.Name, a.Arrival)
+}
+func (Stamp) needsFresh() bool { return false }
 
 // Claim makes the slot name the run: one write of the slot with its Version as precondition (its
 // absence, if it does not exist). The slot is free, or its holder is done, gone or fenced, or it

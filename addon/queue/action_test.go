@@ -21,6 +21,11 @@ func TestActions(t *testing.T) {
 		step, text    string
 	}{
 		{
+			queue.Stamp{Run: run, Arrival: queue.Arrival{Version: 5}},
+			queue.Stamp{Run: written, Arrival: queue.Arrival{Version: 5}},
+			queue.KindStamp, queue.ObjectRun, "stamp uid-1", "stamp build, whose event arrived at 5",
+		},
+		{
 			queue.Claim{Run: run, Slot: slot},
 			queue.Claim{Run: written, Slot: slot},
 			queue.KindClaim, queue.ObjectSlot, `claim slot 2 at "3" for uid-1`, "claim slot 2 for build",

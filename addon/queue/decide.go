@@ -58,12 +58,14 @@ func decide(s Snapshot, now time.Time, p Policy) *decider {
 		return d
 	}
 	d.limit = int(s.Limit)
-	d.superseded = SupersededBy(s.Runs)
+	d.superseded = SupersededBy(d.line)
 	d.sort(s.Slots)
 	d.cancel()
 	d.startClaimed()
 	d.adopt()
+	d.settle()
 	d.claim()
+	d.stamp()
 	d.tidy()
 	return d
 }
@@ -84,7 +86,11 @@ type decider struct {
 	started int             // not done, with a slot or without
 	// superseded maps the UIDs of runs that must end to the runs that supersede them.
 	superseded map[string]Run
-	decision   Decision
+	// settled is how many places of the line, from the front, are where they will stay: behind
+	// them, stamps are owed.
+	settled  int
+	owed     []Stamp
+	decision Decision
 }
 
 type claimed struct {
@@ -277,7 +283,7 @@ func (d *decider) adopt() {
 func (d *decider) claim() {
 	room := d.limit - d.started - len(d.claims) - d.decision.Summary.Damaged
 	preparing := map[string]bool{} // events
-	for _, p := range d.line {
+	for rank, p := range d.line {
 		switch {
 		case p.Run.Phase == Started:
 			d.decision.Summary.Started++
@@ -289,7 +295,7 @@ func (d *decider) claim() {
 		if !ok && d.inPreparation(p) {
 			preparing[p.Event.ID] = true
 		}
-		if !ok || room <= 0 || preparing[p.Event.ID] {
+		if !ok || room <= 0 || rank >= d.settled || preparing[p.Event.ID] {
 			d.decision.Summary.Waiting++
 			continue
 		}

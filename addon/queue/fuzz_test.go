@@ -87,3 +87,24 @@ func FuzzParseToken(f *testing.F) {
 		}
 	})
 }
+
+// FuzzParseArrival: there is one way to write an arrival, and an unknown one is not written.
+func FuzzParseArrival(f *testing.F) {
+	for _, s := range []string{
+		"1", "<=1234", "0", "", "<=", "<=0", "01", "+1", "-1", "1 ", "18446744073709551615", "18446744073709551616",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		a, err := queue.ParseArrival(s)
+		if err != nil {
+			if a != (queue.Arrival{}) {
+				t.Fatalf("%q is refused, but is also %v", s, a)
+			}
+			return
+		}
+		if a.String() != s || !a.Known() {
+			t.Fatalf("%q became %v", s, a)
+		}
+	})
+}

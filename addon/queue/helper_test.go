@@ -46,11 +46,21 @@ func (b runBuilder) visible() runBuilder {
 }
 
 func (b runBuilder) owed(what string) runBuilder          { b.Owed = what; return b }
+func (b runBuilder) seen(arrival string) runBuilder       { b.Seen = arrived(arrival); return b }
+func (b runBuilder) stamped(arrival string) runBuilder    { b.Arrived = arrived(arrival); return b }
 func (b runBuilder) attempt(n int) runBuilder             { b.Attempt = n; return b }
 func (b runBuilder) notBefore(d time.Duration) runBuilder { b.NotBefore = noon.Add(d); return b }
 func (b runBuilder) started() runBuilder                  { b.Phase = queue.Started; return b }
 func (b runBuilder) done() runBuilder                     { b.Phase = queue.Done; return b }
 func (b runBuilder) with(t queue.Token) runBuilder        { b.Claim = &t; return b.started() }
+
+func arrived(s string) queue.Arrival {
+	a, err := queue.ParseArrival(s)
+	if err != nil {
+		panic(err)
+	}
+	return a
+}
 
 // held is an order that the hold has taken out of PAC's sight.
 func held(names ...string) *queue.Order {
@@ -116,6 +126,8 @@ func describe(a queue.Action) string {
 		return ", not waiting for " + string(l)
 	}
 	switch a := a.(type) {
+	case queue.Stamp:
+		return fmt.Sprintf("stamp %s with %s", a.Run.Name, a.Arrival)
 	case queue.Start:
 		return fmt.Sprintf("start %s with %s%s", a.Run.Name, a.Token, late(a.Late))
 	case queue.Claim:

@@ -32,17 +32,23 @@ func (r Run) Sequence() *Sequence {
 	return r.Order.Sequence
 }
 
-// Event is a run's place among events: invariant I3 orders by the creation time of the event's
-// first run.
+// Event is a run's place among events: invariant I3 orders by the creation of the event's first
+// run.
 type Event struct {
 	ID      string
 	Created time.Time
+	// Arrived orders the events of one second. It is what has been written down of it, and not
+	// known if nothing has.
+	Arrived Arrival
 }
 
 // Place is a run and its place in the queue.
 type Place struct {
 	Run   Run
 	Event Event
+	// Came is when the event came: what has been written down of it or else what the observer has
+	// seen.
+	Came Arrival
 	// Index is the run's position in its event's order.
 	Index int
 	// Ordered says that an order names the run, possibly on another run of its event: PAC patches
@@ -81,20 +87,21 @@ func Line(runs []Run, slots []Slot) []Place {
 			})
 		}
 	}
-	created := map[string]time.Time{}
-	note := func(id string, t time.Time) {
-		if was, ok := created[id]; !ok || t.Before(was) {
-			created[id] = t
+	events := map[string]*beginning{}
+	of := func(id string) *beginning {
+		if events[id] == nil {
+			events[id] = &beginning{}
 		}
+		return events[id]
 	}
 	for _, s := range slots {
-		if s.Holder != nil && sequences[s.Holder.Event.ID] != nil && !s.Holder.Event.Created.IsZero() {
-			note(s.Holder.Event.ID, s.Holder.Event.Created)
+		if h := s.Holder; h != nil && sequences[h.Event.ID] != nil && !h.Event.Created.IsZero() {
+			of(h.Event.ID).note(h.Event.Created, h.Event.Arrived)
 		}
 	}
 	places := make([]Place, len(runs))
 	for i, r := range runs {
-		p := Place{Run: r, Event: Event{ID: r.Name, Created: r.Created}}
+		p := Place{Run: r, Event: Event{ID: r.Name, Created: r.Created, Arrived: r.Arrived}, Came: r.Seen}
 		if seq := r.Sequence(); seq != nil {
 			p.Event.ID, p.Ordered = seq.ID, true
 			p.Index, _ = seq.Position(r.Name)
@@ -102,23 +109,52 @@ func Line(runs []Run, slots []Slot) []Place {
 			p.Event.ID, p.Ordered, p.Index = is.ID, true, is.index
 		}
 		if p.Ordered {
-			note(p.Event.ID, r.Created)
+			event := of(p.Event.ID)
+			event.note(r.Created, r.Arrived)
+			event.seen = event.seen.first(r.Seen)
+			event.runs++
 		}
 		places[i] = p
 	}
 	for i := range places {
-		if p := &places[i]; p.Ordered {
-			p.Event.Created = created[p.Event.ID]
+		p := &places[i]
+		if p.Ordered {
+			event := events[p.Event.ID]
+			p.Event.Created, p.Event.Arrived, p.Came = event.created, event.arrived, event.seen
+			if event.runs < sequences[p.Event.ID].Len() && p.Came.Known() {
+				p.Came.AtMost = true // one that is gone may have come before
+			}
+		}
+		switch {
+		case p.Event.Arrived.Known():
+			p.Came = p.Event.Arrived
+		case !p.Ordered && p.Run.Order == nil && p.Came.Known():
+			p.Came.AtMost = true // its event, once that is known, may have come before it
 		}
 	}
 	slices.SortFunc(places, Place.Compare)
 	return places
 }
 
+// beginning is the beginning of an event, as far as it is known.
+type beginning struct {
+	created       time.Time
+	arrived, seen Arrival
+	runs          int
+}
+
+func (b *beginning) note(created time.Time, arrived Arrival) {
+	if b.created.IsZero() || created.Before(b.created) {
+		b.created = created
+	}
+	b.arrived = b.arrived.or(arrived)
+}
+
 // Compare is invariant I3.
 func (p Place) Compare(o Place) int {
 	return cmp.Or(
 		p.Event.Created.Compare(o.Event.Created),
+		p.Came.compare(o.Came),
 		cmp.Compare(p.Event.ID, o.Event.ID),
 		cmp.Compare(p.Index, o.Index),
 		cmp.Compare(p.Run.Name, o.Run.Name),

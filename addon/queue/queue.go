@@ -72,6 +72,16 @@ type Run struct {
 	Version string
 	Phase   Phase
 	Created time.Time
+	// Arrived is what has been written on it of when its event came.
+	Arrived Arrival
+	// Seen is when the run came, as far as the observer has seen it.
+	Seen Arrival
+	// Unseen says that the observer's watch has yet to show the run, which another look has shown
+	// already. Then Seen will be known.
+	Unseen bool
+	// Unwritten is since when, by the observer's clock, writing Arrived on it has failed again and
+	// again; zero if it has not.
+	Unwritten time.Time
 	// Order is nil as long as PAC has not written it. A run with an order was queued by PAC for a
 	// limit; without a limit only such runs are this product's to start.
 	Order *Order

@@ -41,6 +41,15 @@ func anySnapshot(rnd *rand.Rand) queue.Snapshot {
 			r.Origin = queue.Origin{Definition: "build", Trigger: queue.PushTrigger, CancelInProgress: queue.Choice(rnd.Intn(3))}
 		}
 		r.Ending = r.Phase == queue.Started && rnd.Intn(8) == 0
+		if rnd.Intn(2) == 0 {
+			r = r.created(-time.Duration(10*rnd.Intn(9)) * time.Second)
+		}
+		if rnd.Intn(3) > 0 {
+			r.Seen = queue.Arrival{Version: 100 + uint64(rnd.Intn(9)), AtMost: rnd.Intn(3) == 0}
+		}
+		if rnd.Intn(5) == 0 {
+			r.Arrived = queue.Arrival{Version: 100 + uint64(rnd.Intn(9)), AtMost: rnd.Intn(3) == 0}
+		}
 		s.Runs = append(s.Runs, r.Run)
 	}
 	for i := range 6 {
@@ -91,7 +100,18 @@ func unsound(s queue.Snapshot, d queue.Decision) error {
 		}
 		return nil
 	}
-	superseded := queue.SupersededBy(s.Runs)
+	line := queue.Line(s.Runs, s.Slots)
+	superseded := queue.SupersededBy(line)
+	events := map[string]queue.Event{} // by run UID
+	for _, p := range line {
+		events[p.Run.UID] = p.Event
+	}
+	var toSettle time.Time // the first second in which a stamp is owed
+	for _, a := range d.Actions {
+		if a, owed := a.(queue.Stamp); owed && (toSettle.IsZero() || events[a.Run.UID].Created.Before(toSettle)) {
+			toSettle = events[a.Run.UID].Created
+		}
+	}
 	slotsUsed, runsUsed := map[int]bool{}, map[string]bool{}
 	use := func(index int, name string) error {
 		if index >= 0 && slotsUsed[index] || name != "" && runsUsed[name] {
@@ -103,6 +123,11 @@ func unsound(s queue.Snapshot, d queue.Decision) error {
 	for _, a := range d.Actions {
 		var err error
 		switch a := a.(type) {
+		case queue.Stamp:
+			event := events[a.Run.UID]
+			if err = use(queue.NoSlot, a.Run.Name+", stamped"); !a.Arrival.Known() || event.Arrived.Known() || a.Run.Phase == queue.Done {
+				err = fmt.Errorf("%s is not to be stamped with %s", a.Run.Name, a.Arrival)
+			}
 		case queue.Start:
 			if err = use(a.Token.Slot, a.Run.Name); a.Run.Phase != queue.Pending || a.Token.Attempt != a.Run.Attempt {
 				err = fmt.Errorf("%s cannot be started with %s", a.Run.Name, a.Token)
@@ -119,6 +144,9 @@ func unsound(s queue.Snapshot, d queue.Decision) error {
 			}
 			if a.Run.Phase == queue.Pending {
 				claimed++
+				if !toSettle.IsZero() && !a.Event.Created.Before(toSettle) {
+					err = fmt.Errorf("%s is claimed for before stamps are written that its place may depend on", a.Run.Name)
+				}
 			}
 		case queue.Expire:
 			err = use(a.Slot.Index, a.Run.Name)
@@ -169,6 +197,8 @@ func perform(s queue.Snapshot, d queue.Decision) queue.Snapshot {
 	s.Runs, s.Slots = slices.Clone(s.Runs), slices.Clone(s.Slots)
 	for _, a := range d.Actions {
 		switch a := a.(type) {
+		case queue.Stamp:
+			editRun(a.Run.Name, func(r *queue.Run) { r.Arrived = a.Arrival })
 		case queue.Start:
 			editRun(a.Run.Name, func(r *queue.Run) { r.Phase, r.Claim = queue.Started, &a.Token })
 		case queue.Claim:
@@ -207,7 +237,7 @@ func TestSound(t *testing.T) {
 				describeAll(queue.Decide(s, noon, policy)))
 		}
 		var d queue.Decision
-		for range 6 {
+		for range 7 {
 			d = queue.Decide(s, noon, policy)
 			if err := unsound(s, d); err != nil {
 				fail("%v", err)
@@ -257,7 +287,7 @@ func idle(s queue.Snapshot) error {
 			damaged++
 		}
 	}
-	superseded := queue.SupersededBy(s.Runs)
+	superseded := queue.SupersededBy(queue.Line(s.Runs, s.Slots))
 	for _, r := range s.Runs {
 		if by, ok := superseded[r.UID]; ok && !r.Ending && s.Limit != queue.Unlimited {
 			return fmt.Errorf("%s goes on, though %s supersedes it", r.Name, by.Name)

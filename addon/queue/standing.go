@@ -73,7 +73,7 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 			started[a.Run.UID] = true
 		case Expire:
 			expired[a.Run.UID] = true
-		case Release, Remove, Cancel, HandBack:
+		case Stamp, Release, Remove, Cancel, HandBack:
 			// Add nothing to what the snapshot and the decider already say about a wait.
 		}
 	}

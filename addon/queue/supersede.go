@@ -78,19 +78,20 @@ func (r *Run) cancels() bool {
 // (pkg/pipelineascode/cancel_pipelineruns.go, cancelInProgressMatchingPipelineRun): the same
 // definition and branch, and, if the newer run is of a pull request, the same pull request. PAC
 // applies it when it creates a run, to all runs that exist; here the creation time says which those
-// were. Creation times are whole seconds: of two runs created in the same second neither supersedes
-// the other. A run that is over still supersedes what it superseded when it came: a cancellation
-// that has failed so far is still made.
-func SupersededBy(runs []Run) map[string]Run {
-	newest := map[reach]*Run{}
-	for i := range runs {
-		r := &runs[i]
-		if r.Origin.Definition == "" || !r.cancels() {
+// were. Creation times are whole seconds: of two runs created in the same second, the one whose
+// event came later supersedes the other, once that has been written down of both events. An upper
+// bound will not do for the later one: a cancellation cannot be undone. A run that is over still
+// supersedes what it superseded when it came: a cancellation that has failed so far is still made.
+func SupersededBy(line []Place) map[string]Run {
+	newest := map[reach]*Place{}
+	for i := range line {
+		p := &line[i]
+		if p.Run.Origin.Definition == "" || !p.Run.cancels() {
 			continue
 		}
-		for _, within := range r.Origin.reaches() {
-			if was := newest[within]; was == nil || newer(r, was) {
-				newest[within] = r
+		for _, within := range p.Run.Origin.reaches() {
+			if was := newest[within]; was == nil || newer(p, was) {
+				newest[within] = p
 			}
 		}
 	}
@@ -98,30 +99,102 @@ func SupersededBy(runs []Run) map[string]Run {
 		return nil
 	}
 	var by map[string]Run
-	for _, o := range runs {
-		if o.Phase == Done {
+	for i := range line {
+		o := &line[i]
+		if o.Run.Phase == Done {
 			continue
 		}
-		var superseding *Run
-		for _, within := range o.Origin.within() {
+		var superseding *Place
+		for _, within := range o.Run.Origin.within() {
 			// The newest one supersedes the run if any does.
-			r := newest[within]
-			if r != nil && o.Created.Before(r.Created) && (superseding == nil || newer(r, superseding)) {
-				superseding = r
+			p := newest[within]
+			if p != nil && p.supersedes(o) && (superseding == nil || newer(p, superseding)) {
+				superseding = p
 			}
 		}
 		if superseding != nil {
 			if by == nil {
 				by = map[string]Run{}
 			}
-			by[o.UID] = *superseding
+			by[o.Run.UID] = superseding.Run
 		}
 	}
 	return by
 }
 
-func newer(r, than *Run) bool {
-	return cmp.Or(r.Created.Compare(than.Created), cmp.Compare(r.Name, than.Name)) > 0
+// supersedes compares the times of two runs.
+func (p *Place) supersedes(o *Place) bool {
+	return o.Run.Created.Before(p.Run.Created) ||
+		o.Run.Created.Equal(p.Run.Created) && o.Event.Arrived.Known() && o.Event.Arrived.Version < p.proven()
+}
+
+// proven is when the event came, if that is exact and written down, and less than any such time if
+// not.
+func (p *Place) proven() uint64 {
+	if p.Event.Arrived.AtMost {
+		return 0
+	}
+	return p.Event.Arrived.Version
+}
+
+func newer(p, than *Place) bool {
+	return cmp.Or(
+		p.Run.Created.Compare(than.Run.Created),
+		cmp.Compare(p.proven(), than.proven()),
+		cmp.Compare(p.Run.Name, than.Run.Name),
+	) > 0
+}
+
+// contests finds the events, by ID, of which only the time within a second can say which one's runs
+// supersede the other's. Runs whose event is not known yet are left out.
+func contests(line []Place, placed func(Place) bool) map[string]bool {
+	type front struct {
+		created time.Time
+		// event is one that has runs in this front, and several says that there are others.
+		event              string
+		several, contested bool
+	}
+	fronts := map[reach]*front{} // the newest runs that supersede those within it
+	var superseding []*Place
+	for i := range line {
+		p := &line[i]
+		if p.Run.Origin.Definition == "" || !p.Run.cancels() || !placed(*p) {
+			continue
+		}
+		superseding = append(superseding, p)
+		for _, within := range p.Run.Origin.reaches() {
+			switch is := fronts[within]; {
+			case is == nil || is.created.Before(p.Run.Created):
+				fronts[within] = &front{created: p.Run.Created, event: p.Event.ID}
+			case is.created.Equal(p.Run.Created) && is.event != p.Event.ID:
+				is.several = true
+			}
+		}
+	}
+	if len(superseding) == 0 {
+		return nil
+	}
+	contested := map[string]bool{}
+	for i := range line {
+		o := &line[i]
+		if o.Run.Phase == Done || !placed(*o) {
+			continue
+		}
+		for _, within := range o.Run.Origin.within() {
+			is := fronts[within]
+			if is != nil && is.created.Equal(o.Run.Created) && (is.several || is.event != o.Event.ID) {
+				contested[o.Event.ID], is.contested = true, true
+			}
+		}
+	}
+	for _, p := range superseding {
+		for _, within := range p.Run.Origin.reaches() {
+			if is := fronts[within]; is.contested && is.created.Equal(p.Run.Created) {
+				contested[p.Event.ID] = true
+			}
+		}
+	}
+	return contested
 }
 
 // reach is a set of runs that a newer run supersedes.

@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	stdcmp "cmp"
 	"fmt"
 	"math/rand"
 	"testing"
@@ -106,11 +107,29 @@ func TestSupersedes(t *testing.T) {
 		"a pull request does not cancel pushes": {older: pushed("o", 9), newer: pushed("n", 5, ofPullRequest("7"), yes)},
 		"a push cancels pull requests":          {older: pushed("o", 9, ofPullRequest("7")), newer: pushed("n", 5, yes), want: true},
 		"created in the same second":            {older: pushed("o", 5, yes), newer: pushed("n", 5, yes)},
-		"the older one is started":              {older: pushed("o", 9).started(), newer: pushed("n", 5, yes), want: true},
-		"the older one is over":                 {older: pushed("o", 9).done(), newer: pushed("n", 5, yes)},
-		"the newer one is over":                 {older: pushed("o", 9), newer: pushed("n", 5, yes).done(), want: true},
-		"the older one is cancelled already":    {older: pushed("o", 9).started().ending(), newer: pushed("n", 5, yes)},
-		"the newer one is not in order yet":     {older: pushed("o", 9), newer: pushed("n", 5, yes).noOrder(), want: true},
+		"in the same second, the newer one came later": {
+			older: pushed("o", 5, yes).stamped("102"), newer: pushed("n", 5, yes).stamped("103"), want: true,
+		},
+		"in the same second, the older one came at that time at the latest": {
+			older: pushed("o", 5, yes).stamped("<=102"), newer: pushed("n", 5, yes).stamped("103"), want: true,
+		},
+		"in the same second, the newer one came at that time at the latest": {
+			older: pushed("o", 5, yes).stamped("102"), newer: pushed("n", 5, yes).stamped("<=103"),
+		},
+		"in the same second, nothing says when the older one came": {
+			older: pushed("o", 5, yes), newer: pushed("n", 5, yes).stamped("103"),
+		},
+		"in the same second, nothing says when the newer one came": {
+			older: pushed("o", 5, yes).stamped("102"), newer: pushed("n", 5, yes),
+		},
+		"in the same second, what only this replica has seen is not enough": {
+			older: pushed("o", 5, yes).seen("102"), newer: pushed("n", 5, yes).seen("103"),
+		},
+		"the older one is started":           {older: pushed("o", 9).started(), newer: pushed("n", 5, yes), want: true},
+		"the older one is over":              {older: pushed("o", 9).done(), newer: pushed("n", 5, yes)},
+		"the newer one is over":              {older: pushed("o", 9), newer: pushed("n", 5, yes).done(), want: true},
+		"the older one is cancelled already": {older: pushed("o", 9).started().ending(), newer: pushed("n", 5, yes)},
+		"the newer one is not in order yet":  {older: pushed("o", 9), newer: pushed("n", 5, yes).noOrder(), want: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tc.newer.Origin.Settings = tc.settings
@@ -168,12 +187,18 @@ func TestCancel(t *testing.T) {
 // TestSupersededByAlike compares with the rule as PAC has it, one pair of runs after the other.
 func TestSupersededByAlike(t *testing.T) {
 	ofPullRequest := func(t queue.Trigger) bool { return t == queue.PullRequestTrigger || t == queue.LabelTrigger }
+	proven := func(r queue.Run) uint64 {
+		if r.Arrived.AtMost {
+			return 0
+		}
+		return r.Arrived.Version
+	}
 	supersedes := func(r, o queue.Run) bool {
 		return r.Origin.Definition != "" && r.Origin.Definition == o.Origin.Definition &&
 			(o.Origin.Branch == "" || o.Origin.Branch == r.Origin.Branch) &&
 			(!ofPullRequest(r.Origin.Trigger) ||
 				o.Origin.Trigger == queue.PullRequestTrigger && o.Origin.PullRequest == r.Origin.PullRequest) &&
-			o.Created.Before(r.Created)
+			(o.Created.Before(r.Created) || o.Created.Equal(r.Created) && o.Arrived.Known() && o.Arrived.Version < proven(r))
 	}
 	rnd := rand.New(rand.NewSource(1))
 	one := func(of ...string) string { return of[rnd.Intn(len(of))] }
@@ -190,6 +215,9 @@ func TestSupersededByAlike(t *testing.T) {
 				},
 			}
 			b.Phase = queue.Phase(rnd.Intn(3))
+			if rnd.Intn(2) == 0 {
+				b.Arrived = queue.Arrival{Version: 100 + uint64(rnd.Intn(4)), AtMost: rnd.Intn(3) == 0}
+			}
 			runs = append(runs, b.Run)
 		}
 		var want map[string]queue.Run
@@ -202,8 +230,10 @@ func TestSupersededByAlike(t *testing.T) {
 			}
 			for _, old := range runs {
 				newest, again := want[old.UID]
-				if old.Phase == queue.Done || !supersedes(r, old) ||
-					again && (r.Created.Before(newest.Created) || r.Created.Equal(newest.Created) && r.Name < newest.Name) {
+				newer := stdcmp.Or(
+					r.Created.Compare(newest.Created), stdcmp.Compare(proven(r), proven(newest)), stdcmp.Compare(r.Name, newest.Name),
+				)
+				if old.Phase == queue.Done || !supersedes(r, old) || again && newer < 0 {
 					continue
 				}
 				if want == nil {
@@ -213,7 +243,7 @@ func TestSupersededByAlike(t *testing.T) {
 			}
 		}
 		found += len(want)
-		if diff := cmp.Diff(want, queue.SupersededBy(runs), sequencesByID); diff != "" {
+		if diff := cmp.Diff(want, queue.SupersededBy(queue.Line(runs, nil)), sequencesByID); diff != "" {
 			t.Fatalf("of %+v (-want +got):\n%s", runs, diff)
 		}
 	}
@@ -235,7 +265,7 @@ func TestCrowd(t *testing.T) {
 		runs[i] = b.Run
 	}
 	began := time.Now()
-	if by := queue.SupersededBy(runs); len(by) > 0 {
+	if by := queue.SupersededBy(queue.Line(runs, nil)); len(by) > 0 {
 		t.Errorf("%d runs of different branches are superseded", len(by))
 	}
 	if took := time.Since(began); took > deadline {

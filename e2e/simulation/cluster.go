@@ -50,7 +50,7 @@ const steps = 500
 func newCluster(seed uint64, o Options) *Cluster {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	m := mix(rnd)
-	m.traceable, m.cancelling.OnPush, m.kueue = seed%3 == 0, seed%2 == 0, seed%5 == 4
+	m.traceable, m.cancelling.OnPush, m.kueue, m.ties = seed%3 == 0, seed%2 == 0, seed%5 == 4, seed%5 >= 3
 	if o.mutant != nil && o.mutant.weather != nil {
 		m.weather = *o.mutant.weather
 	}

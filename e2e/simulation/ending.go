@@ -188,7 +188,7 @@ func (c *Cluster) superseded(key queue.Key) (run, by queue.Run, found bool) {
 	for _, pr := range c.runsOf(key, watched) {
 		visible = append(visible, c.read(pr))
 	}
-	superseded := queue.SupersededBy(visible)
+	superseded := queue.SupersededBy(queue.Line(visible, nil))
 	for _, r := range visible {
 		if by, ok := superseded[r.UID]; ok && !r.Ending {
 			return r, by, true

@@ -28,7 +28,13 @@ var events []event
 
 func init() {
 	events = []event{
-		{"push", 8, func(c *Cluster) { c.push(c.someQueue(), 1+c.rnd.IntN(3)) }},
+		{"push", 8, func(c *Cluster) {
+			if c.ties && c.chance(60) {
+				c.pushTwice(c.someQueue(), 1+c.rnd.IntN(2), 1+c.rnd.IntN(2))
+				return
+			}
+			c.push(c.someQueue(), 1+c.rnd.IntN(3))
+		}},
 		{"promise", 16, (*Cluster).keepPromise},
 		{"tekton", 16, func(c *Cluster) {
 			key := c.someQueue()

@@ -3,8 +3,11 @@ package simulation
 import (
 	"maps"
 	"slices"
+	"strconv"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
@@ -26,12 +29,20 @@ type informer struct {
 	seen    int // how much of the history the cache shows
 	// raw has what the cache has, before it was trimmed.
 	raw map[string]object
+	// asked is told of every list before it is made, deleted of every object that goes, and inSync
+	// is how much of the history the informer had when its last list or event was through.
+	asked   func(metav1.ListOptions)
+	deleted []cache.ResourceEventHandler
+	inSync  string
+	// watched are the objects of which the watch has shown everything.
+	watched map[types.UID]bool
 }
 
 func newInformer(s *server, k kind, selector labels.Selector, transform cache.TransformFunc, wake func(object)) *informer {
 	return &informer{
 		server: s, kind: k, selector: selector, transform: transform, wake: wake, raw: map[string]object{},
 		indexer: sorted{cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})},
+		asked:   func(metav1.ListOptions) {}, watched: map[types.UID]bool{},
 	}
 }
 
@@ -39,17 +50,31 @@ func (i *informer) AddIndexers(x cache.Indexers) error { return i.indexer.AddInd
 func (i *informer) GetStore() cache.Store              { return i.indexer }
 func (i *informer) GetIndexer() cache.Indexer          { return i.indexer }
 func (i *informer) HasSynced() bool                    { return i.synced }
+func (i *informer) LastSyncResourceVersion() string    { return i.inSync }
+
+func (i *informer) AddEventHandler(h cache.ResourceEventHandler) (cache.ResourceEventHandlerRegistration, error) {
+	i.deleted = append(i.deleted, h)
+	return nil, nil
+}
 
 // start is the first list, as of a point in the history.
 func (i *informer) start(position int) {
 	i.seen = position
+	i.asked(metav1.ListOptions{})
 	then := i.server.at(i.kind, position)
 	for _, name := range slices.Sorted(maps.Keys(then)) {
 		if i.selects(then[name]) {
 			i.listing = append(i.listing, then[name])
 		}
 	}
-	i.synced = len(i.listing) == 0
+	i.sync()
+}
+
+// sync says that the list is through, if it is.
+func (i *informer) sync() {
+	if i.synced = len(i.listing) == 0; i.synced {
+		i.inSync = strconv.Itoa(i.seen)
+	}
 }
 
 func (i *informer) selects(o object) bool {
@@ -66,17 +91,21 @@ func (i *informer) deliver() {
 	if !i.synced {
 		i.put(i.listing[0])
 		i.listing = i.listing[1:]
-		i.synced = len(i.listing) == 0
+		i.sync()
 		return
 	}
 	c := i.server.history[i.kind][i.seen]
 	i.seen++
 	switch {
 	case i.selects(c.is):
+		if c.was == nil {
+			i.watched[c.is.GetUID()] = true
+		}
 		i.put(c.is)
 	case i.selects(c.was):
 		i.drop(c.was)
 	}
+	i.sync()
 }
 
 func (i *informer) put(o object) {
@@ -102,6 +131,10 @@ func (i *informer) drop(o object) {
 		panic(err)
 	}
 	delete(i.raw, id(o))
+	delete(i.watched, o.GetUID())
+	for _, h := range i.deleted {
+		h.OnDelete(o)
+	}
 	i.wake(o)
 }
 
@@ -112,6 +145,8 @@ func (i *informer) relist(position int) {
 		return
 	}
 	i.seen = position
+	i.asked(metav1.ListOptions{})
+	defer i.sync()
 	then := i.server.at(i.kind, position)
 	for _, name := range slices.Sorted(maps.Keys(i.raw)) {
 		if !i.selects(then[name]) {

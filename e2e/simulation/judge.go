@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
@@ -38,6 +39,13 @@ type judge struct {
 	claimed map[types.UID]queue.Limit // the limit of its claim
 	starts  map[types.UID]started
 	known   map[types.UID]queue.Run // every run there has ever been, as it last was
+	came    map[types.UID]creation
+}
+
+// creation is what a run was when it was created.
+type creation struct {
+	version uint64
+	pending bool
 }
 
 // started is when a run was started, as a place in the history, and by what limit
@@ -49,8 +57,9 @@ type started struct {
 
 func newJudge(c *Cluster, key queue.Key) *judge {
 	auditor := audit.New(c.lag)
+	auditor.Stamps = true
 	return &judge{
-		cluster: c, key: key, audit: auditor, known: map[types.UID]queue.Run{},
+		cluster: c, key: key, audit: auditor, known: map[types.UID]queue.Run{}, came: map[types.UID]creation{},
 		begun: map[types.UID]bool{}, foreign: map[types.UID]int{}, claimed: map[types.UID]queue.Limit{}, starts: map[types.UID]started{},
 	}
 }
@@ -144,10 +153,23 @@ func (j *judge) run(ch change, by *request) {
 		j.starts[pr.UID] = started{len(c.server.history[runs]), limit}
 	}
 	run := c.read(pr)
+	if ch.was == nil {
+		version, _ := strconv.ParseUint(pr.ResourceVersion, 10, 64)
+		j.came[pr.UID] = creation{version, pr.IsPending()}
+	}
 	if by != nil && isEnding(pr) && !j.known[pr.UID].Ending {
 		j.cancelled(pr)
 	}
+	was := j.known[pr.UID]
 	j.known[pr.UID] = run
+	if had := was.Sequence(); had != nil && run.Sequence() != nil && had.ID == run.Sequence().ID && run.Sequence().Len() < had.Len() {
+		listed := run
+		listed.Order = was.Order // one that is done is read without its list, by which others had their places
+		j.known[pr.UID] = listed
+	}
+	if by != nil && run.Arrived != was.Arrived {
+		j.stamped(run, was.Arrived, by.pass.replica)
+	}
 	j.within(limit, func() { j.audit.Run(run, now) })
 	if starts && limit != queue.Unlimited {
 		if n := len(j.occupying()); n > int(limit) {
@@ -159,9 +181,64 @@ func (j *judge) run(ch change, by *request) {
 
 // cancelled: the product ends only what a newer run supersedes, which may have come and gone since.
 func (j *judge) cancelled(pr *tektonv1.PipelineRun) {
-	everyRun := slices.Collect(maps.Values(j.known))
-	if _, superseded := queue.SupersededBy(everyRun)[string(pr.UID)]; !superseded {
+	line := queue.Line(slices.Collect(maps.Values(j.known)), nil)
+	by, superseded := queue.SupersededBy(line)[string(pr.UID)]
+	if !superseded {
 		j.fail("I4, nothing lost: %s is cancelled, and no run supersedes it", pr.Name)
+		return
+	}
+	if first := j.first(j.eventOf(pr.UID)); !pr.CreationTimestamp.Time.Before(by.Created) && first >= j.came[types.UID(by.UID)].version {
+		j.fail("I4, nothing lost: %s is cancelled for %s, and its event came at %d, not before", pr.Name, by.Name, first)
+	}
+}
+
+// eventOf lists the runs of a run's event.
+func (j *judge) eventOf(uid types.UID) (event []queue.Run) {
+	line := queue.Line(slices.Collect(maps.Values(j.known)), nil)
+	i := slices.IndexFunc(line, func(p queue.Place) bool { return p.Run.UID == string(uid) })
+	for _, p := range line {
+		if p.Event.ID == line[i].Event.ID {
+			event = append(event, p.Run)
+		}
+	}
+	return event
+}
+
+// first is the version at which the first of the runs was created.
+func (j *judge) first(event []queue.Run) uint64 {
+	first := j.came[types.UID(event[0].UID)].version
+	for _, r := range event {
+		first = min(first, j.came[types.UID(r.UID)].version)
+	}
+	return first
+}
+
+// stamped: a stamp is written once. It says when that part of the event came which its writer can
+// see, all but runs that are gone, or bounds that; and it is no bound if the writer has watched all
+// of it.
+func (j *judge) stamped(run queue.Run, was queue.Arrival, writer *replica) {
+	is, event := run.Arrived, j.eventOf(types.UID(run.UID))
+	visible, witnessed := writer.informers[runs], true
+	isOne, isFirst := false, true
+	for _, r := range event {
+		uid := types.UID(r.UID)
+		came := j.came[uid]
+		name := j.key.Namespace + "/" + r.Name
+		raw, cached := visible.raw[name]
+		pr, exists := j.cluster.server.objects[runs][name].(*tektonv1.PipelineRun)
+		// A fresh look shows less than the cache, if some are gone.
+		seen := cached && raw.GetUID() == uid && exists && pr.UID == uid && watched(pr)
+		witnessed = witnessed && came.pending && visible.watched[uid]
+		isOne = isOne || came.version == is.Version
+		isFirst = isFirst && !(seen && came.version < is.Version)
+	}
+	switch {
+	case was.Known():
+		j.fail("I3: the stamp of %s changes from %s to %s", run.Name, was, is)
+	case is.Version < j.first(event), !is.AtMost && !(isOne && isFirst):
+		j.fail("I3: %s is stamped with %s, and its event came at %d", run.Name, is, j.first(event))
+	case is.AtMost && witnessed && run.Order != nil: // without an order it may have been taken for an event of its own
+		j.fail("I3: %s is stamped with %s, by a replica that has watched all of its event", run.Name, is)
 	}
 }
 

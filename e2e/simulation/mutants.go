@@ -6,6 +6,8 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine/recovery"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	shipped "github.com/pac-lease-queue/pac-lease-queue/addon/replica"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store"
@@ -22,7 +25,7 @@ import (
 // mutants are the deliberate bugs that the simulation has to find.
 var mutants = []*mutant{
 	{
-		name: "frees the slot before it has fenced the run", caught: 2327, weather: &storm, shape: rejections,
+		name: "frees the slot before it has fenced the run", caught: 112, weather: &storm, shape: rejections,
 		wrapRuns: func(r *replica, x engine.Runs, s engine.Store) engine.Runs {
 			return hooked{Runs: x, fence: func(ctx context.Context, key queue.Key, run queue.Run, fence func() error) error {
 				r.freeSlotOf(ctx, s, key, run)
@@ -31,7 +34,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "frees the slot instead of fencing the run", caught: 232, weather: &storm, shape: rejections,
+		name: "frees the slot instead of fencing the run", caught: 1112, weather: &storm, shape: rejections,
 		wrapRuns: func(r *replica, x engine.Runs, s engine.Store) engine.Runs {
 			return hooked{Runs: x, fence: func(ctx context.Context, key queue.Key, run queue.Run, _ func() error) error {
 				r.freeSlotOf(ctx, s, key, run)
@@ -104,7 +107,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "releases the slot on any error of a start", caught: 285, weather: &storm, shape: rejections,
+		name: "releases the slot on any error of a start", caught: 223, weather: &storm, shape: rejections,
 		wrapRuns: func(r *replica, x engine.Runs, s engine.Store) engine.Runs {
 			return hooked{Runs: x, start: func(ctx context.Context, key queue.Key, a queue.Start, start func() error) error {
 				err := start()
@@ -195,7 +198,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "claims a slot without its resourceVersion", caught: 148,
+		name: "claims a slot without its resourceVersion", caught: 166,
 		beforePut: func(s *server, l *coordinationv1.Lease) {
 			if is, ok := s.lease(l.Namespace, l.Name); ok {
 				l.ResourceVersion, l.UID = is.ResourceVersion, is.UID
@@ -203,7 +206,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "takes a claim without an answer for made", caught: 321,
+		name: "takes a claim without an answer for made", caught: 218,
 		wrapStore: func(_ *replica, x engine.Store) engine.Store {
 			return hookedStore{Store: x, claim: func(slot queue.Slot, h queue.Holder, claim claimer) (queue.Slot, error) {
 				made, err := claim()
@@ -216,7 +219,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "tries only the slot in whose place something else is", caught: 42, shape: func(m *mixture) { m.often("squat") },
+		name: "tries only the slot in whose place something else is", caught: 45, shape: func(m *mixture) { m.often("squat") },
 		wrapStore: func(_ *replica, x engine.Store) engine.Store {
 			return hookedStore{Store: x, claim: func(_ queue.Slot, _ queue.Holder, claim claimer) (queue.Slot, error) {
 				made, err := claim()
@@ -228,7 +231,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "goes on claiming after a claim failed", caught: 32,
+		name: "goes on claiming after a claim failed", caught: 193,
 		wrapStore: func(_ *replica, x engine.Store) engine.Store {
 			return hookedStore{Store: x, claim: func(slot queue.Slot, h queue.Holder, claim claimer) (queue.Slot, error) {
 				made, err := claim()
@@ -291,7 +294,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "gives the slot of a run away as soon as the run is cancelled", caught: 2,
+		name: "gives the slot of a run away as soon as the run is cancelled", caught: 8,
 		wrapRuns: func(_ *replica, x engine.Runs, _ engine.Store) engine.Runs {
 			return hooked{Runs: x, seen: func(_ context.Context, _ queue.Key, runs []queue.Run) []queue.Run {
 				for i := range runs {
@@ -328,11 +331,58 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "does not act on a queue that it has taken over", caught: 3,
+		name: "orders the events of one second by a hash", caught: 1, weather: &fair, shape: ties,
+		wrapRuns: func(_ *replica, x engine.Runs, _ engine.Store) engine.Runs {
+			return hooked{Runs: x, seen: eachRun(func(run *queue.Run) { run.Seen, run.Unseen = queue.Arrival{}, false })}
+		},
+	},
+	{
+		name: "claims before it has written down which of two events came first", caught: 1, weather: &fair, shape: ties,
+		wrapRuns: func(_ *replica, x engine.Runs, _ engine.Store) engine.Runs {
+			return hooked{Runs: x, seen: eachRun(func(run *queue.Run) {
+				if !run.Arrived.Known() {
+					run.Arrived = run.Seen
+				}
+			})}
+		},
+	},
+	{
+		name: "stamps a run without its resourceVersion", caught: 5, shape: ties,
+		patchBody: func(_ *replica, body []byte) []byte {
+			var patch map[string]map[string]any
+			if json.Unmarshal(body, &patch) == nil && strings.Contains(string(body), pac.Arrived) && patch["spec"] == nil {
+				delete(patch["metadata"], "resourceVersion")
+				body, _ = json.Marshal(patch)
+			}
+			return body
+		},
+	},
+	{
+		name: "takes the version in which it sees a run now for that of its creation", caught: 1, shape: ties,
+		wrapRuns: func(_ *replica, x engine.Runs, _ engine.Store) engine.Runs {
+			return hooked{Runs: x, seen: eachRun(func(run *queue.Run) {
+				run.Seen.Version, _ = strconv.ParseUint(run.Version, 10, 64)
+			})}
+		},
+	},
+	{
+		name: "takes what a list shows for just created", caught: 3, shape: ties,
+		wrapRuns: func(_ *replica, x engine.Runs, _ engine.Store) engine.Runs {
+			return hooked{Runs: x, seen: eachRun(func(run *queue.Run) { run.Seen.AtMost = false })}
+		},
+	},
+	{
+		name: "cancels for a run that came at some time at the latest", caught: 2, shape: ties,
+		wrapRuns: func(_ *replica, x engine.Runs, _ engine.Store) engine.Runs {
+			return hooked{Runs: x, seen: eachRun(func(run *queue.Run) { run.Arrived.AtMost = false })}
+		},
+	},
+	{
+		name: "does not act on a queue that it has taken over", caught: 12,
 		wrapReplica: func(r *replica, x product) product { return leadersOnly{x, r} },
 	},
 	{
-		name: "acts without leading on slots in memory", caught: 67,
+		name: "acts without leading on slots in memory", caught: 220,
 		shape: func(m *mixture) { m.memory, m.switches, m.replicas = true, false, max(2, m.replicas) },
 		wire: func(r *replica, c *shipped.Config) {
 			leads := c.Leads
@@ -356,10 +406,10 @@ var mutants = []*mutant{
 		wrapReplica: func(_ *replica, x product) product { return untimed{x} },
 	},
 	{name: "believes a cache that has an older version than the list", caught: 2177, anyVersion: true},
-	{name: "has no recovery", caught: 6, noRecovery: true},
+	{name: "has no recovery", caught: 8, noRecovery: true},
 	{name: "does not hear in recovery that a queue has changed", caught: 3, unchanging: true},
 	{
-		name: "keeps slots in the memory of several replicas", caught: 300, manyLeaders: true,
+		name: "keeps slots in the memory of several replicas", caught: 223, manyLeaders: true,
 		shape: func(m *mixture) { m.memory, m.switches, m.replicas = true, false, max(2, m.replicas) },
 	},
 }
@@ -379,6 +429,22 @@ func rejections(m *mixture) {
 	m.crowd, m.memory, m.switches, m.replicas, m.queues = true, false, false, max(2, m.replicas), 1
 	m.network = append(m.network, stuck, stuck, stuck)
 	m.happens["promise"], m.happens["push"] = 30, 20
+}
+
+// ties have events come in pairs, whose runs wait and supersede each other.
+func ties(m *mixture) {
+	m.ties, m.traceable, m.queues = true, true, 1
+	m.happens["push"], m.happens["promise"] = max(m.happens["push"], 20), max(m.happens["promise"], 30)
+}
+
+// eachRun changes every run that is seen.
+func eachRun(change func(*queue.Run)) func(context.Context, queue.Key, []queue.Run) []queue.Run {
+	return func(_ context.Context, _ queue.Key, runs []queue.Run) []queue.Run {
+		for i := range runs {
+			change(&runs[i])
+		}
+		return runs
+	}
 }
 
 // failedClaim is the transition in the token of a claim that was not made.

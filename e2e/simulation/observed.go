@@ -36,6 +36,21 @@ func (s sightings) List(ctx context.Context, key queue.Key, freshness queue.Fres
 	return s.Runs.List(ctx, key, freshness)
 }
 
+// Stamp tells the judge when a replica may give a stamp up.
+func (s sightings) Stamp(ctx context.Context, key queue.Key, run queue.Run, arrival queue.Arrival) error {
+	err := s.Runs.Stamp(ctx, key, run, arrival)
+	if err == nil {
+		return nil
+	}
+	if s.unwritten[run.UID]++; s.unwritten[run.UID] >= triesOfAStamp {
+		s.cluster.judges[key].audit.Stamps = false
+	}
+	return err
+}
+
+// triesOfAStamp is how often the product tries to write one before it may go without.
+const triesOfAStamp = 5
+
 // byIndex lists slots in one order, which no store promises.
 type byIndex struct{ engine.Store }
 

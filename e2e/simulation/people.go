@@ -26,8 +26,24 @@ const (
 
 // push is an event with some runs, which PAC patches one by one, later.
 func (c *Cluster) push(key queue.Key, n int) {
+	for _, create := range c.event(key, n) {
+		create()
+	}
+}
+
+// pushTwice is two events at a time, whose runs PAC creates in any order.
+func (c *Cluster) pushTwice(key queue.Key, n, m int) {
+	creations := append(c.event(key, n), c.event(key, m)...)
+	c.rnd.Shuffle(len(creations), func(i, j int) { creations[i], creations[j] = creations[j], creations[i] })
+	for _, create := range creations {
+		create()
+	}
+}
+
+// event returns what creates the runs of one event.
+func (c *Cluster) event(key queue.Key, n int) []func() {
 	if n == 0 || c.named[key] >= mostRuns || len(c.pending(key)) >= mostWaiting {
-		return
+		return nil
 	}
 	var names []string
 	for range n {
@@ -44,6 +60,7 @@ func (c *Cluster) push(key queue.Key, n int) {
 		order = strings.ReplaceAll(order, "/", " ")
 	}
 	limited := c.limit(key) != queue.Unlimited
+	var creations []func()
 	position := map[string]int{}
 	for i, name := range names {
 		position[name] = i
@@ -79,9 +96,10 @@ func (c *Cluster) push(key queue.Key, n int) {
 			}
 			c.promise(pr, "orders", annotate(annotation, order))
 		}
-		c.server.create(runs, pr, nil)
+		creations = append(creations, func() { c.server.create(runs, pr, nil) })
 	}
 	c.trace("%d runs of %s are pushed: %v, in order %q", n, key.Repository, names, order)
+	return creations
 }
 
 // newRun is a PipelineRun as PAC creates it for a Repository without a limit.

@@ -47,7 +47,9 @@ type replica struct {
 	dirty  map[queue.Key]bool
 	timers []timer
 	passes []*pass
-	round  time.Time // when recovery goes round next
+	// unwritten counts the failures to stamp runs, by UID.
+	unwritten map[string]int
+	round     time.Time // when recovery goes round next
 	// settled is when the last change of the backend is settled.
 	settled time.Time
 }
@@ -88,18 +90,24 @@ func (r *replica) start(age time.Duration) {
 	c.processes++
 	r.born, r.process = c.now, c.processes
 	r.alive, r.leads, r.dirty = true, map[queue.Key]bool{}, map[queue.Key]bool{}
-	r.timers, r.passes, r.asleep, r.settled = nil, nil, time.Time{}, time.Time{}
+	r.timers, r.passes, r.asleep, r.settled, r.unwritten = nil, nil, time.Time{}, time.Time{}, map[string]int{}
+	arrivals := pac.NewArrivals()
 	for k, selector := range []string{runs: pac.Selector, leases: lease.Selector, repositories: ""} {
 		parsed, err := labels.Parse(selector)
 		must(err)
 		transform := map[kind]func(any) (any, error){
-			runs: pac.TrimRun, leases: lease.Trim, repositories: pac.TrimRepository,
+			runs: func(obj any) (any, error) {
+				arrivals.Note(obj)
+				return pac.TrimRun(obj)
+			}, leases: lease.Trim, repositories: pac.TrimRepository,
 		}[kind(k)]
 		r.informers[k] = newInformer(c.server, kind(k), parsed, transform, r.wake)
 	}
 	now := skewed{replica: r}
+	r.informers[runs].asked = arrivals.Asked
+	must(arrivals.Follow(r.informers[runs]))
 	var err error
-	by := pac.By{Replica: "replica", Clock: now, Controllers: c.controllers, Kueue: func() bool { return true }}
+	by := pac.By{Replica: "replica", Clock: now, Controllers: c.controllers, Arrivals: arrivals, Kueue: func() bool { return true }}
 	r.runs, err = pac.NewRuns(by, runGetter{r}, r.listRunMetadata, r.informers[runs])
 	must(err)
 	r.leases, err = lease.New(leaseGetter{r}, r.informers[leases], now, func() time.Duration { return c.policy.ClaimTTL }, nil)

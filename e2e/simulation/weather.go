@@ -67,7 +67,9 @@ type mixture struct {
 	traceable  bool
 	cancelling queue.CancelInProgress
 	// kueue has runs that are labelled for Kueue.
-	kueue   bool
+	kueue bool
+	// ties has most events come in pairs.
+	ties    bool
 	happens map[string]int // event → how often
 }
 

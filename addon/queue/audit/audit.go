@@ -21,6 +21,10 @@ import (
 type Auditor struct {
 	// Lag is how far behind the cluster a decision may be without blame.
 	Lag time.Duration
+	// Stamps says that before a run is claimed, it has to be written down which of the events of
+	// its second came first. Programs that know no stamps, or could not write one, are not held to
+	// that.
+	Stamps bool
 
 	limit   queue.Limit
 	limited time.Time          // when the limit was set
@@ -83,6 +87,7 @@ func (a *Auditor) SetLimit(l queue.Limit, at time.Time) {
 
 // Run records the state of a run at the time it was observed.
 func (a *Auditor) Run(r queue.Run, at time.Time) {
+	r.Seen = queue.Arrival{}
 	known := a.runs[r.UID]
 	if known == nil {
 		known = &record{Run: r}

@@ -39,6 +39,29 @@ func TestViolations(t *testing.T) {
 			t.slot(free(0))
 			t.gone(b)
 		}},
+		"the events of one second, by their stamps": {
+			history: func(t *tape) {
+				t.limit(1)
+				t.run(b.stamped(8))
+				t.run(a.created(-11 * time.Second).stamped(9))
+				t.wait(time.Minute)
+				t.slot(held(0, "a"))
+			},
+			want:    []string{"I3 a overtook b"},
+			wantEnd: []string{"I4 left pending with 0 of 1 started: b, a"},
+		},
+		"the events of one second, before they are stamped": {
+			history: func(t *tape) {
+				t.Stamps = true
+				t.limit(1)
+				t.run(b.stamped(8))
+				t.run(a.created(-11 * time.Second))
+				t.wait(time.Minute)
+				t.slot(held(0, "b"))
+			},
+			want:    []string{"I3 b is claimed, and nothing says whether it came before a"},
+			wantEnd: []string{"I4 left pending with 0 of 1 started: b, a"},
+		},
 		"too many started": {
 			history: func(t *tape) {
 				t.limit(1)

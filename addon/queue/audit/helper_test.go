@@ -50,6 +50,7 @@ func (b runBuilder) order(names ...string) runBuilder     { b.Order = ordered(na
 func (b runBuilder) noOrder() runBuilder                  { b.Order = nil; return b }
 func (b runBuilder) malformed() runBuilder                { b.Order = &queue.Order{}; return b }
 func (b runBuilder) owed(what string) runBuilder          { b.Owed = what; return b }
+func (b runBuilder) stamped(v uint64) runBuilder          { b.Arrived = queue.Arrival{Version: v}; return b }
 func (b runBuilder) attempt(n int) runBuilder             { b.Attempt = n; return b }
 func (b runBuilder) notBefore(d time.Duration) runBuilder { b.NotBefore = noon.Add(d); return b }
 func (b runBuilder) started() runBuilder                  { b.Phase = queue.Started; return b }

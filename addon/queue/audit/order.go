@@ -13,8 +13,9 @@ import (
 // was right by what there was to see is not blamed.
 func (a *Auditor) checkOrder(r *record, at time.Time) {
 	known, alive := a.known(), queue.Line(a.alive(), nil)
-	pointless := queue.SupersededBy(known)
-	stood := []queue.Place{placeOf(r, queue.Line(known, nil)), placeOf(r, alive)}
+	everyPlace := queue.Line(known, nil)
+	pointless := queue.SupersededBy(everyPlace)
+	stood := []queue.Place{placeOf(r, everyPlace), placeOf(r, alive)}
 	if at.Sub(r.placedAt) <= a.Lag {
 		stood = append(stood, queue.Place{Run: r.Run, Event: queue.Event{ID: r.Name, Created: r.Created}})
 	}
@@ -26,7 +27,7 @@ func (a *Auditor) checkOrder(r *record, at time.Time) {
 		}
 		notBehind := func(s queue.Place) bool {
 			if s.Event.ID == p.Event.ID {
-				s.Event.Created = p.Event.Created
+				s.Event, s.Came = p.Event, p.Came
 			}
 			return p.Compare(s) >= 0
 		}
@@ -34,7 +35,20 @@ func (a *Auditor) checkOrder(r *record, at time.Time) {
 			a.violate("I3", at, "%s overtook %s", r.Name, o.Name)
 			return
 		}
+		if a.Stamps && len(stood) == 2 && unsettled(stood[0], stood[1], placeOf(o, everyPlace), p) {
+			a.violate("I3", at, "%s is claimed, and nothing says whether it came before %s", r.Name, o.Name)
+			return
+		}
 	}
+}
+
+// unsettled says that two runs are of different events of one second, one of which has no stamp.
+// Each is in its place among all runs and in that among those alive: what an observer sees is in
+// between.
+func unsettled(r, alive, o, aliveToo queue.Place) bool {
+	return r.Event.ID != o.Event.ID && r.Event.Created.Equal(o.Event.Created) &&
+		alive.Event.Created.Equal(r.Event.Created) && aliveToo.Event.Created.Equal(o.Event.Created) &&
+		!(r.Event.Arrived.Known() && o.Event.Arrived.Known())
 }
 
 func placeOf(r *record, line []queue.Place) queue.Place {

@@ -151,7 +151,7 @@ func (o *Observer) Wrote(w engine.Write) {
 		o.sink.Record(Superseded(key, a))
 	case queue.HandBack:
 		o.sink.Record(HandedBack(key, a.Run))
-	case queue.Release, queue.Remove: // an empty slot is no news to anyone
+	case queue.Stamp, queue.Release, queue.Remove: // an empty slot is no news to anyone
 	}
 }
 

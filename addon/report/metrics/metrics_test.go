@@ -432,6 +432,7 @@ func TestCounters(t *testing.T) {
 	}
 	r := newReplica(t)
 	for _, a := range []queue.Action{
+		queue.Stamp{},
 		queue.Claim{},
 		queue.Start{},
 		queue.Expire{},
@@ -443,7 +444,8 @@ func TestCounters(t *testing.T) {
 	} {
 		r.Overdue(app, a)
 	}
-	r.want("pac_lease_queue_recoveries_total", "cancel 1", "claim 1", "expire 1", "hand-back 2", "release 1", "remove 1", "start 1")
+	r.want("pac_lease_queue_recoveries_total", "cancel 1", "claim 1", "expire 1", "hand-back 2", "release 1", "remove 1",
+		"stamp 1", "start 1")
 	r.see(look(1), 2*time.Millisecond)
 	r.see(cached(look(1)), time.Millisecond)
 	r.want("pac_lease_queue_decision_duration_seconds", "2 in 0.003s")

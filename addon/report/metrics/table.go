@@ -82,7 +82,7 @@ var (
 	}
 	recoveries = Metric{
 		Name: "pac_lease_queue_recoveries_total", Type: Counter, Labels: []string{kindLabel},
-		Help: "Steps of recovery. claim, start, expire, release, remove, cancel, hand-back: a step that was not taken in time. " +
+		Help: "Steps of recovery. stamp, claim, start, expire, release, remove, cancel, hand-back: a step that was not taken in time. " +
 			"adopt: a started run without a slot got one. rewrite: a slot that could not be read was written anew.",
 	}
 	waitSeconds = Metric{

@@ -15,7 +15,7 @@ var bounds = map[string]int{
 	keyRepository: validation.DNS1123SubdomainMaxLength,
 	keyRunUID:     128,
 	keyAttempt:    32,
-	keyEvent:      validation.DNS1123SubdomainMaxLength + len(" 2006-01-02T15:04:05Z"),
+	keyEvent:      validation.DNS1123SubdomainMaxLength + len(" 2006-01-02T15:04:05Z <=18446744073709551615"),
 }
 
 // Trim reduces a Lease to what [Decode] reads: it reads alike before and after.

@@ -175,15 +175,25 @@ func decode(l *coordinationv1.Lease) queue.Slot {
 	return s
 }
 
+// encodeEvent renders an event as its ID, its time and, if that has been written down, its arrival.
 func encodeEvent(e queue.Event) string {
-	return e.ID + " " + e.Created.UTC().Format(time.RFC3339)
+	text := e.ID + " " + e.Created.UTC().Format(time.RFC3339)
+	if e.Arrived.Known() {
+		text += " " + e.Arrived.String()
+	}
+	return text
 }
 
 func decodeEvent(s string) (queue.Event, error) {
-	id, created, _ := strings.Cut(s, " ")
-	t, err := time.Parse(time.RFC3339, created)
+	id, rest, _ := strings.Cut(s, " ")
+	created, arrived, stamped := strings.Cut(rest, " ")
+	e := queue.Event{ID: id}
+	var err error
+	if e.Created, err = time.Parse(time.RFC3339, created); err == nil && stamped {
+		e.Arrived, err = queue.ParseArrival(arrived)
+	}
 	if err != nil {
 		return queue.Event{}, fmt.Errorf("event %q: %w", s, err)
 	}
-	return queue.Event{ID: id, Created: t}, nil
+	return e, nil
 }

@@ -132,6 +132,9 @@ func TestRoundTrip(t *testing.T) {
 			}
 			if rnd.Intn(4) > 0 {
 				want.Holder.Event = queue.Event{ID: randomName(rnd, 253), Created: time.Unix(rnd.Int63n(1<<33), 0).UTC()}
+				if rnd.Intn(2) == 0 {
+					want.Holder.Event.Arrived = queue.Arrival{Version: 1 + rnd.Uint64()>>rnd.Intn(63), AtMost: rnd.Intn(2) == 0}
+				}
 			}
 		}
 		l := encode(q, want, want.Holder, want.Transition, noon, time.Minute)
@@ -304,6 +307,11 @@ func TestDecode(t *testing.T) {
 		"no event":                {held(without(keyEvent)), noEvent},
 		"an event without a time": {held(annotated(keyEvent, "139f790c77f81ac3")), noEvent},
 		"an event with another":   {held(annotated(keyEvent, "139f790c77f81ac3 yesterday")), noEvent},
+		"an event with its arrival": {
+			held(annotated(keyEvent, "139f790c77f81ac3 2026-07-01T12:00:00Z 1234")),
+			but(func(s *queue.Slot) { s.Holder.Event.Arrived = queue.Arrival{Version: 1234} }),
+		},
+		"an event with an arrival that is none": {held(annotated(keyEvent, "139f790c77f81ac3 2026-07-01T12:00:00Z soon")), noEvent},
 		"an event without an ID": {
 			held(annotated(keyEvent, " 2026-07-01T12:00:00Z")),
 			but(func(s *queue.Slot) { s.Holder.Event.ID = "" }),

@@ -67,6 +67,8 @@ func TestOwnAccountLeavesTheRestOfRunsAlone(t *testing.T) {
 	for _, c := range []struct{ what, run, body string }{
 		{"a start", "account-1", `{"metadata":{"annotations":{"pac-lease-queue.dev/claim":"0/1/0"}},"spec":{"status":null}}`},
 		{"a fence", "account-1", annotate(pac.Attempt, "1")},
+		{"a stamp of a queued run", "account-1", annotate(pac.Arrived, "1234")},
+		{"a stamp of a running run", "account-2", annotate(pac.Arrived, "<=1234")},
 		{"the cancellation of a queued run", "account-1", `{"spec":{"status":"Cancelled"}}`},
 		{"the cancellation of a running run", "account-2", `{"spec":{"status":"CancelledRunFinally"}}`},
 		{"a hand-back", "account-1", order},

@@ -31,7 +31,7 @@ func started(namespace, name string) *tektonv1.PipelineRun {
 	maps.Copy(run.Annotations, map[string]string{
 		keys.State: "started", keys.SCMReportingPLRStarted: "true", keys.SecretCreated: "true", keys.OriginalPRName: "build",
 		pac.Claim: "0/12/0", pac.Attempt: "3", pac.NotBefore: "2030-01-01T00:00:00Z", pac.StartedAt: "2026-01-01T00:00:00Z",
-		pac.Replica: "r", pac.Slot: "0", "pac-lease-queue.dev/future": "x", "other": "stays",
+		pac.Arrived: "1234", pac.Replica: "r", pac.Slot: "0", "pac-lease-queue.dev/future": "x", "other": "stays",
 	})
 	return run
 }

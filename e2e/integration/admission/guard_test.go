@@ -102,6 +102,10 @@ func TestWhatDecidesAboutARunStays(t *testing.T) {
 			allowed(t, body+" by Tekton on a run that "+run, dryPatch(t, theTekton(), run, body))
 		}
 	}
+	for _, run := range []string{"waits", "runs"} {
+		refused(t, "a stamp on a run that "+run, dryPatch(t, tenant(), run, annotate(pac.Arrived, "1")),
+			"only pac-lease-queue writes "+pac.Arrived)
+	}
 	more := annotate(keys.CancelInProgress, "true")
 	refused(t, "cancel-in-progress on a run that waits", dryPatch(t, tenant(), "waits", more), keys.CancelInProgress)
 	allowed(t, "what a Pipeline has besides, on a run that runs", dryPatch(t, theTekton(), "runs", more))

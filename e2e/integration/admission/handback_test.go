@@ -80,7 +80,7 @@ func TestCopyRunsWithoutTheHold(t *testing.T) {
 	}
 	pending := started(guarded, "copied")
 	pending.Spec.Status = tektonv1.PipelineRunSpecStatusPending
-	refused(t, "the claim of a copy", create(tenant(), pending, guarded), "only pac-lease-queue writes "+pac.Attempt)
+	refused(t, "the claim of a copy", create(tenant(), pending, guarded), "only pac-lease-queue writes "+pac.Arrived)
 	allowed(t, "a copy while queues are handed back", create(tenant(), started(returned, "copied"), returned))
 	for who, config := range map[string]*rest.Config{"a tenant": tenant(), "PAC": thePAC()} {
 		forged := newRun("forged", map[string]string{pac.Claim: "0/1/0"})
