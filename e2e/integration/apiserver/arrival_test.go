@@ -20,6 +20,8 @@ import (
 type pair struct {
 	key           queue.Key
 	first, second *tektonv1.PipelineRun // as they were created
+	// discarded are runs that were deleted because they were not created within one second.
+	discarded int
 }
 
 // pushTwice creates the runs of two events within one second, as PAC does: their orders come when
@@ -27,6 +29,7 @@ type pair struct {
 func (c *cluster) pushTwice(key queue.Key, edits ...func(*tektonv1.PipelineRun)) pair {
 	c.Helper()
 	runs := c.Tekton.TektonV1().PipelineRuns(key.Namespace)
+	discarded := 0
 	for attempt := range 20 {
 		names := []string{fmt.Sprintf("push-a-%d", attempt), fmt.Sprintf("push-b-%d", attempt)}
 		if queue.NewSequence(names[:1]).ID < queue.NewSequence(names[1:]).ID {
@@ -45,6 +48,7 @@ func (c *cluster) pushTwice(key queue.Key, edits ...func(*tektonv1.PipelineRun))
 		}
 		if !created[0].CreationTimestamp.Equal(&created[1].CreationTimestamp) {
 			for _, name := range names {
+				discarded++
 				c.must(runs.Delete(c.Context(), name, metav1.DeleteOptions{}))
 			}
 			continue
@@ -52,7 +56,10 @@ func (c *cluster) pushTwice(key queue.Key, edits ...func(*tektonv1.PipelineRun))
 		for _, name := range []string{names[1], names[0]} {
 			c.must(c.AnnotateRun(c.Context(), key.Namespace, name, map[string]string{pac.HeldOrder: key.Namespace + "/" + name}))
 		}
-		return pair{key, created[0], created[1]}
+		c.waitFor(key, "both runs", stepDeadline, func(v history.View) bool {
+			return v.PipelineRuns[names[0]] != nil && v.PipelineRuns[names[1]] != nil
+		})
+		return pair{key, created[0], created[1], discarded}
 	}
 	c.Fatal("no two runs were created within one second")
 	return pair{}
@@ -115,17 +122,17 @@ func (c *cluster) wantFirst(p pair) {
 // waitSound waits until every run is done and every slot is free, and wants each queue to have kept
 // every invariant. A replica whose view of the runs is old may take a slot once more, and leaves
 // it.
-func (c *cluster) waitSound(runs int, keys ...queue.Key) {
+func (c *cluster) waitSound(runs int, pairs ...pair) {
 	c.Helper()
-	c.waitOver(keys...)
-	ctx, cancel := context.WithTimeout(c.Context(), stepDeadline)
+	ctx, cancel := context.WithTimeout(c.Context(), queueDeadline)
 	defer cancel()
-	for _, key := range keys {
+	for _, p := range pairs {
+		c.waitOver(p.key)
 		// What is still wrong then, wantSound tells.
-		_ = c.Wait(ctx, key, func(v history.View) bool { return over(v) && len(c.audit(key).Violations) == 0 })
+		_ = c.Wait(ctx, p.key, func(v history.View) bool { return over(v) && len(c.audit(p.key).Violations) == 0 })
+		c.wantSound(runs+p.discarded, p.key)
+		c.wantNoWarnings(p.key)
 	}
-	c.wantSound(runs, keys...)
-	c.wantNoWarnings(keys...)
 }
 
 // P5: of two pushes within one second, the first one starts first.
@@ -145,7 +152,7 @@ func TestFirstComeFirstServed(t *testing.T) {
 		c.wantFirst(p)
 	}
 	c.play(1, soon)
-	c.waitSound(3, busy...)
+	c.waitSound(3, pairs...)
 }
 
 // P5, with room for both from the first: the fresh look that comes before the first claim may show
@@ -154,11 +161,11 @@ func TestFirstComeFirstServedAtOnce(t *testing.T) {
 	c := newCluster(t)
 	startReplica(t, usualConfig)
 	startReplica(t, usualConfig)
-	var keys []queue.Key
+	var pairs []pair
 	for range repetitions {
 		key := c.newQueue(1)
-		keys = append(keys, key)
 		p := c.pushTwice(key)
+		pairs = append(pairs, p)
 		c.waitFor(key, "started run", stepDeadline, viewStarted(1))
 		// The order of the second came first: there may have been nothing else to start.
 		if started := c.View(key).In(queue.Started)[0]; started.Name == p.second.Name && started.Arrived.Known() {
@@ -166,7 +173,7 @@ func TestFirstComeFirstServedAtOnce(t *testing.T) {
 		}
 	}
 	c.play(1, soon)
-	c.waitSound(2, keys...)
+	c.waitSound(2, pairs...)
 }
 
 // P5, and no replica is left that has seen the pushes come: what one of them has written down
@@ -187,13 +194,11 @@ func TestOrderSurvivesReplicas(t *testing.T) {
 		c := c.in(t)
 		startReplica(t, usualConfig)
 		startReplica(t, usualConfig)
-		var keys []queue.Key
 		for _, p := range pairs {
 			c.wantFirst(p)
-			keys = append(keys, p.key)
 		}
 		c.play(1, soon)
-		c.waitSound(3, keys...)
+		c.waitSound(3, pairs...)
 	})
 }
 
@@ -213,7 +218,7 @@ func TestOrderOfWhatNoReplicaSaw(t *testing.T) {
 		}
 	}
 	c.play(1, soon)
-	c.waitSound(2, key)
+	c.waitSound(2, p)
 }
 
 // P6: of two events of a pull request within one second, the newer one replaces the older one.
@@ -227,11 +232,11 @@ func TestSupersededWithinASecond(t *testing.T) {
 			keys.CancelInProgress: "true",
 		})
 	}
-	var keys []queue.Key
+	var pairs []pair
 	for range repetitions {
 		key := c.newQueue(2)
-		keys = append(keys, key)
 		p := c.pushTwice(key, ofPullRequest)
+		pairs = append(pairs, p)
 		ended := func(v history.View, pr *tektonv1.PipelineRun) bool {
 			is := pac.ReadRun(v.PipelineRuns[pr.Name])
 			return is.Ending || is.Phase == queue.Done
@@ -249,5 +254,5 @@ func TestSupersededWithinASecond(t *testing.T) {
 		c.waitStamped(p)
 	}
 	c.play(1, soon)
-	c.waitSound(2, keys...)
+	c.waitSound(2, pairs...)
 }
