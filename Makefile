@@ -151,6 +151,7 @@ lint: verify bin/lint ## Check the code, the scripts and what is generated (VULN
 	test -z "$$({ $(TOOL) gofumpt -l addon e2e scripts; $(TOOL) gci list $(IMPORTS) addon e2e scripts; } | tee /dev/stderr)"
 	bin/lint ./...
 	bin/lint -tags failpoints ./addon/engine
+	bin/lint -tags kueue ./e2e/integration/kueue
 	scripts/arrows.sh
 	@$(RUN) ./scripts/width
 	@$(RUN) ./scripts/vulns $(if $(VULNDB),-db $(VULNDB)) $(if $(VULNS),-$(VULNS)) ./addon/...
