@@ -212,7 +212,7 @@ func sizeOfMetadata(m *metav1.PartialObjectMetadata) int {
 	}
 	for _, field := range m.ManagedFields {
 		if field.FieldsV1 != nil {
-			bytes += len(field.FieldsV1.Raw)
+			bytes += field.FieldsV1.Size()
 		}
 	}
 	return bytes
