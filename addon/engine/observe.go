@@ -42,20 +42,21 @@ func (p *pass) observe(ctx context.Context, freshness queue.Freshness) (queue.Sn
 		return s, fmt.Errorf("list runs of %s: %w", q.Key, err)
 	}
 	p.date(s)
-	p.findPods(s)
 	for i := range s.Runs {
 		if f, failing := p.unwritten.Get(s.Runs[i].UID); failing && f.(failures).count >= manyFailures {
 			s.Runs[i].Unwritten = f.(failures).since
 		}
 	}
 	s.Slots = p.withBlocked(s)
-	if freshness == queue.Cached {
-		return s, nil
+	if freshness != queue.Cached {
+		err = p.readHolders(ctx, &s)
 	}
-	return s, p.readHolders(ctx, &s)
+	p.findPods(s)
+	return s, err
 }
 
-// findPods finds what is left of the holders that are done, or that no list shows.
+// findPods finds what is left of the holders that are done, or that no list shows. It comes last: a
+// run that was seen to be done gets no more pods.
 func (p *pass) findPods(s queue.Snapshot) {
 	if p.Pods == nil {
 		return

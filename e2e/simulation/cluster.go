@@ -8,6 +8,7 @@ import (
 	"time"
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
@@ -40,6 +41,8 @@ type Cluster struct {
 	processes int
 	byVandal  bool
 	calm      bool // no faults any more
+	// outliving are the runs that are done and have pods left, with their queues.
+	outliving map[types.UID]queue.Key
 	trace     func(format string, args ...any)
 	problem   error // the first invariant that broke
 }
@@ -51,11 +54,15 @@ func newCluster(seed uint64, o Options) *Cluster {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	m := mix(rnd)
 	m.traceable, m.cancelling.OnPush, m.kueue, m.ties = seed%3 == 0, seed%2 == 0, seed%5 == 4, seed%5 >= 3
+	m.podsGone = seed%19 == 18
 	if o.mutant != nil && o.mutant.weather != nil {
 		m.weather = *o.mutant.weather
 	}
 	if o.mutant != nil && o.mutant.shape != nil {
 		o.mutant.shape(&m)
+	}
+	if m.podsGone {
+		m.memory, m.switches, m.happens["switch"] = false, false, 0
 	}
 	for _, e := range o.Without {
 		m.happens[e] = 0
@@ -65,6 +72,9 @@ func newCluster(seed uint64, o Options) *Cluster {
 		c.name, c.backend, c.switches, c.mixture.replicas, c.held)
 	if c.kueue {
 		c.trace("some runs are labelled for Kueue")
+	}
+	if c.podsGone {
+		c.trace("a slot is free when the pods of its run are gone")
 	}
 	c.settle()
 	for i := range c.mixture.replicas {
@@ -84,6 +94,7 @@ func emptyCluster(m mixture, rnd *rand.Rand, o Options) *Cluster {
 	c := &Cluster{
 		mixture: m, rnd: rnd, now: noon, context: klog.NewContext(context.Background(), klog.Logger{}),
 		mutant: o.mutant, judges: map[queue.Key]*judge{}, named: map[queue.Key]int{}, trace: func(string, ...any) {},
+		outliving: map[types.UID]queue.Key{},
 	}
 	if c.mutant == nil {
 		c.mutant = &mutant{}

@@ -47,6 +47,8 @@ func (c *Cluster) end() {
 		}
 		c.admit(c.one(c.everywhere(c.atKueue)))
 		switch running := c.everywhere(c.unfinished); {
+		case len(c.outliving) > 0 && (len(running) == 0 || c.chance(50)):
+			c.podsGo()
 		case len(running) > 0:
 			c.finish(c.one(running))
 			if c.chance(50) {
@@ -160,7 +162,7 @@ func (c *Cluster) idle() string {
 		limit := c.limit(key)
 		free := int(limit) - len(c.judges[key].occupying())
 		for _, l := range c.leasesOf(key) {
-			if _, slot, ours := lease.Decode(l); ours && slot.Damaged != "" {
+			if _, slot, ours := lease.Decode(l); ours && slot.Damaged != "" || ours && c.keptFor(l) {
 				free--
 			}
 			if index, _ := lease.IndexOf(l.Name, queueOfName(l.Name)); squatted(l) && index < int(limit) {

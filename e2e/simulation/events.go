@@ -81,6 +81,10 @@ func init() {
 
 // happenOnce is one event of the seed's mixture.
 func (c *Cluster) happenOnce() {
+	if len(c.outliving) > 0 && c.chance(20) {
+		c.podsGo()
+		return
+	}
 	total := 0
 	for _, e := range events {
 		total += c.happens[e.name]

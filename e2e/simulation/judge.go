@@ -277,6 +277,7 @@ func (j *judge) slotted(pr *tektonv1.PipelineRun) bool {
 }
 
 func (j *judge) lease(ch change, by *request) {
+	j.pods(ch, by)
 	index, was := slotOf(ch.was)
 	if _, is := slotOf(ch.is); was && !is {
 		j.audit.SlotGone(index)

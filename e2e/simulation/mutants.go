@@ -406,6 +406,10 @@ var mutants = []*mutant{
 		wrapReplica: func(_ *replica, x product) product { return untimed{x} },
 	},
 	{name: "believes a cache that has an older version than the list", caught: 2177, anyVersion: true},
+	{
+		name: "gives a slot away while pods of its run are left", caught: 1, podless: true,
+		shape: func(m *mixture) { m.podsGone = true },
+	},
 	{name: "has no recovery", caught: 8, noRecovery: true},
 	{name: "does not hear in recovery that a queue has changed", caught: 3, unchanging: true},
 	{

@@ -240,6 +240,7 @@ func (c *Cluster) finish(pr *tektonv1.PipelineRun) {
 		c.server.remove(runs, pr, nil)
 		return
 	}
+	c.outlive(pr)
 	c.editRun(pr, "is done", func(pr *tektonv1.PipelineRun) {
 		status := corev1.ConditionTrue
 		if pr.IsCancelled() {

@@ -130,6 +130,7 @@ func (r *replica) start(age time.Duration) {
 		Policy:   func() queue.Policy { return c.policy },
 		HandBack: func() bool { return r.product.Settings().HandBack },
 		Observer: observer,
+		Pods:     c.podsOf(),
 		Bounds:   engine.Bounds{Writes: 2, Reads: 1}, // so that many passes leave something
 	})
 	r.config = shipped.Config{

@@ -66,6 +66,8 @@ type mixture struct {
 	// traceable runs say what they were made of, so that newer runs may supersede them.
 	traceable  bool
 	cancelling queue.CancelInProgress
+	// podsGone: slots are kept for pods of runs that are done.
+	podsGone bool
 	// kueue has runs that are labelled for Kueue.
 	kueue bool
 	// ties has most events come in pairs.
