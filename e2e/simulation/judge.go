@@ -226,7 +226,7 @@ func (j *judge) stamped(run queue.Run, was queue.Arrival, writer *replica) {
 		name := j.key.Namespace + "/" + r.Name
 		raw, cached := visible.raw[name]
 		pr, exists := j.cluster.server.objects[runs][name].(*tektonv1.PipelineRun)
-		// A fresh look shows less than the cache if some are gone, and none shows what is long over.
+		// A fresh look shows less than the cache if some are gone; none shows what is long over.
 		seen := cached && raw.GetUID() == uid && exists && pr.UID == uid && watched(pr)
 		witnessed = witnessed && came.pending && visible.watched[uid] && seen && !pr.IsDone()
 		isOne = isOne || came.version == is.Version
