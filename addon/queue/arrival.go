@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // Arrival is when a run was created, or the first run of an event, as the resourceVersion that it
@@ -71,7 +70,7 @@ func compareBools(a, b bool) int {
 // if that is known of all.
 func (a Arrival) first(o Arrival) Arrival {
 	is := a.or(o)
-	is.AtMost = a.AtMost || o.AtMost
+	is.AtMost = a.AtMost || o.AtMost || !a.Known() || !o.Known()
 	return is
 }
 
@@ -127,37 +126,37 @@ type section struct {
 
 // settleEvent has the last run of an event stamped that is not done, since it is there for longest,
 // but rather one on which PAC has written the order already, since PAC is through with it. It says
-// whether the queue waits for the stamp: as long as the watch has not shown the event, which is a
-// matter of moments, and as long as writing has not failed for longer than a claim may keep
+// whether the queue waits for the stamp: as long as the watch has not shown all of the event, which
+// is a matter of moments, and as long as writing has not failed for longer than a claim may keep
 // failing. After that, each replica goes by what it has seen.
 func (d *decider) settleEvent(runs []Place) (waits bool) {
 	var to *Place
+	unseen := false
 	for i := range runs {
-		if p := &runs[i]; p.Run.Phase != Done && (to == nil || p.Run.Order != nil || to.Run.Order == nil) {
+		p := &runs[i]
+		unseen = unseen || p.Run.Unseen
+		if p.Run.Phase != Done && (to == nil || p.Run.Order != nil || to.Run.Order == nil) {
 			to = p
 		}
 	}
-	var until time.Time
 	switch {
 	case to == nil:
 		return false
-	case !to.Came.Known() && to.Run.Unseen:
-		until = to.Run.Created.Add(d.policy.OrderGrace)
+	case unseen && d.now.Before(to.Run.Created.Add(d.policy.OrderGrace)):
+		d.wake(to.Run.Created.Add(d.policy.OrderGrace))
+		return true
 	case !to.Came.Known():
 		return false
 	case to.Run.Unwritten.IsZero():
 		d.owed = append(d.owed, Stamp{Run: to.Run, Arrival: to.Came})
 		return true
-	default:
-		until = to.Run.Unwritten.Add(d.policy.ClaimTTL)
 	}
+	until := to.Run.Unwritten.Add(d.policy.ClaimTTL)
 	if !d.now.Before(until) {
 		return false
 	}
 	d.wake(until)
-	if to.Came.Known() {
-		d.owed = append(d.owed, Stamp{Run: to.Run, Arrival: to.Came})
-	}
+	d.owed = append(d.owed, Stamp{Run: to.Run, Arrival: to.Came})
 	return true
 }
 

@@ -142,6 +142,14 @@ func TestStamp(t *testing.T) {
 		"a run that the watch has yet to show is waited for": {
 			limit: 1, runs: runs(unseen(run("a")), b.stamped("101")), slots: slots(slot(0)), wantNext: 20 * s,
 		},
+		"so is one whose event it has begun to show": {
+			limit: 1, runs: runs(unseen(run("b2").order("b1", "b2")), run("b1").order("b1", "b2").seen("102"), a.stamped("103")),
+			slots: slots(slot(0)), wantNext: 20 * s,
+		},
+		"nothing is known of one run of an event": {
+			limit: 1, runs: runs(run("b2").order("b1", "b2"), run("b1").order("b1", "b2").seen("102"), a.stamped("103")),
+			slots: slots(slot(0)), want: []string{"stamp b2 with <=102"},
+		},
 		"but not for ever": {
 			limit: 1, runs: runs(unseen(run("a")).created(-30*s), b.stamped("101").created(-30*s)), slots: slots(slot(0)),
 			want: []string{"claim 0 for b"},

@@ -111,8 +111,11 @@ func Line(runs []Run, slots []Slot) []Place {
 		if p.Ordered {
 			event := of(p.Event.ID)
 			event.note(r.Created, r.Arrived)
-			event.seen = event.seen.first(r.Seen)
-			event.runs++
+			if event.runs++; event.runs == 1 {
+				event.seen = r.Seen
+			} else {
+				event.seen = event.seen.first(r.Seen)
+			}
 		}
 		places[i] = p
 	}

@@ -25,7 +25,7 @@ import (
 // mutants are the deliberate bugs that the simulation has to find.
 var mutants = []*mutant{
 	{
-		name: "frees the slot before it has fenced the run", caught: 112, weather: &storm, shape: rejections,
+		name: "frees the slot before it has fenced the run", caught: 821, weather: &storm, shape: rejections,
 		wrapRuns: func(r *replica, x engine.Runs, s engine.Store) engine.Runs {
 			return hooked{Runs: x, fence: func(ctx context.Context, key queue.Key, run queue.Run, fence func() error) error {
 				r.freeSlotOf(ctx, s, key, run)
@@ -34,7 +34,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "frees the slot instead of fencing the run", caught: 1112, weather: &storm, shape: rejections,
+		name: "frees the slot instead of fencing the run", caught: 215, weather: &storm, shape: rejections,
 		wrapRuns: func(r *replica, x engine.Runs, s engine.Store) engine.Runs {
 			return hooked{Runs: x, fence: func(ctx context.Context, key queue.Key, run queue.Run, _ func() error) error {
 				r.freeSlotOf(ctx, s, key, run)
@@ -43,7 +43,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "starts a run without its resourceVersion", caught: 31,
+		name: "starts a run without its resourceVersion", caught: 63,
 		patchBody: func(_ *replica, body []byte) []byte {
 			var patch map[string]map[string]any
 			if json.Unmarshal(body, &patch) == nil && patch["spec"] != nil {
@@ -54,7 +54,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "does not compare the attempts of run and claim", caught: 3, weather: &storm, shape: rejections,
+		name: "does not compare the attempts of run and claim", caught: 36, weather: &storm, shape: rejections,
 		// Half of the replicas: if all did, no fenced claim would ever be freed.
 		wrapRuns: func(r *replica, x engine.Runs, s engine.Store) engine.Runs {
 			return hooked{Runs: x, seen: func(ctx context.Context, key queue.Key, runs []queue.Run) []queue.Run {
@@ -71,14 +71,21 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "believes a cache that a slot does not exist", caught: 5921,
+		name: "believes a cache that a slot does not exist", caught: 620, weather: &fair, shape: func(m *mixture) {
+			m.happens["delete-lease"] = 40
+			m.crowd, m.memory, m.switches, m.replicas, m.queues, m.deliver = true, false, false, max(2, m.replicas), 1, 1
+		},
 		wrapRuns: func(_ *replica, x engine.Runs, _ engine.Store) engine.Runs {
 			return hooked{Runs: x, neverFresh: true}
 		},
 		wrapStore: func(_ *replica, x engine.Store) engine.Store { return neverFresh{x} },
 	},
 	{
-		name: "believes a cache that a holder is gone", caught: 652,
+		name: "believes a cache that a holder is gone", caught: 14, shape: func(m *mixture) {
+			m.often("cancel", "label")
+			m.memory, m.switches, m.queues = false, false, 1
+			m.happens["push"], m.happens["tekton"] = 20, 6
+		},
 		wrapRuns: func(r *replica, x engine.Runs, _ engine.Store) engine.Runs {
 			return hooked{Runs: x, get: func(_ queue.Key, name string, get func() (queue.Run, bool, error)) (queue.Run, bool, error) {
 				if r.informers[runs].raw["shop/"+name] == nil {
@@ -89,7 +96,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "takes a holder for gone if it cannot be read", caught: 161,
+		name: "takes a holder for gone if it cannot be read", caught: 2061,
 		shape: func(m *mixture) {
 			m.often("cancel", "label")
 			m.crowd, m.memory, m.switches, m.replicas, m.queues = true, false, false, max(2, m.replicas), 1
@@ -191,14 +198,14 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "recovers before its caches are filled", caught: 10851, beforeSync: true, weather: &hasty,
+		name: "recovers before its caches are filled", caught: 316, beforeSync: true, weather: &hasty,
 		shape: func(m *mixture) {
-			m.often("crash")
-			m.deliver, m.wait, m.longWaits = 1, 1, false
+			m.happens["crash"], m.happens["push"], m.happens["promise"], m.happens["limit"] = 40, 20, 40, 0
+			m.deliver, m.wait, m.longWaits, m.queues = 1, 1, false, 1
 		},
 	},
 	{
-		name: "claims a slot without its resourceVersion", caught: 166,
+		name: "claims a slot without its resourceVersion", caught: 401,
 		beforePut: func(s *server, l *coordinationv1.Lease) {
 			if is, ok := s.lease(l.Namespace, l.Name); ok {
 				l.ResourceVersion, l.UID = is.ResourceVersion, is.UID
@@ -206,7 +213,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "takes a claim without an answer for made", caught: 218,
+		name: "takes a claim without an answer for made", caught: 30,
 		wrapStore: func(_ *replica, x engine.Store) engine.Store {
 			return hookedStore{Store: x, claim: func(slot queue.Slot, h queue.Holder, claim claimer) (queue.Slot, error) {
 				made, err := claim()
@@ -219,7 +226,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "tries only the slot in whose place something else is", caught: 45, shape: func(m *mixture) { m.often("squat") },
+		name: "tries only the slot in whose place something else is", caught: 25, shape: func(m *mixture) { m.often("squat") },
 		wrapStore: func(_ *replica, x engine.Store) engine.Store {
 			return hookedStore{Store: x, claim: func(_ queue.Slot, _ queue.Holder, claim claimer) (queue.Slot, error) {
 				made, err := claim()
@@ -294,7 +301,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "gives the slot of a run away as soon as the run is cancelled", caught: 8,
+		name: "gives the slot of a run away as soon as the run is cancelled", caught: 5,
 		wrapRuns: func(_ *replica, x engine.Runs, _ engine.Store) engine.Runs {
 			return hooked{Runs: x, seen: func(_ context.Context, _ queue.Key, runs []queue.Run) []queue.Run {
 				for i := range runs {
@@ -320,7 +327,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "starts a run without the secret that it needs", caught: 20,
+		name: "starts a run without the secret that it needs", caught: 19,
 		wrapRuns: func(_ *replica, x engine.Runs, _ engine.Store) engine.Runs {
 			return hooked{Runs: x, seen: func(_ context.Context, _ queue.Key, runs []queue.Run) []queue.Run {
 				for i := range runs {
@@ -331,13 +338,13 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "orders the events of one second by a hash", caught: 1, weather: &fair, shape: ties,
+		name: "orders the events of one second by a hash", caught: 2, weather: &fair, shape: ties,
 		wrapRuns: func(_ *replica, x engine.Runs, _ engine.Store) engine.Runs {
 			return hooked{Runs: x, seen: eachRun(func(run *queue.Run) { run.Seen, run.Unseen = queue.Arrival{}, false })}
 		},
 	},
 	{
-		name: "claims before it has written down which of two events came first", caught: 1, weather: &fair, shape: ties,
+		name: "claims before it has written down which of two events came first", caught: 2, weather: &fair, shape: ties,
 		wrapRuns: func(_ *replica, x engine.Runs, _ engine.Store) engine.Runs {
 			return hooked{Runs: x, seen: eachRun(func(run *queue.Run) {
 				if !run.Arrived.Known() {
@@ -372,7 +379,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "cancels for a run that came at some time at the latest", caught: 2, shape: ties,
+		name: "cancels for a run that came at some time at the latest", caught: 5, shape: ties,
 		wrapRuns: func(_ *replica, x engine.Runs, _ engine.Store) engine.Runs {
 			return hooked{Runs: x, seen: eachRun(func(run *queue.Run) { run.Arrived.AtMost = false })}
 		},
@@ -382,7 +389,7 @@ var mutants = []*mutant{
 		wrapReplica: func(r *replica, x product) product { return leadersOnly{x, r} },
 	},
 	{
-		name: "acts without leading on slots in memory", caught: 220,
+		name: "acts without leading on slots in memory", caught: 166,
 		shape: func(m *mixture) { m.memory, m.switches, m.replicas = true, false, max(2, m.replicas) },
 		wire: func(r *replica, c *shipped.Config) {
 			leads := c.Leads
@@ -398,11 +405,15 @@ var mutants = []*mutant{
 		wire: func(_ *replica, c *shipped.Config) { c.Forget = func(func(queue.Key) bool) {} },
 	},
 	{
-		name: "does not look at its queues when it is promoted", caught: 3892,
+		name: "does not look at its queues when it is promoted", caught: 2359,
 		wrapReplica: func(r *replica, x product) product { return unpromoted{x, r} },
 	},
 	{
-		name: "does not look again when time is up", caught: 8225,
+		name: "does not look again when time is up", caught: 156,
+		shape: func(m *mixture) {
+			m.switches, m.memory, m.replicas = true, false, max(2, m.replicas)
+			m.happens["switch"] = 20
+		},
 		wrapReplica: func(_ *replica, x product) product { return untimed{x} },
 	},
 	{name: "believes a cache that has an older version than the list", caught: 2177, anyVersion: true},
@@ -411,7 +422,7 @@ var mutants = []*mutant{
 		shape: func(m *mixture) { m.podsGone = true },
 	},
 	{name: "has no recovery", caught: 8, noRecovery: true},
-	{name: "does not hear in recovery that a queue has changed", caught: 3, unchanging: true},
+	{name: "does not hear in recovery that a queue has changed", caught: 2, unchanging: true},
 	{
 		name: "keeps slots in the memory of several replicas", caught: 223, manyLeaders: true,
 		shape: func(m *mixture) { m.memory, m.switches, m.replicas = true, false, max(2, m.replicas) },
