@@ -397,15 +397,16 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "keeps the slots in memory of an earlier term", caught: 218,
+		name: "keeps the slots in memory of an earlier term", caught: 1497,
 		shape: func(m *mixture) {
-			m.often("elect")
-			m.memory, m.switches, m.replicas = true, false, max(2, m.replicas)
+			m.happens["elect"], m.happens["push"], m.happens["promise"], m.happens["tekton"] = 30, 20, 30, 20
+			m.memory, m.switches, m.replicas, m.queues, m.deliver = true, false, 2, 1, 6
+			m.crowd, m.kueue, m.ties, m.podsGone = false, false, false, false
 		},
 		wire: func(_ *replica, c *shipped.Config) { c.Forget = func(func(queue.Key) bool) {} },
 	},
 	{
-		name: "does not look at its queues when it is promoted", caught: 2359,
+		name: "does not look at its queues when it is promoted", caught: 2565,
 		wrapReplica: func(r *replica, x product) product { return unpromoted{x, r} },
 	},
 	{

@@ -40,12 +40,9 @@ func newRace(t *testing.T) *contest {
 		key := c.newQueue(limit)
 		c.queues = append(c.queues, key)
 		for e := range events {
-			c.push(key, fmt.Sprintf("push-%d", e), each)
+			c.orders[key] = append(c.orders[key], c.push(key, fmt.Sprintf("push-%d", e), each)...)
 		}
 		c.waitFor(key, "record of every run", stepDeadline, viewHas(c.runs))
-		for _, r := range c.View(key).Runs {
-			c.orders[key] = append(c.orders[key], r.Name)
-		}
 	}
 	return c
 }
