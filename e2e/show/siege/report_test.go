@@ -78,8 +78,8 @@ func TestVerdict(t *testing.T) {
 			"orders: a replica used 0.30 of a core more than on the idle stack while the tenants rested, 0.25 is the most",
 		},
 		"resting queues are decided again and again": {
-			func(r *report) { r.Phases[0].decisions = 60 },
-			"orders: a replica made 60 decisions a second more than on the idle stack while the tenants rested, 50 is the most",
+			func(r *report) { r.Phases[0].decisions = 160 },
+			"orders: a replica made 160 decisions a second more than on the idle stack while the tenants rested, 150 is the most",
 		},
 		"a tenant is not told": {
 			func(r *report) { r.Phases[0].tells = "more than" }, `orders: no Warning tells a tenant "more than"`,
