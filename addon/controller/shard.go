@@ -138,15 +138,12 @@ func newShard(c common, namespace string) (*shard, error) {
 	}
 	by := pac.By{
 		Replica: system.PodName(), Clock: c.clock, Gate: c.gate, Arrivals: w.arrivals,
-		Controllers: func() pac.Controllers {
-			controllers, _ := w.controllers(configuration.Get().PACNamespace)
-			return controllers
-		},
+		Controllers: func() pac.Controllers { return w.controllers(configuration.Get().PACNamespace) },
 	}
-	starts := func() bool { return configuration.Get().KueueAccounts != "" }
-	by.Kueue = func() bool { return starts() && c.kueue.Admits() }
+	kueueStarts := func() bool { return configuration.Get().KueueAccounts != "" }
+	by.Kueue = func() bool { return kueueStarts() && c.kueue.Admits() }
 	by.AskForKueue = func(ctx context.Context) (bool, error) {
-		if !starts() {
+		if !kueueStarts() {
 			return false, nil
 		}
 		return c.kueue.Look(ctx)
@@ -172,8 +169,8 @@ func newShard(c common, namespace string) (*shard, error) {
 		w.runs.GetIndexer(),
 		func() pac.Settings {
 			is := configuration.Get()
-			_, found := w.controllers(is.PACNamespace)
-			return pac.Settings{Namespace: is.PACNamespace, Absent: !found, GlobalRepository: is.PACGlobalRepository}
+			absent := w.controllers(is.PACNamespace).Unseen
+			return pac.Settings{Namespace: is.PACNamespace, Absent: absent, GlobalRepository: is.PACGlobalRepository}
 		},
 	)
 	var podsLeft func(queue.Key, queue.Holder) *queue.Pods

@@ -59,7 +59,7 @@ func newWatches(c *clients, namespace, pacNamespace string, further []string) (*
 		}),
 		tektoninformers.WithTweakListOptions(func(o *metav1.ListOptions) {
 			o.LabelSelector = pac.Selector
-			arrivals.Asked(*o)
+			arrivals.NoteRequest(*o)
 		}))
 	leases := informers.NewSharedInformerFactoryWithOptions(c.kube, 0, informers.WithNamespace(namespace),
 		informers.WithTransform(lease.Trim),
@@ -201,14 +201,15 @@ func (r repositories) Repositories(namespace string) repositorylisters.Repositor
 	return r.RepositoryLister.Repositories(namespace)
 }
 
-// controllers reads what PAC's controllers are set to; false if PAC is not in the namespace.
-func (w *watches) controllers(pacNamespace string) (is pac.Controllers, found bool) {
+// controllers reads what PAC's controllers in the namespace are set to.
+func (w *watches) controllers(pacNamespace string) pac.Controllers {
+	is := pac.Controllers{Unseen: true}
 	for _, s := range w.settings {
 		cm, err := s.Lister().ConfigMaps(pacNamespace).Get(s.name)
 		switch {
 		case err != nil:
 		case s.name == pac.SettingsName:
-			is.Default, found = pac.ReadFeatures(cm), true
+			is.Default, is.Unseen = pac.ReadFeatures(cm), false
 		default:
 			if is.Further == nil {
 				is.Further = map[string]pac.Features{}
@@ -216,8 +217,7 @@ func (w *watches) controllers(pacNamespace string) (is pac.Controllers, found bo
 			is.Further[s.name] = pac.ReadFeatures(cm)
 		}
 	}
-	is.Unseen = !found
-	return is, found
+	return is
 }
 
 func only(key queue.Key, ok bool) []queue.Key {

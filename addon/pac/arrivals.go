@@ -46,8 +46,8 @@ func (a *Arrivals) Follow(informer cache.SharedIndexInformer) error {
 	return err
 }
 
-// Asked is told the options of every list and watch of the informer, before it is made.
-func (a *Arrivals) Asked(o metav1.ListOptions) {
+// NoteRequest takes the options of every list and watch before the informer makes it.
+func (a *Arrivals) NoteRequest(o metav1.ListOptions) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	// A watch that begins with a list (client-go calls that WatchList) is both.
@@ -56,7 +56,7 @@ func (a *Arrivals) Asked(o metav1.ListOptions) {
 	}
 }
 
-// Note is told every object before the informer has it, in the order of the watch.
+// Note takes every object before the informer has it, in the order of the watch.
 func (a *Arrivals) Note(obj any) {
 	pr, ok := obj.(*tektonv1.PipelineRun)
 	if !ok {
@@ -71,7 +71,7 @@ func (a *Arrivals) Note(obj any) {
 	if err != nil {
 		version = 0 // a server that counts otherwise
 	}
-	// The informer is in sync with a list once it has been told all of it.
+	// The informer is in sync with a list once it has all of it.
 	a.listing = a.listing && a.informer.LastSyncResourceVersion() == a.from
 	// A run that a watch shows anew may have been there before, if it is not pending: without PAC's
 	// label for unfinished runs.

@@ -49,40 +49,40 @@ func TestArrivals(t *testing.T) {
 		want    map[string]queue.Arrival // those that are not here are not seen yet
 	}{
 		"a list, then a watch": {func(f *follower, a *pac.Arrivals) {
-			a.Asked(listed)
+			a.NoteRequest(listed)
 			a.Note(at("a", "5"))
 			a.Note(at("b", "3"))
 			f.version = "6"
-			a.Asked(watched)
+			a.NoteRequest(watched)
 			a.Note(at("c", "7"))
 		}, map[string]queue.Arrival{"a": bound(5), "b": bound(3), "c": of(7)}},
 		"a watch that begins with a list": {func(f *follower, a *pac.Arrivals) {
-			a.Asked(both)
+			a.NoteRequest(both)
 			a.Note(at("a", "5"))
 			f.version = "6"
 			a.Note(at("b", "7"))
 		}, map[string]queue.Arrival{"a": bound(5), "b": of(7)}},
 		"the first version counts": {func(_ *follower, a *pac.Arrivals) {
-			a.Asked(watched)
+			a.NoteRequest(watched)
 			a.Note(at("a", "5"))
 			a.Note(at("a", "6"))
 		}, map[string]queue.Arrival{"a": of(5)}},
 		"a list in between": {func(f *follower, a *pac.Arrivals) {
-			a.Asked(watched)
+			a.NoteRequest(watched)
 			a.Note(at("a", "5"))
 			f.version = "5"
-			a.Asked(both)
+			a.NoteRequest(both)
 			a.Note(at("a", "6"))
 			a.Note(at("b", "7"))
 			f.version = "8"
 			a.Note(at("c", "9"))
 		}, map[string]queue.Arrival{"a": of(5), "b": bound(7), "c": of(9)}},
 		"one that comes back into sight": {func(_ *follower, a *pac.Arrivals) {
-			a.Asked(watched)
+			a.NoteRequest(watched)
 			a.Note(at("a", "5", specStatus("")))
 		}, map[string]queue.Arrival{"a": bound(5)}},
 		"one that goes": {func(f *follower, a *pac.Arrivals) {
-			a.Asked(watched)
+			a.NoteRequest(watched)
 			a.Note(at("a", "5"))
 			f.deleted.OnDelete(at("a", "5"))
 			a.Note(at("b", "6"))
@@ -90,7 +90,7 @@ func TestArrivals(t *testing.T) {
 			a.Note(cache.DeletedFinalStateUnknown{Obj: at("c", "7")})
 		}, nil},
 		"a server that does not count": {func(_ *follower, a *pac.Arrivals) {
-			a.Asked(watched)
+			a.NoteRequest(watched)
 			a.Note(at("a", "opaque"))
 		}, map[string]queue.Arrival{"a": {}}},
 	} {

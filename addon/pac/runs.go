@@ -204,12 +204,7 @@ func (r *Runs) cached(listed *metav1.PartialObjectMetadata) *tektonv1.PipelineRu
 
 // sizeOfMetadata is about how many bytes the metadata of a run has.
 func sizeOfMetadata(m *metav1.PartialObjectMetadata) int {
-	bytes := 0
-	for _, texts := range []map[string]string{m.Labels, m.Annotations} {
-		for key, value := range texts {
-			bytes += len(key) + len(value)
-		}
-	}
+	bytes := sizeOfTexts(m)
 	for _, field := range m.ManagedFields {
 		if field.FieldsV1 != nil {
 			bytes += field.FieldsV1.Size()
@@ -235,8 +230,12 @@ func pages(runs tektonclient.PipelineRunsGetter, namespace string) paged.List[te
 // sizeOf is about how many bytes a run has, most of which are scripts and annotations.
 func sizeOf(pr *tektonv1.PipelineRun) int {
 	spec, _ := json.Marshal(pr.Spec)
-	bytes := len(spec)
-	for _, texts := range []map[string]string{pr.Labels, pr.Annotations} {
+	return len(spec) + sizeOfTexts(pr)
+}
+
+func sizeOfTexts(o metav1.Object) int {
+	bytes := 0
+	for _, texts := range []map[string]string{o.GetLabels(), o.GetAnnotations()} {
 		for key, value := range texts {
 			bytes += len(key) + len(value)
 		}

@@ -244,13 +244,12 @@ func (d *decider) startClaimed() {
 		case !d.now.Before(expiry):
 			room--
 			d.expire(c)
-		case c.run.Lacks():
-			// Only an edit by hand, of the slot or of the run, leads here.
-			room--
-			d.wake(expiry)
 		default:
 			room--
 			d.wake(expiry)
+			if c.run.Lacks() {
+				continue // the slot or the run was edited by hand
+			}
 			d.do(Start{
 				Run: c.run, Token: Token{Slot: c.slot.Index, Transition: c.slot.Transition, Attempt: c.run.Attempt},
 				Claimed: c.slot.HeldSince,

@@ -29,11 +29,12 @@ type informer struct {
 	seen    int // how much of the history the cache shows
 	// raw has what the cache has, before it was trimmed.
 	raw map[string]object
-	// asked is told of every list before it is made, deleted of every object that goes, and inSync
-	// is how much of the history the informer had when its last list or event was through.
-	asked   func(metav1.ListOptions)
-	deleted []cache.ResourceEventHandler
-	inSync  string
+	// noteRequest takes the options of every list before it is made, deleted takes every object
+	// that goes, and inSync is how much of the history the informer had when its last list or event
+	// was through.
+	noteRequest func(metav1.ListOptions)
+	deleted     []cache.ResourceEventHandler
+	inSync      string
 	// watched are the objects of which the watch has shown everything.
 	watched map[types.UID]bool
 }
@@ -41,8 +42,8 @@ type informer struct {
 func newInformer(s *server, k kind, selector labels.Selector, transform cache.TransformFunc, wake func(object)) *informer {
 	return &informer{
 		server: s, kind: k, selector: selector, transform: transform, wake: wake, raw: map[string]object{},
-		indexer: sorted{cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})},
-		asked:   func(metav1.ListOptions) {}, watched: map[types.UID]bool{},
+		indexer:     sorted{cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})},
+		noteRequest: func(metav1.ListOptions) {}, watched: map[types.UID]bool{},
 	}
 }
 
@@ -60,7 +61,7 @@ func (i *informer) AddEventHandler(h cache.ResourceEventHandler) (cache.Resource
 // start is the first list, as of a point in the history.
 func (i *informer) start(position int) {
 	i.seen = position
-	i.asked(metav1.ListOptions{})
+	i.noteRequest(metav1.ListOptions{})
 	then := i.server.at(i.kind, position)
 	for _, name := range slices.Sorted(maps.Keys(then)) {
 		if i.selects(then[name]) {
@@ -145,7 +146,7 @@ func (i *informer) relist(position int) {
 		return
 	}
 	i.seen = position
-	i.asked(metav1.ListOptions{})
+	i.noteRequest(metav1.ListOptions{})
 	defer i.sync()
 	then := i.server.at(i.kind, position)
 	for _, name := range slices.Sorted(maps.Keys(i.raw)) {

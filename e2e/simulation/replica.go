@@ -104,7 +104,7 @@ func (r *replica) start(age time.Duration) {
 		r.informers[k] = newInformer(c.server, kind(k), parsed, transform, r.wake)
 	}
 	now := skewed{replica: r}
-	r.informers[runs].asked = arrivals.Asked
+	r.informers[runs].noteRequest = arrivals.NoteRequest
 	must(arrivals.Follow(r.informers[runs]))
 	var err error
 	by := pac.By{Replica: "replica", Clock: now, Controllers: c.controllers, Arrivals: arrivals, Kueue: func() bool { return true }}

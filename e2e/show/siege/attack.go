@@ -54,9 +54,9 @@ type attack struct {
 	sudden bool
 	// plots are carried out at the same time, each by a worker of each tenant.
 	plots []plot
-	// tells is part of a Warning that a tenant must get, because it exceeds a bound that costs
-	// nobody else anything once it is exceeded.
-	tells string
+	// warns is part of the Warning that a tenant must get for exceeding a bound. The cost to other
+	// tenants does not show that bound: another one covers it.
+	warns string
 }
 
 // plot is what one worker does.
@@ -72,7 +72,7 @@ func attacks() []attack {
 	alone := []attack{
 		{
 			name: "orders", does: "runs of a queue and of no Repository with execution orders of 250 KiB",
-			unguarded: true, plots: twice(buildOrders, orders), tells: "bytes, more than",
+			unguarded: true, plots: twice(buildOrders, orders), warns: "bytes, more than",
 		},
 		{
 			name: "annotations", does: "runs with long annotations and many labels",

@@ -46,8 +46,8 @@ type measured struct {
 	// Deciding is how much of a core decisions occupied during the assault in the busiest replica.
 	// Decisions is how many it made in a second while the tenants rested.
 	deciding, decisions float64
-	// Told says that a tenant got the Warning that the attack must bring it.
-	told bool
+	// Warned says that a tenant got the Warning of the attack.
+	warned bool
 	// Starts are the pauses between the time at which a run could start and its start.
 	first, next, floor []time.Duration
 }
@@ -191,8 +191,8 @@ func (r report) broken() []string {
 					name, kind.what, show.Brief(slowest(kind.now)), show.Brief(most)))
 			}
 		}
-		if m.tells != "" && !m.told {
-			lines = append(lines, fmt.Sprintf("%s: no Warning tells a tenant %q", name, m.tells))
+		if m.warns != "" && !m.warned {
+			lines = append(lines, fmt.Sprintf("%s: no Warning tells a tenant %q", name, m.warns))
 		}
 		if m.memory > r.Limit {
 			lines = append(lines, fmt.Sprintf("%s: a replica had %s, its container has %s", name, mebibytes(m.memory), mebibytes(r.Limit)))

@@ -358,14 +358,14 @@ func (s *siege) attack(ctx context.Context, index int, m *measured, takes time.D
 	}
 	m.deciding = max(m.deciding, deciding)
 	m.end()
-	if m.tells != "" {
-		m.told, err = s.told(ctx, hostile, m.tells)
+	if m.warns != "" {
+		m.warned, err = s.warned(ctx, hostile, m.warns)
 	}
 	return err
 }
 
-// told reports whether a Warning of the add-on tells a tenant so.
-func (s *siege) told(ctx context.Context, tenants []*tenant, so string) (bool, error) {
+// warned reports whether a Warning event with the text is in the namespace of a tenant.
+func (s *siege) warned(ctx context.Context, tenants []*tenant, text string) (bool, error) {
 	for _, t := range tenants {
 		o := metav1.ListOptions{FieldSelector: "type=" + corev1.EventTypeWarning, Limit: 500}
 		for {
@@ -374,7 +374,7 @@ func (s *siege) told(ctx context.Context, tenants []*tenant, so string) (bool, e
 				return false, err
 			}
 			if slices.ContainsFunc(events.Items, func(e corev1.Event) bool {
-				return strings.Contains(e.Message, so)
+				return strings.Contains(e.Message, text)
 			}) {
 				return true, nil
 			}
