@@ -7,7 +7,9 @@
 # those that are there.
 set -euo pipefail
 
-newest=${KUBERNETES_VERSION:-1.36.4} oldest=1.33.4
+# The newest and the oldest that the pinned release of kind has node images for; an image made for
+# another release may not work. make versions plays older ones.
+newest=${KUBERNETES_VERSION:-1.37.0} oldest=1.34.11
 # The chart refuses the policy before Kubernetes 1.36.
 hold=policy
 if [ "$(printf '%s\n' 1.36 "$newest" | sort -V | head -n 1)" != 1.36 ]; then hold=webhook; fi

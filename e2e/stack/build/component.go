@@ -38,6 +38,7 @@ const (
 	ModulePAC        = "github.com/openshift-pipelines/pipelines-as-code"
 	ModuleGitea      = "code.gitea.io/gitea"
 	ModuleKwok       = "sigs.k8s.io/kwok"
+	ModuleKind       = "sigs.k8s.io/kind"
 )
 
 // recipe says how one program is built. VERSION in ldflags stands for the module's version without
@@ -93,7 +94,7 @@ var recipes = []recipe{
 	{name: Kubectl, family: kubernetesFamily, module: ModuleKubernetes, pkg: "cmd/kubectl", ldflags: kubernetesLDFlags},
 	{name: Prometheus, family: "prometheus", module: modulePrometheus, pkg: "cmd/prometheus", tags: prometheusTags},
 	{name: Promtool, family: "prometheus", module: modulePrometheus, pkg: "cmd/promtool", tags: prometheusTags},
-	{name: Kind, family: "kind", module: "sigs.k8s.io/kind"},
+	{name: Kind, family: "kind", module: ModuleKind},
 	{name: TektonEntrypoint, family: tektonFamily, module: ModuleTekton, pkg: "cmd/entrypoint"},
 	{name: TektonNop, family: tektonFamily, module: ModuleTekton, pkg: "cmd/nop"},
 	{name: TektonWorkingDirInit, family: tektonFamily, module: ModuleTekton, pkg: "cmd/workingdirinit"},
