@@ -87,6 +87,27 @@ func recipeForModule(module string) (recipe, error) {
 	return recipe{}, fmt.Errorf("no component comes from module %q", module)
 }
 
+// Beside is a go command, e.g. run, for programs of this repository that lie beside the wrapper
+// modules of a family and use the wrapped module: it compiles against the chosen version.
+func (v Versions) Beside(ctx context.Context, module, verb string, args ...string) (*exec.Cmd, error) {
+	r, err := recipeForModule(module)
+	if err != nil {
+		return nil, err
+	}
+	root, err := Root()
+	if err != nil {
+		return nil, err
+	}
+	p, err := v.choose(root, r)
+	if err != nil {
+		return nil, err
+	}
+	flags := []string{verb, "-modfile=" + filepath.Join(p.dir, "go.mod"), "-trimpath", "-buildvcs=false"}
+	cmd := goCommand(ctx, filepath.Join(root, "e2e", "stack", "components", r.family), append(flags, args...)...)
+	cmd.Env = append(cmd.Env, "CGO_ENABLED=0")
+	return cmd, nil
+}
+
 // goCommand runs the go tool in a wrapper module, out of reach of a caller's workspace and flags.
 func goCommand(ctx context.Context, dir string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", args...)
