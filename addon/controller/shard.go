@@ -138,7 +138,7 @@ func newShard(c common, namespace string) (*shard, error) {
 	}
 	by := pac.By{
 		Replica: system.PodName(), Clock: c.clock, Gate: c.gate, Arrivals: w.arrivals,
-		Controllers: func() pac.Controllers { return w.controllers(configuration.Get().PACNamespace) },
+		Controllers: func() *pac.Controllers { return w.controllers(configuration.Get().PACNamespace) },
 	}
 	kueueStarts := func() bool { return configuration.Get().KueueAccounts != "" }
 	by.Kueue = func() bool { return kueueStarts() && c.kueue.Admits() }

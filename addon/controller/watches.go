@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	pacinformers "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/informers/externalversions"
 	repositoryinformers "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/informers/externalversions/pipelinesascode/v1alpha1"
@@ -34,6 +35,7 @@ type watches struct {
 	// settings are the ConfigMaps of PAC's controllers, each by itself: a replica may watch those
 	// alone. The first one is [pac.SettingsName].
 	settings []pacSettings
+	read     controllersRead
 	// pods are nil if a slot is free once its holder is done.
 	pods  cache.SharedIndexInformer
 	start []func(stop <-chan struct{})
@@ -201,22 +203,41 @@ func (r repositories) Repositories(namespace string) repositorylisters.Repositor
 	return r.RepositoryLister.Repositories(namespace)
 }
 
-// controllers reads what PAC's controllers in the namespace are set to.
-func (w *watches) controllers(pacNamespace string) pac.Controllers {
-	is := pac.Controllers{Unseen: true}
-	for _, s := range w.settings {
-		cm, err := s.Lister().ConfigMaps(pacNamespace).Get(s.name)
+// controllersRead is what the ConfigMaps of PAC's controllers were read as.
+type controllersRead struct {
+	mu   sync.Mutex
+	from []*corev1.ConfigMap // objects of informers, which never change
+	as   *pac.Controllers
+}
+
+// controllers reads what PAC's controllers in the namespace are set to. It returns the same object
+// until that changes.
+func (w *watches) controllers(pacNamespace string) *pac.Controllers {
+	from := make([]*corev1.ConfigMap, len(w.settings))
+	for i, s := range w.settings {
+		if cm, err := s.Lister().ConfigMaps(pacNamespace).Get(s.name); err == nil {
+			from[i] = cm
+		}
+	}
+	w.read.mu.Lock()
+	defer w.read.mu.Unlock()
+	if w.read.as != nil && slices.Equal(from, w.read.from) {
+		return w.read.as
+	}
+	is := &pac.Controllers{Unseen: true}
+	for i, s := range w.settings {
 		switch {
-		case err != nil:
+		case from[i] == nil:
 		case s.name == pac.SettingsName:
-			is.Default, is.Unseen = pac.ReadFeatures(cm), false
+			is.Default, is.Unseen = pac.ReadFeatures(from[i]), false
 		default:
 			if is.Further == nil {
 				is.Further = map[string]pac.Features{}
 			}
-			is.Further[s.name] = pac.ReadFeatures(cm)
+			is.Further[s.name] = pac.ReadFeatures(from[i])
 		}
 	}
+	w.read.from, w.read.as = from, is
 	return is
 }
 

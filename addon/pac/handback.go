@@ -45,9 +45,9 @@ func EachHeld(ctx context.Context, runs tektonclient.PipelineRunsGetter, namespa
 		}
 		return next(ctx, o)
 	}
-	read := By{Kueue: func() bool { return kueue }}.reader()
+	reader := By{Kueue: func() bool { return kueue }}.reader()
 	return paged.Each(ctx, nil, list, func(pr *tektonv1.PipelineRun) {
-		run := read(pr)
+		run := reader.read(pr)
 		if !more || run.Phase != queue.Pending || !run.Held() {
 			return
 		}

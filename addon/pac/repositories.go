@@ -145,13 +145,18 @@ func (r *Repositories) runsOf(key queue.Key) iter.Seq[*tektonv1.PipelineRun] {
 func GlobalName(runs iter.Seq[*tektonv1.PipelineRun]) string {
 	name := ""
 	var newest *tektonv1.PipelineRun
+	var text string // nearly always the same for all runs
+	var info controllerInfo
 	for pr := range runs {
 		if newest != nil && (pr.CreationTimestamp.Before(&newest.CreationTimestamp) ||
 			pr.CreationTimestamp.Equal(&newest.CreationTimestamp) && pr.Name < newest.Name) {
 			continue
 		}
-		if global := infoOf(pr).GlobalRepository; global != "" {
-			newest, name = pr, global
+		if is := pr.Annotations[keys.ControllerInfo]; is != text {
+			text, info = is, infoOf(pr)
+		}
+		if info.GlobalRepository != "" {
+			newest, name = pr, info.GlobalRepository
 		}
 	}
 	return name

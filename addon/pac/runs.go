@@ -16,7 +16,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
@@ -39,17 +38,14 @@ const (
 // like any other holder that no list shows.
 const period = 10 * time.Minute
 
-// ownWrites is how long Runs remembers its own writes, in case the informer has not seen them yet.
-// That only saves refused writes.
-const ownWrites = 30 * time.Second
-
 // Runs is the [engine.Runs] on PipelineRuns. It is safe for concurrent use.
 type Runs struct {
 	by       By
 	runs     tektonclient.PipelineRunsGetter
 	metadata ListMetadata
 	informer cache.SharedIndexInformer
-	written  cache.MutationCache
+	written  written
+	readings readings
 }
 
 var _ engine.Runs = (*Runs)(nil)
@@ -60,8 +56,9 @@ type By struct {
 	Clock   clock.PassiveClock
 	// Gate is shared by all that read long lists; nil for none.
 	Gate *paged.Gate
-	// Controllers returns what PAC is set to now; nil if it has its defaults.
-	Controllers func() Controllers
+	// Controllers returns what PAC is set to now: the same object for as long as that stays the
+	// same. It is nil if PAC has its defaults.
+	Controllers func() *Controllers
 	// Arrivals note when the runs of the informer came; nil if nothing does.
 	Arrivals *Arrivals
 	// Kueue says whether Kueue is at work in the cluster; nil if it never is.
@@ -71,23 +68,28 @@ type By struct {
 	AskForKueue func(context.Context) (bool, error)
 }
 
-// reader reads runs as they are in this cluster now.
-func (b By) reader() func(*tektonv1.PipelineRun) queue.Run {
-	controllers, kueue := b.controllers(), b.Kueue != nil && b.Kueue()
-	return func(pr *tektonv1.PipelineRun) queue.Run {
-		run := controllers.ReadRun(pr)
-		if kueue {
-			run = run.BesideKueue()
-		}
-		return run
+// reader reads runs as they are in this cluster now. Two that are equal read alike.
+func (b By) reader() reader {
+	is := reader{controllers: &defaults, kueue: b.Kueue != nil && b.Kueue()}
+	if b.Controllers != nil {
+		is.controllers = b.Controllers()
 	}
+	return is
 }
 
-func (b By) controllers() Controllers {
-	if b.Controllers == nil {
-		return Controllers{}
+type reader struct {
+	controllers *Controllers
+	kueue       bool
+}
+
+var defaults Controllers
+
+func (r reader) read(pr *tektonv1.PipelineRun) queue.Run {
+	run := r.controllers.ReadRun(pr)
+	if r.kueue {
+		run = run.BesideKueue()
 	}
-	return b.Controllers()
+	return run
 }
 
 // ListMetadata lists the metadata of the PipelineRuns of a namespace.
@@ -107,8 +109,7 @@ func NewRuns(by By, runs tektonclient.PipelineRunsGetter, metadata ListMetadata,
 	if err := informer.AddIndexers(cache.Indexers{indexQueue: byQueue, indexOver: byEnd}); err != nil {
 		return nil, fmt.Errorf("index PipelineRuns by queue: %w", err)
 	}
-	written := cache.NewIntegerResourceVersionMutationCache(klog.Background(), informer.GetStore(), informer.GetIndexer(), ownWrites, false)
-	return &Runs{by: by, runs: runs, metadata: metadata, informer: informer, written: written}, nil
+	return &Runs{by: by, runs: runs, metadata: metadata, informer: informer, written: newWritten(by.Clock)}, nil
 }
 
 // Keys lists the queues that have runs that are not over.
@@ -125,20 +126,24 @@ func (r *Runs) List(ctx context.Context, key queue.Key, freshness queue.Freshnes
 	if freshness == queue.Fresh {
 		return r.listFresh(ctx, key)
 	}
-	objects, err := r.written.ByIndex(indexQueue, key.String())
+	indexer := r.informer.GetIndexer()
+	objects, err := indexer.ByIndex(indexQueue, key.String())
 	if err != nil {
 		return nil, err
 	}
 	for _, period := range lately(r.by.Clock.Now()) {
-		over, err := r.written.ByIndex(indexOver, ending(key, period))
+		over, err := indexer.ByIndex(indexOver, ending(key, period))
 		if err != nil {
 			return nil, err
 		}
 		objects = append(objects, over...)
 	}
-	runs, read := make([]queue.Run, 0, len(objects)), r.by.reader()
-	for _, obj := range objects {
-		runs = append(runs, r.by.Arrivals.of(read(obj.(*tektonv1.PipelineRun))))
+	for i, obj := range objects {
+		objects[i] = r.written.latest(obj.(*tektonv1.PipelineRun))
+	}
+	runs := r.readings.read(key, objects, r.by.reader())
+	for i := range runs {
+		runs[i] = r.by.Arrivals.of(runs[i])
 	}
 	return runs, nil
 }
@@ -147,7 +152,7 @@ func (r *Runs) List(ctx context.Context, key queue.Key, freshness queue.Freshnes
 // themselves: a run may have a megabyte and more of scripts, and any tenant can have a queue looked
 // at afresh. A run that is read by itself may have moved on since the list; see [engine.Runs].
 func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]queue.Run, error) {
-	read, periods := r.by.reader(), lately(r.by.Clock.Now())
+	reader, periods := r.by.reader(), lately(r.by.Clock.Now())
 	var runs []queue.Run
 	var unknown []string // names
 	list := paged.List[metav1.PartialObjectMetadata]{
@@ -167,7 +172,7 @@ func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]queue.Run, error
 		if pr := r.cached(listed); pr != nil {
 			ended, over := endOf(pr)
 			if k, ok := KeyOf(pr); ok && k == key && (!over || slices.Contains(periods, ended)) {
-				runs = append(runs, r.by.Arrivals.of(read(pr)))
+				runs = append(runs, r.by.Arrivals.of(reader.read(pr)))
 			}
 			return
 		}
@@ -190,9 +195,8 @@ func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]queue.Run, error
 // cached returns the run from the cache if it is there as it was listed or as it became later; nil
 // otherwise.
 func (r *Runs) cached(listed *metav1.PartialObjectMetadata) *tektonv1.PipelineRun {
-	obj, exists, err := r.written.GetByKey(listed.Namespace + "/" + listed.Name)
-	pr, ok := obj.(*tektonv1.PipelineRun)
-	if err != nil || !exists || !ok || pr.UID != listed.UID {
+	pr := r.get(listed.Namespace, listed.Name)
+	if pr == nil || pr.UID != listed.UID {
 		return nil
 	}
 	order, err := resourceversion.CompareResourceVersion(pr.ResourceVersion, listed.ResourceVersion)
@@ -200,6 +204,17 @@ func (r *Runs) cached(listed *metav1.PartialObjectMetadata) *tektonv1.PipelineRu
 		return nil
 	}
 	return pr
+}
+
+// get returns a run as it is in the informer or as it became by a write of ours; nil if it is not
+// there.
+func (r *Runs) get(namespace, name string) *tektonv1.PipelineRun {
+	obj, exists, err := r.informer.GetIndexer().GetByKey(cache.NewObjectName(namespace, name).String())
+	pr, ok := obj.(*tektonv1.PipelineRun)
+	if err != nil || !exists || !ok {
+		return nil
+	}
+	return r.written.latest(pr)
 }
 
 // sizeOfMetadata is about how many bytes the metadata of a run has.
@@ -253,7 +268,7 @@ func (r *Runs) Get(ctx context.Context, key queue.Key, name string) (queue.Run, 
 	if err != nil {
 		return queue.Run{}, false, err
 	}
-	run := r.by.reader()(pr)
+	run := r.by.reader().read(pr)
 	if k, _ := KeyOf(pr); k != key && run.Phase == queue.Pending {
 		return queue.Run{}, false, nil
 	}
@@ -325,9 +340,8 @@ func (r *Runs) Show(ctx context.Context, key queue.Key, run queue.Run, texts map
 // stub, of which the cache does not keep them.
 func (r *Runs) Shown(key queue.Key, run queue.Run) (texts map[string]string, known bool) {
 	texts = map[string]string{}
-	obj, exists, err := r.written.GetByKey(key.Namespace + "/" + run.Name)
-	pr, ok := obj.(*tektonv1.PipelineRun)
-	if err != nil || !exists || !ok || string(pr.UID) != run.UID {
+	pr := r.get(key.Namespace, run.Name)
+	if pr == nil || string(pr.UID) != run.UID {
 		return texts, true
 	}
 	if pr.Kind == stubKind {
@@ -414,7 +428,7 @@ func (r *Runs) patch(ctx context.Context, key queue.Key, run queue.Run, patch ma
 		return nil, err
 	}
 	if trimmed, err := TrimRun(pr); err == nil {
-		r.written.Mutation(trimmed)
+		r.written.note(trimmed.(*tektonv1.PipelineRun))
 	}
 	return pr, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -21,6 +22,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
@@ -383,6 +385,35 @@ func TestOwnWrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkList(t, runs)
+}
+
+// TestListReadsOnce: a run of the cache is read once for each of its versions, and once more when
+// PAC's settings have changed.
+func TestListReadsOnce(t *testing.T) {
+	owed := pipelineRun("owed", annotated(keys.SecretCreated, "false"), annotated(keys.GitProvider, "gitea"))
+	is := &pac.Controllers{}
+	by := pac.By{
+		Replica: "replica-1", Clock: clocktesting.NewFakePassiveClock(noon), Controllers: func() *pac.Controllers { return is },
+	}
+	runs, _, informer := newRunsOf(t, by, answer(http.StatusOK, owed), owed)
+	checkList(t, runs, is.ReadRun(owed))
+
+	is = &pac.Controllers{Default: pac.Features{NoSecrets: true}}
+	checkList(t, runs, is.ReadRun(owed))
+
+	for i := range 100 {
+		name := fmt.Sprintf("run-%d", i)
+		add(t, informer, pipelineRun(name, func(pr *tektonv1.PipelineRun) { pr.UID = types.UID(name) }))
+	}
+	list := func() {
+		if _, err := runs.List(t.Context(), shopApp, queue.Cached); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list()
+	if allocations := testing.AllocsPerRun(10, list); allocations > 50 {
+		t.Errorf("to list 101 runs that have been read takes %.0f allocations, 50 at most", allocations)
+	}
 }
 
 func checkList(t *testing.T, runs *pac.Runs, want ...queue.Run) {

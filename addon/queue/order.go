@@ -66,7 +66,8 @@ type place struct {
 func Line(runs []Run, slots []Slot) []Place {
 	sequences := map[string]*Sequence{} // by ID
 	without := map[string]bool{}        // hashes of the names of runs without an order of their own
-	for _, r := range runs {
+	for i := range runs {
+		r := &runs[i]
 		if seq := r.Sequence(); seq != nil {
 			if was := sequences[seq.ID]; was == nil || was.Len() < seq.Len() { // of some runs only the event is known
 				sequences[seq.ID] = seq
@@ -100,8 +101,9 @@ func Line(runs []Run, slots []Slot) []Place {
 		}
 	}
 	places := make([]Place, len(runs))
-	for i, r := range runs {
-		p := Place{Run: r, Event: Event{ID: r.Name, Created: r.Created, Arrived: r.Arrived}, Came: r.Seen}
+	for i := range runs {
+		r := &runs[i]
+		p := Place{Run: *r, Event: Event{ID: r.Name, Created: r.Created, Arrived: r.Arrived}, Came: r.Seen}
 		if seq := r.Sequence(); seq != nil {
 			p.Event.ID, p.Ordered = seq.ID, true
 			p.Index, _ = seq.Position(r.Name)
@@ -135,7 +137,32 @@ func Line(runs []Run, slots []Slot) []Place {
 			p.Came.AtMost = true // its event, once that is known, may have come before it
 		}
 	}
-	slices.SortFunc(places, Place.Compare)
+	return sorted(places)
+}
+
+// sorted puts the places into queue order. They are large, so that what is sorted is their indices.
+func sorted(places []Place) []Place {
+	order := make([]int, len(places))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return places[a].compare(&places[b]) })
+	for first := range order {
+		if order[first] < 0 {
+			continue // it is in its place
+		}
+		moved := places[first]
+		for i := first; ; {
+			from := order[i]
+			order[i] = -1
+			if from == first {
+				places[i] = moved
+				break
+			}
+			places[i] = places[from]
+			i = from
+		}
+	}
 	return places
 }
 
@@ -154,7 +181,9 @@ func (b *beginning) note(created time.Time, arrived Arrival) {
 }
 
 // Compare is invariant I3.
-func (p Place) Compare(o Place) int {
+func (p Place) Compare(o Place) int { return p.compare(&o) }
+
+func (p *Place) compare(o *Place) int {
 	return cmp.Or(
 		p.Event.Created.Compare(o.Event.Created),
 		p.Came.compare(o.Came),

@@ -3,6 +3,7 @@ package queue_test
 import (
 	stdcmp "cmp"
 	"fmt"
+	"math"
 	"math/rand"
 	"testing"
 	"time"
@@ -252,23 +253,30 @@ func TestSupersededByAlike(t *testing.T) {
 	}
 }
 
-// TestCrowd is case T4. Comparing every pair of so many runs takes several times as long as the
-// deadline.
+// TestCrowd is case T4: ten times as many runs take some ten times as long. Comparing every pair of
+// them takes a hundred times as long.
 func TestCrowd(t *testing.T) {
-	const many, deadline = 50_000, 5 * time.Second
-	runs := make([]queue.Run, many)
-	for i := range runs {
-		b := run(fmt.Sprintf("r%05d", i)).created(time.Duration(i%60) * time.Second)
-		b.Origin = queue.Origin{
-			Definition: "build", Trigger: queue.PushTrigger, Branch: fmt.Sprint(i), CancelInProgress: queue.Yes,
+	const few, many, most = 5_000, 50_000, 40
+	took := func(n int) time.Duration {
+		runs := make([]queue.Run, n)
+		for i := range runs {
+			b := run(fmt.Sprintf("r%05d", i)).created(time.Duration(i%60) * time.Second)
+			b.Origin = queue.Origin{
+				Definition: "build", Trigger: queue.PushTrigger, Branch: fmt.Sprint(i), CancelInProgress: queue.Yes,
+			}
+			runs[i] = b.Run
 		}
-		runs[i] = b.Run
+		best := time.Duration(math.MaxInt64) // of some, since others use the machine, too
+		for range 3 {
+			began := time.Now()
+			if by := queue.SupersededBy(queue.Line(runs, nil)); len(by) > 0 {
+				t.Errorf("%d runs of different branches are superseded", len(by))
+			}
+			best = min(best, time.Since(began))
+		}
+		return best
 	}
-	began := time.Now()
-	if by := queue.SupersededBy(queue.Line(runs, nil)); len(by) > 0 {
-		t.Errorf("%d runs of different branches are superseded", len(by))
-	}
-	if took := time.Since(began); took > deadline {
-		t.Errorf("%d runs take %s, more than %s", many, took, deadline)
+	if ratio := float64(took(many)) / float64(took(few)); ratio > most {
+		t.Errorf("%d runs take %.0f times as long as %d, %d times is the most", many, ratio, few, most)
 	}
 }

@@ -43,8 +43,10 @@ type Cluster struct {
 	calm      bool // no faults any more
 	// outliving are the runs that are done and have pods left, with their queues.
 	outliving map[types.UID]queue.Key
-	trace     func(format string, args ...any)
-	problem   error // the first invariant that broke
+	// controllers are what PAC is set to.
+	controllers *pac.Controllers
+	trace       func(format string, args ...any)
+	problem     error // the first invariant that broke
 }
 
 // steps is how many decisions the scheduler takes before the end begins.
@@ -94,7 +96,7 @@ func emptyCluster(m mixture, rnd *rand.Rand, o Options) *Cluster {
 	c := &Cluster{
 		mixture: m, rnd: rnd, now: noon, context: klog.NewContext(context.Background(), klog.Logger{}),
 		mutant: o.mutant, judges: map[queue.Key]*judge{}, named: map[queue.Key]int{}, trace: func(string, ...any) {},
-		outliving: map[types.UID]queue.Key{},
+		outliving: map[types.UID]queue.Key{}, controllers: &pac.Controllers{Default: pac.Features{CancelInProgress: m.cancelling}},
 	}
 	if c.mutant == nil {
 		c.mutant = &mutant{}
@@ -123,15 +125,10 @@ func (c *Cluster) settings() shipped.Settings {
 	return shipped.Settings{Backend: c.backend, Recovery: c.timing}
 }
 
-// controllers are what PAC is set to.
-func (c *Cluster) controllers() pac.Controllers {
-	return pac.Controllers{Default: pac.Features{CancelInProgress: c.cancelling}}
-}
-
 // read reads a run as every replica does. Kueue is at work in the cluster, and some seeds have runs
 // that are labelled for it.
 func (c *Cluster) read(pr *tektonv1.PipelineRun) queue.Run {
-	return c.controllers().ReadRun(pr).BesideKueue()
+	return c.controllers.ReadRun(pr).BesideKueue()
 }
 
 // settle is the time before the product came: queues that run already, perhaps

@@ -107,7 +107,10 @@ func (r *replica) start(age time.Duration) {
 	r.informers[runs].noteRequest = arrivals.NoteRequest
 	must(arrivals.Follow(r.informers[runs]))
 	var err error
-	by := pac.By{Replica: "replica", Clock: now, Controllers: c.controllers, Arrivals: arrivals, Kueue: func() bool { return true }}
+	by := pac.By{
+		Replica: "replica", Clock: now, Arrivals: arrivals,
+		Controllers: func() *pac.Controllers { return c.controllers }, Kueue: func() bool { return true },
+	}
 	r.runs, err = pac.NewRuns(by, runGetter{r}, r.listRunMetadata, r.informers[runs])
 	must(err)
 	r.leases, err = lease.New(leaseGetter{r}, r.informers[leases], now, func() time.Duration { return c.policy.ClaimTTL }, nil)
