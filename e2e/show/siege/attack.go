@@ -54,8 +54,9 @@ type attack struct {
 	sudden bool
 	// plots are carried out at the same time, each by a worker of each tenant.
 	plots []plot
-	// warns is part of the Warning that a tenant must get for exceeding a bound. The cost to other
-	// tenants does not show that bound: another one covers it.
+	// warns is part of the Warning that a tenant must get for exceeding a bound without the guard,
+	// which keeps it from doing so. The cost to other tenants does not show that bound: another one
+	// covers it.
 	warns string
 }
 

@@ -191,7 +191,7 @@ func (r report) broken() []string {
 					name, kind.what, show.Brief(slowest(kind.now)), show.Brief(most)))
 			}
 		}
-		if m.warns != "" && !m.warned {
+		if m.warns != "" && !m.guarded && !m.warned {
 			lines = append(lines, fmt.Sprintf("%s: no Warning tells a tenant %q", name, m.warns))
 		}
 		if m.memory > r.Limit {

@@ -82,9 +82,13 @@ func TestVerdict(t *testing.T) {
 			"orders: a replica made 160 decisions a second more than on the idle stack while the tenants rested, 150 is the most",
 		},
 		"a tenant is not told": {
-			func(r *report) { r.Phases[0].warns = "more than" }, `orders: no Warning tells a tenant "more than"`,
+			func(r *report) { r.Phases[0].warns, r.Phases[0].guarded = "more than", false },
+			`orders without the guard: no Warning tells a tenant "more than"`,
 		},
-		"a tenant is told": {func(r *report) { r.Phases[0].warns, r.Phases[0].warned = "more than", true }, ""},
+		"the guard refuses it": {func(r *report) { r.Phases[0].warns = "more than" }, ""},
+		"a tenant is told": {
+			func(r *report) { r.Phases[0].warns, r.Phases[0].warned, r.Phases[0].guarded = "more than", true, false }, "",
+		},
 		"a decision costs too much": {
 			func(r *report) { r.Phases[0].deciding = 0.5 },
 			"orders: decisions occupied 0.50 of a core more than on the idle stack, 0.4 is the most",

@@ -358,7 +358,7 @@ func (s *siege) attack(ctx context.Context, index int, m *measured, takes time.D
 	}
 	m.deciding = max(m.deciding, deciding)
 	m.end()
-	if m.warns != "" {
+	if m.warns != "" && !m.guarded {
 		m.warned, err = s.warned(ctx, hostile, m.warns)
 	}
 	return err
