@@ -215,7 +215,7 @@ func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error
 			"done", done, "started", s.Started, "claimed", s.Claimed, "waiting", s.Waiting)
 	}
 	next := decision.Next
-	for _, t := range []time.Time{p.unseen(snapshot), p.again, e.unblocked(key)} {
+	for _, t := range []time.Time{p.unseen(snapshot), p.unreported(snapshot), p.again, e.unblocked(key)} {
 		next = earliest(next, t)
 	}
 	return next, err
@@ -252,6 +252,17 @@ func (p *pass) unseen(s queue.Snapshot) time.Time {
 		}
 	}
 	return time.Time{}
+}
+
+// unreported is when to look again because PAC may not have reported the end of a run by then: the
+// observer then tells an operator. It is zero if there is no such run.
+func (p *pass) unreported(s queue.Snapshot) (next time.Time) {
+	for _, r := range s.Runs {
+		if due := r.ReportDue(); due.After(p.now) {
+			next = earliest(next, due)
+		}
+	}
+	return next
 }
 
 // earliest is the earlier of two times of which zero is never.

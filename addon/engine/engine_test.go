@@ -387,6 +387,25 @@ func TestOverdueMeanwhile(t *testing.T) {
 }
 
 // TestBlockedClaim: an operator has to hear of what no further look can mend.
+// TestUnreported (case P11): an operator hears of a run that PAC does not report, although nothing
+// else happens in its queue.
+func TestUnreported(t *testing.T) {
+	c := newCluster(t, 1, pending("a"), slot(0, ""))
+	c.change("a", func(run *queue.Run) { run.Phase, run.Ended = queue.Done, noon })
+	r := c.replica()
+	next, err := r.pass()
+	if want := noon.Add(6 * time.Minute); err != nil || !next.Equal(want) {
+		t.Errorf("looks again at %s, error %v, want at %s", next, err, want)
+	}
+	r.wantEvents()
+	r.clock.SetTime(next)
+	if next, err := r.pass(); err != nil || !next.IsZero() {
+		t.Errorf("looks again at %s, error %v, want never", next, err)
+	}
+	r.wantEvents("Warning Unreported a")
+	c.want()
+}
+
 func TestBlockedClaim(t *testing.T) {
 	c := newCluster(t, 2, pending("a", "b"))
 	c.intercepted["claim 0 for a"] = func(func() error) error { return engine.ErrBlocked }

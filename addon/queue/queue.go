@@ -116,6 +116,19 @@ type Run struct {
 	Problems []string
 }
 
+// ReportGrace is how long PAC may take to report the end of a run.
+const ReportGrace = 5 * time.Minute
+
+// ReportDue is when an operator should hear that PAC has not reported the end of the run; zero if
+// there is nothing to hear of. It is a whole minute, so that a queue is looked at once for all of
+// its runs that end in a minute.
+func (r Run) ReportDue() time.Time {
+	if r.Phase != Done || r.Unlisted || r.Ended.IsZero() {
+		return time.Time{}
+	}
+	return r.Ended.Add(ReportGrace).Truncate(time.Minute).Add(time.Minute)
+}
+
 // Lacks says that the run must not be started yet: it cannot work without what it is owed.
 func (r Run) Lacks() bool { return r.Needs && r.Owed != "" }
 

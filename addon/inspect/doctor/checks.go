@@ -25,8 +25,6 @@ const (
 	clocksDiffer = 5 * time.Second
 	// renewedLate is by how much a Lease may seem to be renewed too late, as clocks differ.
 	renewedLate = 30 * time.Second
-	// reportWithin is how long Pipelines-as-Code may take to report the end of a run.
-	reportWithin = 10 * time.Minute
 	// startWithin is how long a start may take in normal operation.
 	startWithin = 5 * time.Second
 

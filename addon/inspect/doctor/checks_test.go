@@ -139,12 +139,12 @@ func TestChecks(t *testing.T) {
 			f.Queues[0].Snapshot.Runs[0].Manager, f.Queues[0].Snapshot.Runs[0].Claim = "example.com/other", nil
 		}, []string{"runs: It is started, but example.com/other, which its spec.managedBy names, has not begun with it."}},
 		"runs that cannot be reported": {func(f *Facts) {
-			for age, name := range map[time.Duration]string{9 * time.Minute: "fresh", 11 * time.Minute: "old", time.Hour: "older"} {
+			for age, name := range map[time.Duration]string{5 * time.Minute: "fresh", 6 * time.Minute: "old", time.Hour: "older"} {
 				f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{
 					Name: name, UID: name, Phase: queue.Done, Ended: noon.Add(-age),
 				})
 			}
-		}, []string{"reports: Pipelines-as-Code has not reported the end of 2 runs, more than 10m after it: old for one."}},
+		}, []string{"reports: Pipelines-as-Code has not reported the end of 2 runs, more than 5m after it: old for one."}},
 		"a slot that may be kept for pods": {func(f *Facts) {
 			f.Installations[0].Environment.PodsGone = true
 			f.Queues[0].Snapshot.Runs[0].Phase = queue.Done

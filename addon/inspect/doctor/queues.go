@@ -125,7 +125,7 @@ func unreported(f *Facts) []Finding {
 	for _, q := range f.Queues {
 		var names []string
 		for _, r := range q.Snapshot.Runs {
-			if r.Phase == queue.Done && !r.Unlisted && !r.Ended.IsZero() && f.Now.Sub(r.Ended) > reportWithin {
+			if due := r.ReportDue(); !due.IsZero() && !f.Now.Before(due) {
 				names = append(names, r.Name)
 			}
 		}
@@ -135,7 +135,7 @@ func unreported(f *Facts) []Finding {
 		all = append(all, Finding{
 			Where: "Repository " + q.Key().String(), Warning: true,
 			What: fmt.Sprintf("Pipelines-as-Code has not reported the end of %s, more than %s after it: %s for one. They take no slot.",
-				plural(len(names), "run"), report.Round(reportWithin), slices.Min(names)),
+				plural(len(names), "run"), report.Round(queue.ReportGrace), slices.Min(names)),
 			Do: "Look at the log of the watcher of Pipelines-as-Code. The queue does not need these runs: they may be deleted.",
 		})
 	}

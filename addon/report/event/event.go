@@ -143,6 +143,14 @@ func NotBegun(key queue.Key, r queue.Run) Event {
 	return e
 }
 
+// Unreported: the run is over, and PAC has not reported that.
+func Unreported(key queue.Key, r queue.Run) Event {
+	e := onRun(key, r, ReasonUnreported, "Has been over for more than %s, and Pipelines-as-Code has not reported that. The log of its "+
+		"watcher may say why. The queue goes on: this run takes no slot, and may be deleted.", report.Round(queue.ReportGrace))
+	e.Warning = true
+	return e
+}
+
 // ClaimExpired: the run had a slot but could not be started; refusal says why, if
 // that is known.
 func ClaimExpired(key queue.Key, x queue.Expire, refusal string) Event {

@@ -76,6 +76,7 @@ func (o *Observer) Looked(l engine.Look) {
 		}
 	}
 	o.stuck(l)
+	o.unreported(l)
 	for _, slot := range l.Snapshot.Slots {
 		if slot.Pods == nil {
 			continue
@@ -113,6 +114,21 @@ func (o *Observer) stuck(l engine.Look) {
 			o.sink.Record(tell(l.Repository.Key, is.Run))
 			reported++
 		}
+	}
+}
+
+// unreported tells of runs whose end PAC has not reported. Those that have been over for longer are
+// not in the look any more.
+func (o *Observer) unreported(l engine.Look) {
+	reported := 0
+	for _, r := range l.Snapshot.Runs {
+		if due := r.ReportDue(); due.IsZero() || l.At.Before(due) {
+			continue
+		}
+		if reported++; reported > maxReported {
+			return
+		}
+		o.sink.Record(Unreported(l.Repository.Key, r))
 	}
 }
 

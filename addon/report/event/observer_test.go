@@ -98,6 +98,35 @@ func TestRunsThatDoNotGoOnAreTold(t *testing.T) {
 	}
 }
 
+// P11: a run whose end PAC cannot report is said so in a Warning, and of many of them a few.
+func TestUnreportedRunsAreTold(t *testing.T) {
+	noon := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+	over := queue.Run{Name: "over", UID: "o", Phase: queue.Done, Ended: noon.Add(-30 * time.Second)}
+	reported := queue.Run{Name: "reported", UID: "r", Phase: queue.Done, Ended: over.Ended, Unlisted: true}
+	look := engine.Look{Repository: engine.Repository{Key: app}, Snapshot: queue.Snapshot{
+		Key: app, Limit: 1, Freshness: queue.Confirmed, Runs: []queue.Run{run, over, reported},
+	}}
+	at := func(after time.Duration) (told sink) {
+		look.At = noon.Add(after)
+		event.NewObserver(&told, latest.New(func(queue.Key) bool { return true })).Looked(look)
+		return told
+	}
+	if told := at(5*time.Minute - time.Second); len(told) > 0 {
+		t.Errorf("told in time: %+v", told)
+	}
+	told := at(5 * time.Minute)
+	if len(told) != 1 || told[0].Name != "over" || told[0].Reason != event.ReasonUnreported || !told[0].Warning {
+		t.Errorf("told %+v, want a Warning on the run that is over", told)
+	}
+	for i := range 9000 {
+		over.Name, over.UID = fmt.Sprint("over-", i), fmt.Sprint("o-", i)
+		look.Snapshot.Runs = append(look.Snapshot.Runs, over)
+	}
+	if told := at(5 * time.Minute); len(told) != 100 {
+		t.Errorf("of thousands of runs %d are told, want 100", len(told))
+	}
+}
+
 // A tenant may have more runs with something wrong than the recorder remembers: their events would
 // be written again at every look.
 func TestProblemsAreBounded(t *testing.T) {

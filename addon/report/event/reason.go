@@ -21,6 +21,7 @@ const (
 
 	ReasonUnprepared    Reason = "Unprepared"
 	ReasonNotBegun      Reason = "NotBegun"
+	ReasonUnreported    Reason = "Unreported"
 	ReasonPodsLeft      Reason = "PodsLeft"
 	ReasonClaimExpired  Reason = "ClaimExpired"
 	ReasonBadAnnotation Reason = "BadAnnotation"
@@ -81,6 +82,12 @@ func Reasons() []Explained {
 			PipelineRun,
 			true,
 			"Was started, but the controller in its `spec.managedBy` has not begun with it; it takes no slot until then.",
+		},
+		{
+			ReasonUnreported,
+			PipelineRun,
+			true,
+			"Is over, and Pipelines-as-Code has not reported that for some minutes; it takes no slot.",
 		},
 		{
 			ReasonPodsLeft,
