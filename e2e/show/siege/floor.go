@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -24,17 +25,21 @@ type floor struct {
 	steps []sample
 }
 
-// sample is something that took a time.
+// sample is one step of the floor.
 type sample struct {
-	at   time.Time
-	took time.Duration
+	begun time.Time     // when the floor asked for what it then has to see
+	at    time.Time     // when it saw that a run is over
+	took  time.Duration // from then on
 }
+
+// errUnseen says that the API server has not shown a step for as long as it may take.
+var errUnseen = errors.New("not seen")
 
 const (
 	floorName = "floor"
 	// floorPause is between two steps.
 	floorPause = 50 * time.Millisecond
-	// floorDeadline bounds one step.
+	// floorDeadline is the most that a step counts as.
 	floorDeadline = 30 * time.Second
 )
 
@@ -74,11 +79,18 @@ func (f *floor) measure(ctx context.Context) error {
 					return time.Time{}, fmt.Errorf("the watch of the floor ended before step %s", step)
 				}
 			case <-deadline:
-				return time.Time{}, fmt.Errorf("step %s of the floor was not seen within %s", step, floorDeadline)
+				return time.Time{}, fmt.Errorf("step %s of the floor: %w within %s", step, errUnseen, floorDeadline)
 			}
 		}
 	}
+	begun := time.Now()
+	note := func(at time.Time, took time.Duration) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.steps = append(f.steps, sample{begun, at, took})
+	}
 	step := func(n int) error {
+		begun = time.Now()
 		over, next := fmt.Sprintf("%d over", n), fmt.Sprintf("%d next", n)
 		if err := write(over); err != nil {
 			return err
@@ -98,13 +110,14 @@ func (f *floor) measure(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.steps = append(f.steps, sample{began, done.Sub(began)})
+		note(began, done.Sub(began))
 		return nil
 	}
 	for n := 1; ctx.Err() == nil; n++ {
-		if err := step(n); err != nil {
+		switch err := step(n); {
+		case errors.Is(err, errUnseen):
+			note(begun, floorDeadline)
+		case err != nil:
 			return ended(ctx, fmt.Errorf("the floor: %w", err))
 		}
 		select {
@@ -115,9 +128,24 @@ func (f *floor) measure(ctx context.Context) error {
 	return nil
 }
 
-// all returns the steps so far.
-func (f *floor) all() []sample {
+// during returns how long the steps took that were due in a time. If none was, because the API
+// server answers too slowly for that, they are those that were under way, with the time that it
+// took to ask.
+func (f *floor) during(from, to time.Time) []time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.steps[:len(f.steps):len(f.steps)]
+	var due, underWay []time.Duration
+	for _, s := range f.steps {
+		done := s.at.Add(s.took)
+		switch {
+		case !s.at.Before(from) && s.at.Before(to):
+			due = append(due, s.took)
+		case s.begun.Before(to) && done.After(from):
+			underWay = append(underWay, done.Sub(s.begun))
+		}
+	}
+	if len(due) == 0 {
+		return underWay
+	}
+	return due
 }
