@@ -62,6 +62,34 @@ func (e *Env) OpenOn(ctx context.Context, on provider.Provider, name string, lim
 	return s, s.createRepository(ctx, limit)
 }
 
+// Beside opens a further queue for the Git repository of this scene: another Repository, in another
+// namespace. PAC gives an event to the Repository of its URL that was created first. Times of
+// creation have whole seconds, so Beside waits for the next one.
+func (s *Scene) Beside(ctx context.Context, name string, limit int) (*Scene, error) {
+	name += "-" + rand.String(5)
+	other := *s
+	other.Key, other.pushes = queue.Key{Namespace: name, Repository: name}, nil
+	if s.env.session != nil {
+		s.env.session.scenes = append(s.env.session.scenes, &other)
+	}
+	older, err := s.PAC.PipelinesascodeV1alpha1().Repositories(s.Key.Namespace).Get(ctx, s.Key.Repository, metav1.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	if err := other.createNamespace(ctx); err != nil {
+		return nil, err
+	}
+	if err := Eventually(ctx, "the second in which "+s.Key.String()+" was created to pass", StepDeadline, func() error {
+		if next := older.CreationTimestamp.Add(time.Second); time.Now().Before(next) {
+			return fmt.Errorf("it is not %s yet", next)
+		}
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	return &other, other.createRepository(ctx, limit)
+}
+
 func (s *Scene) connect() (err error) {
 	config := s.env.Cluster.Config()
 	if s.Kube, err = kubernetes.NewForConfig(config); err != nil {
