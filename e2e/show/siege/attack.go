@@ -90,8 +90,8 @@ func attacks() []attack {
 			unguarded: true, wide: true, sudden: true, plots: []plot{{buildHoards, hoards}},
 		},
 		{
-			name: "swarm", does: "hundreds of Repositories that come when each has some Leases like slots",
-			unguarded: true, sudden: true, plots: twice(buildSwarm, hoards),
+			name: "swarm", does: "hundreds of Repositories, with a run each, that come when each has some Leases like slots",
+			unguarded: true, sudden: true, plots: twice(buildSwarm, swarm),
 		},
 		{
 			name: "slots", does: "slots deleted, edited, relabelled, and other Leases in their places",

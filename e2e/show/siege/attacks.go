@@ -258,6 +258,20 @@ func hoards(w *worker) {
 	for _, repository := range w.hoarded {
 		w.repository(repository, int64(1))
 	}
+	w.hoardOn()
+}
+
+// swarm is hoards with a run in each queue. Afterwards each has an empty slot, and nothing happens.
+func swarm(w *worker) {
+	for _, repository := range w.hoarded {
+		w.repository(repository, int64(1))
+		w.fill(repository, 1)
+	}
+	w.hoardOn()
+}
+
+// hoardOn makes more Leases.
+func (w *worker) hoardOn() {
 	for w.going() && len(w.hoarded) > 0 {
 		w.create(leases, w.like(w.hoarded[w.random.IntN(len(w.hoarded))]))
 	}
