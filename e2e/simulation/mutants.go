@@ -25,7 +25,7 @@ import (
 // mutants are the deliberate bugs that the simulation has to find.
 var mutants = []*mutant{
 	{
-		name: "frees the slot before it has fenced the run", caught: 821, weather: &storm, shape: rejections,
+		name: "frees the slot before it has fenced the run", caught: 379, weather: &storm, shape: rejections,
 		wrapRuns: func(r *replica, x engine.Runs, s engine.Store) engine.Runs {
 			return hooked{Runs: x, fence: func(ctx context.Context, key queue.Key, run queue.Run, fence func() error) error {
 				r.freeSlotOf(ctx, s, key, run)
@@ -34,7 +34,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "frees the slot instead of fencing the run", caught: 215, weather: &storm, shape: rejections,
+		name: "frees the slot instead of fencing the run", caught: 56, weather: &storm, shape: rejections,
 		wrapRuns: func(r *replica, x engine.Runs, s engine.Store) engine.Runs {
 			return hooked{Runs: x, fence: func(ctx context.Context, key queue.Key, run queue.Run, _ func() error) error {
 				r.freeSlotOf(ctx, s, key, run)
@@ -114,7 +114,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "releases the slot on any error of a start", caught: 223, weather: &storm, shape: rejections,
+		name: "releases the slot on any error of a start", caught: 184, weather: &storm, shape: rejections,
 		wrapRuns: func(r *replica, x engine.Runs, s engine.Store) engine.Runs {
 			return hooked{Runs: x, start: func(ctx context.Context, key queue.Key, a queue.Start, start func() error) error {
 				err := start()
@@ -238,7 +238,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "goes on claiming after a claim failed", caught: 193,
+		name: "goes on claiming after a claim failed", caught: 14,
 		wrapStore: func(_ *replica, x engine.Store) engine.Store {
 			return hookedStore{Store: x, claim: func(slot queue.Slot, h queue.Holder, claim claimer) (queue.Slot, error) {
 				made, err := claim()
@@ -385,7 +385,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "does not act on a queue that it has taken over", caught: 12,
+		name: "does not act on a queue that it has taken over", caught: 2,
 		wrapReplica: func(r *replica, x product) product { return leadersOnly{x, r} },
 	},
 	{
@@ -417,15 +417,15 @@ var mutants = []*mutant{
 		},
 		wrapReplica: func(_ *replica, x product) product { return untimed{x} },
 	},
-	{name: "believes a cache that has an older version than the list", caught: 2177, anyVersion: true},
+	{name: "believes a cache that has an older version than the list", caught: 563, anyVersion: true},
 	{
 		name: "gives a slot away while pods of its run are left", caught: 1, podless: true,
 		shape: func(m *mixture) { m.podsGone = true },
 	},
-	{name: "has no recovery", caught: 8, noRecovery: true},
+	{name: "has no recovery", caught: 3, noRecovery: true},
 	{name: "does not hear in recovery that a queue has changed", caught: 2, unchanging: true},
 	{
-		name: "keeps slots in the memory of several replicas", caught: 223, manyLeaders: true,
+		name: "keeps slots in the memory of several replicas", caught: 2, manyLeaders: true,
 		shape: func(m *mixture) { m.memory, m.switches, m.replicas = true, false, max(2, m.replicas) },
 	},
 }
