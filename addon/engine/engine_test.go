@@ -386,7 +386,6 @@ func TestOverdueMeanwhile(t *testing.T) {
 	}
 }
 
-// TestBlockedClaim: an operator has to hear of what no further look can mend.
 // TestUnreported (case P11): an operator hears of a run that PAC does not report, although nothing
 // else happens in its queue.
 func TestUnreported(t *testing.T) {
@@ -406,6 +405,7 @@ func TestUnreported(t *testing.T) {
 	c.want()
 }
 
+// TestBlockedClaim: an operator has to hear of what no further look can mend.
 func TestBlockedClaim(t *testing.T) {
 	c := newCluster(t, 2, pending("a", "b"))
 	c.intercepted["claim 0 for a"] = func(func() error) error { return engine.ErrBlocked }

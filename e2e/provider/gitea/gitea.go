@@ -125,8 +125,17 @@ func (r *repository) create(ctx context.Context, user string) error {
 		return err
 	}
 	r.url = made.HTMLURL
-	if r.provider.options.Hook == "" {
-		return nil
+	// A busy Gitea knows of the first commit a moment later.
+	err = driver.AwaitBranch(ctx, r.provider.transport, provider.Branch, func(ctx context.Context) (bool, error) {
+		c, err := r.provider.client(ctx)
+		if err != nil {
+			return false, err
+		}
+		_, reply, err := c.GetRepoBranch(r.owner, r.name, provider.Branch)
+		return err == nil, unlessMissing(reply, err)
+	})
+	if err != nil || r.provider.options.Hook == "" {
+		return err
 	}
 	_, err = driver.CreateOnly(ctx, r.provider.transport,
 		func(ctx context.Context) ([]*sdk.Hook, error) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	sdk "code.gitea.io/sdk/gitea"
 
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider/driver"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider/gitea"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider/providertest"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
@@ -191,4 +193,38 @@ func event(header http.Header, body []byte, secret string) (providertest.Event, 
 		err = fmt.Errorf("the signature %q does not match the secret", header.Get("X-Gitea-Signature"))
 	}
 	return e, err
+}
+
+// A new repository is given out once Gitea shows its first commit.
+func TestBranchThatComesLate(t *testing.T) {
+	if server == nil {
+		t.Skip("needs a real Gitea")
+	}
+	late := &lateBranch{answers: 2}
+	p := gitea.New(gitea.Options{URL: server.URL(), Token: server.Token(), Driver: driver.Options{Next: late}})
+	r, err := p.NewRepository(t.Context(), "late")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if late.answers > 0 {
+		t.Errorf("the repository is given out before its branch is there")
+	}
+	if _, err := r.Push(t.Context(), map[string]string{"file": "1"}, "first"); err != nil {
+		t.Error(err)
+	}
+}
+
+// lateBranch does not show a branch for some answers.
+type lateBranch struct{ answers int }
+
+func (l *lateBranch) RoundTrip(r *http.Request) (*http.Response, error) {
+	if !strings.Contains(r.URL.Path, "/branches/") || l.answers == 0 {
+		return http.DefaultTransport.RoundTrip(r)
+	}
+	l.answers--
+	missing := httptest.NewRecorder()
+	missing.WriteHeader(http.StatusNotFound)
+	reply := missing.Result()
+	reply.Request = r
+	return reply, nil
 }
