@@ -17,7 +17,7 @@ import (
 // and mostWrites how many. That only saves refused writes.
 const ownWrites, mostWrites = 30 * time.Second, 4096
 
-// written are the runs as they became by own writes, by UID.
+// written has each run as the last own write left it, by UID.
 type written struct{ runs *utilcache.LRUExpireCache }
 
 func newWritten(c clock.PassiveClock) written {
@@ -40,9 +40,9 @@ func (w written) latest(observed *tektonv1.PipelineRun) *tektonv1.PipelineRun {
 	return pr
 }
 
-// readings keep how the runs of the cache read, so that a run is read once for each of its versions
-// and not at each look at its queue. An object of an informer never changes, so it always reads the
-// same by the same reader. What is kept of a queue is little more than it has runs.
+// readings keep what each run of the cache was read as, so that a run is read once for each of its
+// versions and not at each look at its queue. An object of an informer never changes, so a reader
+// always reads it alike. Of a queue, they keep a quarter more than it has runs at most.
 type readings struct{ queues sync.Map } // of *reading, by queue.Key
 
 type reading struct {

@@ -68,7 +68,7 @@ type By struct {
 	AskForKueue func(context.Context) (bool, error)
 }
 
-// reader reads runs as they are in this cluster now. Two that are equal read alike.
+// reader returns what reads runs as they are in this cluster now. Equal readers read alike.
 func (b By) reader() reader {
 	is := reader{controllers: &defaults, kueue: b.Kueue != nil && b.Kueue()}
 	if b.Controllers != nil {

@@ -310,15 +310,9 @@ func uninstall(ctx context.Context, e *Env) error {
 		return err
 	}
 	files := s.Files(runs, 3*time.Second)
-	// The first run outlasts the uninstall also where that is slow: the others are to wait still.
+	// The first run outlasts even a slow uninstall, so that the others still wait afterwards.
 	maps.Copy(files, s.Files(1, 15*time.Second))
-	if err := s.PushFiles(ctx, files); err != nil {
-		return err
-	}
-	if _, err := s.Queued(ctx, runs); err != nil {
-		return err
-	}
-	if _, err := s.Started(ctx, 1); err != nil {
+	if err := s.load(ctx, files, 1); err != nil {
 		return err
 	}
 	s.Tolerated = OthersWarnings
@@ -373,21 +367,26 @@ func (s *Scene) startByHand(ctx context.Context, name string) (stop func() error
 	}
 }
 
-// loaded opens a scene and pushes runs until as many are started as the limit allows and the others
-// wait in order.
+// loaded opens a scene and loads it with runs.
 func (e *Env) loaded(ctx context.Context, name string, limit, runs int, each time.Duration) (*Scene, error) {
 	s, err := e.Open(ctx, name, limit)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Push(ctx, runs, each); err != nil {
-		return nil, err
+	return s, s.load(ctx, s.Files(runs, each), limit)
+}
+
+// load pushes runs and waits until as many are started as the limit allows and the others wait in
+// order.
+func (s *Scene) load(ctx context.Context, files map[string]string, limit int) error {
+	if err := s.PushFiles(ctx, files); err != nil {
+		return err
 	}
-	if _, err := s.Queued(ctx, runs); err != nil {
-		return nil, err
+	if _, err := s.Queued(ctx, len(files)); err != nil {
+		return err
 	}
-	_, err = s.Started(ctx, limit)
-	return s, err
+	_, err := s.Started(ctx, limit)
+	return err
 }
 
 // disturbed calls disturb in the middle of a queue, which must finish nevertheless.

@@ -2,6 +2,7 @@ package build
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 )
 
@@ -128,6 +129,11 @@ func recipeFor(c Component) (recipe, error) {
 		return recipe{}, fmt.Errorf("no recipe for component %q", c)
 	}
 	return recipes[i], nil
+}
+
+// familyDir is the folder of the family's wrapper modules.
+func (r recipe) familyDir(root string) string {
+	return filepath.Join(root, "e2e", "stack", "components", r.family)
 }
 
 // importPath is the package to build.

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -52,11 +53,7 @@ func ModuleDir(ctx context.Context, module string) (string, error) {
 // ModuleDir returns the folder of a pinned module's sources (for CRDs, config maps, templates),
 // fetching it when it is not there.
 func (v Versions) ModuleDir(ctx context.Context, module string) (string, error) {
-	r, err := recipeForModule(module)
-	if err != nil {
-		return "", err
-	}
-	root, err := Root()
+	root, r, err := wrapped(module)
 	if err != nil {
 		return "", err
 	}
@@ -78,23 +75,21 @@ func (v Versions) ModuleDir(ctx context.Context, module string) (string, error) 
 	return dir, nil
 }
 
-func recipeForModule(module string) (recipe, error) {
-	for _, r := range recipes {
-		if r.module == module {
-			return r, nil
-		}
+// wrapped returns the root of the repository, and a recipe of the family whose wrapper modules pin
+// the module.
+func wrapped(module string) (root string, r recipe, err error) {
+	i := slices.IndexFunc(recipes, func(r recipe) bool { return r.module == module })
+	if i < 0 {
+		return "", recipe{}, fmt.Errorf("no component comes from module %q", module)
 	}
-	return recipe{}, fmt.Errorf("no component comes from module %q", module)
+	root, err = Root()
+	return root, recipes[i], err
 }
 
 // Beside is a go command, e.g. run, for programs of this repository that lie beside the wrapper
 // modules of a family and use the wrapped module: it compiles against the chosen version.
 func (v Versions) Beside(ctx context.Context, module, verb string, args ...string) (*exec.Cmd, error) {
-	r, err := recipeForModule(module)
-	if err != nil {
-		return nil, err
-	}
-	root, err := Root()
+	root, r, err := wrapped(module)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +98,7 @@ func (v Versions) Beside(ctx context.Context, module, verb string, args ...strin
 		return nil, err
 	}
 	flags := []string{verb, "-modfile=" + filepath.Join(p.dir, "go.mod"), "-trimpath", "-buildvcs=false"}
-	cmd := goCommand(ctx, filepath.Join(root, "e2e", "stack", "components", r.family), append(flags, args...)...)
+	cmd := goCommand(ctx, r.familyDir(root), append(flags, args...)...)
 	cmd.Env = append(cmd.Env, "CGO_ENABLED=0")
 	return cmd, nil
 }

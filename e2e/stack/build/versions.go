@@ -52,11 +52,7 @@ func (v Versions) of(family string) string {
 // Pinned returns the pinned versions of a module without their leading v, the default first and
 // then from the oldest to the newest.
 func Pinned(module string) ([]string, error) {
-	r, err := recipeForModule(module)
-	if err != nil {
-		return nil, err
-	}
-	root, err := Root()
+	root, r, err := wrapped(module)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +108,7 @@ func (v Versions) choose(root string, r recipe) (pin, error) {
 // readPins reads all wrapper modules of a family, the default first and then from the oldest to the
 // newest.
 func readPins(root string, r recipe) ([]pin, error) {
-	family := filepath.Join(root, "e2e", "stack", "components", r.family)
+	family := r.familyDir(root)
 	files, err := filepath.Glob(filepath.Join(family, "*", "go.mod"))
 	if err != nil {
 		return nil, err
