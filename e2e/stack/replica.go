@@ -2,6 +2,7 @@ package stack
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"path"
@@ -115,6 +116,11 @@ func (a *Addon) replica(ctx context.Context, i int) (*Replica, error) {
 		Args:        args,
 		Env:         append(local.env(env), "KUBECONFIG="+kubeconfig),
 		ReadyWithin: addonDeadline,
+	}
+	if a.opts.Contained {
+		if spec.Memory = container.Resources.Limits.Memory().Value(); spec.Memory == 0 {
+			return nil, errors.New("the container has no memory limit")
+		}
 	}
 	if container.ReadinessProbe != nil && container.ReadinessProbe.HTTPGet != nil {
 		get := container.ReadinessProbe.HTTPGet

@@ -1,5 +1,7 @@
 package main
 
+import "slices"
+
 // What the documentation of the add-on, of PAC and of Tekton says of names and values.
 const (
 	ofPAC  = "pipelinesascode.tekton.dev/"
@@ -23,6 +25,9 @@ const (
 	longScript      = 900 << 10 // it takes 1.5 MiB for an object
 )
 
+// mostOfOrder is how many runs an execution order may name.
+const mostOfOrder = 1000
+
 // How many objects of a kind each worker makes before the assault, in a phase of the usual length,
 // and then keeps. They stand for a quota of objects, as clusters with tenants have one: the API
 // server and etcd are not what is besieged.
@@ -32,6 +37,7 @@ const (
 	stockOfScripts     = 20
 	stockOfGhosts      = 500
 	stockOfTexts       = 160
+	stockOfBrims       = 460 // 7 KiB each of the 16 MiB that a namespace has
 	leasesOfHoard      = 400
 	stockOfSwarm       = 40
 	leasesOfSwarm      = 12
@@ -52,6 +58,8 @@ type attack struct {
 	wide bool
 	// sudden attacks are over in a moment, so that the slowest start tells, and no median.
 	sudden bool
+	// whole attacks take the time to build up all that they need, however short they are.
+	whole bool
 	// plots are carried out at the same time, each by a worker of each tenant.
 	plots []plot
 	// warns is part of the Warning that a tenant must get for exceeding a bound without the guard,
@@ -80,11 +88,23 @@ func attacks() []attack {
 			unguarded: true, plots: twice(buildAnnotations, annotations),
 		},
 		{
+			name: "brims", does: "thousands of runs of a namespace, whose annotations are as long as they may be",
+			unguarded: true, whole: true, plots: slices.Repeat(twice(buildBrims, brims), 3),
+			warns: "more than 16 MiB of annotations",
+		},
+		{
+			name: "settings", does: "Repositories with annotations and parameters of 250 KiB",
+			unguarded: true, plots: twice(buildSettings, settings),
+		},
+		{
 			name: "scripts", does: "runs with 900 KiB of scripts, and a Repository that comes and goes",
 			unguarded: true, plots: twice(buildScripts, scripts),
 		},
 		{name: "ghosts", does: "Leases like slots, whose holders do not exist", unguarded: true, plots: twice(buildGhosts, ghosts)},
-		{name: "texts", does: "Leases like slots with annotations of 250 KiB", unguarded: true, plots: twice(buildTexts, texts)},
+		{
+			name: "texts", does: "Leases like slots with annotations and holders' names of 250 KiB",
+			unguarded: true, plots: twice(buildTexts, texts),
+		},
 		{
 			name: "hoards", does: "Repositories of many namespaces that come when each has hundreds of Leases like slots",
 			unguarded: true, wide: true, sudden: true, plots: []plot{{buildHoards, hoards}},

@@ -219,13 +219,95 @@ func texts(w *worker) {
 	}
 }
 
-// text creates a Lease like a slot with a long annotation.
+// text creates a Lease like a slot with a long annotation, or whose holder has a long name.
 func (w *worker) text() {
 	lease := w.like(w.target)
-	key := ofOurs + []string{"event", "run-uid", "attempt", "note"}[w.random.IntN(4)]
 	metadata := lease["metadata"].(fields)
-	metadata["annotations"].(fields)[key] = metadata["name"].(string) + strings.Repeat("t", longAnnotations-1000)
+	text := metadata["name"].(string) + strings.Repeat("t", longAnnotations-1000)
+	if w.random.IntN(2) == 0 {
+		lease["spec"].(fields)["holderIdentity"] = text
+	} else {
+		key := ofOurs + []string{"event", "run-uid", "attempt", "note"}[w.random.IntN(4)]
+		metadata["annotations"].(fields)[key] = text
+	}
 	w.createLarge(leases, longAnnotations, lease)
+}
+
+// settings: what T1 does with runs, with Repositories.
+func buildSettings(w *worker) {
+	w.stockUp(stockOfTexts, func() { w.setting() })
+}
+
+func settings(w *worker) {
+	for w.going() {
+		name := w.setting()
+		w.patch(repositories, name, fields{"spec": fields{"concurrency_limit": int64(w.random.IntN(9))}})
+		w.atMost(repositories, w.stock(stockOfTexts))
+	}
+}
+
+// setting creates a Repository with a long annotation or a long parameter, and returns its name.
+func (w *worker) setting() string {
+	name := w.name("setting")
+	repository := w.repositoryOf(name, int64(1))
+	text := name + strings.Repeat("s", longAnnotations-1000)
+	if w.random.IntN(2) == 0 {
+		repository["metadata"].(fields)["annotations"] = fields{"note": text}
+	} else {
+		repository["spec"].(fields)["params"] = []any{fields{"name": "p", "value": text}}
+	}
+	w.createLarge(repositories, longAnnotations, repository)
+	return name
+}
+
+// buildBrims has the workers of one tenant fill what the documentation says that its namespace has
+// of the replicas' memory. They give up if that is refused.
+func buildBrims(w *worker) {
+	w.target = w.queue(1)
+	if !w.tenant.first {
+		return
+	}
+	for made, refused := 0, 0; made < stockOfBrims && refused < 10 && w.going(); {
+		if w.brim() {
+			made++
+		} else {
+			refused++
+		}
+	}
+}
+
+func brims(w *worker) {
+	for w.going() {
+		w.brim()
+		if !w.tenant.first {
+			w.atMost(pipelineRuns, stockOfRuns)
+		}
+	}
+}
+
+// brim creates a run and makes its annotations as long as they may be. Few are in a queue that
+// exists.
+func (w *worker) brim() bool {
+	name := w.name("brim")
+	text := func(bytes int) string { return name + strings.Repeat("b", bytes-len(name)) }
+	repository := w.target
+	if w.random.IntN(20) > 0 {
+		repository = "nowhere-" + name
+	}
+	run := w.run(name, repository)
+	maps.Copy(annotationsOf(run), fields{
+		ofPAC + "controller-info": `{"name":"` + text(480) + `"}`,
+		ofPAC + "original-prname": text(250), ofPAC + "source-branch": text(250), ofPAC + "event-type": text(60),
+	})
+	var order strings.Builder
+	for i := range mostOfOrder - 1 {
+		fmt.Fprintf(&order, "%s/%d,", w.namespace, w.names*mostOfOrder+i)
+	}
+	return w.create(pipelineRuns, run) && w.patch(pipelineRuns, name, fields{"metadata": fields{"annotations": fields{
+		ofPAC + "execution-order": order.String() + w.namespace + "/" + name,
+		ofOurs + "reason":         text(1000), ofOurs + "estimated-start": text(120),
+		ofOurs + "status": text(60), ofOurs + "position": text(60), ofOurs + "queued-at": text(60),
+	}}})
 }
 
 // hoards: case T3 where it is worst. There are Leases like slots of Repositories that do not exist

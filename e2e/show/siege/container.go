@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/cgroup"
 )
 
 // containers do to the replicas what the kernel and the kubelet do to containers: one that needs
@@ -24,6 +25,10 @@ type containers struct {
 	say   func(format string, args ...any)
 	limit int64 // bytes
 	probe *corev1.Probe
+	// uncontained is why this machine has no control groups for the replicas. Then this program
+	// instead of the kernel kills one whose resident memory is above the limit, and its garbage
+	// collector knows of no limit. It is nil where there are control groups.
+	uncontained error
 
 	mu       sync.Mutex
 	peaks    map[string]int64 // resident bytes, by replica, since the last call of reset
@@ -38,7 +43,9 @@ const (
 )
 
 // newContainers reads the bounds of the container from the Deployment.
-func newContainers(ctx context.Context, s *stack.Stack, addon *stack.Addon, say func(string, ...any)) (*containers, error) {
+func newContainers(
+	ctx context.Context, s *stack.Stack, addon *stack.Addon, uncontained error, say func(string, ...any),
+) (*containers, error) {
 	deployments, err := s.Kubernetes().AppsV1().Deployments(addon.Namespace()).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, err
@@ -49,8 +56,17 @@ func newContainers(ctx context.Context, s *stack.Stack, addon *stack.Addon, say 
 	container := deployments.Items[0].Spec.Template.Spec.Containers[0]
 	return &containers{
 		addon: addon, say: say, limit: container.Resources.Limits.Memory().Value(), probe: container.LivenessProbe,
-		peaks: map[string]int64{},
+		uncontained: uncontained, peaks: map[string]int64{},
 	}, nil
+}
+
+// tryGroups reports why there are no control groups for the replicas, if so.
+func tryGroups() error {
+	group, err := cgroup.New(fmt.Sprintf("siege-%d", os.Getpid()), 1<<30)
+	if err != nil {
+		return err
+	}
+	return group.Delete()
 }
 
 // watch watches one replica until the context ends.
@@ -71,7 +87,11 @@ func (c *containers) watch(ctx context.Context, r *stack.Replica) error {
 		}
 		pid := r.Pid()
 		if pid == 0 {
-			if err := c.restart(r, "it ended by itself"); err != nil {
+			why := "it ended by itself"
+			if r.OutOfMemory() {
+				why = fmt.Sprintf("the kernel killed it for want of memory, its container has %s", mebibytes(c.limit))
+			}
+			if err := c.restart(r, "%s", why); err != nil {
 				return err
 			}
 			continue
@@ -83,7 +103,7 @@ func (c *containers) watch(ctx context.Context, r *stack.Replica) error {
 		c.mu.Lock()
 		c.peaks[r.Name()] = max(c.peaks[r.Name()], resident)
 		c.mu.Unlock()
-		if resident > c.limit {
+		if c.uncontained != nil && resident > c.limit {
 			if err := c.restart(r, "it had %s, its container has %s", mebibytes(resident), mebibytes(c.limit)); err != nil {
 				return err
 			}

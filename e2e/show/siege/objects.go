@@ -1,8 +1,6 @@
 package main
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // run returns a run as PAC writes it, with an order of only itself.
 func (w *worker) run(name, repository string) fields {
@@ -24,13 +22,17 @@ func labelsOf(run fields) fields      { return run["metadata"].(fields)["labels"
 
 // repository creates a Repository with a limit; a nil limit leaves it out.
 func (w *worker) repository(name string, limit any) bool {
+	return w.create(repositories, w.repositoryOf(name, limit))
+}
+
+func (w *worker) repositoryOf(name string, limit any) fields {
 	spec := fields{"url": "https://git.example.com/" + w.namespace + "/" + name}
 	if limit != nil {
 		spec["concurrency_limit"] = limit
 	}
-	return w.create(repositories, fields{
+	return fields{
 		"apiVersion": "pipelinesascode.tekton.dev/v1alpha1", "kind": "Repository", "metadata": fields{"name": name}, "spec": spec,
-	})
+	}
 }
 
 // shared creates a Repository that the workers of a tenant have in common, and whose limit stays as

@@ -98,13 +98,14 @@ func (m *measured) line() string {
 
 // report is the outcome of a siege.
 type report struct {
-	Config     config
-	Settings   string // that repeat the siege
-	Limit      int64  // of a container, in bytes
-	Idle       *measured
-	Phases     []*measured
-	Restarts   []string
-	Violations []string // of honest queues, and of limits of the tenants' queues
+	Config      config
+	Settings    string // that repeat the siege
+	Limit       int64  // of a container, in bytes
+	Uncontained error  // see containers
+	Idle        *measured
+	Phases      []*measured
+	Restarts    []string
+	Violations  []string // of honest queues, and of limits of the tenants' queues
 }
 
 // judge audits the honest queues, and finds the phase in which each start was due.
@@ -193,7 +194,7 @@ func (r report) broken() []string {
 		if m.warns != "" && !m.guarded && !m.warned {
 			lines = append(lines, fmt.Sprintf("%s: no Warning tells a tenant %q", name, m.warns))
 		}
-		if m.memory > r.Limit {
+		if r.Uncontained != nil && m.memory > r.Limit {
 			lines = append(lines, fmt.Sprintf("%s: a replica had %s, its container has %s", name, mebibytes(m.memory), mebibytes(r.Limit)))
 		}
 		if more := m.rest - r.Idle.rest; more > mostAtRest {
@@ -274,6 +275,10 @@ func (r report) text() string {
 		"Times idle: compared with the idle stack. Times floor: that, divided by the same of the floor; %d is the most.\n"+
 		"Memory: the most that a replica had of the %s of its container. Restarts: %d.\n",
 		mostSlower, mebibytes(r.Limit), len(r.Restarts))
+	if r.Uncontained != nil {
+		fmt.Fprintf(&b, "The replicas are in no control groups, so that this program bounds their resident memory and their "+
+			"garbage collectors know of no limit: %v.\n", r.Uncontained)
+	}
 	if busy := r.busy(); len(busy) > 0 {
 		fmt.Fprintf(&b, "The floor was more than %d times as slow as on the idle stack, so that starts say little of the add-on: %s.\n",
 			mostBusy, strings.Join(busy, ", "))

@@ -41,6 +41,8 @@ const (
 	// does not count as one: the API server is busy then.
 	buildDeadline = 45 * time.Second
 	buildHands    = 12
+	// wholeDeadline is the same for attacks that are nothing unless they are whole.
+	wholeDeadline = 2 * time.Minute
 	// leastStarts is how many new queues an assault of the usual length takes to be judged. It goes
 	// on for that, but not for more than mostLonger times as long.
 	leastStarts = 10
@@ -134,11 +136,14 @@ func (s *siege) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	s.Say("installing the add-on with helm, %s", show.Count(s.config.Replicas, "replica"))
-	s.addon, err = s.InstallAddon(ctx, stack.AddonOptions{Replicas: s.config.Replicas, Values: s.values()})
+	uncontained := tryGroups()
+	s.addon, err = s.InstallAddon(ctx, stack.AddonOptions{
+		Replicas: s.config.Replicas, Values: s.values(), Contained: uncontained == nil,
+	})
 	if err != nil {
 		return err
 	}
-	if s.containers, err = newContainers(ctx, s.Stage.Stack, s.addon, s.Say); err != nil {
+	if s.containers, err = newContainers(ctx, s.Stage.Stack, s.addon, uncontained, s.Say); err != nil {
 		return err
 	}
 	s.limits = newLimits()
@@ -212,7 +217,7 @@ func (s *siege) guard(on bool) []string {
 
 // besiege has everything happen, and returns what was measured.
 func (s *siege) besiege(ctx context.Context) (r report, err error) {
-	r = report{Config: s.config, Settings: s.Settings, Limit: s.containers.limit}
+	r = report{Config: s.config, Settings: s.Settings, Limit: s.containers.limit, Uncontained: s.containers.uncontained}
 	living, leave := context.WithCancel(ctx)
 	defer leave()
 	world, living := errgroup.WithContext(living)
@@ -335,7 +340,11 @@ func (s *siege) attack(ctx context.Context, index int, m *measured, takes time.D
 		}
 		all.Wait()
 	}
-	building, built := context.WithTimeout(ctx, min(buildDeadline, 2*takes))
+	deadline := min(buildDeadline, 2*takes)
+	if m.whole {
+		deadline = wholeDeadline
+	}
+	building, built := context.WithTimeout(ctx, deadline)
 	defer built()
 	work(building, buildHands, func(p plot) func(*worker) { return p.build })
 	m.assault = time.Now()

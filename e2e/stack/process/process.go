@@ -14,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/cgroup"
 )
 
 // Spec is what to run, and how to find out whether it works.
@@ -24,6 +26,9 @@ type Spec struct {
 	Env  []string // added to a minimal environment; nothing else is inherited
 	Dir  string   // working folder and HOME
 	Logs string   // folder of the log file
+	// Memory is how many bytes of memory the process may have before the kernel kills it, in a
+	// control group of its own. Zero means no bound.
+	Memory int64
 
 	// Ready checks once whether the process serves. nil means that it does as soon as it runs.
 	Ready func(ctx context.Context) error
@@ -53,6 +58,9 @@ type run struct {
 	done     chan struct{} // closed when the leader is reaped
 	err      error         // set before done is closed
 	expected bool          // its end was requested; guarded by Process.mu
+
+	group       *cgroup.Group // nil without a bound on its memory
+	outOfMemory bool          // the kernel ended it; set before done is closed
 }
 
 // restartGrace is how long Restart waits for a graceful end.
@@ -105,23 +113,49 @@ func (p *Process) Launch() error {
 		return err
 	}
 	fmt.Fprintf(log, "# %s %s %s\n", time.Now().Format(time.RFC3339Nano), p.spec.Path, strings.Join(p.spec.Args, " "))
-	cmd := exec.Command(p.spec.Path, p.spec.Args...)
+	var group *cgroup.Group
+	if p.spec.Memory > 0 {
+		name := fmt.Sprintf("%s-%d-%d", p.spec.Name, os.Getpid(), logStart)
+		if group, err = cgroup.New(name, p.spec.Memory); err != nil {
+			return fmt.Errorf("a control group for %s: %w", p.spec.Name, err)
+		}
+	}
+	cmd := p.command(group)
 	cmd.Dir = p.spec.Dir
 	cmd.Env = slices.Concat(Env(p.spec.Dir), p.spec.Env, p.extra)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := start(cmd); err != nil {
-		return fmt.Errorf("starting %s: %w", p.spec.Name, err)
+		return errors.Join(fmt.Errorf("starting %s: %w", p.spec.Name, err), group.Delete())
 	}
-	r := &run{pid: cmd.Process.Pid, logStart: logStart, done: make(chan struct{})}
+	r := &run{pid: cmd.Process.Pid, logStart: logStart, done: make(chan struct{}), group: group}
 	p.current = r
 	go p.reap(cmd, r)
 	return nil
+}
+
+// command returns the command to run: in the control group, unless it is nil.
+func (p *Process) command(group *cgroup.Group) *exec.Cmd {
+	if group == nil {
+		return exec.Command(p.spec.Path, p.spec.Args...)
+	}
+	const enter = `echo 0 >"$0" && exec "$@"`
+	return exec.Command("/bin/sh", slices.Concat([]string{"-c", enter, group.Door(), p.spec.Path}, p.spec.Args)...)
+}
+
+// OutOfMemory says whether the kernel ended the last life of the process for want of memory. It is
+// false while the process runs.
+func (p *Process) OutOfMemory() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.current != nil && !p.current.alive() && p.current.outOfMemory
 }
 
 // reap waits for the leader to end and then kills its helpers.
 func (p *Process) reap(cmd *exec.Cmd, r *run) {
 	r.err = cmd.Wait()
 	_ = signalGroup(r.pid, syscall.SIGKILL)
+	r.outOfMemory = r.group.Kills() > 0
+	_ = r.group.Delete() // an empty one that stays costs nothing
 	close(r.done)
 	p.mu.Lock()
 	expected := r.expected

@@ -5,6 +5,7 @@ package process
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -12,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/cgroup"
 )
 
 const patience = 10 * time.Second
@@ -209,5 +212,28 @@ func TestPortsAreNotShared(t *testing.T) {
 			}
 			taken[port] = true
 		}
+	}
+}
+
+// The kernel ends a process that needs more memory than its bound, and lets be one that needs less.
+func TestMemory(t *testing.T) {
+	group, err := cgroup.New(fmt.Sprintf("process-test-%d", os.Getpid()), 1<<20)
+	if err != nil {
+		t.Skipf("no control groups: %v", err)
+	}
+	if err := group.Delete(); err != nil {
+		t.Error(err)
+	}
+	for name, tc := range map[string]struct {
+		bytes int64
+		ends  bool
+	}{"enough": {512 << 20, false}, "too little": {16 << 20, true}} {
+		t.Run(name, func(t *testing.T) {
+			p := shell(t, `text=$(head -c 64000000 /dev/zero | tr "\0" x); touch ready; sleep 600`, nil)
+			p.spec.Memory = tc.bytes
+			if err := p.Start(t.Context()); p.OutOfMemory() != tc.ends || (err != nil) != tc.ends {
+				t.Errorf("it ended for want of memory: %t (%v), want %t", p.OutOfMemory(), err, tc.ends)
+			}
+		})
 	}
 }
