@@ -49,6 +49,9 @@ const (
 	mostLonger  = 4
 	// restPart is the part of a phase in which the tenants rest, and what they have made stays.
 	restPart = 0.3
+	// settleTime is how long a rest goes on at least before it is measured: the runs that the
+	// tenants started last have ended then.
+	settleTime = hostileTime + time.Second
 	// drainDeadline is how long the honest runs that are left at the end may take.
 	drainDeadline = 2 * time.Minute
 	// lag is how far behind a replica may be before an overtaking is its fault: on a busy machine
@@ -359,7 +362,7 @@ func (s *siege) attack(ctx context.Context, index int, m *measured, takes time.D
 	m.busy = used()
 	_, deciding := decisions()
 	rest := time.Duration(float64(takes) * restPart)
-	if err := pause(ctx, rest/3); err != nil {
+	if err := pause(ctx, max(rest/3, settleTime)); err != nil {
 		return err
 	}
 	if err := m.takeRest(ctx, rest*2/3); err != nil {
