@@ -58,7 +58,8 @@ type attack struct {
 	wide bool
 	// sudden attacks are over in a moment, so that the slowest start tells, and no median.
 	sudden bool
-	// whole attacks take the time to build up all that they need, however short they are.
+	// whole attacks have no effect until the tenants have built up everything, so they get the time
+	// for that even in a short siege.
 	whole bool
 	// plots are carried out at the same time, each by a worker of each tenant.
 	plots []plot

@@ -14,7 +14,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
-	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/cgroup"
 )
 
 // containers do to the replicas what the kernel and the kubelet do to containers: one that needs
@@ -58,15 +57,6 @@ func newContainers(
 		addon: addon, say: say, limit: container.Resources.Limits.Memory().Value(), probe: container.LivenessProbe,
 		uncontained: uncontained, peaks: map[string]int64{},
 	}, nil
-}
-
-// tryGroups reports why there are no control groups for the replicas, if so.
-func tryGroups() error {
-	group, err := cgroup.New(fmt.Sprintf("siege-%d", os.Getpid()), 1<<30)
-	if err != nil {
-		return err
-	}
-	return group.Delete()
 }
 
 // watch watches one replica until the context ends.

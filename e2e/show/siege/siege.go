@@ -26,6 +26,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/integration/fixture"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/show"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/cgroup"
 )
 
 const (
@@ -41,7 +42,7 @@ const (
 	// does not count as one: the API server is busy then.
 	buildDeadline = 45 * time.Second
 	buildHands    = 12
-	// wholeDeadline is the same for attacks that are nothing unless they are whole.
+	// wholeDeadline is the same for attacks that have no effect until all of it is there.
 	wholeDeadline = 2 * time.Minute
 	// leastStarts is how many new queues an assault of the usual length takes to be judged. It goes
 	// on for that, but not for more than mostLonger times as long.
@@ -139,7 +140,7 @@ func (s *siege) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	s.Say("installing the add-on with helm, %s", show.Count(s.config.Replicas, "replica"))
-	uncontained := tryGroups()
+	uncontained := cgroup.Try()
 	s.addon, err = s.InstallAddon(ctx, stack.AddonOptions{
 		Replicas: s.config.Replicas, Values: s.values(), Contained: uncontained == nil,
 	})

@@ -38,7 +38,7 @@ func New(name string, bytes int64) (*Group, error) {
 	}
 }
 
-// Door is the file through which a process enters: it writes 0 there. Its children are born inside.
+// Door is the file through which a process enters: it writes 0 there. Its children start inside.
 func (g *Group) Door() string { return filepath.Join(g.folder, "cgroup.procs") }
 
 // Kills returns how many processes the kernel has killed here for want of memory, and 0 if it does

@@ -53,13 +53,11 @@ type Process struct {
 
 // run is one life of a process.
 type run struct {
-	pid      int
-	logStart int64         // where this life begins in the log
-	done     chan struct{} // closed when the leader is reaped
-	err      error         // set before done is closed
-	expected bool          // its end was requested; guarded by Process.mu
-
-	group       *cgroup.Group // nil without a bound on its memory
+	pid         int
+	logStart    int64         // where this life begins in the log
+	done        chan struct{} // closed when the leader is reaped
+	err         error         // set before done is closed
+	expected    bool          // its end was requested; guarded by Process.mu
 	outOfMemory bool          // the kernel ended it; set before done is closed
 }
 
@@ -127,9 +125,9 @@ func (p *Process) Launch() error {
 	if err := start(cmd); err != nil {
 		return errors.Join(fmt.Errorf("starting %s: %w", p.spec.Name, err), group.Delete())
 	}
-	r := &run{pid: cmd.Process.Pid, logStart: logStart, done: make(chan struct{}), group: group}
+	r := &run{pid: cmd.Process.Pid, logStart: logStart, done: make(chan struct{})}
 	p.current = r
-	go p.reap(cmd, r)
+	go p.reap(cmd, r, group)
 	return nil
 }
 
@@ -150,12 +148,12 @@ func (p *Process) OutOfMemory() bool {
 	return p.current != nil && !p.current.alive() && p.current.outOfMemory
 }
 
-// reap waits for the leader to end and then kills its helpers.
-func (p *Process) reap(cmd *exec.Cmd, r *run) {
+// reap waits for the leader to end, then kills its helpers and deletes their control group.
+func (p *Process) reap(cmd *exec.Cmd, r *run, group *cgroup.Group) {
 	r.err = cmd.Wait()
 	_ = signalGroup(r.pid, syscall.SIGKILL)
-	r.outOfMemory = r.group.Kills() > 0
-	_ = r.group.Delete() // an empty one that stays costs nothing
+	r.outOfMemory = group.Kills() > 0
+	_ = group.Delete() // an empty one that stays costs nothing
 	close(r.done)
 	p.mu.Lock()
 	expected := r.expected
