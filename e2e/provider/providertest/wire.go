@@ -17,8 +17,8 @@ import (
 // fault handles a request in place of the network. next sends it to the provider.
 type fault func(r *http.Request, next func() (*http.Response, error)) (*http.Response, error)
 
-// wire lies between a driver and its provider. It injects faults, and its clock makes waiting
-// quick.
+// wire lies between a driver and its provider. It injects faults, and its clock skips the waits
+// that they cause.
 type wire struct {
 	clock *clock
 
@@ -38,6 +38,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	w.requests++
 	chosen := w.choose(r)
 	w.mu.Unlock()
+	w.clock.skip(chosen != nil)
 	next := func() (*http.Response, error) { return http.DefaultTransport.RoundTrip(r) }
 	if chosen == nil {
 		return next()
@@ -152,37 +153,52 @@ func hang(r *http.Request, _ func() (*http.Response, error)) (*http.Response, er
 	return nil, r.Context().Err()
 }
 
-// clock is a clock on which waiting takes hardly any real time.
+// clock is a clock on which the wait after a fault takes hardly any real time. The wait after an
+// answer of the provider is real, because a busy provider needs it to answer differently.
 type clock struct {
-	mu    sync.Mutex
-	slept time.Duration
+	mu       sync.Mutex
+	skipping bool
+	skipped  time.Duration
 }
 
 var _ driver.Clock = (*clock)(nil)
 
-// politeness bounds the real time of a wait on a clock: a real provider needs a moment before it
-// can answer a repeated question differently.
+// politeness bounds the real time of a wait that is skipped: a fault may have let the provider
+// carry out a request, which takes it a moment.
 const politeness = 10 * time.Millisecond
 
 func (c *clock) Now() time.Time { return time.Now().Add(c.total()) }
 
+// skip says whether the next waits are skipped.
+func (c *clock) skip(faulty bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.skipping = faulty
+}
+
 func (c *clock) Sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(min(d, politeness))
+	c.mu.Lock()
+	skipping, real := c.skipping, d
+	c.mu.Unlock()
+	if skipping {
+		real = min(d, politeness)
+	}
+	timer := time.NewTimer(real)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.slept += d
+		c.skipped += d - real
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
-// total returns how long callers have slept on the clock.
+// total returns how much waiting was skipped.
 func (c *clock) total() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.slept
+	return c.skipped
 }
