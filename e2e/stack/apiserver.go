@@ -23,6 +23,10 @@ omitStages: [RequestReceived, ResponseStarted]
 rules: [{level: Metadata}]
 `
 
+// unrotated is a size of the audit log, in MiB, that no stack reaches: readers keep their place in
+// it.
+const unrotated = "100000"
+
 // startAPIServer starts etcd and kube-apiserver at the same time: the API server retries until etcd
 // answers.
 func (s *Stack) startAPIServer(ctx context.Context) error {
@@ -118,7 +122,7 @@ func (s *Stack) apiServer(etcd endpoints) (*process.Process, error) {
 		if err := os.WriteFile(policy, []byte(auditPolicy), 0o600); err != nil {
 			return nil, err
 		}
-		args = append(args, "--audit-policy-file="+policy, "--audit-log-path="+s.AuditLog())
+		args = append(args, "--audit-policy-file="+policy, "--audit-log-path="+s.AuditLog(), "--audit-log-maxsize="+unrotated)
 	}
 	client, err := rest.HTTPClientFor(s.Config(Admin))
 	if err != nil {

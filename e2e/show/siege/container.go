@@ -4,15 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/usage"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 )
 
@@ -37,8 +35,6 @@ type containers struct {
 const (
 	// measureEvery is how often the memory of a replica is read.
 	measureEvery = 20 * time.Millisecond
-	// clockTicks are those of a second in /proc; Linux has had no other value for programs.
-	clockTicks = 100
 )
 
 // newContainers reads the bounds of the container from the Deployment.
@@ -86,7 +82,7 @@ func (c *containers) watch(ctx context.Context, r *stack.Replica) error {
 			}
 			continue
 		}
-		resident, err := residentOf(pid)
+		resident, err := usage.Resident(pid)
 		if err != nil {
 			continue // it has just ended
 		}
@@ -183,7 +179,7 @@ func (c *containers) ended() []string {
 func (c *containers) cpu() []time.Duration {
 	var all []time.Duration
 	for _, r := range c.addon.Replicas() {
-		used, _ := cpuOf(r.Pid())
+		used, _ := usage.CPU(r.Pid())
 		all = append(all, used)
 	}
 	return all
@@ -201,44 +197,6 @@ func (c *containers) cores() func() float64 {
 		}
 		return most
 	}
-}
-
-// residentOf returns the resident memory of a process.
-func residentOf(pid int) (int64, error) {
-	statm, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-	if err != nil {
-		return 0, err
-	}
-	fields := strings.Fields(string(statm))
-	if len(fields) < 2 {
-		return 0, fmt.Errorf("/proc/%d/statm is %q", pid, statm)
-	}
-	pages, err := strconv.ParseInt(fields[1], 10, 64)
-	return pages * int64(os.Getpagesize()), err
-}
-
-// cpuOf returns the CPU time that a process has used.
-func cpuOf(pid int) (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
-	}
-	// The second field is the name of the program in parentheses, which may contain anything.
-	_, rest, _ := strings.Cut(string(stat), ") ")
-	fields := strings.Fields(rest)
-	const user, system = 11, 12 // fields 14 and 15 of the whole
-	if len(fields) <= system {
-		return 0, fmt.Errorf("/proc/%d/stat is %q", pid, stat)
-	}
-	var ticks int64
-	for _, field := range []string{fields[user], fields[system]} {
-		n, err := strconv.ParseInt(field, 10, 64)
-		if err != nil {
-			return 0, err
-		}
-		ticks += n
-	}
-	return time.Duration(ticks) * time.Second / clockTicks, nil
 }
 
 func mebibytes(n int64) string { return fmt.Sprintf("%d MiB", n>>20) }

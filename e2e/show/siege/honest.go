@@ -7,10 +7,12 @@ import (
 	"time"
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/upstream"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/integration/fixture"
 )
 
@@ -20,7 +22,7 @@ type resident struct {
 	key      queue.Key
 	clients  fixture.Clients // PAC's
 	admin    fixture.Clients
-	upstream *upstream
+	upstream *upstream.Upstream
 	recorder *history.Recorder
 	pushed   int
 }
@@ -46,7 +48,7 @@ func (r *resident) live(ctx context.Context) error {
 		if r.pushed%4 == 0 {
 			enough = finished
 		}
-		if !r.upstream.all(ctx, names, enough) {
+		if !allAre(ctx, r.upstream, r.key.Namespace, names, enough) {
 			return nil
 		}
 		if err := r.forget(ctx); err != nil {
@@ -76,7 +78,7 @@ type newcomers struct {
 	namespace string
 	clients   fixture.Clients // PAC's
 	admin     fixture.Clients
-	upstream  *upstream
+	upstream  *upstream.Upstream
 	recorder  *history.Recorder
 	keys      []queue.Key
 	gone      atomic.Int64 // how many have come and gone
@@ -94,7 +96,7 @@ func (n *newcomers) live(ctx context.Context) error {
 		if err := push(ctx, n.clients, key, names); err != nil {
 			return err
 		}
-		if !n.upstream.all(ctx, names, finished) {
+		if !allAre(ctx, n.upstream, n.namespace, names, finished) {
 			return nil
 		}
 		for _, name := range names {
@@ -138,6 +140,14 @@ func remove(ctx context.Context, clients fixture.Clients, namespace, name string
 	return ended(ctx, ignoreGone(clients.Tekton.TektonV1().PipelineRuns(namespace).Delete(ctx, name, metav1.DeleteOptions{})))
 }
 
+// ignoreGone drops the error of an object that was deleted meanwhile.
+func ignoreGone(err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
 // ended drops an error that came because the context ended.
 func ended(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
@@ -149,11 +159,12 @@ func ended(ctx context.Context, err error) error {
 func started(pr *tektonv1.PipelineRun) bool  { return !pr.IsPending() }
 func finished(pr *tektonv1.PipelineRun) bool { return pr.IsDone() }
 
-// all waits until every one of the runs is as wanted. It reports false if the context ends first.
-func (u *upstream) all(ctx context.Context, names []string, is func(*tektonv1.PipelineRun) bool) bool {
+// allAre waits until every one of the runs is as wanted. It reports false if the context ends
+// first.
+func allAre(ctx context.Context, u *upstream.Upstream, namespace string, names []string, is func(*tektonv1.PipelineRun) bool) bool {
 	for _, name := range names {
 		for {
-			if pr := u.run(name); pr != nil && is(pr) {
+			if pr := u.Run(namespace, name); pr != nil && is(pr) {
 				break
 			}
 			select {

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/upstream"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/integration/fixture"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/show"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
@@ -58,6 +60,13 @@ const (
 	// lag is how far behind a replica may be before an overtaking is its fault: on a busy machine
 	// watch events of different kinds are seconds apart.
 	lag = 10 * time.Second
+
+	// runTime is how long an honest run takes, hostileTime how long one of a tenant: long enough
+	// for two that were started by hand to overlap, however slow the machine.
+	runTime     = 200 * time.Millisecond
+	hostileTime = 2 * time.Second
+	// players is how many runs of a namespace Tekton and PAC attend to at a time.
+	players = 4
 
 	// tenants is how many namespaces are hostile, manyTenants how many are in a wide attack: more
 	// than a replica has workers.
@@ -192,7 +201,7 @@ func (s *siege) prepare(ctx context.Context) (err error) {
 }
 
 // honest creates a namespace for honest queues, and records it.
-func (s *siege) honest(ctx context.Context, namespace string) (*history.Recorder, *upstream, error) {
+func (s *siege) honest(ctx context.Context, namespace string) (*history.Recorder, *upstream.Upstream, error) {
 	if err := s.NewNamespace(ctx, namespace); err != nil {
 		return nil, nil, err
 	}
@@ -202,7 +211,14 @@ func (s *siege) honest(ctx context.Context, namespace string) (*history.Recorder
 	}
 	recorder.Lag = lag
 	s.recorders = append(s.recorders, recorder)
-	return recorder, newUpstream(namespace, runTime, s.tekton, s.pac), nil
+	return recorder, s.upstream(namespace, runTime, nil), nil
+}
+
+// upstream plays Tekton and PAC in a namespace.
+func (s *siege) upstream(namespace string, runTime time.Duration, observe func(*tektonv1.PipelineRun, bool)) *upstream.Upstream {
+	return upstream.New(upstream.Config{
+		Namespace: namespace, RunTime: runTime, Players: players, Tekton: s.tekton, PAC: &s.pac, Observe: observe,
+	})
 }
 
 // values returns those of the chart at the start.
@@ -228,8 +244,8 @@ func (s *siege) besiege(ctx context.Context) (r report, err error) {
 	pushing, stop := context.WithCancel(living)
 	defer stop()
 	var honest sync.WaitGroup
-	live := func(who interface{ live(context.Context) error }, upstream *upstream) {
-		world.Go(func() error { return upstream.play(living, nil) })
+	live := func(who interface{ live(context.Context) error }, played *upstream.Upstream) {
+		world.Go(func() error { return played.Play(living) })
 		honest.Add(1)
 		world.Go(func() error {
 			defer honest.Done()
@@ -243,8 +259,8 @@ func (s *siege) besiege(ctx context.Context) (r report, err error) {
 		live(who, who.upstream)
 	}
 	for _, t := range s.tenants {
-		upstream := newUpstream(t.namespace, hostileTime, s.tekton, s.pac)
-		world.Go(func() error { return upstream.play(living, s.limits.observe) })
+		played := s.upstream(t.namespace, hostileTime, s.limits.observe)
+		world.Go(func() error { return played.Play(living) })
 	}
 	world.Go(func() error { return s.floor.measure(living) })
 	for _, replica := range s.addon.Replicas() {

@@ -1,4 +1,10 @@
-package main
+// Package upstream plays Tekton and Pipelines-as-Code where neither runs: it ends the runs that are
+// started and those that are cancelled, and marks the ones that are over, by the requests that the
+// two make.
+//
+// Guaranteed: a run that is started ends, however often a request fails, until the context ends.
+// Not guaranteed: that nobody else plays. Where a real PAC watcher runs, leave the marks to it.
+package upstream
 
 import (
 	"context"
@@ -12,6 +18,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 	"knative.dev/pkg/apis"
@@ -22,47 +29,59 @@ import (
 )
 
 const (
-	// runTime is how long a started run takes, and the finally tasks of one that is stopped.
-	runTime = 200 * time.Millisecond
-	// hostileTime is the same for the tenants' runs: long enough for two that were started by hand
-	// to overlap, however slow the machine.
-	hostileTime = 2 * time.Second
 	// cancelTime is how long Tekton takes to end a cancelled run.
 	cancelTime = 200 * time.Millisecond
-	// players is how many runs of a namespace upstream attends to at a time.
-	players = 4
-	// retryPause is before upstream tries again.
+	// retryPause is before a failed request is repeated.
 	retryPause = 100 * time.Millisecond
+	// completed is PAC's mark on a run that it is done with.
+	completed = "completed"
+
+	managedBy = "app.kubernetes.io/managed-by"
 )
 
-// upstream plays Tekton and PAC in one namespace: started runs end, cancelled ones as well, and PAC
-// marks those that are over.
-type upstream struct {
-	namespace   string
-	runTime     time.Duration
-	tekton, pac fixture.Clients
-	informer    cache.SharedIndexInformer
-	due         workqueue.TypedDelayingInterface[string]
-
-	mu    sync.Mutex
-	since map[string]time.Time // when a run was first seen to run or to be cancelled, by UID
+// Config says what is played.
+type Config struct {
+	// Namespace is the one in which upstream plays. Empty means all.
+	Namespace string
+	// RunTime is how long a started run takes, and the finally tasks of one that is stopped. Zero
+	// means that none ends.
+	RunTime time.Duration
+	// Players is how many runs are attended to at a time.
+	Players int
+	// Tekton and PAC are the clients of the two. Without clients of PAC nothing is marked.
+	Tekton fixture.Clients
+	PAC    *fixture.Clients
+	// Observe hears of each change of a run, and of the end of one, before it is attended to. It
+	// may be nil.
+	Observe func(pr *tektonv1.PipelineRun, gone bool)
 }
 
-func newUpstream(namespace string, runTime time.Duration, tekton, pac fixture.Clients) *upstream {
-	factory := tektoninformers.NewSharedInformerFactoryWithOptions(tekton.Tekton, 0,
-		tektoninformers.WithNamespace(namespace), tektoninformers.WithTransform(lighten))
-	return &upstream{
-		namespace: namespace, runTime: runTime, tekton: tekton, pac: pac,
+// Upstream plays in one namespace or in all.
+type Upstream struct {
+	Config
+	informer cache.SharedIndexInformer
+	due      workqueue.TypedDelayingInterface[cache.ObjectName]
+
+	mu    sync.Mutex
+	since map[types.UID]time.Time // when a run was first seen to run or to be cancelled
+}
+
+// New returns an upstream that does not play yet.
+func New(c Config) *Upstream {
+	factory := tektoninformers.NewSharedInformerFactoryWithOptions(c.Tekton.Tekton, 0,
+		tektoninformers.WithNamespace(c.Namespace), tektoninformers.WithTransform(lighten))
+	return &Upstream{
+		Config:   c,
 		informer: factory.Tekton().V1().PipelineRuns().Informer(),
-		due:      workqueue.NewTypedDelayingQueue[string](),
-		since:    map[string]time.Time{},
+		due:      workqueue.NewTypedDelayingQueue[cache.ObjectName](),
+		since:    map[types.UID]time.Time{},
 	}
 }
 
-// longest text of an annotation that upstream keeps.
+// longestKept is the longest text of an annotation that is kept, in bytes.
 const longestKept = 256
 
-// lighten keeps what upstream and the judge read: attackers write large objects.
+// lighten keeps what is played by and what observers read: attackers write large objects.
 func lighten(obj any) (any, error) {
 	pr, ok := obj.(*tektonv1.PipelineRun)
 	if !ok {
@@ -84,8 +103,8 @@ func lighten(obj any) (any, error) {
 	return light, nil
 }
 
-// play plays until the context ends.
-func (u *upstream) play(ctx context.Context, observe func(*tektonv1.PipelineRun, bool)) error {
+// Play plays until the context ends.
+func (u *Upstream) Play(ctx context.Context) error {
 	seen := func(obj any, gone bool) {
 		if unknown, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 			obj = unknown.Obj
@@ -94,10 +113,10 @@ func (u *upstream) play(ctx context.Context, observe func(*tektonv1.PipelineRun,
 		if !ok {
 			return
 		}
-		if observe != nil {
-			observe(pr, gone)
+		if u.Observe != nil {
+			u.Observe(pr, gone)
 		}
-		u.due.Add(pr.Name)
+		u.due.Add(cache.MetaObjectToName(pr))
 	}
 	if _, err := u.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(obj any) { seen(obj, false) },
@@ -108,14 +127,14 @@ func (u *upstream) play(ctx context.Context, observe func(*tektonv1.PipelineRun,
 	}
 	var all sync.WaitGroup
 	all.Go(func() { u.informer.RunWithContext(ctx) })
-	for range players {
+	for range u.Players {
 		all.Go(func() {
 			for {
 				name, over := u.due.Get()
 				if over {
 					return
 				}
-				if pr := u.run(name); pr != nil && u.attend(ctx, pr) != nil {
+				if pr := u.Run(name.Namespace, name.Name); pr != nil && u.attend(ctx, pr) != nil {
 					u.due.AddAfter(name, retryPause)
 				}
 				u.due.Done(name)
@@ -128,9 +147,9 @@ func (u *upstream) play(ctx context.Context, observe func(*tektonv1.PipelineRun,
 	return nil
 }
 
-// run returns a run as it was last seen, or nil.
-func (u *upstream) run(name string) *tektonv1.PipelineRun {
-	obj, exists, err := u.informer.GetStore().GetByKey(u.namespace + "/" + name)
+// Run returns a run as it was last seen, without long annotations and most of its spec, or nil.
+func (u *Upstream) Run(namespace, name string) *tektonv1.PipelineRun {
+	obj, exists, err := u.informer.GetStore().GetByKey(cache.NewObjectName(namespace, name).String())
 	if err != nil || !exists {
 		return nil
 	}
@@ -138,13 +157,13 @@ func (u *upstream) run(name string) *tektonv1.PipelineRun {
 }
 
 // attend does what is next for a run.
-func (u *upstream) attend(ctx context.Context, pr *tektonv1.PipelineRun) error {
+func (u *Upstream) attend(ctx context.Context, pr *tektonv1.PipelineRun) error {
 	switch {
 	case pr.IsDone():
 		u.forget(pr)
-		if pac.IsPACs(pr) && pr.Labels[keys.State] != completed {
+		if u.PAC != nil && pac.IsPACs(pr) && pr.Labels[keys.State] != completed {
 			marks := map[string]any{keys.State: completed}
-			return ignoreGone(u.pac.PatchRun(ctx, u.namespace, pr.Name,
+			return ignoreGone(u.PAC.PatchRun(ctx, pr.Namespace, pr.Name,
 				map[string]any{"metadata": map[string]any{"labels": marks, "annotations": marks}}))
 		}
 	case pr.IsPending() || pr.DeletionTimestamp != nil:
@@ -158,7 +177,7 @@ func (u *upstream) attend(ctx context.Context, pr *tektonv1.PipelineRun) error {
 			Status:                  duckv1.Status{Conditions: condition(corev1.ConditionUnknown, "Running")},
 			PipelineRunStatusFields: tektonv1.PipelineRunStatusFields{StartTime: &now},
 		})
-	case u.after(pr, u.runTime):
+	case u.RunTime > 0 && u.after(pr, u.RunTime):
 		if pr.Spec.Status == "" {
 			return u.end(ctx, pr, corev1.ConditionTrue, "Succeeded")
 		}
@@ -169,28 +188,28 @@ func (u *upstream) attend(ctx context.Context, pr *tektonv1.PipelineRun) error {
 
 // after reports whether a time has passed since the run was first seen so, and otherwise sees to it
 // that the run is attended to then.
-func (u *upstream) after(pr *tektonv1.PipelineRun, pause time.Duration) bool {
+func (u *Upstream) after(pr *tektonv1.PipelineRun, pause time.Duration) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	since, known := u.since[string(pr.UID)]
+	since, known := u.since[pr.UID]
 	if !known {
 		since = time.Now()
-		u.since[string(pr.UID)] = since
+		u.since[pr.UID] = since
 	}
 	if left := pause - time.Since(since); left > 0 {
-		u.due.AddAfter(pr.Name, left)
+		u.due.AddAfter(cache.MetaObjectToName(pr), left)
 		return false
 	}
 	return true
 }
 
-func (u *upstream) forget(pr *tektonv1.PipelineRun) {
+func (u *Upstream) forget(pr *tektonv1.PipelineRun) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	delete(u.since, string(pr.UID))
+	delete(u.since, pr.UID)
 }
 
-func (u *upstream) end(ctx context.Context, pr *tektonv1.PipelineRun, status corev1.ConditionStatus, reason string) error {
+func (u *Upstream) end(ctx context.Context, pr *tektonv1.PipelineRun, status corev1.ConditionStatus, reason string) error {
 	now := metav1.Now()
 	return u.setStatus(ctx, pr, tektonv1.PipelineRunStatus{
 		Status:                  duckv1.Status{Conditions: condition(status, reason)},
@@ -198,8 +217,8 @@ func (u *upstream) end(ctx context.Context, pr *tektonv1.PipelineRun, status cor
 	})
 }
 
-func (u *upstream) setStatus(ctx context.Context, pr *tektonv1.PipelineRun, status tektonv1.PipelineRunStatus) error {
-	return ignoreGone(u.tekton.PatchRun(ctx, u.namespace, pr.Name, map[string]any{"status": status}, "status"))
+func (u *Upstream) setStatus(ctx context.Context, pr *tektonv1.PipelineRun, status tektonv1.PipelineRunStatus) error {
+	return ignoreGone(u.Tekton.PatchRun(ctx, pr.Namespace, pr.Name, map[string]any{"status": status}, "status"))
 }
 
 // ignoreGone drops the error of an object that was deleted meanwhile.
