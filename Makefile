@@ -40,6 +40,11 @@ siege: ## Let a hostile tenant attack, and see what that costs the others (DURAT
 	@$(BUILD) -quiet -with ./e2e/show/siege,./addon/cmd/pac-lease-queue
 	@$(RUN) ./e2e/show/siege
 
+.PHONY: bench
+bench: ## Measure the queue beside a floor and PAC's own queue (QUEUES= RUNS= LIMIT= EVENT= ONLY=name,name WITH=name,name ROUNDS= LABEL=)
+	@$(BUILD) -quiet -with ./e2e/show/bench,./addon/cmd/pac-lease-queue
+	@$(RUN) ./e2e/show/bench
+
 .PHONY: museum
 museum: ## See PAC's own queue fail in every known way, and the add-on hold (ONLY=name,name)
 	@$(BUILD) -quiet -with ./e2e/show/museum,./addon/cmd/pac-lease-queue

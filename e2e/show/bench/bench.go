@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/integration/fixture"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/show"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
+)
+
+// bench is one performance.
+type bench struct {
+	*show.Stage
+	config config
+
+	admin, controller, tekton, pac fixture.Clients
+	etcd                           *clientv3.Client
+	audit                          audit
+	template                       template
+
+	starts  int // of PAC's watcher
+	round   int
+	results []result
+}
+
+func (b *bench) play(ctx context.Context) (r show.Result, err error) {
+	for clients, user := range map[*fixture.Clients]stack.User{
+		&b.admin: stack.Admin, &b.controller: stack.PACControllerUser,
+		&b.tekton: stack.TektonControllerUser, &b.pac: stack.PACWatcherUser,
+	} {
+		if *clients, err = fixture.NewClients(b.Config(user)); err != nil {
+			return r, err
+		}
+	}
+	b.audit = audit{b.AuditLog()}
+	if b.etcd, err = clientv3.New(clientv3.Config{Endpoints: []string{b.EtcdURL()}, Logger: zap.NewNop()}); err != nil {
+		return r, err
+	}
+	defer b.etcd.Close()
+	b.Say("a push has PAC make the run that all are copies of")
+	if b.template, err = b.newTemplate(ctx); err != nil {
+		return r, err
+	}
+	for b.round = range b.config.Rounds {
+		for _, m := range measures {
+			for _, who := range []string{floorName, leaseName, pacName} {
+				if !b.config.wants(m, who) {
+					continue
+				}
+				b.Say("%s, %s: %s", m.name, who, m.about)
+				began := time.Now()
+				f, err := m.take(ctx, &session{bench: b, contender: contenders[who](b), who: who, what: m})
+				if err != nil {
+					return r, fmt.Errorf("%s, %s: %w", m.name, who, err)
+				}
+				b.note(m, who, f)
+				b.Say("  took %s: %s", show.Brief(time.Since(began)), f.line())
+			}
+		}
+	}
+	all := b.sum()
+	if b.config.Label != "" {
+		if err := all.write(b.config.Label); err != nil {
+			return r, err
+		}
+	}
+	return show.Result{OK: true, Report: all.text(), Access: "  logs        " + b.LogsDir()}, nil
+}
+
+func ignoreExists(err error) error {
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	return err
+}

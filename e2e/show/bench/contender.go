@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/await"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/integration/fixture"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
+)
+
+// The contenders.
+const (
+	floorName = "floor"
+	leaseName = "lease" // this product
+	pacName   = "pac"   // PAC's own queue
+)
+
+// addonNamespace is where the add-on is installed.
+const addonNamespace = "pac-lease-queue"
+
+// contender is a queue that is measured.
+type contender interface {
+	// up brings it up, for queues of the given limit.
+	up(ctx context.Context, limit int) error
+	// down takes it away. What it wrote stays.
+	down(ctx context.Context) error
+	// raise changes the limit of the queues of a load.
+	raise(ctx context.Context, l load, limit int) error
+	// pids are its processes; none if it is part of this one.
+	pids() []int
+	// users begin the names of those whose requests are its own.
+	users() []string
+	// marks says whether it marks runs that are over itself, as PAC's watcher does.
+	marks() bool
+}
+
+// contenders make the contenders.
+var contenders = map[string]func(*bench) contender{
+	floorName: func(b *bench) contender { return &floorContender{bench: b} },
+	leaseName: func(b *bench) contender { return &leaseContender{bench: b} },
+	pacName:   func(b *bench) contender { return &pacContender{bench: b} },
+}
+
+// floorContender runs the floor within this process.
+type floorContender struct {
+	*bench
+	floor  *floor
+	cancel context.CancelFunc
+	play   *errgroup.Group
+}
+
+func (c *floorContender) up(ctx context.Context, limit int) error {
+	account := metav1.ObjectMeta{Name: floorName, Namespace: templateName}
+	kube := c.admin.Kube
+	_, err := kube.CoreV1().ServiceAccounts(templateName).Create(ctx, &corev1.ServiceAccount{ObjectMeta: account}, metav1.CreateOptions{})
+	if err == nil {
+		_, err = kube.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: floorName},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
+			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: floorName, Namespace: templateName}},
+		}, metav1.CreateOptions{})
+	}
+	if err = ignoreExists(err); err != nil {
+		return err
+	}
+	config, err := c.ServiceAccountConfig(ctx, templateName, floorName)
+	if err != nil {
+		return err
+	}
+	clients, err := fixture.NewClients(config)
+	if err != nil {
+		return err
+	}
+	playing, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	c.floor, c.cancel, c.play = newFloor(clients, limit), cancel, &errgroup.Group{}
+	c.play.Go(func() error { return c.floor.play(playing) })
+	return nil
+}
+
+func (c *floorContender) down(context.Context) error {
+	c.cancel()
+	return c.play.Wait()
+}
+
+func (c *floorContender) raise(_ context.Context, _ load, limit int) error {
+	c.floor.raise(limit)
+	return nil
+}
+
+func (*floorContender) pids() []int { return nil }
+func (*floorContender) users() []string {
+	return []string{"system:serviceaccount:" + templateName + ":" + floorName}
+}
+func (*floorContender) marks() bool { return false }
+
+// leaseContender is this product, as its chart installs it.
+type leaseContender struct {
+	*bench
+	addon *stack.Addon
+}
+
+func (c *leaseContender) up(ctx context.Context, _ int) (err error) {
+	c.addon, err = c.InstallAddon(ctx, stack.AddonOptions{Replicas: 2, Values: c.config.Values})
+	return err
+}
+
+func (c *leaseContender) down(ctx context.Context) error { return c.addon.Uninstall(ctx) }
+
+func (c *leaseContender) raise(ctx context.Context, l load, limit int) error {
+	return c.raiseRepositories(ctx, l, limit)
+}
+
+func (c *leaseContender) pids() []int {
+	var all []int
+	for _, r := range c.addon.Replicas() {
+		all = append(all, r.Pid())
+	}
+	return all
+}
+
+func (*leaseContender) users() []string {
+	return []string{"system:serviceaccount:" + addonNamespace + ":"}
+}
+func (*leaseContender) marks() bool { return false }
+
+// pacContender is PAC's own queue: its watcher, which also reports to Gitea.
+type pacContender struct{ *bench }
+
+// up returns once the watcher has started a run. When it comes up, it takes all queued runs of a
+// namespace for runs of each Repository there (pkg/queue/queue_manager.go, InitQueues), and its
+// queues are stuck for good.
+func (c *pacContender) up(ctx context.Context, _ int) error {
+	if err := c.StartWatchers(ctx, 1); err != nil {
+		return err
+	}
+	first := newLoad(fmt.Sprintf("first-%s-%d", pacName, c.starts), 1, 1, 1)
+	c.starts++
+	if err := errors.Join(c.prepare(ctx, first, 1), c.create(ctx, first)); err != nil {
+		return err
+	}
+	waiting, cancel := context.WithTimeout(ctx, deadline)
+	defer cancel()
+	runs := c.admin.Tekton.TektonV1().PipelineRuns(first.queues[0].Namespace)
+	err := await.Until(waiting, 100*time.Millisecond, func() error {
+		list, err := runs.List(waiting, metav1.ListOptions{})
+		if err == nil && (len(list.Items) != 1 || list.Items[0].IsPending()) {
+			err = errors.New("PAC's watcher has not started the first run")
+		}
+		return err
+	})
+	return errors.Join(err, c.remove(ctx, first))
+}
+
+func (c *pacContender) down(ctx context.Context) error {
+	return errors.Join(c.StopWatchers(ctx), ctx.Err())
+}
+
+func (c *pacContender) raise(ctx context.Context, l load, limit int) error {
+	return c.raiseRepositories(ctx, l, limit)
+}
+
+func (c *pacContender) pids() []int {
+	var all []int
+	for _, w := range c.Watchers() {
+		all = append(all, w.Pid())
+	}
+	return all
+}
+
+func (*pacContender) users() []string { return []string{stack.PACWatcherUser.Name()} }
+func (*pacContender) marks() bool     { return true }
+
+// raiseRepositories changes concurrency_limit.
+func (b *bench) raiseRepositories(ctx context.Context, l load, limit int) error {
+	for _, key := range l.queues {
+		if err := b.admin.SetLimit(ctx, key, &limit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
