@@ -116,6 +116,9 @@ func (u *Upstream) Play(ctx context.Context) error {
 		if u.Observe != nil {
 			u.Observe(pr, gone)
 		}
+		if gone {
+			u.forget(pr)
+		}
 		u.due.Add(cache.MetaObjectToName(pr))
 	}
 	if _, err := u.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
@@ -154,6 +157,13 @@ func (u *Upstream) Run(namespace, name string) *tektonv1.PipelineRun {
 		return nil
 	}
 	return obj.(*tektonv1.PipelineRun)
+}
+
+// UnderWay is how many runs have been started or cancelled and have not ended.
+func (u *Upstream) UnderWay() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.since)
 }
 
 // attend does what is next for a run.

@@ -52,9 +52,12 @@ const (
 	mostLonger  = 4
 	// restPart is the part of a phase in which the tenants rest, and what they have made stays.
 	restPart = 0.3
-	// settleTime is how long a rest goes on at least before it is measured: the runs that the
-	// tenants started last have ended then.
-	settleTime = hostileTime + time.Second
+	// settleTime is how long a rest goes on at least before it is measured, and settleDeadline how
+	// long it waits until no more than restRuns runs of a tenant are under way: those of hundreds
+	// of queues start and end after the attack, and each of them is decided about.
+	settleTime     = hostileTime + time.Second
+	settleDeadline = 20 * time.Second
+	restRuns       = 3
 	// drainDeadline is how long the honest runs that are left at the end may take.
 	drainDeadline = 2 * time.Minute
 	// lag is how far behind a replica may be before an overtaking is its fault: on a busy machine
@@ -195,6 +198,7 @@ func (s *siege) prepare(ctx context.Context) (err error) {
 			return err
 		}
 		tenant.first = i == 0
+		tenant.upstream = s.upstream(tenant.namespace, hostileTime, s.limits.observe)
 		s.tenants = append(s.tenants, tenant)
 	}
 	return nil
@@ -259,8 +263,7 @@ func (s *siege) besiege(ctx context.Context) (r report, err error) {
 		live(who, who.upstream)
 	}
 	for _, t := range s.tenants {
-		played := s.upstream(t.namespace, hostileTime, s.limits.observe)
-		world.Go(func() error { return played.Play(living) })
+		world.Go(func() error { return t.upstream.Play(living) })
 	}
 	world.Go(func() error { return s.floor.measure(living) })
 	for _, replica := range s.addon.Replicas() {
@@ -382,6 +385,7 @@ func (s *siege) attack(ctx context.Context, index int, m *measured, takes time.D
 	if err := pause(ctx, max(rest/3, settleTime)); err != nil {
 		return err
 	}
+	s.settle(ctx, hostile)
 	if err := m.takeRest(ctx, rest*2/3); err != nil {
 		return err
 	}
@@ -423,6 +427,17 @@ func (s *siege) enough(ctx context.Context, stop func(), earliest time.Time, lea
 		if time.Now().After(earliest) && s.newQueues()-were >= least {
 			stop()
 		}
+		_ = pause(ctx, honestPoll)
+	}
+}
+
+// settle waits until few runs of the tenants are under way, or that takes too long: the rest is
+// then measured all the same.
+func (s *siege) settle(ctx context.Context, tenants []*tenant) {
+	ctx, cancel := context.WithTimeout(ctx, settleDeadline)
+	defer cancel()
+	busy := func(t *tenant) bool { return t.upstream.UnderWay() > restRuns }
+	for slices.ContainsFunc(tenants, busy) && ctx.Err() == nil {
 		_ = pause(ctx, honestPoll)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/upstream"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 )
 
@@ -26,6 +27,7 @@ type tenant struct {
 	namespace string
 	client    dynamic.Interface
 	first     bool // of all tenants
+	upstream  *upstream.Upstream
 }
 
 const tenantAccount = "tenant"
