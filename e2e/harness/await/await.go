@@ -1,4 +1,4 @@
-// Package await polls for conditions that no watch reports.
+// Package await waits: for conditions that no watch reports, and for time to pass.
 package await
 
 import (
@@ -20,5 +20,15 @@ func Until(ctx context.Context, pause time.Duration, try func() error) error {
 			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
 		case <-time.After(pause):
 		}
+	}
+}
+
+// Pause waits, and returns the cause of a context that ends before.
+func Pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }

@@ -27,3 +27,15 @@ func TestUntil(t *testing.T) {
 		t.Errorf("%v, want the cause and then the last failure", err)
 	}
 }
+
+func TestPause(t *testing.T) {
+	if err := await.Pause(t.Context(), time.Millisecond); err != nil {
+		t.Error(err)
+	}
+	late := errors.New("too late")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(late)
+	if err := await.Pause(ctx, time.Hour); !errors.Is(err, late) {
+		t.Errorf("%v, want the cause", err)
+	}
+}

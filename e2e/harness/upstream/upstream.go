@@ -159,7 +159,7 @@ func (u *Upstream) Run(namespace, name string) *tektonv1.PipelineRun {
 	return obj.(*tektonv1.PipelineRun)
 }
 
-// UnderWay is how many runs have been started or cancelled and have not ended.
+// UnderWay is how many runs have begun, or are being cancelled, and have not ended.
 func (u *Upstream) UnderWay() int {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/await"
 )
 
 // requests counts requests by what is asked, e.g. "patch pipelineruns".
@@ -92,7 +94,7 @@ func (a audit) settled(ctx context.Context, users []string, within time.Duration
 		if err != nil {
 			return err
 		}
-		if err := pause(ctx, calm); err != nil {
+		if err := await.Pause(ctx, calm); err != nil {
 			return err
 		}
 		counts, err := a.since(mark, users)

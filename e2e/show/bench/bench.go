@@ -49,7 +49,7 @@ func (b *bench) play(ctx context.Context) (r show.Result, err error) {
 	}
 	for b.round = range b.config.Rounds {
 		for _, m := range measures {
-			for _, who := range []string{floorName, leaseName, pacName} {
+			for _, who := range order {
 				if !b.config.wants(m, who) {
 					continue
 				}

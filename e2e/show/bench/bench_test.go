@@ -115,7 +115,7 @@ func TestAudit(t *testing.T) {
 }
 
 func TestJudge(t *testing.T) {
-	s := summary{Rows: []summand{
+	s := summary{Rows: []entry{
 		{Measure: "burst", Contender: floorName, Figures: figures{perSecond: 100, p50: 1, p99: 2}},
 		{Measure: "burst", Contender: leaseName, Figures: figures{
 			perSecond: 79, p50: 1.5, p99: 5, requestsOf + "get pipelineruns": 0.5, requestsOf + "patch pipelineruns": 1,

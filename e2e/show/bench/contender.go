@@ -42,6 +42,9 @@ type contender interface {
 	marks() bool
 }
 
+// order is that in which contenders are measured and shown.
+var order = []string{floorName, leaseName, pacName}
+
 // contenders make the contenders.
 var contenders = map[string]func(*bench) contender{
 	floorName: func(b *bench) contender { return &floorContender{bench: b} },

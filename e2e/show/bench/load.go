@@ -176,12 +176,3 @@ func inParallel(ctx context.Context, n int, do func(ctx context.Context, i int) 
 	}
 	return all.Wait()
 }
-
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}

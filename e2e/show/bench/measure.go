@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/await"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/upstream"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/usage"
 )
@@ -61,8 +62,8 @@ type measure struct {
 }
 
 var measures = []measure{
-	{"burst", "many queues begin at once", []string{floorName, leaseName, pacName}, burst},
-	{"lone", "one queue alone", []string{floorName, leaseName, pacName}, lone},
+	{"burst", "many queues begin at once", order, burst},
+	{"lone", "one queue alone", order, lone},
 	{"fill", fmt.Sprintf("a limit rises to %d", wideLimit), []string{floorName, leaseName}, fill},
 	{"short", fmt.Sprintf("a queue in which %d runs wait", shortLine), []string{leaseName}, shortQueue},
 	{"long", "a queue in which thousands of runs wait", []string{leaseName}, longQueue},
@@ -77,6 +78,7 @@ type session struct {
 	who       string
 	what      measure
 	load      load
+	limit     int // of each queue at present
 	record    *record
 	began     int64 // in the audit log
 	used      time.Duration
@@ -90,6 +92,7 @@ func (s *session) on(ctx context.Context, l load, limit int, runTime time.Durati
 	if err := s.prepare(ctx, s.load, limit); err != nil {
 		return err
 	}
+	s.limit = limit
 	if err := s.contender.up(ctx, limit); err != nil {
 		return err
 	}
@@ -108,8 +111,8 @@ func (s *session) on(ctx context.Context, l load, limit int, runTime time.Durati
 		s.used, s.at = s.cpu(), time.Now()
 		err = do(playing)
 	}
-	if most := s.record.mostStarted(); err == nil && most > limit && s.what.name != "fill" {
-		err = fmt.Errorf("%s, %s: %d runs of a queue ran at a time, its limit is %d", s.what.name, s.who, most, limit)
+	if most := s.record.mostStarted(); err == nil && most > s.limit {
+		err = fmt.Errorf("%s, %s: %d runs of a queue ran at a time, its limit is %d", s.what.name, s.who, most, s.limit)
 	}
 	stop()
 	return errors.Join(err, all.Wait())
@@ -152,11 +155,13 @@ func (s *session) account(f figures) error {
 	return nil
 }
 
-// pauses adds the quantiles of the pauses.
-func (f figures) pauses(sorted []time.Duration) {
+// pauses adds the quantiles of the pauses, and returns these.
+func (s *session) pauses(f figures) (sorted []time.Duration) {
+	sorted = s.record.pauses(s.limit)
 	for name, part := range map[string]float64{p50: 0.5, p95: 0.95, p99: 0.99} {
 		f[name] = quantile(sorted, part).Seconds()
 	}
+	return sorted
 }
 
 // burst has many queues begin at once.
@@ -169,13 +174,11 @@ func burst(ctx context.Context, s *session) (figures, error) {
 			return err
 		}
 		f[creating] = time.Since(began).Seconds()
-		if err := s.record.await(ctx, "the burst is worked off", deadline, 0, 0, s.load.total()); err != nil {
+		if err := s.record.await(ctx, "all runs of the burst are done", deadline, 0, 0, s.load.total()); err != nil {
 			return err
 		}
 		f[perSecond] = float64(s.load.total()) / s.record.span().Seconds()
-		sorted := s.record.pauses(s.config.Limit)
-		f.pauses(sorted)
-		s.keep(s.what, s.who, sorted)
+		s.keep(s.what, s.who, s.pauses(f))
 		return s.account(f)
 	})
 	return f, err
@@ -188,12 +191,10 @@ func lone(ctx context.Context, s *session) (figures, error) {
 		if err := s.create(ctx, s.load); err != nil {
 			return err
 		}
-		if err := s.record.await(ctx, "the queue is worked off", deadline, 0, 0, loneRuns); err != nil {
+		if err := s.record.await(ctx, "all runs of the queue are done", deadline, 0, 0, loneRuns); err != nil {
 			return err
 		}
-		sorted := s.record.pauses(1)
-		f.pauses(sorted)
-		s.keep(s.what, s.who, sorted)
+		s.keep(s.what, s.who, s.pauses(f))
 		return s.account(f)
 	})
 	return f, err
@@ -213,7 +214,8 @@ func fill(ctx context.Context, s *session) (figures, error) {
 			return err
 		}
 		began := time.Now()
-		if err := s.contender.raise(ctx, s.load, wideLimit); err != nil {
+		s.limit = wideLimit
+		if err := s.contender.raise(ctx, s.load, s.limit); err != nil {
 			return err
 		}
 		if err := s.record.await(ctx, "all are started", deadline, 0, wideLimit, 0); err != nil {
@@ -256,7 +258,7 @@ func queueOf(ctx context.Context, s *session, waiting int) (figures, error) {
 			return err
 		}
 		f[perStart] = (s.cpu() - used).Seconds() / lineStarts
-		f.pauses(s.record.pauses(1))
+		s.pauses(f)
 		stop()
 		return <-failed
 	})
@@ -277,7 +279,7 @@ func idle(ctx context.Context, s *session) (figures, error) {
 			return err
 		}
 		used, began := s.cpu(), time.Now()
-		if err := pause(ctx, idleTime); err != nil {
+		if err := await.Pause(ctx, idleTime); err != nil {
 			return err
 		}
 		f[cores] = float64(s.cpu()-used) / float64(time.Since(began)) / float64(len(s.contender.pids()))
@@ -304,7 +306,7 @@ func death(ctx context.Context, s *session) (figures, error) {
 				return err
 			}
 			starts := s.record.starts()
-			if err := pause(ctx, time.Until(starts[len(starts)-1].Add(lifeTime-killBefore))); err != nil {
+			if err := await.Pause(ctx, time.Until(starts[len(starts)-1].Add(lifeTime-killBefore))); err != nil {
 				return err
 			}
 			if err := leader.Kill(); err != nil {
@@ -317,9 +319,7 @@ func death(ctx context.Context, s *session) (figures, error) {
 				return err
 			}
 		}
-		sorted := s.record.pauses(1)
-		f.pauses(sorted)
-		s.keep(s.what, s.who, sorted)
+		s.keep(s.what, s.who, s.pauses(f))
 		return nil
 	})
 	return f, err

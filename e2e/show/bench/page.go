@@ -63,7 +63,7 @@ var units = map[string]string{
 	creating: ", s", p50: ", s", p95: ", s", p99: ", s", filling: ", s", perStart: ", s", memory: ", MiB",
 }
 
-// page renders docs/benchmarks.md, between its first lines and what a person wrote at the end.
+// page renders docs/benchmarks.md.
 func page(all []labelled) string {
 	var out strings.Builder
 	out.WriteString(`<!-- Made by make bench LABEL=now from docs/benchmarks. -->
@@ -190,7 +190,7 @@ func drawStarts(file string, all []labelled) error {
 	p := picture("Starts per second, many queues at once")
 	p.Y.Min = 0
 	var ticks []string
-	for i, who := range []string{floorName, leaseName, pacName} {
+	for i, who := range order {
 		if !slices.ContainsFunc(all, func(l labelled) bool { return l.row("burst", who) != nil }) {
 			continue
 		}

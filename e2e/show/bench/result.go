@@ -39,14 +39,14 @@ func (b *bench) keep(m measure, who string, sorted []time.Duration) {
 
 // summary is what all rounds measured, as docs/benchmarks keeps it.
 type summary struct {
-	Settings string    `json:"settings"`
-	Machine  string    `json:"machine"`
-	Date     string    `json:"date"`
-	Rows     []summand `json:"rows"`
+	Settings string  `json:"settings"`
+	Machine  string  `json:"machine"`
+	Date     string  `json:"date"`
+	Rows     []entry `json:"rows"`
 }
 
-// summand has the medians of one contender in one measure, and quantiles of its pauses.
-type summand struct {
+// entry has the medians of one contender in one measure, and quantiles of its pauses.
+type entry struct {
 	Measure   string    `json:"measure"`
 	Contender string    `json:"contender"`
 	Figures   figures   `json:"figures"`
@@ -60,7 +60,7 @@ func (b *bench) sum() summary {
 		Date: time.Now().UTC().Format(time.DateOnly),
 	}
 	for _, m := range measures {
-		for _, who := range []string{floorName, leaseName, pacName} {
+		for _, who := range order {
 			values, pauses := map[string][]float64{}, []time.Duration{}
 			for _, r := range b.results {
 				if r.measure != m.name || r.contender != who {
@@ -74,7 +74,7 @@ func (b *bench) sum() summary {
 			if len(values) == 0 {
 				continue
 			}
-			row := summand{Measure: m.name, Contender: who, Figures: figures{}}
+			row := entry{Measure: m.name, Contender: who, Figures: figures{}}
 			for name, list := range values {
 				slices.Sort(list)
 				row.Figures[name] = list[len(list)/2]

@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/await"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/show"
 )
 
@@ -67,7 +68,7 @@ func (m *measured) begin() {
 func (m *measured) takeRest(ctx context.Context, d time.Duration) error {
 	decisions := m.siege.containers.decisions(ctx)
 	used := m.siege.containers.cores()
-	if err := pause(ctx, d); err != nil {
+	if err := await.Pause(ctx, d); err != nil {
 		return err
 	}
 	m.rest = used()

@@ -23,6 +23,7 @@ import (
 	"k8s.io/client-go/metadata"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/await"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/upstream"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/integration/fixture"
@@ -291,7 +292,7 @@ func (s *siege) phases(ctx context.Context, r *report) error {
 	each := s.config.Duration / time.Duration(len(plan))
 	s.Say("everything is up; the idle stack is measured, and time is counted from here")
 	s.ResetClock()
-	if err := pause(ctx, warmUp); err != nil {
+	if err := await.Pause(ctx, warmUp); err != nil {
 		return err
 	}
 	r.Idle = s.measure(phase{attack: attack{name: "none"}, guarded: plan[0].guarded})
@@ -382,7 +383,7 @@ func (s *siege) attack(ctx context.Context, index int, m *measured, takes time.D
 	m.busy = used()
 	_, deciding := decisions()
 	rest := time.Duration(float64(takes) * restPart)
-	if err := pause(ctx, max(rest/3, settleTime)); err != nil {
+	if err := await.Pause(ctx, max(rest/3, settleTime)); err != nil {
 		return err
 	}
 	s.settle(ctx, hostile)
@@ -427,7 +428,7 @@ func (s *siege) enough(ctx context.Context, stop func(), earliest time.Time, lea
 		if time.Now().After(earliest) && s.newQueues()-were >= least {
 			stop()
 		}
-		_ = pause(ctx, honestPoll)
+		_ = await.Pause(ctx, honestPoll)
 	}
 }
 
@@ -437,9 +438,12 @@ func (s *siege) settle(ctx context.Context, tenants []*tenant) {
 	ctx, cancel := context.WithTimeout(ctx, settleDeadline)
 	defer cancel()
 	busy := func(t *tenant) bool { return t.upstream.UnderWay() > restRuns }
-	for slices.ContainsFunc(tenants, busy) && ctx.Err() == nil {
-		_ = pause(ctx, honestPoll)
-	}
+	_ = await.Until(ctx, honestPoll, func() error {
+		if slices.ContainsFunc(tenants, busy) {
+			return errors.New("runs of the tenants are under way")
+		}
+		return nil
+	})
 }
 
 // newQueues is how many new queues there have been so far.
@@ -487,13 +491,4 @@ func (s *siege) writeRecords() error {
 		problems = append(problems, os.WriteFile(file, []byte(r.recorder.Text(r.key)), 0o644))
 	}
 	return errors.Join(problems...)
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
