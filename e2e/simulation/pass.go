@@ -2,7 +2,6 @@ package simulation
 
 import (
 	"fmt"
-	"iter"
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
@@ -24,9 +23,7 @@ type pass struct {
 
 	request *request // what it waits for
 	answer  error
-	next    func() (*request, bool)
-	yield   func(*request) bool
-	stop    func()
+	runs    *coroutine // nil once it is through
 
 	outcome shipped.Outcome
 	err     error
@@ -52,23 +49,12 @@ func (q *request) String() string {
 	return fmt.Sprintf("%s: %s %s %s", q.pass.replica.name, q.verb, q.kind, q.name)
 }
 
-// unwound is how the coroutine of a crashed replica ends.
-type unwound struct{}
-
 // begin starts a pass and runs it up to its first request.
 func (r *replica) begin(key queue.Key) {
 	p := &pass{replica: r, process: r.process, key: key, began: r.cluster.now}
 	r.passes = append(r.passes, p)
 	r.cluster.trace("%s looks at %s", r.name, key.Repository)
-	p.next, p.stop = iter.Pull(func(yield func(*request) bool) {
-		defer func() {
-			if thrown := recover(); thrown != nil && thrown != (unwound{}) {
-				panic(thrown)
-			}
-		}()
-		p.yield = yield
-		p.outcome, p.err = r.product.Work(r.cluster.context, key)
-	})
+	p.runs = coroutineOf(func() { p.outcome, p.err = r.product.Work(r.cluster.context, key) })
 	p.resume(nil)
 }
 
@@ -77,13 +63,22 @@ func (p *pass) resume(answer error) {
 	p.answer, p.request = answer, nil
 	c := p.replica.cluster
 	c.running = p
-	q, more := p.next()
+	q, more := p.runs.resume()
 	c.running = nil
 	if !more {
+		p.runs = nil
 		p.replica.finished(p)
 		return
 	}
 	p.request = q
+}
+
+// end ends the pass where it stands.
+func (p *pass) end() {
+	if p.runs != nil {
+		p.runs.unwind()
+		p.runs = nil
+	}
 }
 
 // call sends a request from within a pass and waits for what becomes of it.
@@ -95,9 +90,7 @@ func call[T any](r *replica, verb string, k kind, namespace, name string, apply 
 		answer, err = apply(r.cluster.server, q)
 		return err
 	}
-	if !p.yield(q) {
-		panic(unwound{})
-	}
+	p.runs.stop(q)
 	if p.answer != nil {
 		return none, p.answer
 	}

@@ -265,7 +265,7 @@ func (r *replica) crash() {
 		if q := p.request; q.writes() && !q.answered && !r.perfect {
 			r.cluster.abandon(q)
 		}
-		p.stop()
+		p.end()
 	}
 	r.alive, r.passes = false, nil
 }

@@ -35,7 +35,7 @@ func Run(seed uint64, o Options) error {
 func (c *Cluster) stopAll() {
 	for _, r := range c.replicas {
 		for _, p := range r.passes {
-			p.stop()
+			p.end()
 		}
 	}
 }

@@ -61,6 +61,15 @@ func trace(seed uint64, o Options) ([]string, error) {
 	return lines, err
 }
 
+// TestCoroutines: passes use the coroutines of those before them.
+func TestCoroutines(t *testing.T) {
+	const many = 500 // of thousands of passes
+	Search(1, 50, Options{})
+	if made := len(idle.coroutines); made == 0 || made > many {
+		t.Errorf("%d coroutines have been made and are idle, want some, and %d at most", made, many)
+	}
+}
+
 // TestDeterminism: a seed is one history.
 func TestDeterminism(t *testing.T) {
 	for seed := range uint64(30) {
