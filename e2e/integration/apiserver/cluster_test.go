@@ -185,14 +185,22 @@ func (c *cluster) wantSound(runs int, keys ...queue.Key) {
 	}
 }
 
-// wantSoundExcept is wantSound for one queue, with one invariant left out.
+// wantSoundExcept is wantSound for one queue, with one invariant left out. A replica whose view of
+// the runs is old may take a slot once more after all are free, and leaves it: the queue counts as
+// sound once it has been so.
 func (c *cluster) wantSoundExcept(invariant string, runs int, key queue.Key) {
 	c.Helper()
-	report := c.audit(key)
-	for _, v := range report.Violations {
-		if v.Invariant != invariant {
-			c.Errorf("%s: %s", key, v)
-		}
+	ctx, cancel := context.WithTimeout(c.Context(), queueDeadline)
+	defer cancel()
+	var report audit.Report
+	var broken []audit.Violation
+	_ = c.Wait(ctx, key, func(history.View) bool {
+		report = c.audit(key)
+		broken = slices.DeleteFunc(report.Violations, func(v audit.Violation) bool { return v.Invariant == invariant })
+		return len(broken) == 0
+	}) // what is still broken then is told
+	for _, v := range broken {
+		c.Errorf("%s: %s", key, v)
 	}
 	if report.Done != runs || len(report.Starts) > runs {
 		c.Errorf("%s: %d runs done after %d starts, want %d", key, report.Done, len(report.Starts), runs)
