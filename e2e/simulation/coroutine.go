@@ -5,18 +5,17 @@ import (
 	"sync"
 )
 
-// coroutine runs code of the product that stops at every request, one code after the other.
+// coroutine runs functions of the product, one after the other. Each stops at every request.
 //
-// It is used again because the race detector of Go 1.26 keeps 5 KB of every coroutine that has
-// ended: a few thousand seeds, each with hundreds of passes, would need more memory than a machine
-// has.
+// Coroutines are reused because the race detector of Go 1.26 keeps 5 KB of each one that has ended:
+// a few thousand seeds, each with hundreds of passes, would need more memory than a machine has.
 type coroutine struct {
 	next  func() (*request, bool)
 	yield func(*request) bool
 
 	code    func()
-	through bool // with the code
-	unwinds bool // the code is to end where it stands
+	through bool // the code has returned
+	unwinds bool // the code must end where it stands
 }
 
 // idle are the coroutines, of all seeds, that run nothing.
@@ -25,7 +24,7 @@ var idle struct {
 	coroutines []*coroutine
 }
 
-// coroutineOf returns one that is about to run the code.
+// coroutineOf returns a coroutine that is about to run the code.
 func coroutineOf(code func()) *coroutine {
 	idle.Lock()
 	defer idle.Unlock()
@@ -47,7 +46,7 @@ func coroutineOf(code func()) *coroutine {
 	return c
 }
 
-// run runs the code. That of a crashed replica ends with unwound.
+// run runs the code, which may unwind.
 func (c *coroutine) run() {
 	defer func() {
 		if thrown := recover(); thrown != nil && thrown != (unwound{}) {
@@ -57,11 +56,11 @@ func (c *coroutine) run() {
 	c.code()
 }
 
-// unwound is how code ends that nobody waits for any more.
+// unwound is the panic that ends the code of a crashed replica.
 type unwound struct{}
 
-// resume runs the code up to its next request. More is false once it is through; then the coroutine
-// is another one's.
+// resume runs the code up to its next request. More is false once the code has returned; the
+// coroutine is then free for other code.
 func (c *coroutine) resume() (q *request, more bool) {
 	q, _ = c.next()
 	if !c.through {
@@ -74,8 +73,8 @@ func (c *coroutine) resume() (q *request, more bool) {
 	return nil, false
 }
 
-// stop is how the code waits, with a request or without.
-func (c *coroutine) stop(q *request) {
+// wait hands the request to the scheduler and returns when the code is resumed. The code calls it.
+func (c *coroutine) wait(q *request) {
 	if !c.unwinds {
 		c.yield(q)
 	}

@@ -23,7 +23,7 @@ type pass struct {
 
 	request *request // what it waits for
 	answer  error
-	runs    *coroutine // nil once it is through
+	code    *coroutine // nil once it has returned
 
 	outcome shipped.Outcome
 	err     error
@@ -54,7 +54,7 @@ func (r *replica) begin(key queue.Key) {
 	p := &pass{replica: r, process: r.process, key: key, began: r.cluster.now}
 	r.passes = append(r.passes, p)
 	r.cluster.trace("%s looks at %s", r.name, key.Repository)
-	p.runs = coroutineOf(func() { p.outcome, p.err = r.product.Work(r.cluster.context, key) })
+	p.code = coroutineOf(func() { p.outcome, p.err = r.product.Work(r.cluster.context, key) })
 	p.resume(nil)
 }
 
@@ -63,10 +63,10 @@ func (p *pass) resume(answer error) {
 	p.answer, p.request = answer, nil
 	c := p.replica.cluster
 	c.running = p
-	q, more := p.runs.resume()
+	q, more := p.code.resume()
 	c.running = nil
 	if !more {
-		p.runs = nil
+		p.code = nil
 		p.replica.finished(p)
 		return
 	}
@@ -75,9 +75,9 @@ func (p *pass) resume(answer error) {
 
 // end ends the pass where it stands.
 func (p *pass) end() {
-	if p.runs != nil {
-		p.runs.unwind()
-		p.runs = nil
+	if p.code != nil {
+		p.code.unwind()
+		p.code = nil
 	}
 }
 
@@ -90,7 +90,7 @@ func call[T any](r *replica, verb string, k kind, namespace, name string, apply 
 		answer, err = apply(r.cluster.server, q)
 		return err
 	}
-	p.runs.stop(q)
+	p.code.wait(q)
 	if p.answer != nil {
 		return none, p.answer
 	}

@@ -194,11 +194,12 @@ func (c *cluster) wantSoundExcept(invariant string, runs int, key queue.Key) {
 	defer cancel()
 	var report audit.Report
 	var broken []audit.Violation
+	// Whatever is still broken at the deadline is an error.
 	_ = c.Wait(ctx, key, func(history.View) bool {
 		report = c.audit(key)
 		broken = slices.DeleteFunc(report.Violations, func(v audit.Violation) bool { return v.Invariant == invariant })
 		return len(broken) == 0
-	}) // what is still broken then is told
+	})
 	for _, v := range broken {
 		c.Errorf("%s: %s", key, v)
 	}
