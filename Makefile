@@ -41,7 +41,7 @@ siege: ## Let a hostile tenant attack, and see what that costs the others (DURAT
 	@$(RUN) ./e2e/show/siege
 
 .PHONY: bench
-bench: ## Measure the queue beside a floor and PAC's own queue (QUEUES= RUNS= LIMIT= EVENT= ONLY=name,name WITH=name,name ROUNDS= LABEL=)
+bench: ## Measure the queue beside a floor, PAC's own queue and a stand-in for Kueue (QUEUES= RUNS= LIMIT= EVENT= ONLY=name,name WITH=name,name ROUNDS= LABEL=)
 	@$(BUILD) -quiet -with ./e2e/show/bench,./addon/cmd/pac-lease-queue
 	@$(RUN) ./e2e/show/bench
 

@@ -21,6 +21,7 @@ const (
 	floorName = "floor"
 	leaseName = "lease" // this product
 	pacName   = "pac"   // PAC's own queue
+	kueueName = "kueue" // a stand-in for tekton-kueue
 )
 
 // addonNamespace is where the add-on is installed.
@@ -43,38 +44,42 @@ type contender interface {
 }
 
 // order is that in which contenders are measured and shown.
-var order = []string{floorName, leaseName, pacName}
+var order = []string{floorName, leaseName, pacName, kueueName}
 
 // contenders make the contenders.
 var contenders = map[string]func(*bench) contender{
-	floorName: func(b *bench) contender { return &floorContender{bench: b} },
+	floorName: func(b *bench) contender { return &floorContender{bench: b, name: floorName} },
 	leaseName: func(b *bench) contender { return &leaseContender{bench: b} },
 	pacName:   func(b *bench) contender { return &pacContender{bench: b} },
+	kueueName: func(b *bench) contender { return &floorContender{bench: b, name: kueueName, besides: kueueBesides} },
 }
 
-// floorContender runs the floor within this process.
+// floorContender runs the floor within this process, or what does more than the floor.
 type floorContender struct {
 	*bench
-	floor  *floor
-	cancel context.CancelFunc
-	play   *errgroup.Group
+	name string
+	// besides makes what is done before each start; nil for nothing. It may leave some to the group.
+	besides func(fixture.Clients, *errgroup.Group) func(context.Context, step) error
+	floor   *floor
+	cancel  context.CancelFunc
+	play    *errgroup.Group
 }
 
 func (c *floorContender) up(ctx context.Context, limit int) error {
-	account := metav1.ObjectMeta{Name: floorName, Namespace: templateName}
+	account := metav1.ObjectMeta{Name: c.name, Namespace: templateName}
 	kube := c.admin.Kube
 	_, err := kube.CoreV1().ServiceAccounts(templateName).Create(ctx, &corev1.ServiceAccount{ObjectMeta: account}, metav1.CreateOptions{})
 	if err == nil {
 		_, err = kube.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
-			ObjectMeta: metav1.ObjectMeta{Name: floorName},
+			ObjectMeta: metav1.ObjectMeta{Name: c.name},
 			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
-			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: floorName, Namespace: templateName}},
+			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: c.name, Namespace: templateName}},
 		}, metav1.CreateOptions{})
 	}
 	if err = ignoreExists(err); err != nil {
 		return err
 	}
-	config, err := c.ServiceAccountConfig(ctx, templateName, floorName)
+	config, err := c.ServiceAccountConfig(ctx, templateName, c.name)
 	if err != nil {
 		return err
 	}
@@ -84,6 +89,9 @@ func (c *floorContender) up(ctx context.Context, limit int) error {
 	}
 	playing, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	c.floor, c.cancel, c.play = newFloor(clients, limit), cancel, &errgroup.Group{}
+	if c.besides != nil {
+		c.floor.before = c.besides(clients, c.play)
+	}
 	c.play.Go(func() error { return c.floor.play(playing) })
 	return nil
 }
@@ -99,8 +107,8 @@ func (c *floorContender) raise(_ context.Context, _ load, limit int) error {
 }
 
 func (*floorContender) pids() []int { return nil }
-func (*floorContender) users() []string {
-	return []string{"system:serviceaccount:" + templateName + ":" + floorName}
+func (c *floorContender) users() []string {
+	return []string{"system:serviceaccount:" + templateName + ":" + c.name}
 }
 func (*floorContender) marks() bool { return false }
 

@@ -25,6 +25,8 @@ const floorWorkers = 16
 type floor struct {
 	clients fixture.Clients
 	due     workqueue.TypedInterface[step]
+	// before is what is done besides, before a run is started; nil for nothing.
+	before func(context.Context, step) error
 
 	mu     sync.Mutex
 	limit  int
@@ -169,5 +171,10 @@ func (f *floor) take(ctx context.Context, s step) error {
 	f.mu.Lock()
 	f.queues[s.key].leases[s.slot] = lease
 	f.mu.Unlock()
+	if f.before != nil {
+		if err := f.before(ctx, s); err != nil {
+			return err
+		}
+	}
 	return f.clients.PatchRun(ctx, s.key.Namespace, s.run, map[string]any{"spec": map[string]any{"status": nil}})
 }

@@ -49,6 +49,7 @@ const (
 	cores     = "cores"
 	memory    = "memory"
 	perStart  = "CPU of a start"
+	queued    = "runs queued"
 	// requestsOf begins the figures that are requests per run.
 	requestsOf = "requests per run: "
 	refusedOf  = "refused per run: "
@@ -64,7 +65,7 @@ type measure struct {
 var measures = []measure{
 	{"burst", "many queues begin at once", order, burst},
 	{"lone", "one queue alone", order, lone},
-	{"fill", fmt.Sprintf("a limit rises to %d", wideLimit), []string{floorName, leaseName}, fill},
+	{"fill", fmt.Sprintf("a limit rises to %d", wideLimit), []string{floorName, leaseName, kueueName}, fill},
 	{"short", fmt.Sprintf("a queue in which %d runs wait", shortLine), []string{leaseName}, shortQueue},
 	{"long", "a queue in which thousands of runs wait", []string{leaseName}, longQueue},
 	{"idle", "many queues in which nothing happens", []string{leaseName}, idle},
@@ -283,7 +284,7 @@ func idle(ctx context.Context, s *session) (figures, error) {
 			return err
 		}
 		f[cores] = float64(s.cpu()-used) / float64(time.Since(began)) / float64(len(s.contender.pids()))
-		f[memory] = float64(s.resident() >> 20)
+		f[memory], f[queued] = float64(s.resident()>>20), float64(s.load.total())
 		return nil
 	})
 	return f, err

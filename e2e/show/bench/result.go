@@ -157,8 +157,18 @@ var budgets = []budget{
 	},
 	{what: fmt.Sprintf("long queue: CPU of a start, against one in a queue of %d", shortLine), of: longAgainstShort, most: 2, unit: "×"},
 	{what: "idle: a replica's part of a core", of: plain("idle", cores), most: 0.01},
-	{what: "idle: memory of the larger replica", of: plain("idle", memory), most: 100, unit: "MiB"},
+	{what: "idle, 10,000 queued: memory of the larger replica", of: memoryUpTo(0, 10_000), most: 100, unit: "MiB"},
+	{what: "idle, 100,000 queued: memory of the larger replica", of: memoryUpTo(10_000, 100_000), most: 400, unit: "MiB"},
 	{what: "death of the leader: freed slot to next start, p95", of: plain("death", p95), most: 1.5, unit: "s"},
+}
+
+// memoryUpTo is the memory with more than some runs queued, and no more than others.
+func memoryUpTo(more, most float64) func(summary) (float64, bool) {
+	return func(s summary) (float64, bool) {
+		row := s.row("idle", leaseName)
+		value, ok := row[memory]
+		return value, ok && more < row[queued] && row[queued] <= most
+	}
 }
 
 func longAgainstShort(s summary) (float64, bool) {
