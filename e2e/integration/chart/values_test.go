@@ -71,6 +71,7 @@ var values = []struct {
 	{name: "hostNetwork", json: `true`},
 	{name: "dnsPolicy", json: `"Default"`, besides: []string{"hostNetwork=true"}},
 	{name: "dnsConfig", json: `{"nameservers": ["192.0.2.53"], "options": [{"name": "ndots", "value": "1"}]}`},
+	{name: "flowSchema.enabled", json: `false`},
 	{name: "podDisruptionBudget.enabled", json: `false`},
 	{name: "podDisruptionBudget.maxUnavailable", json: `"50%"`},
 	{name: "nodeSelector", json: `{"disk": "ssd"}`},
