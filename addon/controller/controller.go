@@ -41,7 +41,7 @@ import (
 const (
 	// concurrency is how many queues are worked on at a time: it is all waiting for the API server.
 	// A namespace has half of it at most.
-	concurrency = 16
+	concurrency = 64
 )
 
 // Outside is what the process around a controller has to do with it.

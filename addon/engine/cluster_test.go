@@ -51,6 +51,8 @@ type cluster struct {
 	slots      map[int]queue.Slot
 	// finished are runs that PAC is done with: no list shows them.
 	finished map[string]bool
+	// over are the UIDs of runs that a watch has shown to be done.
+	over map[string]bool
 	// intercepted calls are carried out by the function, once; commit does what
 	// the call would have done.
 	intercepted map[string]func(commit func() error) error
@@ -323,6 +325,8 @@ func (r runs) Get(_ context.Context, _ queue.Key, name string) (run queue.Run, e
 	}
 	return run, exists, nil
 }
+
+func (r runs) Over(uid string) bool { return r.over[uid] }
 
 // patch is what all writes have in common.
 func (r runs) patch(what string, run queue.Run, change func(*queue.Run)) error {

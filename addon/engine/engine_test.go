@@ -522,6 +522,18 @@ func TestUnreadHolders(t *testing.T) {
 	c.wantSlots(want)
 }
 
+// TestEndSeen: of a hand-over whose end a watch has shown, nothing is read: two writes are all.
+func TestEndSeen(t *testing.T) {
+	c := newCluster(t, 1, append(in(queue.Started, pending("a")), pending("b")...), slot(0, "a"))
+	r := c.replica()
+	r.mustPass()
+	c.finished["a"] = true // PAC marks it as finished, and Tekton has yet to end it
+	r.mustPass("get a")
+	c.finish("a")
+	c.over = map[string]bool{c.runs["a"].UID: true}
+	r.mustPass("claim 0 for b", "start b with 0/5/0")
+}
+
 // TestLostClaimUnseen: a cache that does not show the lost claim leads to a
 // refused write, not to a second slot.
 func TestLostClaimUnseen(t *testing.T) {

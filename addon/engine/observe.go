@@ -130,7 +130,7 @@ func (p *pass) unlisted(slots []queue.Slot, known map[string]bool) []int {
 		if slot.Holder == nil || known[slot.Holder.UID] {
 			continue
 		}
-		if _, over := p.over.Get(slot.Holder.UID); !over {
+		if _, over := p.over.Get(slot.Holder.UID); !over && !p.Runs.Over(slot.Holder.UID) {
 			unlisted = append(unlisted, i)
 		}
 	}

@@ -120,10 +120,18 @@ const (
 // have died in between.
 const Selector = managedBy + "," + unfinished
 
+// SelectorOf selects, of the runs that [Selector] does, those of a Repository, or those of all
+// Repositories if its name does not fit a label. KeyOf tells them apart. A run that has lost PAC's
+// label (pkg/kubeinteraction/labels.go) is not among them; the guard keeps the label.
+func SelectorOf(repository string) string { return ofRepository(Selector, repository) }
+
 // FinishedSelector selects the runs of a Repository that PAC has finished with, or those of all
 // Repositories if its name does not fit a label. KeyOf tells them apart.
 func FinishedSelector(repository string) string {
-	selector := managedBy + "," + finished
+	return ofRepository(managedBy+","+finished, repository)
+}
+
+func ofRepository(selector, repository string) string {
 	if len(validation.IsValidLabelValue(repository)) == 0 {
 		selector += "," + keys.Repository + "=" + repository
 	}

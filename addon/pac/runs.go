@@ -46,6 +46,7 @@ type Runs struct {
 	informer cache.SharedIndexInformer
 	written  written
 	readings readings
+	ends     ends
 }
 
 var _ engine.Runs = (*Runs)(nil)
@@ -109,7 +110,11 @@ func NewRuns(by By, runs tektonclient.PipelineRunsGetter, metadata ListMetadata,
 	if err := informer.AddIndexers(cache.Indexers{indexQueue: byQueue, indexOver: byEnd}); err != nil {
 		return nil, fmt.Errorf("index PipelineRuns by queue: %w", err)
 	}
-	return &Runs{by: by, runs: runs, metadata: metadata, informer: informer, written: newWritten(by.Clock)}, nil
+	r := &Runs{by: by, runs: runs, metadata: metadata, informer: informer, written: newWritten(by.Clock), ends: newEnds()}
+	if err := r.ends.follow(informer); err != nil {
+		return nil, fmt.Errorf("note the ends of PipelineRuns: %w", err)
+	}
+	return r, nil
 }
 
 // Keys lists the queues that have runs that are not over.
@@ -148,15 +153,18 @@ func (r *Runs) List(ctx context.Context, key queue.Key, freshness queue.Freshnes
 	return runs, nil
 }
 
-// listFresh reads the versions of all runs, and of those only that the cache does not have the runs
-// themselves: a run may have a megabyte and more of scripts, and any tenant can have a queue looked
-// at afresh. A run that is read by itself may have moved on since the list; see [engine.Runs].
+// listFresh reads the versions of all runs that PAC has labelled as the queue's, and of those only
+// that the cache does not have the runs themselves: a run may have a megabyte and more of scripts,
+// and any tenant can have a queue looked at afresh. A run that is read by itself may have moved on
+// since the list; see [engine.Runs]. So are the runs read that the cache has and the list lacks:
+// perhaps one has only lost its label.
 func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]queue.Run, error) {
 	reader, periods := r.by.reader(), lately(r.by.Clock.Now())
 	var runs []queue.Run
 	var unknown []string // names
+	listed := map[string]bool{}
 	list := paged.List[metav1.PartialObjectMetadata]{
-		Namespace: key.Namespace, Options: metav1.ListOptions{LabelSelector: Selector}, Size: sizeOfMetadata,
+		Namespace: key.Namespace, Options: metav1.ListOptions{LabelSelector: SelectorOf(key.Repository)}, Size: sizeOfMetadata,
 		Read: func(ctx context.Context, o metav1.ListOptions) ([]metav1.PartialObjectMetadata, string, error) {
 			list, err := r.metadata(ctx, key.Namespace, o)
 			if err != nil {
@@ -165,20 +173,30 @@ func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]queue.Run, error
 			return list.Items, list.Continue, nil
 		},
 	}
-	if err := paged.Each(ctx, r.by.Gate, list, func(listed *metav1.PartialObjectMetadata) {
-		if k, ok := KeyOf(listed); !ok || k != key {
+	if err := paged.Each(ctx, r.by.Gate, list, func(is *metav1.PartialObjectMetadata) {
+		if k, ok := KeyOf(is); !ok || k != key {
 			return
 		}
-		if pr := r.cached(listed); pr != nil {
+		listed[is.Name] = true
+		if pr := r.cached(is); pr != nil {
 			ended, over := endOf(pr)
 			if k, ok := KeyOf(pr); ok && k == key && (!over || slices.Contains(periods, ended)) {
 				runs = append(runs, r.by.Arrivals.of(reader.read(pr)))
 			}
 			return
 		}
-		unknown = append(unknown, listed.Name)
+		unknown = append(unknown, is.Name)
 	}); err != nil {
 		return nil, err
+	}
+	cached, err := r.informer.GetIndexer().ByIndex(indexQueue, key.String())
+	if err != nil {
+		return nil, err
+	}
+	for _, obj := range cached {
+		if pr := obj.(*tektonv1.PipelineRun); !listed[pr.Name] {
+			unknown = append(unknown, pr.Name)
+		}
 	}
 	for _, name := range unknown {
 		run, exists, err := r.Get(ctx, key, name)
@@ -274,6 +292,9 @@ func (r *Runs) Get(ctx context.Context, key queue.Key, name string) (queue.Run, 
 	}
 	return run, true, nil
 }
+
+// Over implements engine.Runs.
+func (r *Runs) Over(uid string) bool { return r.ends.have(types.UID(uid)) }
 
 // notThere says whether the error proves that the object does not exist. A 404 from a proxy, or
 // from a server without the CRD, proves nothing.

@@ -480,7 +480,7 @@ func TestFreshList(t *testing.T) {
 	listed := request{
 		Method: http.MethodGet, Path: "/apis/tekton.dev/v1/namespaces/shop/pipelineruns",
 		Query: "labelSelector=app.kubernetes.io%2Fmanaged-by%3Dpipelinesascode.tekton.dev%2C" +
-			"pipelinesascode.tekton.dev%2Fstate+notin+%28completed%2Cfailed%29&limit=4",
+			"pipelinesascode.tekton.dev%2Fstate+notin+%28completed%2Cfailed%29%2Cpipelinesascode.tekton.dev%2Frepository%3Dapp&limit=4",
 	}
 	read := request{Method: http.MethodGet, Path: "/apis/tekton.dev/v1/namespaces/shop/pipelineruns/build"}
 	for name, tc := range map[string]struct {
@@ -498,10 +498,11 @@ func TestFreshList(t *testing.T) {
 		},
 		"the cache lacks it":                   {listed: waits, is: waits, want: waits, requests: []request{listed, read}},
 		"it is gone after the list":            {listed: waits, requests: []request{listed, read}},
-		"it was gone before the list":          {cached: waits, requests: []request{listed}},
+		"it was gone before the list":          {cached: waits, requests: []request{listed, read}},
+		"it has lost its label":                {cached: started, is: started, want: started, requests: []request{listed, read}},
 		"another queue's":                      {listed: other, is: other, requests: []request{listed}},
 		"no queue's":                           {listed: pipelineRun("build", without(keys.Repository)), requests: []request{listed}},
-		"it came to this queue after the list": {cached: waits, listed: other, requests: []request{listed}},
+		"it came to this queue after the list": {cached: waits, listed: other, is: waits, want: waits, requests: []request{listed, read}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var cached []*tektonv1.PipelineRun

@@ -64,6 +64,7 @@ func init() {
 		{"collect", 4, (*Cluster).collectOne},
 		{"vandal", 3, (*Cluster).vandalize},
 		{"delete-lease", 1, (*Cluster).deleteLease},
+		{"unlabel", 1, (*Cluster).unlabel},
 		{"squat", 1, (*Cluster).squat},
 		{"elect", 2, (*Cluster).elect},
 		{"crash", 2, (*Cluster).crashOrStart},

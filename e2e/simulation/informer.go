@@ -29,12 +29,13 @@ type informer struct {
 	seen    int // how much of the history the cache shows
 	// raw has what the cache has, before it was trimmed.
 	raw map[string]object
-	// noteRequest takes the options of every list before it is made, deleted takes every object
-	// that goes, and inSync is how much of the history the informer had when its last list or event
-	// was through.
+	// noteRequest takes the options of every list before it is made, handlers take every event, and
+	// inSync is how much of the history the informer had when its last list or event was through.
 	noteRequest func(metav1.ListOptions)
-	deleted     []cache.ResourceEventHandler
+	handlers    []cache.ResourceEventHandler
 	inSync      string
+	// dropped are the objects that the watch shows no more.
+	dropped map[types.UID]bool
 	// watched are the objects of which the watch has shown everything.
 	watched map[types.UID]bool
 }
@@ -43,7 +44,7 @@ func newInformer(s *server, k kind, selector labels.Selector, transform cache.Tr
 	return &informer{
 		server: s, kind: k, selector: selector, transform: transform, wake: wake, raw: map[string]object{},
 		indexer:     sorted{cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})},
-		noteRequest: func(metav1.ListOptions) {}, watched: map[types.UID]bool{},
+		noteRequest: func(metav1.ListOptions) {}, watched: map[types.UID]bool{}, dropped: map[types.UID]bool{},
 	}
 }
 
@@ -54,7 +55,7 @@ func (i *informer) HasSynced() bool                    { return i.synced }
 func (i *informer) LastSyncResourceVersion() string    { return i.inSync }
 
 func (i *informer) AddEventHandler(h cache.ResourceEventHandler) (cache.ResourceEventHandlerRegistration, error) {
-	i.deleted = append(i.deleted, h)
+	i.handlers = append(i.handlers, h)
 	return nil, nil
 }
 
@@ -122,19 +123,31 @@ func (i *informer) put(o object) {
 		panic(err)
 	}
 	i.raw[id(o)] = o
+	for _, h := range i.handlers {
+		if known {
+			h.OnUpdate(was, trimmed)
+		} else {
+			h.OnAdd(trimmed, false)
+		}
+	}
 	if !known || pac.IsNews(was, trimmed) {
 		i.wake(o)
 	}
 }
 
 func (i *informer) drop(o object) {
+	trimmed, err := i.transform(o) // the event has been through it, too
+	if err != nil {
+		panic(err)
+	}
 	if err := i.indexer.Delete(o); err != nil {
 		panic(err)
 	}
 	delete(i.raw, id(o))
 	delete(i.watched, o.GetUID())
-	for _, h := range i.deleted {
-		h.OnDelete(o)
+	i.dropped[o.GetUID()] = true
+	for _, h := range i.handlers {
+		h.OnDelete(trimmed)
 	}
 	i.wake(o)
 }

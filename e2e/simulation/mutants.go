@@ -13,6 +13,7 @@ import (
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine/recovery"
@@ -92,6 +93,27 @@ var mutants = []*mutant{
 					return queue.Run{}, false, nil
 				}
 				return get()
+			}}
+		},
+	},
+	{
+		name: "takes a holder that the watch drops for done", caught: 1, shape: func(m *mixture) {
+			m.often("cancel", "label")
+			m.memory, m.switches, m.queues = false, false, 1
+			m.happens["push"], m.happens["tekton"] = 20, 6
+		},
+		wrapRuns: func(r *replica, x engine.Runs, _ engine.Store) engine.Runs {
+			return hooked{Runs: x, over: func(uid string, over bool) bool { return over || r.informers[runs].dropped[types.UID(uid)] }}
+		},
+	},
+	{
+		name: "goes by the label of a run instead of its queue", caught: 1, shape: func(m *mixture) { m.often("unlabel") },
+		wrapRuns: func(r *replica, x engine.Runs, _ engine.Store) engine.Runs {
+			return hooked{Runs: x, seen: func(_ context.Context, key queue.Key, seen []queue.Run) []queue.Run {
+				return slices.DeleteFunc(seen, func(run queue.Run) bool {
+					raw := r.informers[runs].raw[key.Namespace+"/"+run.Name]
+					return raw != nil && raw.GetLabels()[keys.Repository] == ""
+				})
 			}}
 		},
 	},
@@ -523,6 +545,7 @@ type hooked struct {
 	neverFresh bool
 	seen       func(context.Context, queue.Key, []queue.Run) []queue.Run
 	get        func(key queue.Key, name string, get func() (queue.Run, bool, error)) (queue.Run, bool, error)
+	over       func(uid string, over bool) bool
 	start      func(ctx context.Context, key queue.Key, a queue.Start, start func() error) error
 	fence      func(ctx context.Context, key queue.Key, run queue.Run, fence func() error) error
 }
@@ -544,6 +567,14 @@ func (h hooked) Get(ctx context.Context, key queue.Key, name string) (queue.Run,
 		return get()
 	}
 	return h.get(key, name, get)
+}
+
+func (h hooked) Over(uid string) bool {
+	over := h.Runs.Over(uid)
+	if h.over != nil {
+		over = h.over(uid, over)
+	}
+	return over
 }
 
 func (h hooked) Start(ctx context.Context, key queue.Key, a queue.Start) error {

@@ -4,6 +4,8 @@ import (
 	"math"
 	"strings"
 
+	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -103,6 +105,17 @@ func (c *Cluster) squat() {
 func squatted(l *coordinationv1.Lease) bool {
 	_, _, ours := lease.Decode(l)
 	return !ours && len(l.OwnerReferences) == 0
+}
+
+// unlabel takes from a run the label by which fresh looks list it. The guard keeps that label, so
+// every cache hears of it: no list would show a run that has lost it before.
+func (c *Cluster) unlabel() {
+	pr := c.one(c.unfinished(c.someQueue()))
+	if !c.vandals || pr == nil {
+		return
+	}
+	c.editRun(pr, "loses the label of its Repository", func(pr *tektonv1.PipelineRun) { delete(pr.Labels, keys.Repository) })
+	c.tellAll(runs)
 }
 
 // vandalize edits a Lease.
