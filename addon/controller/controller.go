@@ -46,6 +46,8 @@ const (
 
 // Outside is what the process around a controller has to do with it.
 type Outside struct {
+	// Parts is how many parts of the queues have a leader each.
+	Parts uint32
 	// Environment is what the process was told.
 	Environment config.Environment
 	// Watchdog watches over its work.
@@ -135,7 +137,7 @@ func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*contro
 	q.replica = replica.New(replica.Config{
 		Engine: all, Settings: settings(configuration.Get()), Keys: all.keys, Forget: slots.Forget, Wake: wake, Clock: clk,
 		Observer: observer, Workers: concurrency,
-		Leads: func(key queue.Key) bool { return q.IsLeaderFor(name(key)) },
+		Leads: func(key queue.Key) bool { return q.IsLeaderFor(name(key)) }, Part: partsOf(outside.Parts),
 	})
 	q.PromoteFunc, q.DemoteFunc = q.promoted, q.demoted
 	gate := paged.NewGate(1)

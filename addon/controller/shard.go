@@ -197,8 +197,11 @@ func newShard(c common, namespace string) (*shard, error) {
 		Bounds:       engine.Bounds{Writes: 32, Reads: 16},
 	})
 	changed := func(key queue.Key) {
-		s.engine.Changed(key)
+		c.replica.Changed(key)
 		c.wake(key)
+	}
+	if err := w.follow(func(key queue.Key, by string) { c.replica.Progressed(key, by == system.PodName()) }); err != nil {
+		return nil, fmt.Errorf("follow starts: %w", err)
 	}
 	return s, w.each(changed, s.keys, pacNamespace)
 }

@@ -112,6 +112,18 @@ func (w *watches) watchPods(c *clients, namespace string) error {
 	return nil
 }
 
+// follow calls do for every queue in which a replica is seen to start a run, with its name.
+func (w *watches) follow(do func(key queue.Key, replica string)) error {
+	_, err := w.runs.AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: func(was, is any) {
+		if replica, started := pac.StartedBy(was, is); started {
+			if key, ok := pac.KeyOf(is.(metav1.Object)); ok {
+				do(key, replica)
+			}
+		}
+	}})
+	return err
+}
+
 // each calls wake for every queue that an event says anything new of. all lists the queues for
 // events that may concern every one.
 func (w *watches) each(wake func(queue.Key), all func() []queue.Key, pacNamespace func() string) error {

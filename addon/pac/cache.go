@@ -29,6 +29,7 @@ var bounds = map[string]int{
 	NotBefore:             64,
 	Arrived:               32,
 	Claim:                 64,
+	Replica:               validation.DNS1123SubdomainMaxLength,
 	HeldQueueName:         validation.LabelValueMaxLength,
 	keys.Repository:       validation.DNS1123SubdomainMaxLength,
 	keys.SecretCreated:    32,

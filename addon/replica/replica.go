@@ -53,6 +53,8 @@ type Config struct {
 	Keys func() []queue.Key
 	// Leads says whether this replica leads a queue.
 	Leads func(queue.Key) bool
+	// Part names the part of the queues that have the same leader as this one.
+	Part func(queue.Key) string
 	// Forget drops the slots in memory of those queues for which it is true.
 	Forget func(func(queue.Key) bool)
 	// Wake has [Replica.Work] called soon. It must not wait.
@@ -81,7 +83,7 @@ type Replica struct {
 func New(c Config) *Replica {
 	r := &Replica{Config: c, settings: c.Settings, failures: map[queue.Key]int{}, long: map[queue.Key]bool{}, shares: newShares(c.Workers)}
 	r.recovery = recovery.New(recovery.Config{
-		Keys: r.visible, Due: c.Engine.Overdue, Wake: c.Wake, Clock: c.Clock, Observer: c.Observer,
+		Keys: r.visible, Due: r.due, Wake: c.Wake, Clock: c.Clock, Observer: c.Observer, Leads: c.Leads, Part: c.Part,
 		Timing: func() recovery.Timing { return r.Settings().Recovery },
 	})
 	return r
@@ -111,9 +113,19 @@ func (r *Replica) Configure(next Settings) {
 
 // changed has a queue looked at anew.
 func (r *Replica) changed(key queue.Key) {
-	r.Engine.Changed(key)
+	r.Changed(key)
 	r.Wake(key)
 }
+
+// Changed is called when the caches show something new of a queue, before it is woken.
+func (r *Replica) Changed(key queue.Key) {
+	r.Engine.Changed(key)
+	r.recovery.Changed(key)
+}
+
+// Progressed is called when a watch shows that a run of the queue was started, by this replica or
+// by another one: that is how a leader shows that it lives.
+func (r *Replica) Progressed(key queue.Key, own bool) { r.recovery.Progressed(key, own) }
 
 // Stores lists the store that is in force before the other one, as the engine wants them.
 func (r *Replica) Stores(lease, memory engine.Store) []engine.Store {
@@ -257,6 +269,14 @@ func (r *Replica) Run(ctx context.Context) { r.recovery.Run(ctx) }
 
 // Round looks for overdue queues once.
 func (r *Replica) Round(ctx context.Context) { r.recovery.Round(ctx) }
+
+// due lists what is due in a queue that this replica can see. Nothing is while nobody may act.
+func (r *Replica) due(ctx context.Context, key queue.Key) ([]queue.Action, error) {
+	if r.rest() > 0 || r.Settings().Backend == store.Memory && !r.Leads(key) {
+		return nil, nil
+	}
+	return r.Engine.Overdue(ctx, key)
+}
 
 // visible lists the queues that this replica can see: with slots in memory, only those that it
 // leads.

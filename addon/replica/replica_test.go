@@ -55,7 +55,7 @@ func newRig(t *testing.T, settings replica.Settings, leads ...queue.Key) *rig {
 	r.Replica = replica.New(replica.Config{
 		Engine: scripted{r}, Settings: settings, Clock: r.clock, Observer: r,
 		Keys:  func() []queue.Key { return keys },
-		Leads: func(key queue.Key) bool { return r.leads[key] },
+		Leads: func(key queue.Key) bool { return r.leads[key] }, Part: queue.Key.String,
 		Forget: func(of func(queue.Key) bool) {
 			for _, key := range keys {
 				if of(key) {

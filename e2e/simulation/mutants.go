@@ -407,6 +407,10 @@ var mutants = []*mutant{
 		},
 	},
 	{
+		name: "takes over from a leader that starts runs", caught: 1,
+		wrapReplica: func(_ *replica, x product) product { return deaf{x} },
+	},
+	{
 		name: "does not act on a queue that it has taken over", caught: 2,
 		wrapReplica: func(r *replica, x product) product { return leadersOnly{x, r} },
 	},
@@ -535,6 +539,11 @@ func (u untimed) Work(ctx context.Context, key queue.Key) (shipped.Outcome, erro
 	outcome.Again = 0
 	return outcome, err
 }
+
+// deaf does not hear that other replicas start runs.
+type deaf struct{ product }
+
+func (d deaf) Progressed(queue.Key, bool) {}
 
 // besideKueue is for bugs about runs that are labelled for Kueue.
 func besideKueue(m *mixture) { m.kueue = true }

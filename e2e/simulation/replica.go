@@ -9,6 +9,7 @@ import (
 	paclister "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/listers/pipelinesascode/v1alpha1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
@@ -47,6 +48,8 @@ type replica struct {
 	dirty  map[queue.Key]bool
 	timers []timer
 	passes []*pass
+	// shown is when the watch last showed that another replica has started a run, by queue.
+	shown map[queue.Key]time.Time
 	// unwritten counts the failures to stamp runs, by UID.
 	unwritten map[string]int
 	round     time.Time // when recovery goes round next
@@ -60,6 +63,8 @@ type product interface {
 	Round(context.Context)
 	Configure(shipped.Settings)
 	Promoted(func(queue.Key) bool)
+	Changed(queue.Key)
+	Progressed(key queue.Key, own bool)
 	Acts(queue.Key) bool
 	Settings() shipped.Settings
 	Stores(lease, memory engine.Store) []engine.Store
@@ -90,6 +95,7 @@ func (r *replica) start(age time.Duration) {
 	c.processes++
 	r.born, r.process = c.now, c.processes
 	r.alive, r.leads, r.dirty = true, map[queue.Key]bool{}, map[queue.Key]bool{}
+	r.shown = map[queue.Key]time.Time{}
 	r.timers, r.passes, r.asleep, r.settled, r.unwritten = nil, nil, time.Time{}, time.Time{}, map[string]int{}
 	arrivals := pac.NewArrivals()
 	for k, selector := range []string{runs: pac.Selector, leases: lease.Selector, repositories: ""} {
@@ -106,9 +112,10 @@ func (r *replica) start(age time.Duration) {
 	now := skewed{replica: r}
 	r.informers[runs].noteRequest = arrivals.NoteRequest
 	must(arrivals.Follow(r.informers[runs]))
-	var err error
+	_, err := r.informers[runs].AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: r.progress})
+	must(err)
 	by := pac.By{
-		Replica: "replica", Clock: now, Arrivals: arrivals,
+		Replica: r.name, Clock: now, Arrivals: arrivals,
 		Controllers: func() *pac.Controllers { return c.controllers }, Kueue: func() bool { return true },
 	}
 	r.runs, err = pac.NewRuns(by, runGetter{r}, r.listRunMetadata, r.informers[runs])
@@ -119,7 +126,7 @@ func (r *replica) start(age time.Duration) {
 	inLeases := c.mutant.store(r, byIndex{r.leases})
 	inMemory := c.mutant.store(r, claims{byIndex{r.memory}, r})
 	looks := latest.New(func(key queue.Key) bool { return r.product.Acts(key) })
-	observer := engine.Observers{reported.NewObserver(r, looks), looks}
+	observer := engine.Observers{reported.NewObserver(r, looks), looks, takeovers{replica: r}}
 	repositoryLister := paclister.NewRepositoryLister(r.informers[repositories].GetIndexer())
 	r.engine = engine.New(engine.Config{
 		Repositories: limits{
@@ -138,8 +145,8 @@ func (r *replica) start(age time.Duration) {
 	})
 	r.config = shipped.Config{
 		Engine: r.engine, Settings: c.settings(), Keys: r.keys, Forget: r.memory.Forget, Clock: now, Observer: observer,
-		Leads: func(key queue.Key) bool { return r.leads[key] },
-		Wake:  func(key queue.Key) { r.dirty[key] = true }, Workers: workers,
+		Leads: func(key queue.Key) bool { return r.leads[key] }, Part: queue.Key.String,
+		Wake: func(key queue.Key) { r.dirty[key] = true }, Workers: workers,
 	}
 	c.mutant.wired(r)
 	r.product = c.mutant.replica(r, shipped.New(r.config))
@@ -170,9 +177,20 @@ func (r *replica) wake(o object) {
 	}
 }
 
+// progress tells of starts.
+func (r *replica) progress(was, is any) {
+	by, started := pac.StartedBy(was, is)
+	if key, ok := keyOf(is.(object)); ok && started {
+		if by != r.name {
+			r.shown[key] = r.cluster.now
+		}
+		r.product.Progressed(key, by == r.name)
+	}
+}
+
 func (r *replica) changed(key queue.Key) {
 	if !r.cluster.mutant.unchanging {
-		r.engine.Changed(key)
+		r.product.Changed(key)
 	}
 	r.dirty[key] = true
 }
@@ -268,6 +286,20 @@ func (r *replica) crash() {
 		p.end()
 	}
 	r.alive, r.passes = false, nil
+}
+
+// takeovers judges what a replica takes over: nothing from a leader that starts runs.
+type takeovers struct {
+	engine.Unobserved
+	*replica
+}
+
+// TookOver implements engine.Observer.
+func (t takeovers) TookOver(key queue.Key, step queue.Action, after time.Duration) {
+	if shown, ok := t.shown[key]; ok && t.cluster.now.Sub(shown) < after {
+		t.cluster.fail("overload is no death: %s takes %s over to %s, and saw another start a run of it %s ago",
+			t.name, key, step, t.cluster.now.Sub(shown))
+	}
 }
 
 // Record implements engine.Recorder.

@@ -108,17 +108,18 @@ func runController(ctx context.Context) error {
 		return err
 	}
 	debug := http.NewServeMux()
-	queues := controller.New(controller.Outside{
+	outside := controller.Outside{
 		Environment: env,
 		Watchdog:    dog,
 		Debug:       func(h http.Handler) { debug.Handle("/debug/queues", h) },
 		Ready:       func() { filled.Store(true) },
-	})
-	err = runProcess(ctx, rest, env, debug, func(ctx context.Context, cmw configmap.Watcher) *knative.Impl {
+	}
+	err = runProcess(ctx, rest, env, debug, func(ctx context.Context, cmw configmap.Watcher, parts uint32) *knative.Impl {
 		if env.Webhook != nil {
 			hold.Store(serveHold(ctx, *env.Webhook))
 		}
-		return queues(ctx, cmw)
+		outside.Parts = parts
+		return controller.New(outside)(ctx, cmw)
 	})
 	stop()
 	if server := hold.Load(); server != nil {

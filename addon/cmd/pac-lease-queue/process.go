@@ -15,6 +15,7 @@ import (
 	client "k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 	kubeclient "knative.dev/pkg/client/injection/kube/client"
+	"knative.dev/pkg/configmap"
 	knative "knative.dev/pkg/controller"
 	"knative.dev/pkg/injection"
 	"knative.dev/pkg/injection/sharedmain"
@@ -34,10 +35,11 @@ const flushTimeout = 10 * time.Second
 // runProcess runs a controller until the context ends. It does what sharedmain.MainWithConfig does
 // for a controller without knative's webhooks and probes, from the same parts and in the same
 // order, except that the debug port listens on loopback: knative's profiles are on every interface.
-// debug is the mux of that port, before anything else is started. What cannot be set up ends the
+// debug is the mux of that port, before anything else is started; parts is how many leaders are elected. What cannot be set up ends the
 // process.
 func runProcess(
-	ctx context.Context, rest *client.Config, env config.Environment, debug *http.ServeMux, construct injection.ControllerConstructor,
+	ctx context.Context, rest *client.Config, env config.Environment, debug *http.ServeMux,
+	construct func(ctx context.Context, cmw configmap.Watcher, parts uint32) *knative.Impl,
 ) error {
 	ctx, startInformers := injection.EnableInjectionOrDie(ctx, rest)
 	logger, level := sharedmain.SetupLoggerOrDie(ctx, config.Component)
@@ -82,7 +84,7 @@ func runProcess(
 		context.AfterFunc(groupCtx, func() { _ = server.Close() })
 		group.Go(server.Serve)
 	}
-	impl := construct(ctx, configMaps)
+	impl := construct(ctx, configMaps, component.Buckets)
 	sharedmain.WatchLoggingConfigOrDie(ctx, configMaps, logger, level, config.Component)
 	sharedmain.WatchObservabilityConfigOrDie(ctx, configMaps, profiles, logger, config.Component)
 	if err := configMaps.Start(ctx.Done()); err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -38,15 +40,19 @@ type world struct {
 	// What else the observer is told.
 	listed []queue.Key
 	taken  []string
+	// looked are the queues that the loop asked about.
+	looked []queue.Key
+	led    map[queue.Key]bool
 }
 
 func newWorld(keys ...queue.Key) *world {
-	w := &world{clock: clocktesting.NewFakeClock(noon), keys: keys, due: map[queue.Key][]queue.Action{}, errs: map[queue.Key]error{}}
+	w := &world{clock: clocktesting.NewFakeClock(noon), keys: keys, due: map[queue.Key][]queue.Action{}, errs: map[queue.Key]error{}, led: map[queue.Key]bool{}}
 	w.Loop = recovery.New(recovery.Config{
 		Keys: func() []queue.Key { return w.keys },
 		Due: func(_ context.Context, key queue.Key) ([]queue.Action, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
+			w.looked = append(w.looked, key)
 			return w.due[key], w.errs[key]
 		},
 		Wake: func(key queue.Key) {
@@ -54,6 +60,8 @@ func newWorld(keys ...queue.Key) *world {
 			defer w.mu.Unlock()
 			w.woke = append(w.woke, key)
 		},
+		Leads:    func(key queue.Key) bool { return w.led[key] },
+		Part:     func(key queue.Key) string { return key.Namespace },
 		Timing:   func() recovery.Timing { return timing },
 		Clock:    w.clock,
 		Observer: w,
@@ -76,7 +84,7 @@ func (w *world) TookOver(key queue.Key, step queue.Action, after time.Duration) 
 func (w *world) round(t *testing.T, d time.Duration) []queue.Key {
 	t.Helper()
 	w.clock.Step(d)
-	w.woke = nil
+	w.woke, w.looked = nil, nil
 	w.Round(t.Context())
 	return w.woke
 }
@@ -301,6 +309,8 @@ func TestYield(t *testing.T) {
 		Wake:   func(queue.Key) {},
 		Timing: func() recovery.Timing { return recovery.Timing{Interval: time.Second, TakeoverAfter: 3 * time.Second} },
 		Clock:  clk,
+		Leads:  func(queue.Key) bool { return false },
+		Part:   queue.Key.String,
 
 		Observer: engine.Unobserved{},
 	})
@@ -367,4 +377,127 @@ func TestObserver(t *testing.T) {
 	if diff := cmp.Diff([]string{"shop/app after 3s: start build"}, w.taken); diff != "" {
 		t.Errorf("taken over (-want +got):\n%s", diff)
 	}
+}
+
+// ago lets time pass in rounds of a fifth of a second, and returns after how long the loop took the
+// queue over; zero if it did not.
+func (w *world) takenAfter(t *testing.T, key queue.Key, within time.Duration, each func()) time.Duration {
+	t.Helper()
+	const step = 200 * time.Millisecond
+	for passed := step; passed <= within; passed += step {
+		w.round(t, step)
+		if w.Acting(key) {
+			return passed
+		}
+		each()
+	}
+	return 0
+}
+
+// TestBusyLeader: a leader that starts runs lives, however long the steps of a queue are due. It is
+// taken over from as soon as it does nothing for as long as a step may be due, and its other queues
+// with it, even if the survivors now start runs. A queue that alone makes no progress is not left
+// for ever.
+func TestBusyLeader(t *testing.T) {
+	w := newWorld(app, web)
+	w.due[app], w.due[web] = []queue.Action{queue.Release{Slot: slot}}, []queue.Action{queue.Start{Run: run}}
+	if after := w.takenAfter(t, app, time.Minute, func() { w.Progressed(web, false) }); after != 0 {
+		t.Errorf("taken over after %s from a leader that starts runs", after)
+	}
+	after := w.takenAfter(t, app, time.Minute, func() { w.Progressed(web, true) })
+	if after != timing.TakeoverAfter {
+		t.Errorf("taken over %s after the leader's last start, want %s", after, timing.TakeoverAfter)
+	}
+	if !w.Acting(web) {
+		t.Error("the other queue of the same leader is not taken over")
+	}
+	api := queue.Key{Namespace: "shop", Repository: "api"}
+	w.keys, w.due[api] = append(w.keys, api), []queue.Action{queue.Release{Slot: slot}}
+	if after := w.takenAfter(t, api, time.Minute, func() { w.Progressed(web, false) }); after == 0 || after > timing.TakeoverAfter+time.Second {
+		t.Errorf("a queue of the dead leader is taken over after %s, because another survivor starts runs", after)
+	}
+}
+
+// TestLateStep: whatever the leader does elsewhere, no queue is left for ever.
+func TestLateStep(t *testing.T) {
+	w := newWorld(app)
+	w.due[app] = []queue.Action{queue.Release{Slot: slot}}
+	w.round(t, 0)
+	if after := w.takenAfter(t, app, 5*time.Minute, func() { w.Progressed(web, false) }); after != 60*timing.TakeoverAfter {
+		t.Errorf("taken over after %s, want %s", after, 60*timing.TakeoverAfter)
+	}
+}
+
+// TestPartsAreApart: the leader of one part says nothing about that of another.
+func TestPartsAreApart(t *testing.T) {
+	w := newWorld(app)
+	w.due[app] = []queue.Action{queue.Release{Slot: slot}}
+	w.round(t, 0)
+	other := queue.Key{Namespace: "bank", Repository: "app"}
+	if after := w.takenAfter(t, app, time.Minute, func() { w.Progressed(other, false) }); after != timing.TakeoverAfter {
+		t.Errorf("taken over after %s, want %s", after, timing.TakeoverAfter)
+	}
+}
+
+// TestOwnQueues: a leader takes nothing over from itself. A step that stays due wakes its queue once
+// a second, and is overdue if the leader starts nothing at all.
+func TestOwnQueues(t *testing.T) {
+	w := newWorld(app)
+	w.led[app] = true
+	w.due[app] = []queue.Action{queue.Release{Slot: slot}}
+	w.round(t, 0)
+	woken := 0
+	for range 50 { // ten seconds
+		woken += len(w.round(t, 200*time.Millisecond))
+		w.Progressed(app, true)
+	}
+	if w.Acting(app) || len(w.taken) > 0 || len(w.late) > 0 {
+		t.Errorf("acting %t, taken over %v, late %v", w.Acting(app), w.taken, w.late)
+	}
+	if woken != 8 { // from the third second on
+		t.Errorf("woken %d times in ten seconds, want 8", woken)
+	}
+	for range 20 {
+		w.round(t, 200*time.Millisecond)
+	}
+	if len(w.late) != 1 || len(w.taken) > 0 {
+		t.Errorf("late %v, taken over %v; want one step that is late", w.late, w.taken)
+	}
+}
+
+// TestStirs: between the rounds over all queues, a queue is looked at once its changes have settled,
+// and one that does not settle a second after its first change at the latest.
+func TestStirs(t *testing.T) {
+	w := newWorld(app, web)
+	const step = 200 * time.Millisecond
+	was := timing
+	defer func() { timing = was }()
+	timing.Interval = step
+	want := func(what string, keys ...queue.Key) {
+		t.Helper()
+		w.round(t, step)
+		slices.SortFunc(w.looked, func(a, b queue.Key) int { return strings.Compare(a.String(), b.String()) })
+		if diff := cmp.Diff(keys, w.looked); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", what, diff)
+		}
+	}
+	want("the first round", app, web)
+	want("nothing has changed")
+	w.Changed(web)
+	want("it has changed an interval ago", web)
+	want("it has not changed since")
+	want("neither")
+	w.Changed(app)
+	want("a second after the first round", app, web)
+	want("the round before has looked at it")
+	w.led[app] = true
+	w.Changed(app)
+	want("the replica leads it")
+	for range 2 {
+		w.clock.Step(step / 2)
+		w.Changed(web)
+		w.clock.Step(-step / 2)
+		want("it keeps changing")
+	}
+	want("a second after the last round over all", app, web)
 }

@@ -15,8 +15,8 @@ import (
 // that a fault can outlast them.
 const (
 	claimTTL         = 8 * time.Second
-	takeoverAfter    = 3 * time.Second
-	recoveryInterval = time.Second
+	takeoverAfter    = time.Second
+	recoveryInterval = 200 * time.Millisecond
 	orderGrace       = 6 * time.Second
 	backoffBase      = time.Second
 	backoffMax       = 5 * time.Second
