@@ -35,6 +35,8 @@ type Config struct {
 	Recovery      recovery.Timing
 	// Annotations bounds what is written on runs for people.
 	Annotations Annotations
+	// TextsPerSecond is how many events and annotations a replica writes at most.
+	TextsPerSecond int
 	// MetricsMaxQueues is how many queues have metrics of their own at most.
 	MetricsMaxQueues int
 }
@@ -67,9 +69,13 @@ func Defaults() Config {
 		},
 		Recovery:         recovery.Timing{Interval: 200 * time.Millisecond, TakeoverAfter: time.Second},
 		Annotations:      Annotations{Interval: 10 * time.Second, Positions: 20},
+		TextsPerSecond:   20,
 		MetricsMaxQueues: 100,
 	}
 }
+
+// mostTexts is more than an API server is glad to write.
+const mostTexts = 10_000
 
 // mostMetricsQueues is well within what OpenTelemetry keeps apart.
 const mostMetricsQueues = 1000
@@ -123,14 +129,14 @@ type setting struct {
 // settings are all there are, sorted by key.
 var settings = []setting{
 	{"annotations-interval", false, duration(func(c *Config) *time.Duration { return &c.Annotations.Interval }, time.Second, time.Hour)},
-	{"annotations-positions", false, count(func(c *Config) *int { return &c.Annotations.Positions }, mostPositions)},
+	{"annotations-positions", false, count(func(c *Config) *int { return &c.Annotations.Positions }, 0, mostPositions)},
 	{"backend", true, readBackend},
 	{"backoff-base", false, duration(func(c *Config) *time.Duration { return &c.Policy.BackoffBase }, time.Second, time.Hour)},
 	{"backoff-max", false, duration(func(c *Config) *time.Duration { return &c.Policy.BackoffMax }, time.Second, 24*time.Hour)},
 	{"claim-ttl", false, duration(func(c *Config) *time.Duration { return &c.Policy.ClaimTTL }, time.Second, time.Hour)},
 	{HandBackKey, true, readHandBack},
 	{"kueue-accounts", false, readKueueAccounts},
-	{"metrics-max-queues", false, count(func(c *Config) *int { return &c.MetricsMaxQueues }, mostMetricsQueues)},
+	{"metrics-max-queues", false, count(func(c *Config) *int { return &c.MetricsMaxQueues }, 0, mostMetricsQueues)},
 	{"order-grace", false, duration(func(c *Config) *time.Duration { return &c.Policy.OrderGrace }, time.Second, 24*time.Hour)},
 	{"pac-global-repository", true, name(func(c *Config) *string { return &c.PACGlobalRepository }, "a Repository",
 		validation.IsDNS1123Subdomain)},
@@ -140,6 +146,7 @@ var settings = []setting{
 		time.Minute)},
 	{"takeover-after", false, duration(func(c *Config) *time.Duration { return &c.Recovery.TakeoverAfter }, 100*time.Millisecond,
 		time.Hour)},
+	{"texts-per-second", false, count(func(c *Config) *int { return &c.TextsPerSecond }, 1, mostTexts)},
 }
 
 // Settings are the keys there are, sorted.
@@ -215,14 +222,14 @@ func duration(field func(*Config) *time.Duration, from, to time.Duration) func(*
 	}
 }
 
-func count(field func(*Config) *int, most int) func(*Config, string) error {
+func count(field func(*Config) *int, least, most int) func(*Config, string) error {
 	return func(c *Config, value string) error {
 		n, err := strconv.Atoi(value)
 		switch {
 		case err != nil:
 			return fmt.Errorf("%q is not a whole number", value)
-		case n < 0 || n > most:
-			return fmt.Errorf("%d is not between 0 and %d", n, most)
+		case n < least || n > most:
+			return fmt.Errorf("%d is not between %d and %d", n, least, most)
 		}
 		*field(c) = n
 		return nil

@@ -31,6 +31,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/replica"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/annotate"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/budget"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/debug"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/latest"
@@ -126,9 +127,13 @@ func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*contro
 	acts := func(key queue.Key) bool { return q.replica.Acts(key) }
 
 	all := shards{watchdog: outside.Watchdog, of: map[string]*shard{}}
-	looks, events := latest.New(acts), event.NewRecorder(recorder)
+	looks := latest.New(acts)
+	texts := budget.New(func() int { return configuration.Get().TextsPerSecond }, clk)
+	var events *event.Recorder
+	outbox := event.NewOutbox(event.Writer{Events: recorder}, texts, func(e event.Event) { events.Forget(e) })
+	events = event.NewRecorder(outbox)
 	notices := annotate.New(annotate.Config{
-		Board: all, Looks: looks, Events: events, Clock: clk, Policy: policy, Acts: acts,
+		Board: all, Looks: looks, Events: events, Clock: clk, Policy: policy, Acts: acts, Budget: texts,
 		Refresh: func() annotate.Refresh { return annotate.Refresh(configuration.Get().Annotations) },
 	})
 	// The events compare each look with the one before; the annotations read the latest.
@@ -169,6 +174,7 @@ func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*contro
 	go q.replica.Run(ctx)
 	go beside.Run(ctx)
 	go notices.Run(ctx)
+	go outbox.Run(ctx)
 	return impl, nil
 }
 

@@ -1,8 +1,8 @@
 // Package annotate tells people on the runs themselves where they stand: their
 // position, what they wait for and when their turn may come.
 //
-// Guaranteed: per queue there is at most one round of writes per interval, and a
-// round writes only to runs whose text changed, of which only those in the first
+// Guaranteed: no text is written that the budget has no room for, and queues take turns; per queue
+// there is at most one round of writes per interval, and a round writes only to runs whose text changed, of which only those in the first
 // positions have a text that changes as the queue moves. What the rest have says no
 // more than that they are further back. Nothing waits for these writes, and a run
 // that has changed since it was seen is not written to.
@@ -59,7 +59,8 @@ type Config struct {
 	Policy  func() queue.Policy
 	Refresh func() Refresh
 	// Acts says whether this replica works on the queue. Others write nothing.
-	Acts func(queue.Key) bool
+	Acts   func(queue.Key) bool
+	Budget event.Budget
 }
 
 // Annotator keeps the texts of all queues up to date. It observes a replica, and is safe for
@@ -76,6 +77,7 @@ type Annotator struct {
 // sheet is what was written about one queue.
 type sheet struct {
 	changed bool      // since the last round
+	unended bool      // the last round has left something to the queue's next turn
 	round   time.Time // the last one
 }
 
@@ -147,18 +149,36 @@ func (a *Annotator) Run(ctx context.Context) {
 	}
 }
 
-// Round writes what is due of all queues.
+// Round writes what is due of all queues, which take turns.
 func (a *Annotator) Round(ctx context.Context) {
-	refresh := a.Refresh()
-	for _, key := range a.due(refresh) {
-		known, ok := a.Looks.Get(key)
-		if !ok || !known.Confirmed() {
-			continue // the next confirmed look brings it back
+	for due := a.due(a.Refresh()); len(due) > 0; due = a.due(a.Refresh()) {
+		for _, key := range due {
+			if ctx.Err() != nil {
+				return
+			}
+			a.turn(ctx, key)
 		}
-		if err := a.write(ctx, known, refresh.Positions); err != nil {
-			klog.FromContext(ctx).V(1).Info("annotations not written", "queue", key.String(), "reason", err.Error())
-			a.again(key)
-		}
+	}
+}
+
+// perTurn is how many texts of a queue are written before it is the next queue's turn.
+const perTurn = 10
+
+// errUnended ends a turn that leaves something to the next one.
+var errUnended = errors.New("the rest waits for the queue's next turn")
+
+// turn writes some of what is due of one queue, as it stands now.
+func (a *Annotator) turn(ctx context.Context, key queue.Key) {
+	known, ok := a.Looks.Get(key)
+	if !ok || !known.Confirmed() {
+		return // the next confirmed look brings it back
+	}
+	switch err := a.write(ctx, known, a.Refresh().Positions); {
+	case errors.Is(err, errUnended):
+		a.again(key, true)
+	case err != nil:
+		klog.FromContext(ctx).V(1).Info("annotations not written", "queue", key.String(), "reason", err.Error())
+		a.again(key, false)
 	}
 }
 
@@ -173,6 +193,9 @@ func (a *Annotator) due(refresh Refresh) []queue.Key {
 		switch {
 		case !a.Acts(key):
 			delete(a.queues, key) // another replica's now; its news will bring it back
+		case refresh.Positions > 0 && s.unended:
+			s.unended = false
+			due = append(due, key)
 		case refresh.Positions > 0 && s.changed && now.Sub(s.round) >= refresh.Interval:
 			s.changed, s.round = false, now
 			due = append(due, key)
@@ -181,12 +204,13 @@ func (a *Annotator) due(refresh Refresh) []queue.Key {
 	return due
 }
 
-// again has the next round of a queue try what this one could not write.
-func (a *Annotator) again(key queue.Key) {
+// again has the queue's next turn write what this one has not written, or the next round if it
+// could not.
+func (a *Annotator) again(key queue.Key, turn bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if s := a.queues[key]; s != nil {
-		s.changed = true
+		s.changed, s.unended = s.changed || !turn, turn
 	}
 }
 
@@ -203,6 +227,7 @@ func (a *Annotator) write(ctx context.Context, known latest.Known, positions int
 		turns = report.Turns(all, typical, now)
 	}
 	var refused []error
+	written := 0
 	for _, is := range all.Runs {
 		refusal := known.Refusals[is.Run.UID]
 		if !lasts(is, refusal) {
@@ -225,6 +250,13 @@ func (a *Annotator) write(ctx context.Context, known latest.Known, positions int
 		if same(text, shown) {
 			continue
 		}
+		if written == perTurn || a.Refresh().Positions != positions {
+			return errUnended
+		}
+		if err := a.Budget.Wait(ctx); err != nil {
+			return err
+		}
+		written++
 		switch err := a.Board.Show(ctx, key, is.Run, text); {
 		case errors.Is(err, engine.ErrStale):
 		case err != nil:

@@ -61,6 +61,19 @@ type rig struct {
 	clock  *clocktesting.FakeClock
 	events []event.Event
 	acts   bool
+	// positions are in force. waits counts the texts that the budget was asked for, and waited is
+	// what happens meanwhile.
+	positions, waits int
+	waited           func()
+}
+
+// Wait implements event.Budget.
+func (r *rig) Wait(ctx context.Context) error {
+	r.waits++
+	if r.waited != nil {
+		r.waited()
+	}
+	return ctx.Err()
 }
 
 func (r *rig) Record(e event.Event) { r.events = append(r.events, e) }
@@ -69,14 +82,14 @@ func newRig(positions int) *rig {
 	r := &rig{
 		board: board{texts: map[string]map[string]string{}, refuse: map[string]error{}},
 		clock: clocktesting.NewFakeClock(noon),
-		acts:  true,
+		acts:  true, positions: positions,
 	}
 	acts := func(queue.Key) bool { return r.acts }
 	looks := latest.New(acts)
 	r.annotator = annotate.New(annotate.Config{
-		Board: &r.board, Looks: looks, Events: r, Clock: r.clock, Acts: acts,
+		Board: &r.board, Looks: looks, Events: r, Clock: r.clock, Acts: acts, Budget: r,
 		Policy:  func() queue.Policy { return queue.Policy{ClaimTTL: 30 * time.Second, OrderGrace: 30 * time.Second} },
-		Refresh: func() annotate.Refresh { return annotate.Refresh{Interval: 10 * time.Second, Positions: positions} },
+		Refresh: func() annotate.Refresh { return annotate.Refresh{Interval: 10 * time.Second, Positions: r.positions} },
 	})
 	r.Observers = engine.Observers{looks, r.annotator}
 	return r
@@ -327,5 +340,47 @@ func TestSwitchedOff(t *testing.T) {
 	r.see(look(3))
 	if n := r.round(t, time.Hour); n != 0 {
 		t.Errorf("%d writes", n)
+	}
+}
+
+// TestTurnsOfQueues: a queue in which many runs are new does not keep the texts of another one
+// waiting, and in the end all are written, each within the budget.
+func TestTurnsOfQueues(t *testing.T) {
+	r := newRig(2)
+	long, short := look(100), look(3)
+	short.Key.Repository = "web"
+	for i := range short.Runs {
+		short.Runs[i].Name = "web-" + short.Runs[i].Name
+	}
+	r.see(long)
+	r.see(short)
+	behind := 0
+	r.waited = func() {
+		if r.texts["web-run-002"] == nil {
+			behind = r.writes
+		}
+	}
+	if n := r.round(t, 0); n != 101 || r.waits != n {
+		t.Errorf("%d writes after %d waits for the budget, want 101 of each", n, r.waits)
+	}
+	if behind > 12 {
+		t.Errorf("the short queue is told after %d texts of the long one", behind)
+	}
+}
+
+// TestPositionsOff: no text is written any more once positions is zero, and all are once it is not.
+func TestPositionsOff(t *testing.T) {
+	r := newRig(2)
+	r.see(look(30))
+	r.waited = func() { r.positions = 0 }
+	if n := r.round(t, 0); n != 1 {
+		t.Errorf("%d texts are written, want the one whose turn it was", n)
+	}
+	if n := r.round(t, time.Minute); n != 0 {
+		t.Errorf("%d texts are written with positions=0", n)
+	}
+	r.waited, r.positions = nil, 3
+	if n := r.round(t, time.Minute); n != 28 {
+		t.Errorf("%d texts are written once positions are told again, want 28", n)
 	}
 }

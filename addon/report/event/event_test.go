@@ -154,7 +154,7 @@ func TestEvents(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cluster := &events{}
-			event.NewRecorder(cluster).Record(tc.event)
+			event.NewRecorder(event.Writer{Events: cluster}).Record(tc.event)
 			if diff := cmp.Diff([]written{tc.want}, cluster.all); diff != "" {
 				t.Errorf("events (-want +got):\n%s", diff)
 			}
@@ -181,7 +181,7 @@ func TestRecorderRepeats(t *testing.T) {
 		event.BadRepository(app, "uid-app", "one"),
 	}
 	cluster := &events{}
-	r := event.NewRecorder(cluster)
+	r := event.NewRecorder(event.Writer{Events: cluster})
 	for range 3 {
 		for _, e := range different {
 			r.Record(e)
@@ -191,7 +191,7 @@ func TestRecorderRepeats(t *testing.T) {
 		t.Errorf("%d events are written, want %d: %+v", len(cluster.all), len(different), cluster.all)
 	}
 	other := &events{}
-	event.NewRecorder(other).Record(different[0])
+	event.NewRecorder(event.Writer{Events: other}).Record(different[0])
 	if len(other.all) != 1 {
 		t.Error("another recorder knows what this one told")
 	}
@@ -201,7 +201,7 @@ func TestRecorderRepeats(t *testing.T) {
 // is not.
 func TestRecorderForgets(t *testing.T) {
 	cluster := &events{}
-	r := event.NewRecorder(cluster)
+	r := event.NewRecorder(event.Writer{Events: cluster})
 	const many = 10_000
 	for i := range many {
 		r.Record(event.BadAnnotation(app, run, strconv.Itoa(i)))
@@ -221,7 +221,7 @@ func TestRecorderForgets(t *testing.T) {
 
 func TestRecorderConcurrently(t *testing.T) {
 	cluster := &events{}
-	r := event.NewRecorder(cluster)
+	r := event.NewRecorder(event.Writer{Events: cluster})
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {

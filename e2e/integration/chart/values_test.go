@@ -98,6 +98,7 @@ var values = []struct {
 	{name: "logLevel", json: `"debug"`},
 	{name: "metrics.enabled", json: `false`},
 	{name: "profiling.enabled", json: `true`},
+	{name: "texts.perSecond", json: `5`},
 	{name: "runAnnotations.interval", json: `"1m"`},
 	{name: "runAnnotations.positions", json: `0`},
 	{name: "metrics.port", json: `9191`},
