@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"time"
 
 	pacclient "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/clientset/versioned"
 	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
@@ -43,6 +44,9 @@ const (
 	// concurrency is how many queues are worked on at a time: it is all waiting for the API server.
 	// A namespace has half of it at most.
 	concurrency = 64
+	// moment is how long news can wait that makes no room: a start has its Lease, its run and
+	// Tekton's first words change within it.
+	moment = 100 * time.Millisecond
 )
 
 // Outside is what the process around a controller has to do with it.
@@ -124,6 +128,7 @@ func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*contro
 		Concurrency: concurrency,
 	})
 	wake := func(key queue.Key) { impl.EnqueueKey(name(key)) }
+	wakeLater := func(key queue.Key) { impl.EnqueueKeyAfter(name(key), moment) }
 	acts := func(key queue.Key) bool { return q.replica.Acts(key) }
 
 	all := shards{watchdog: outside.Watchdog, of: map[string]*shard{}}
@@ -154,7 +159,7 @@ func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*contro
 	for _, namespace := range outside.Environment.Watched.Each() {
 		all.of[namespace], err = newShard(common{
 			clients: c, environment: outside.Environment, configuration: configuration, replica: q.replica, memory: slots,
-			observer: observer, clock: clk, wake: wake, gate: gate, kueue: beside,
+			observer: observer, clock: clk, wake: wake, wakeLater: wakeLater, gate: gate, kueue: beside,
 		}, namespace)
 		if err != nil {
 			return nil, err

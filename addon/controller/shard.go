@@ -126,6 +126,7 @@ type common struct {
 	observer      engine.Observer
 	clock         clock.Clock
 	wake          func(queue.Key)
+	wakeLater     func(queue.Key)
 	gate          *paged.Gate
 	kueue         *kueue
 }
@@ -196,9 +197,13 @@ func newShard(c common, namespace string) (*shard, error) {
 		Observer:     c.observer,
 		Bounds:       engine.Bounds{Writes: 32, Reads: 16},
 	})
-	changed := func(key queue.Key) {
+	changed := func(key queue.Key, canWait bool) {
 		c.replica.Changed(key)
-		c.wake(key)
+		if canWait {
+			c.wakeLater(key)
+		} else {
+			c.wake(key)
+		}
 	}
 	if err := w.follow(func(key queue.Key, by string) { c.replica.Progressed(key, by == system.PodName()) }); err != nil {
 		return nil, fmt.Errorf("follow starts: %w", err)

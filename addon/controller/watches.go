@@ -124,9 +124,13 @@ func (w *watches) follow(do func(key queue.Key, replica string)) error {
 	return err
 }
 
-// each calls wake for every queue that an event says anything new of. all lists the queues for
-// events that may concern every one.
-func (w *watches) each(wake func(queue.Key), all func() []queue.Key, pacNamespace func() string) error {
+// canWait says whether what an event says anew can wait for a moment: a start and what follows it
+// are then looked at together. Nothing can that may make room.
+func canWait(was, is any) bool { return pac.CanWait(was, is) || lease.CanWait(is) }
+
+// each calls wake for every queue that an event says anything new of, and whether that can wait. all
+// lists the queues for events that may concern every one.
+func (w *watches) each(wake func(key queue.Key, canWait bool), all func() []queue.Key, pacNamespace func() string) error {
 	ofRun := func(o metav1.Object) []queue.Key { return only(pac.KeyOf(o)) }
 	ofLease := func(o metav1.Object) []queue.Key { return only(lease.KeyOf(o)) }
 	ofSettings := func(metav1.Object) []queue.Key { return all() }
@@ -151,24 +155,24 @@ func (w *watches) each(wake func(queue.Key), all func() []queue.Key, pacNamespac
 		watched = append(watched, watch{w.pods, ofRun})
 	}
 	for _, watch := range watched {
-		tell := func(obj any) {
+		tell := func(obj any, canWait bool) {
 			if tombstone, gone := obj.(cache.DeletedFinalStateUnknown); gone {
 				obj = tombstone.Obj
 			}
 			if o, ok := obj.(metav1.Object); ok {
 				for _, key := range watch.keysOf(o) {
-					wake(key)
+					wake(key, canWait)
 				}
 			}
 		}
 		if _, err := watch.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-			AddFunc: tell,
+			AddFunc: func(obj any) { tell(obj, canWait(nil, obj)) },
 			UpdateFunc: func(was, is any) {
 				if pac.IsNews(was, is) {
-					tell(is)
+					tell(is, canWait(was, is))
 				}
 			},
-			DeleteFunc: tell,
+			DeleteFunc: func(obj any) { tell(obj, false) },
 		}); err != nil {
 			return fmt.Errorf("watch: %w", err)
 		}

@@ -38,7 +38,7 @@ func TestWritesThatChangeNothingWakeNothing(t *testing.T) {
 	}
 	all := []queue.Key{{Namespace: "shop", Repository: "app"}, {Namespace: "bank", Repository: "app"}}
 	woken := make(chan queue.Key, 100)
-	if err := w.each(func(key queue.Key) { woken <- key }, func() []queue.Key { return all }, func() string { return ofPAC }); err != nil {
+	if err := w.each(func(key queue.Key, _ bool) { woken <- key }, func() []queue.Key { return all }, func() string { return ofPAC }); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.fill(t.Context()); err != nil {
@@ -115,7 +115,7 @@ func TestControllersAreRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A factory starts the informers that have been asked for.
-	if err := w.each(func(queue.Key) {}, func() []queue.Key { return nil }, func() string { return "ofpac" }); err != nil {
+	if err := w.each(func(queue.Key, bool) {}, func() []queue.Key { return nil }, func() string { return "ofpac" }); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.fill(t.Context()); err != nil {

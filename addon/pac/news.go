@@ -8,6 +8,8 @@ import (
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
 // IsNews reports whether a later version of an object, as the cache keeps it, says anything that
@@ -35,6 +37,19 @@ func IsNews(was, is any) bool {
 		return !ok || !maps.Equal(earlier.Data, later.Data)
 	}
 	return true
+}
+
+// CanWait reports whether what a later version of a run says can wait for a moment: that it has been
+// started, or goes on. That makes no room in a queue, and lets no other run go first.
+func CanWait(was, is any) bool {
+	earlier, existed := was.(*tektonv1.PipelineRun)
+	later, ok := is.(*tektonv1.PipelineRun)
+	if !existed || !ok || phase(later) != queue.Started || phase(earlier) == queue.Done {
+		return false
+	}
+	from, _ := KeyOf(earlier)
+	to, _ := KeyOf(later)
+	return from == to
 }
 
 // StartedBy returns the replica that has started a run, or passed it to Kueue, if a later version of

@@ -3,6 +3,7 @@ package pac_test
 import (
 	"testing"
 
+	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
 	pacv1alpha1 "github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -72,5 +73,49 @@ func TestNews(t *testing.T) {
 				t.Errorf("news: %t, want %t", got, tc.want)
 			}
 		})
+	}
+}
+
+// TestCanWait: only what makes no room can wait.
+func TestCanWait(t *testing.T) {
+	waits, started := pipelineRun("build"), pipelineRun("build", specStatus(""))
+	begun, done := pipelineRun("build", specStatus(""), startedAt(noon)), pipelineRun("build", specStatus(""), succeeded(corev1.ConditionTrue))
+	for name, tc := range map[string]struct {
+		was, is any
+		want    bool
+	}{
+		"it is started":       {waits, started, true},
+		"Tekton begins":       {started, begun, true},
+		"it waits still":      {waits, pipelineRun("build", annotated(keys.SecretCreated, "true")), false},
+		"it is done":          {begun, done, false},
+		"it is new":           {nil, started, false},
+		"it moves to a queue": {started, pipelineRun("build", specStatus(""), annotated(keys.Repository, "other")), false},
+		"a Repository":        {nil, &pacv1alpha1.Repository{}, false},
+	} {
+		if got := pac.CanWait(tc.was, tc.is); got != tc.want {
+			t.Errorf("%s: can wait %t, want %t", name, got, tc.want)
+		}
+	}
+}
+
+// TestStartedBy: only the version that brings a claim along says who started the run.
+func TestStartedBy(t *testing.T) {
+	waits := pipelineRun("build")
+	claimed := pipelineRun("build", specStatus(""), annotated(pac.Claim, "0/1/0"), annotated(pac.Replica, "replica-1"))
+	begun := pipelineRun("build", specStatus(""), startedAt(noon), annotated(pac.Claim, "0/1/0"), annotated(pac.Replica, "replica-1"))
+	for name, tc := range map[string]struct {
+		was, is any
+		want    bool
+	}{
+		"it is started":         {waits, claimed, true},
+		"Tekton begins":         {claimed, begun, false},
+		"it waits still":        {waits, waits, false},
+		"it is started by PAC":  {waits, pipelineRun("build", specStatus("")), false},
+		"it was started before": {nil, claimed, false},
+	} {
+		by, started := pac.StartedBy(tc.was, tc.is)
+		if started != tc.want || started && by != "replica-1" {
+			t.Errorf("%s: started %t by %q, want %t", name, started, by, tc.want)
+		}
 	}
 }

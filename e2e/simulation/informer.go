@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 )
 
 // informer is an informer whose watch delivers when the scheduler says so.
@@ -21,8 +22,8 @@ type informer struct {
 	selector                  labels.Selector
 	transform                 cache.TransformFunc
 	indexer                   sorted
-	// wake is what the event handlers do.
-	wake func(object)
+	// wake is what the event handlers do. News that can wait is looked at a moment later.
+	wake func(o object, canWait bool)
 
 	listing []object // of the first list, what has not been processed yet
 	synced  bool
@@ -40,7 +41,7 @@ type informer struct {
 	watched map[types.UID]bool
 }
 
-func newInformer(s *server, k kind, selector labels.Selector, transform cache.TransformFunc, wake func(object)) *informer {
+func newInformer(s *server, k kind, selector labels.Selector, transform cache.TransformFunc, wake func(object, bool)) *informer {
 	return &informer{
 		server: s, kind: k, selector: selector, transform: transform, wake: wake, raw: map[string]object{},
 		indexer:     sorted{cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})},
@@ -131,7 +132,7 @@ func (i *informer) put(o object) {
 		}
 	}
 	if !known || pac.IsNews(was, trimmed) {
-		i.wake(o)
+		i.wake(o, pac.CanWait(was, trimmed) || lease.CanWait(trimmed))
 	}
 }
 
@@ -149,7 +150,7 @@ func (i *informer) drop(o object) {
 	for _, h := range i.handlers {
 		h.OnDelete(trimmed)
 	}
-	i.wake(o)
+	i.wake(o, false)
 }
 
 // relist is what happens when a watch cannot be resumed: the cache jumps, and

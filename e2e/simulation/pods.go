@@ -30,7 +30,7 @@ func (c *Cluster) podsGo() {
 	c.trace("pods of %s are gone", uid)
 	delete(c.outliving, uid)
 	for _, r := range c.alive() {
-		r.changed(key)
+		r.changed(key, false)
 	}
 }
 

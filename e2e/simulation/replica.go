@@ -164,18 +164,21 @@ func (r *replica) keys() []queue.Key {
 }
 
 // wake is what the event handlers of the informers do.
-func (r *replica) wake(o object) {
+func (r *replica) wake(o object, canWait bool) {
 	switch {
 	case r.cluster.isGlobal(o):
 		for _, key := range r.keys() {
-			r.changed(key)
+			r.changed(key, false)
 		}
 	default:
 		if key, ok := keyOf(o); ok {
-			r.changed(key)
+			r.changed(key, canWait)
 		}
 	}
 }
+
+// shortly is how long news waits that can wait.
+const shortly = 100 * time.Millisecond
 
 // progress tells of starts.
 func (r *replica) progress(was, is any) {
@@ -188,11 +191,15 @@ func (r *replica) progress(was, is any) {
 	}
 }
 
-func (r *replica) changed(key queue.Key) {
+func (r *replica) changed(key queue.Key, canWait bool) {
 	if !r.cluster.mutant.unchanging {
 		r.product.Changed(key)
 	}
-	r.dirty[key] = true
+	if canWait {
+		r.timers = append(r.timers, timer{r.cluster.now.Add(shortly), key})
+	} else {
+		r.dirty[key] = true
+	}
 }
 
 // workers of each replica: few, so that queues wait for their namespace's share.

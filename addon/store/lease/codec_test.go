@@ -447,3 +447,22 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestCanWait: a slot that names a run makes no room; anything else may.
+func TestCanWait(t *testing.T) {
+	for name, tc := range map[string]struct {
+		obj  any
+		want bool
+	}{
+		"it names a run":   {held(), true},
+		"it is free":       {encode(shopApp, queue.Slot{Index: 1, Version: observed}, nil, 12, noon, time.Second), false},
+		"it is damaged":    {held(without(keyRunUID)), false},
+		"it is no slot":    {held(named("elsewhere")), false},
+		"it is no Lease":   {&metav1.PartialObjectMetadata{}, false},
+		"there is nothing": {nil, false},
+	} {
+		if got := CanWait(tc.obj); got != tc.want {
+			t.Errorf("%s: can wait %t, want %t", name, got, tc.want)
+		}
+	}
+}

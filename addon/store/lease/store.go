@@ -62,6 +62,17 @@ func KeyOf(obj any) (queue.Key, bool) {
 	return keyOf(l)
 }
 
+// CanWait reports whether news of a Lease can wait for a moment: that a slot names a run makes no
+// room.
+func CanWait(obj any) bool {
+	l, ok := obj.(*coordinationv1.Lease)
+	if !ok {
+		return false
+	}
+	_, slot, ours := Decode(l)
+	return ours && slot.Holder != nil
+}
+
 // Keys lists the queues that have slots.
 func (s *Store) Keys() []queue.Key {
 	var keys []queue.Key
