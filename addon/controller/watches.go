@@ -128,8 +128,8 @@ func (w *watches) follow(do func(key queue.Key, replica string)) error {
 // are then looked at together. Nothing can that may make room.
 func canWait(was, is any) bool { return pac.CanWait(was, is) || lease.CanWait(is) }
 
-// each calls wake for every queue that an event says anything new of, and whether that can wait. all
-// lists the queues for events that may concern every one.
+// each calls wake for every queue that an event says anything new of, and whether that can wait.
+// all lists the queues for events that may concern every one.
 func (w *watches) each(wake func(key queue.Key, canWait bool), all func() []queue.Key, pacNamespace func() string) error {
 	ofRun := func(o metav1.Object) []queue.Key { return only(pac.KeyOf(o)) }
 	ofLease := func(o metav1.Object) []queue.Key { return only(lease.KeyOf(o)) }

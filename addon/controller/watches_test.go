@@ -38,7 +38,8 @@ func TestWritesThatChangeNothingWakeNothing(t *testing.T) {
 	}
 	all := []queue.Key{{Namespace: "shop", Repository: "app"}, {Namespace: "bank", Repository: "app"}}
 	woken := make(chan queue.Key, 100)
-	if err := w.each(func(key queue.Key, _ bool) { woken <- key }, func() []queue.Key { return all }, func() string { return ofPAC }); err != nil {
+	wake := func(key queue.Key, _ bool) { woken <- key }
+	if err := w.each(wake, func() []queue.Key { return all }, func() string { return ofPAC }); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.fill(t.Context()); err != nil {

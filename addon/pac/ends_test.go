@@ -10,10 +10,11 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 )
 
-// TestOver: a run is over once the watch has shown it done, whatever it shows of it after that. That
-// the watch drops it proves nothing: PAC marks runs that Tekton is still ending.
+// TestOver: a run is over once the watch has shown it done, whatever it shows of it after that.
+// That the watch drops it proves nothing: PAC marks runs that Tekton is still ending.
 func TestOver(t *testing.T) {
-	started, done := pipelineRun("build", specStatus(""), startedAt(noon)), pipelineRun("build", specStatus(""), succeeded(corev1.ConditionTrue))
+	started := pipelineRun("build", specStatus(""), startedAt(noon))
+	done := pipelineRun("build", specStatus(""), succeeded(corev1.ConditionTrue))
 	for name, tc := range map[string]struct {
 		happens func(cache.ResourceEventHandler)
 		want    bool

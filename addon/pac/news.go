@@ -39,8 +39,8 @@ func IsNews(was, is any) bool {
 	return true
 }
 
-// CanWait reports whether what a later version of a run says can wait for a moment: that it has been
-// started, or goes on. That makes no room in a queue, and lets no other run go first.
+// CanWait reports whether what a later version of a run says can wait for a moment: that it has
+// been started, or goes on. That makes no room in a queue, and lets no other run go first.
 func CanWait(was, is any) bool {
 	earlier, existed := was.(*tektonv1.PipelineRun)
 	later, ok := is.(*tektonv1.PipelineRun)
@@ -52,8 +52,8 @@ func CanWait(was, is any) bool {
 	return from == to
 }
 
-// StartedBy returns the replica that has started a run, or passed it to Kueue, if a later version of
-// an object shows that and the earlier one did not; was is nil if there is none.
+// StartedBy returns the replica that has started a run, or passed it to Kueue, if a later version
+// of an object shows that and the earlier one did not; was is nil if there is none.
 func StartedBy(was, is any) (replica string, started bool) {
 	later, ok := is.(*tektonv1.PipelineRun)
 	if !ok || later.Annotations[Claim] == "" {

@@ -79,7 +79,8 @@ func TestNews(t *testing.T) {
 // TestCanWait: only what makes no room can wait.
 func TestCanWait(t *testing.T) {
 	waits, started := pipelineRun("build"), pipelineRun("build", specStatus(""))
-	begun, done := pipelineRun("build", specStatus(""), startedAt(noon)), pipelineRun("build", specStatus(""), succeeded(corev1.ConditionTrue))
+	begun := pipelineRun("build", specStatus(""), startedAt(noon))
+	done := pipelineRun("build", specStatus(""), succeeded(corev1.ConditionTrue))
 	for name, tc := range map[string]struct {
 		was, is any
 		want    bool

@@ -35,8 +35,8 @@ const flushTimeout = 10 * time.Second
 // runProcess runs a controller until the context ends. It does what sharedmain.MainWithConfig does
 // for a controller without knative's webhooks and probes, from the same parts and in the same
 // order, except that the debug port listens on loopback: knative's profiles are on every interface.
-// debug is the mux of that port, before anything else is started; parts is how many leaders are elected. What cannot be set up ends the
-// process.
+// debug is the mux of that port, before anything else is started; parts is how many leaders are
+// elected. What cannot be set up ends the process.
 func runProcess(
 	ctx context.Context, rest *client.Config, env config.Environment, debug *http.ServeMux,
 	construct func(ctx context.Context, cmw configmap.Watcher, parts uint32) *knative.Impl,

@@ -46,7 +46,10 @@ type world struct {
 }
 
 func newWorld(keys ...queue.Key) *world {
-	w := &world{clock: clocktesting.NewFakeClock(noon), keys: keys, due: map[queue.Key][]queue.Action{}, errs: map[queue.Key]error{}, led: map[queue.Key]bool{}}
+	w := &world{
+		clock: clocktesting.NewFakeClock(noon), keys: keys, due: map[queue.Key][]queue.Action{}, errs: map[queue.Key]error{},
+		led: map[queue.Key]bool{},
+	}
 	w.Loop = recovery.New(recovery.Config{
 		Keys: func() []queue.Key { return w.keys },
 		Due: func(_ context.Context, key queue.Key) ([]queue.Action, error) {
@@ -413,7 +416,8 @@ func TestBusyLeader(t *testing.T) {
 	}
 	api := queue.Key{Namespace: "shop", Repository: "api"}
 	w.keys, w.due[api] = append(w.keys, api), []queue.Action{queue.Release{Slot: slot}}
-	if after := w.takenAfter(t, api, time.Minute, func() { w.Progressed(web, false) }); after == 0 || after > timing.TakeoverAfter+time.Second {
+	after = w.takenAfter(t, api, time.Minute, func() { w.Progressed(web, false) })
+	if after == 0 || after > timing.TakeoverAfter+time.Second {
 		t.Errorf("a queue of the dead leader is taken over after %s, because another survivor starts runs", after)
 	}
 }
@@ -439,8 +443,8 @@ func TestPartsAreApart(t *testing.T) {
 	}
 }
 
-// TestOwnQueues: a leader takes nothing over from itself. A step that stays due wakes its queue once
-// a second, and is overdue if the leader starts nothing at all.
+// TestOwnQueues: a leader takes nothing over from itself. A step that stays due wakes its queue
+// once a second, and is overdue if the leader starts nothing at all.
 func TestOwnQueues(t *testing.T) {
 	w := newWorld(app)
 	w.led[app] = true
@@ -465,8 +469,8 @@ func TestOwnQueues(t *testing.T) {
 	}
 }
 
-// TestStirs: between the rounds over all queues, a queue is looked at once its changes have settled,
-// and one that does not settle a second after its first change at the latest.
+// TestStirs: between the rounds over all queues, a queue is looked at once its changes have
+// settled, and one that does not settle a second after its first change at the latest.
 func TestStirs(t *testing.T) {
 	w := newWorld(app, web)
 	const step = 200 * time.Millisecond

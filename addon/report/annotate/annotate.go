@@ -2,10 +2,10 @@
 // position, what they wait for and when their turn may come.
 //
 // Guaranteed: no text is written that the budget has no room for, and queues take turns; per queue
-// there is at most one round of writes per interval, and a round writes only to runs whose text changed, of which only those in the first
-// positions have a text that changes as the queue moves. What the rest have says no
-// more than that they are further back. Nothing waits for these writes, and a run
-// that has changed since it was seen is not written to.
+// there is at most one round of writes per interval, and a round writes only to runs whose text
+// changed, of which only those in the first positions have a text that changes as the queue moves.
+// What the rest have says no more than that they are further back. Nothing waits for these writes,
+// and a run that has changed since it was seen is not written to.
 //
 // Not guaranteed: that a text is true when it is read. Times in it are absolute for
 // that reason, and the plugin tells the truth of the moment.

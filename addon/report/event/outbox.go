@@ -27,8 +27,8 @@ type Budget interface {
 // Outbox holds events back until the budget allows to write them. It is a Sink, and safe for
 // concurrent use.
 //
-// Namespaces take turns. If there are too many events, one of the namespace with the most of them is
-// dropped: its oldest Normal event or, if it has none, its oldest Warning.
+// Namespaces take turns. If there are too many events, one of the namespace with the most of them
+// is dropped: its oldest Normal event or, if it has none, its oldest Warning.
 type Outbox struct {
 	to      Sink
 	budget  Budget

@@ -64,14 +64,20 @@ func TestSequels(t *testing.T) {
 		want   []string
 	}{
 		"queued, claimed and started": {
-			[]Event{on("shop", "a", ReasonQueued), on("shop", "b", ReasonQueued), on("shop", "a", ReasonSlotAcquired), on("shop", "a", ReasonStarted)},
+			[]Event{
+				on("shop", "a", ReasonQueued), on("shop", "b", ReasonQueued), on("shop", "a", ReasonSlotAcquired),
+				on("shop", "a", ReasonStarted),
+			},
 			[]string{"shop/a Started", "shop/b Queued"},
 		},
 		"passed to Kueue": {
 			[]Event{on("shop", "a", ReasonSlotAcquired), on("shop", "a", ReasonPassed)}, []string{"shop/a PassedToKueue"},
 		},
 		"without its order": {
-			[]Event{on("shop", "a", ReasonQueued), on("shop", "a", ReasonSlotAcquired), on("shop", "a", ReasonOrderTimedOut), on("shop", "a", ReasonStarted)},
+			[]Event{
+				on("shop", "a", ReasonQueued), on("shop", "a", ReasonSlotAcquired), on("shop", "a", ReasonOrderTimedOut),
+				on("shop", "a", ReasonStarted),
+			},
 			[]string{"shop/a Started", "shop/a OrderTimedOut"},
 		},
 		"a Warning": {

@@ -58,7 +58,8 @@ var contenders = map[string]func(*bench) contender{
 type floorContender struct {
 	*bench
 	name string
-	// besides makes what is done before each start; nil for nothing. It may leave some to the group.
+	// besides makes what is done before each start; nil for nothing. It may leave some to the
+	// group.
 	besides func(fixture.Clients, *errgroup.Group) func(context.Context, step) error
 	floor   *floor
 	cancel  context.CancelFunc

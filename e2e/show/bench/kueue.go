@@ -20,8 +20,8 @@ const kueueWrites, kueueEvents = 12, 24
 const workloadSize = 2 << 10
 
 // kueueBesides makes as many further requests for a run as tekton-kueue does. The writes of its
-// Workload come one after the other, since each of Kueue's controllers waits for the one before; the
-// events wait for nothing. The Workload is a ConfigMap here.
+// Workload come one after the other, since each of Kueue's controllers waits for the one before;
+// the events wait for nothing. The Workload is a ConfigMap here.
 func kueueBesides(clients fixture.Clients, group *errgroup.Group) func(context.Context, step) error {
 	return func(ctx context.Context, s step) error {
 		workloads := clients.Kube.CoreV1().ConfigMaps(s.key.Namespace)

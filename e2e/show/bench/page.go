@@ -56,7 +56,9 @@ func readKept(dir string) ([]labelled, error) {
 }
 
 // titles of the contenders for people.
-var titles = map[string]string{floorName: "floor", leaseName: "pac-lease-queue", pacName: "Pipelines-as-Code", kueueName: "like tekton-kueue"}
+var titles = map[string]string{
+	floorName: "floor", leaseName: "pac-lease-queue", pacName: "Pipelines-as-Code", kueueName: "like tekton-kueue",
+}
 
 // units follow the names of figures that need one.
 var units = map[string]string{
@@ -190,6 +192,9 @@ func drawPauses(file string, all []labelled) error {
 	return p.Save(width, height, file)
 }
 
+// offset is where the bar of a contender is, so that all are around their tick.
+func offset(i int) vg.Length { return (vg.Length(i) - vg.Length(len(order)-1)/2) * 1.1 * vg.Centimeter }
+
 // drawStarts draws the starts per second in the burst.
 func drawStarts(file string, all []labelled) error {
 	p := picture("Starts per second, many queues at once")
@@ -207,7 +212,7 @@ func drawStarts(file string, all []labelled) error {
 		if err != nil {
 			return err
 		}
-		bars.Color, bars.Offset = plotutil.Color(i), (vg.Length(i)-vg.Length(len(order)-1)/2)*1.1*vg.Centimeter
+		bars.Color, bars.Offset = plotutil.Color(i), offset(i)
 		p.Add(bars)
 		p.Legend.Add(titles[who], bars)
 	}
