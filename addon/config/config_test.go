@@ -122,8 +122,10 @@ func TestReadRefuses(t *testing.T) {
 			[]string{`metrics-max-queues: "many" is not a whole number`},
 		},
 		"more than can be told apart": {
-			map[string]string{"metrics-max-queues": "1001", "annotations-positions": "-1", "annotations-interval": "0s",
-				"texts-per-second": "0"},
+			map[string]string{
+				"metrics-max-queues": "1001", "annotations-positions": "-1", "annotations-interval": "0s",
+				"texts-per-second": "0",
+			},
 			[]string{
 				"annotations-interval: 0s is not between 1s and 1h0m0s", "annotations-positions: -1 is not between 0 and 1000",
 				"metrics-max-queues: 1001 is not between 0 and 1000", "texts-per-second: 0 is not between 1 and 10000",
