@@ -78,7 +78,15 @@ type Annotator struct {
 type sheet struct {
 	changed bool      // since the last round
 	unended bool      // the last round has left something to the queue's next turn
-	round   time.Time // the last one
+	began   time.Time // when the last round did
+	round   *round    // the last one; Run's own
+}
+
+// round is what became of one round so far. A run has one text in it, and one that refuses its
+// text keeps no other from its own.
+type round struct {
+	tried   map[string]bool // by run UID
+	refused int
 }
 
 var _ engine.Observer = (*Annotator)(nil)
@@ -152,11 +160,11 @@ func (a *Annotator) Run(ctx context.Context) {
 // Round writes what is due of all queues, which take turns.
 func (a *Annotator) Round(ctx context.Context) {
 	for due := a.due(a.Refresh()); len(due) > 0; due = a.due(a.Refresh()) {
-		for _, key := range due {
+		for key, round := range due {
 			if ctx.Err() != nil {
 				return
 			}
-			a.turn(ctx, key)
+			a.turn(ctx, key, round)
 		}
 	}
 }
@@ -164,30 +172,25 @@ func (a *Annotator) Round(ctx context.Context) {
 // perTurn is how many texts of a queue are written before it is the next queue's turn.
 const perTurn = 10
 
-// errUnended ends a turn that leaves something to the next one.
-var errUnended = errors.New("the rest waits for the queue's next turn")
-
-// turn writes some of what is due of one queue, as it stands now.
-func (a *Annotator) turn(ctx context.Context, key queue.Key) {
-	known, ok := a.Looks.Get(key)
-	if !ok || !known.Confirmed() {
-		return // the next confirmed look brings it back
-	}
-	switch err := a.write(ctx, known, a.Refresh().Positions); {
-	case errors.Is(err, errUnended):
-		a.again(key, true)
-	case err != nil:
+// turn writes some of what is due of one queue.
+func (a *Annotator) turn(ctx context.Context, key queue.Key, r *round) {
+	unended, err := a.write(ctx, key, r)
+	if err != nil {
 		klog.FromContext(ctx).V(1).Info("annotations not written", "queue", key.String(), "reason", err.Error())
-		a.again(key, false)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if s := a.queues[key]; s != nil {
+		s.changed, s.unended = s.changed || err != nil, unended
 	}
 }
 
-// due lists the queues that have changed and whose last round is long enough ago. Their next round
-// counts from now.
-func (a *Annotator) due(refresh Refresh) []queue.Key {
+// due are the rounds of the queues that have changed and whose last round is long enough ago, which
+// count from now, and those that have not ended.
+func (a *Annotator) due(refresh Refresh) map[queue.Key]*round {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var due []queue.Key
+	due := map[queue.Key]*round{}
 	now := a.Clock.Now()
 	for key, s := range a.queues {
 		switch {
@@ -195,80 +198,112 @@ func (a *Annotator) due(refresh Refresh) []queue.Key {
 			delete(a.queues, key) // another replica's now; its news will bring it back
 		case refresh.Positions > 0 && s.unended:
 			s.unended = false
-			due = append(due, key)
-		case refresh.Positions > 0 && s.changed && now.Sub(s.round) >= refresh.Interval:
-			s.changed, s.round = false, now
-			due = append(due, key)
+			due[key] = s.round
+		case refresh.Positions > 0 && s.changed && now.Sub(s.began) >= refresh.Interval:
+			s.changed, s.began, s.round = false, now, &round{tried: map[string]bool{}}
+			due[key] = s.round
 		}
 	}
 	return due
 }
 
-// again has the queue's next turn write what this one has not written, or the next round if it
-// could not.
-func (a *Annotator) again(key queue.Key, turn bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if s := a.queues[key]; s != nil {
-		s.changed, s.unended = s.changed || !turn, turn
-	}
-}
-
-// write brings the texts of one queue up to date. A run that has changed since is
-// left to the next round. One whose change is refused keeps no other from being
-// told; after any other error, or too many refusals, the rest is left to the next
-// round, too.
-func (a *Annotator) write(ctx context.Context, known latest.Known, positions int) error {
-	now, key := a.Clock.Now(), known.Snapshot.Key
-	all := queue.Stand(known.Snapshot, now, a.Policy())
-	typical, of := a.recent.Typical(key)
-	var turns map[string]time.Time
-	if of > 0 {
-		turns = report.Turns(all, typical, now)
-	}
+// write brings the texts of one queue up to date, as far as one turn goes, and says whether that
+// leaves something to the next turn. What is written is decided once there is room for it, by the
+// latest look. A run that has changed since is left to the next round; so is the rest after an
+// error that is no refusal, or after too many refusals.
+func (a *Annotator) write(ctx context.Context, key queue.Key, r *round) (unended bool, err error) {
+	var now page
 	var refused []error
-	written := 0
-	for _, is := range all.Runs {
-		refusal := known.Refusals[is.Run.UID]
-		if !lasts(is, refusal) {
+	room := false
+	for written := 0; ; {
+		known, ok := a.Looks.Get(key)
+		positions := a.Refresh().Positions
+		switch {
+		case !ok || !known.Confirmed(): // the next confirmed look brings it back
+			return false, errors.Join(refused...)
+		case positions == 0:
+			return true, errors.Join(refused...)
+		case !now.At.Equal(known.At) || now.positions != positions:
+			now = a.page(known, positions)
+		}
+		is, text, ok := a.next(&now, r)
+		switch {
+		case !ok:
+			return false, errors.Join(refused...)
+		case written == perTurn:
+			return true, errors.Join(refused...)
+		case !room:
+			if err := a.Budget.Wait(ctx); err != nil {
+				return false, err
+			}
+			room = true
 			continue
 		}
-		text := texts(is, all, refusal, positions)
-		if turn, ok := turns[is.Run.UID]; ok && 0 < is.Position && is.Position <= positions {
-			text[pac.EstimatedStart] = fmt.Sprintf("%s (the last %d took %s, by the median)",
-				turn.UTC().Truncate(time.Minute).Format("2006-01-02T15:04Z"), of, report.Round(typical))
-		}
-		shown, kept := a.Board.Shown(key, is.Run)
-		if !kept {
-			continue
-		}
-		text[pac.QueuedAt] = shown[pac.QueuedAt]
+		room = false
+		written++
+		r.tried[is.Run.UID] = true
 		first := text[pac.QueuedAt] == ""
 		if first {
-			text[pac.QueuedAt] = now.UTC().Format(time.RFC3339)
+			text[pac.QueuedAt] = a.Clock.Now().UTC().Format(time.RFC3339)
 		}
-		if same(text, shown) {
-			continue
-		}
-		if written == perTurn || a.Refresh().Positions != positions {
-			return errUnended
-		}
-		if err := a.Budget.Wait(ctx); err != nil {
-			return err
-		}
-		written++
 		switch err := a.Board.Show(ctx, key, is.Run, text); {
 		case errors.Is(err, engine.ErrStale):
 		case err != nil:
 			refused = append(refused, fmt.Errorf("%s: %w", is.Run.Name, err))
-			if !isRefusal(err) || len(refused) > positions {
-				return errors.Join(refused...)
+			r.refused++
+			if !isRefusal(err) || r.refused > positions {
+				return false, errors.Join(refused...)
 			}
 		case first:
 			a.Events.Record(event.Queued(key, is.Run, text[pac.Reason]))
 		}
 	}
-	return errors.Join(refused...)
+}
+
+// page is what one look has to tell about a queue.
+type page struct {
+	latest.Known
+	queue.Standings
+	positions int
+	typical   time.Duration // what a run took
+	of        int           // of how many that is known
+	turns     map[string]time.Time
+	at        int // the first run that is not yet known to have its text
+}
+
+func (a *Annotator) page(known latest.Known, positions int) page {
+	now := a.Clock.Now()
+	p := page{Known: known, Standings: queue.Stand(known.Snapshot, now, a.Policy()), positions: positions}
+	p.typical, p.of = a.recent.Typical(known.Snapshot.Key)
+	if p.of > 0 {
+		p.turns = report.Turns(p.Standings, p.typical, now)
+	}
+	return p
+}
+
+// next is the first run whose text is not what it should be, of those that the round has not tried,
+// with its text. Since when it waits is empty if it has not been told.
+func (a *Annotator) next(p *page, r *round) (is queue.Standing, text map[string]string, ok bool) {
+	for ; p.at < len(p.Standings.Runs); p.at++ {
+		is := p.Standings.Runs[p.at]
+		refusal := p.Refusals[is.Run.UID]
+		if r.tried[is.Run.UID] || !lasts(is, refusal) {
+			continue
+		}
+		shown, kept := a.Board.Shown(p.Snapshot.Key, is.Run)
+		if !kept {
+			continue
+		}
+		text := texts(is, p.Standings, refusal, p.positions)
+		if turn, ok := p.turns[is.Run.UID]; ok && 0 < is.Position && is.Position <= p.positions {
+			text[pac.EstimatedStart] = fmt.Sprintf("%s (the last %d took %s, by the median)",
+				turn.UTC().Truncate(time.Minute).Format("2006-01-02T15:04Z"), p.of, report.Round(p.typical))
+		}
+		if text[pac.QueuedAt] = shown[pac.QueuedAt]; text[pac.QueuedAt] == "" || !same(text, shown) {
+			return is, text, true
+		}
+	}
+	return queue.Standing{}, nil, false
 }
 
 // lasts says whether where the run stands is worth writing down: nothing is that is

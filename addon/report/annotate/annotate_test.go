@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -368,19 +369,71 @@ func TestTurnsOfQueues(t *testing.T) {
 	}
 }
 
-// TestPositionsOff: no text is written any more once positions is zero, and all are once it is not.
+// TestPositionsOff: no text is written any more once positions is zero, not even one that waits for
+// the budget, and all are once it is not.
 func TestPositionsOff(t *testing.T) {
 	r := newRig(2)
 	r.see(look(30))
 	r.waited = func() { r.positions = 0 }
-	if n := r.round(t, 0); n != 1 {
-		t.Errorf("%d texts are written, want the one whose turn it was", n)
+	if n := r.round(t, 0); n != 0 {
+		t.Errorf("%d texts are written after positions became 0", n)
 	}
 	if n := r.round(t, time.Minute); n != 0 {
 		t.Errorf("%d texts are written with positions=0", n)
 	}
 	r.waited, r.positions = nil, 3
-	if n := r.round(t, time.Minute); n != 28 {
-		t.Errorf("%d texts are written once positions are told again, want 28", n)
+	if n := r.round(t, time.Minute); n != 29 {
+		t.Errorf("%d texts are written once positions are told again, want 29", n)
+	}
+}
+
+// TestRefusedFront: runs at the front that refuse their texts keep none behind them from its own.
+// They are not tried again in the same round, but in the next one.
+func TestRefusedFront(t *testing.T) {
+	r := newRig(20)
+	const refused = 12 // more than a turn
+	for i := 1; i <= refused; i++ {
+		r.refuse[fmt.Sprintf("run-%03d", i)] = apierrors.NewForbidden(schema.GroupResource{}, "", errors.New("no"))
+	}
+	r.see(look(40))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r.waited = func() {
+		if r.writes > 100 {
+			cancel()
+		}
+	}
+	r.annotator.Round(ctx)
+	if r.writes != 39 || len(r.texts) != 39-refused {
+		t.Errorf("%d writes, and %d runs are told; want one for each of 39, of which %d refuse", r.writes, len(r.texts), refused)
+	}
+	r.waited = nil
+	if n := r.round(t, time.Minute); n != refused {
+		t.Errorf("%d writes in the next round, want those of the %d that refused", n, refused)
+	}
+}
+
+// TestLatestLook: what is written is decided by the look there is once the budget has room. A run
+// that has started meanwhile is not written to, and its place in the budget goes to the next one.
+func TestLatestLook(t *testing.T) {
+	r := newRig(2)
+	s := look(4)
+	r.see(s)
+	r.waited = func() {
+		if r.waits > 1 {
+			return
+		}
+		s.Runs = slices.Clone(s.Runs)
+		s.Runs[0].Phase, s.Runs[0].Ended = queue.Done, noon
+		s.Runs[1].Phase, s.Runs[1].Began = queue.Started, noon
+		s.Slots = []queue.Slot{{Version: "2", Holder: &queue.Holder{Name: "run-001", UID: "run-001"}, HeldSince: noon}}
+		r.clock.Step(time.Second)
+		r.see(s)
+	}
+	if n := r.round(t, 0); n != 2 || r.waits != 2 || r.texts["run-001"] != nil {
+		t.Errorf("%d writes after %d waits for the budget, run-001 has %v; want two for the two that wait", n, r.waits, r.texts["run-001"])
+	}
+	if position := r.texts["run-002"][pac.Position]; position != "1" {
+		t.Errorf("the run behind the one that started is told position %q, want 1", position)
 	}
 }
