@@ -82,7 +82,8 @@ func (r *Recorder) add(o runtime.Object, gone bool) error {
 	if err != nil {
 		return fmt.Errorf("resourceVersion of %T %s: %w", o, object.GetName(), err)
 	}
-	c := change{version: version, at: time.Now(), gone: gone, object: object}
+	c := read(object)
+	c.version, c.at, c.gone = version, time.Now(), gone
 	id := identity(o, object)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -106,32 +107,50 @@ func (r *Recorder) inOrder() []change {
 	return changes
 }
 
-// change is one watch event.
+// change is one watch event. What it says of a run or a slot is read once: whoever waits looks at
+// all that exists at every change.
 type change struct {
 	version uint64
 	at      time.Time
 	gone    bool
 	object  metav1.Object
+
+	key  queue.Key // of the run or slot
+	run  *queue.Run
+	slot *queue.Slot
+}
+
+// read returns the change of an object, without what the object does not tell.
+func read(object metav1.Object) change {
+	c := change{object: object}
+	switch o := object.(type) {
+	case *tektonv1.PipelineRun:
+		if key, ok := pac.KeyOf(o); ok {
+			run := pac.ReadRun(o)
+			c.key, c.run = key, &run
+		}
+	case *coordinationv1.Lease:
+		if key, slot, ok := lease.Decode(o); ok {
+			c.key, c.slot = key, &slot
+		}
+	}
+	return c
 }
 
 // runOf returns the PipelineRun that changed, if it belongs to the queue.
-func (c change) runOf(key queue.Key) (*tektonv1.PipelineRun, bool) {
-	pr, ok := c.object.(*tektonv1.PipelineRun)
-	if !ok {
-		return nil, false
+func (c change) runOf(key queue.Key) (queue.Run, bool) {
+	if c.run == nil || c.key != key {
+		return queue.Run{}, false
 	}
-	k, ok := pac.KeyOf(pr)
-	return pr, ok && k == key
+	return *c.run, true
 }
 
 // slotOf returns the slot that changed, if it belongs to the queue.
 func (c change) slotOf(key queue.Key) (queue.Slot, bool) {
-	l, ok := c.object.(*coordinationv1.Lease)
-	if !ok {
+	if c.slot == nil || c.key != key {
 		return queue.Slot{}, false
 	}
-	k, slot, ok := lease.Decode(l)
-	return slot, ok && k == key
+	return *c.slot, true
 }
 
 func identity(o runtime.Object, object metav1.Object) string {

@@ -21,11 +21,11 @@ func (r *Recorder) Audit(key queue.Key) (*audit.Auditor, error) {
 	auditor := audit.New(r.Lag)
 	var local, global *pacv1alpha1.Repository
 	for _, c := range changes {
-		if pr, ok := c.runOf(key); ok {
+		if run, ok := c.runOf(key); ok {
 			if c.gone {
-				auditor.Gone(string(pr.UID), c.at)
+				auditor.Gone(run.UID, c.at)
 			} else {
-				auditor.Run(pac.ReadRun(pr), c.at)
+				auditor.Run(run, c.at)
 			}
 		} else if slot, ok := c.slotOf(key); ok {
 			if c.gone {
@@ -72,8 +72,7 @@ func (r *Recorder) Text(key queue.Key) string {
 
 // line describes the changed object, or is empty if that is not part of the queue.
 func (c change) line(key queue.Key) string {
-	if pr, ok := c.runOf(key); ok {
-		run := pac.ReadRun(pr)
+	if run, ok := c.runOf(key); ok {
 		return fmt.Sprintf("run %s %s, attempt %d, claim %v, ordered %t, owed %q",
 			run.Name, run.Phase, run.Attempt, run.Claim, run.Sequence() != nil, run.Owed)
 	}

@@ -58,9 +58,9 @@ func (r *Recorder) view(key queue.Key) View {
 	var runs []queue.Run
 	var local, global *pacv1alpha1.Repository
 	for _, c := range r.current {
-		if pr, ok := c.runOf(key); ok {
-			runs = append(runs, pac.ReadRun(pr))
-			v.PipelineRuns[pr.Name] = pr
+		if run, ok := c.runOf(key); ok {
+			runs = append(runs, run)
+			v.PipelineRuns[run.Name] = c.object.(*tektonv1.PipelineRun)
 		} else if slot, ok := c.slotOf(key); ok {
 			v.Slots = append(v.Slots, slot)
 		} else if repository, ok := c.object.(*pacv1alpha1.Repository); ok {
