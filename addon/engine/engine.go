@@ -47,8 +47,9 @@ type Repositories interface {
 // been carried out whenever they return another error.
 type Runs interface {
 	// List returns the runs that PAC has not finished with, but for those that have been over for
-	// long. Only a [queue.Fresh] list has to go past the caches.
-	List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]queue.Run, error)
+	// long. Only a [queue.Fresh] list has to go past the caches. The slice is the caller's, the runs
+	// are shared, as those of a [queue.Snapshot] are.
+	List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]*queue.Run, error)
 	// Get reads one run of the queue past every cache, whatever PAC thinks of it.
 	Get(ctx context.Context, key queue.Key, name string) (run queue.Run, exists bool, err error)
 	// Stamp writes on the run when its event came.
@@ -368,7 +369,7 @@ func (e *Engine) orphaned(ctx context.Context, key queue.Key) (next time.Time, e
 		if due := r.Created.Add(e.Policy().OrderGrace); now.Before(due) {
 			next = earliest(next, due)
 		} else {
-			waiting = append(waiting, r)
+			waiting = append(waiting, *r)
 		}
 	}
 	return next, nil

@@ -42,9 +42,11 @@ func (p *pass) observe(ctx context.Context, freshness queue.Freshness) (queue.Sn
 		return s, fmt.Errorf("list runs of %s: %w", q.Key, err)
 	}
 	p.date(s)
-	for i := range s.Runs {
-		if f, failing := p.unwritten.Get(s.Runs[i].UID); failing && f.(failures).count >= manyFailures {
-			s.Runs[i].Unwritten = f.(failures).since
+	for i, r := range s.Runs {
+		if f, failing := p.unwritten.Get(r.UID); failing && f.(failures).count >= manyFailures {
+			changed := *r
+			changed.Unwritten = f.(failures).since
+			s.Runs[i] = &changed
 		}
 	}
 	s.Slots = p.withBlocked(s)
@@ -62,8 +64,8 @@ func (p *pass) findPods(s queue.Snapshot) {
 		return
 	}
 	runs := make(map[string]*queue.Run, len(s.Runs))
-	for i := range s.Runs {
-		runs[s.Runs[i].UID] = &s.Runs[i]
+	for _, r := range s.Runs {
+		runs[r.UID] = r
 	}
 	for i := range s.Slots {
 		slot := &s.Slots[i]
@@ -116,7 +118,7 @@ func (p *pass) readHolders(ctx context.Context, s *queue.Snapshot) error {
 		if exists {
 			known[run.UID] = true
 			run.Unlisted = true
-			s.Runs = append(s.Runs, run)
+			s.Runs = append(s.Runs, &run)
 		}
 	}
 	return nil

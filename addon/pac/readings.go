@@ -53,31 +53,32 @@ type reading struct {
 
 type asRead struct {
 	object *tektonv1.PipelineRun
-	run    queue.Run
+	run    *queue.Run
 }
 
 // read reads all objects of a queue.
-func (r *readings) read(key queue.Key, objects []any, by reader) []queue.Run {
+func (r *readings) read(key queue.Key, objects []any, by reader) []*queue.Run {
 	if len(objects) == 0 {
 		r.queues.Delete(key)
-		return []queue.Run{}
+		return []*queue.Run{}
 	}
 	kept, _ := r.queues.LoadOrStore(key, &reading{})
 	return kept.(*reading).read(objects, by)
 }
 
-func (r *reading) read(objects []any, by reader) []queue.Run {
+func (r *reading) read(objects []any, by reader) []*queue.Run {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if enough := len(objects) + len(objects)/4; r.by != by || len(r.runs) > enough {
 		r.by, r.runs = by, make(map[types.UID]asRead, enough)
 	}
-	runs := make([]queue.Run, len(objects))
+	runs := make([]*queue.Run, len(objects))
 	for i, obj := range objects {
 		pr := obj.(*tektonv1.PipelineRun)
 		was, known := r.runs[pr.UID]
 		if !known || was.object != pr {
-			was = asRead{pr, by.read(pr)}
+			run := by.read(pr)
+			was = asRead{pr, &run}
 			r.runs[pr.UID] = was
 		}
 		runs[i] = was.run

@@ -122,7 +122,7 @@ func (r *Runs) Keys() []queue.Key {
 }
 
 // List implements engine.Runs.
-func (r *Runs) List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]queue.Run, error) {
+func (r *Runs) List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]*queue.Run, error) {
 	if freshness == queue.Fresh {
 		return r.listFresh(ctx, key)
 	}
@@ -151,9 +151,9 @@ func (r *Runs) List(ctx context.Context, key queue.Key, freshness queue.Freshnes
 // listFresh reads the versions of all runs, and of those only that the cache does not have the runs
 // themselves: a run may have a megabyte and more of scripts, and any tenant can have a queue looked
 // at afresh. A run that is read by itself may have moved on since the list; see [engine.Runs].
-func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]queue.Run, error) {
+func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]*queue.Run, error) {
 	reader, periods := r.by.reader(), lately(r.by.Clock.Now())
-	var runs []queue.Run
+	var runs []*queue.Run
 	var unknown []string // names
 	list := paged.List[metav1.PartialObjectMetadata]{
 		Namespace: key.Namespace, Options: metav1.ListOptions{LabelSelector: Selector}, Size: sizeOfMetadata,
@@ -172,7 +172,8 @@ func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]queue.Run, error
 		if pr := r.cached(listed); pr != nil {
 			ended, over := endOf(pr)
 			if k, ok := KeyOf(pr); ok && k == key && (!over || slices.Contains(periods, ended)) {
-				runs = append(runs, r.by.Arrivals.of(reader.read(pr)))
+				run := reader.read(pr)
+				runs = append(runs, r.by.Arrivals.of(&run))
 			}
 			return
 		}
@@ -186,7 +187,7 @@ func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]queue.Run, error
 			return nil, err
 		}
 		if exists {
-			runs = append(runs, r.by.Arrivals.of(run))
+			runs = append(runs, r.by.Arrivals.of(&run))
 		}
 	}
 	return runs, nil

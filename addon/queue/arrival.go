@@ -148,7 +148,7 @@ func (d *decider) settleEvent(runs []Place) (waits bool) {
 	case !to.Came.Known():
 		return false
 	case to.Run.Unwritten.IsZero():
-		d.owed = append(d.owed, Stamp{Run: to.Run, Arrival: to.Came})
+		d.owed = append(d.owed, Stamp{Run: *to.Run, Arrival: to.Came})
 		return true
 	}
 	until := to.Run.Unwritten.Add(d.policy.ClaimTTL)
@@ -156,7 +156,7 @@ func (d *decider) settleEvent(runs []Place) (waits bool) {
 		return false
 	}
 	d.wake(until)
-	d.owed = append(d.owed, Stamp{Run: to.Run, Arrival: to.Came})
+	d.owed = append(d.owed, Stamp{Run: *to.Run, Arrival: to.Came})
 	return true
 }
 

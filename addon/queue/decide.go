@@ -85,7 +85,7 @@ type decider struct {
 	kept    []Slot          // of runs that are done and have pods left
 	started int             // not done, with a slot or without
 	// superseded maps the UIDs of runs that must end to the runs that supersede them.
-	superseded map[string]Run
+	superseded map[string]*Run
 	// settled is how many places of the line, from the front, are where they will stay: behind
 	// them, stamps are owed.
 	settled  int
@@ -95,7 +95,7 @@ type decider struct {
 
 type claimed struct {
 	rank int // in the line
-	run  Run
+	run  *Run
 	slot Slot
 }
 
@@ -198,7 +198,7 @@ func (p Policy) PodsOverdue(pods Pods) time.Time {
 // cancellation. If it begins after all, it is adopted like any other run that was started without a
 // slot. A run that is labelled for Kueue keeps its slot while it waits for Kueue, here or in
 // another cluster.
-func (d *decider) isIdle(r Run, heldSince time.Time, held bool) bool {
+func (d *decider) isIdle(r *Run, heldSince time.Time, held bool) bool {
 	if r.Manager == "" || r.Kueue.Queue != "" || !r.Began.IsZero() {
 		return false
 	}
@@ -251,7 +251,7 @@ func (d *decider) startClaimed() {
 				continue // the slot or the run was edited by hand
 			}
 			d.do(Start{
-				Run: c.run, Token: Token{Slot: c.slot.Index, Transition: c.slot.Transition, Attempt: c.run.Attempt},
+				Run: *c.run, Token: Token{Slot: c.slot.Index, Transition: c.slot.Transition, Attempt: c.run.Attempt},
 				Claimed: c.slot.HeldSince,
 			})
 		}
@@ -260,7 +260,7 @@ func (d *decider) startClaimed() {
 
 func (d *decider) expire(c claimed) {
 	attempt := max(c.run.Attempt, c.slot.Holder.Attempt) + 1
-	d.do(Expire{Run: c.run, Slot: c.slot, Attempt: attempt, Backoff: d.policy.Backoff(attempt)})
+	d.do(Expire{Run: *c.run, Slot: c.slot, Attempt: attempt, Backoff: d.policy.Backoff(attempt)})
 }
 
 // adopt gives slots to runs that were started without one, above the limit if need be: once PAC
@@ -274,7 +274,7 @@ func (d *decider) adopt() {
 		if !ok {
 			s = d.takeExtraSlot()
 		}
-		d.do(Claim{Run: p.Run, Event: p.Event, Slot: s})
+		d.do(Claim{Run: *p.Run, Event: p.Event, Slot: s})
 	}
 }
 
@@ -306,7 +306,7 @@ func (d *decider) claim() {
 		}
 		room--
 		d.decision.Summary.Claimed++
-		d.do(Claim{Run: p.Run, Event: p.Event, Slot: s, Late: late})
+		d.do(Claim{Run: *p.Run, Event: p.Event, Slot: s, Late: late})
 	}
 }
 
@@ -382,7 +382,7 @@ func (d *decider) waits(p Place) [3]wait {
 
 // Overdue says that PAC has owed the run something for longer than it may take. A run that needs it
 // is passed over from then on, and keeps its place; any other is started without.
-func (p Policy) Overdue(r Run, now time.Time) bool {
+func (p Policy) Overdue(r *Run, now time.Time) bool {
 	return r.Owed != "" && !now.Before(r.Created.Add(p.ReadyGrace))
 }
 

@@ -23,7 +23,7 @@ func (d *decider) lift(slots []Slot) {
 				continue
 			}
 			if late, ok := d.eligible(p); ok {
-				d.do(Start{Run: p.Run, Token: Token{Slot: NoSlot, Attempt: p.Run.Attempt}, Late: late})
+				d.do(Start{Run: *p.Run, Token: Token{Slot: NoSlot, Attempt: p.Run.Attempt}, Late: late})
 			} else {
 				d.decision.Summary.Waiting++
 			}

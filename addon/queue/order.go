@@ -22,10 +22,10 @@ func (o *Order) Malformed() bool { return o != nil && o.Sequence == nil }
 
 // Held says that the run's order is where PAC does not look for it, or its label where Kueue does
 // not.
-func (r Run) Held() bool { return r.Order != nil && r.Order.Held || r.Kueue.Hidden }
+func (r *Run) Held() bool { return r.Order != nil && r.Order.Held || r.Kueue.Hidden }
 
 // Sequence is the list in the run's order; nil if there is no order yet, or a malformed one.
-func (r Run) Sequence() *Sequence {
+func (r *Run) Sequence() *Sequence {
 	if r.Order == nil {
 		return nil
 	}
@@ -44,7 +44,7 @@ type Event struct {
 
 // Place is a run and its place in the queue.
 type Place struct {
-	Run   Run
+	Run   *Run
 	Event Event
 	// Came is when the event came: what has been written down of it or else what the observer has
 	// seen.
@@ -63,11 +63,10 @@ type place struct {
 }
 
 // Line returns the runs of all phases in queue order, each with its place.
-func Line(runs []Run, slots []Slot) []Place {
+func Line(runs []*Run, slots []Slot) []Place {
 	sequences := map[string]*Sequence{} // by ID
 	without := map[string]bool{}        // hashes of the names of runs without an order of their own
-	for i := range runs {
-		r := &runs[i]
+	for _, r := range runs {
 		if seq := r.Sequence(); seq != nil {
 			if was := sequences[seq.ID]; was == nil || was.Len() < seq.Len() { // of some runs only the event is known
 				sequences[seq.ID] = seq
@@ -101,9 +100,8 @@ func Line(runs []Run, slots []Slot) []Place {
 		}
 	}
 	places := make([]Place, len(runs))
-	for i := range runs {
-		r := &runs[i]
-		p := Place{Run: *r, Event: Event{ID: r.Name, Created: r.Created, Arrived: r.Arrived}, Came: r.Seen}
+	for i, r := range runs {
+		p := Place{Run: r, Event: Event{ID: r.Name, Created: r.Created, Arrived: r.Arrived}, Came: r.Seen}
 		if seq := r.Sequence(); seq != nil {
 			p.Event.ID, p.Ordered = seq.ID, true
 			p.Index, _ = seq.Position(r.Name)
@@ -194,8 +192,8 @@ func (p *Place) compare(o *Place) int {
 }
 
 // InOrder returns the runs of all phases in queue order.
-func InOrder(runs []Run, slots []Slot) []Run {
-	sorted := make([]Run, 0, len(runs))
+func InOrder(runs []*Run, slots []Slot) []*Run {
+	sorted := make([]*Run, 0, len(runs))
 	for _, p := range Line(runs, slots) {
 		sorted = append(sorted, p.Run)
 	}

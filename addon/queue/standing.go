@@ -4,7 +4,7 @@ import "time"
 
 // Standing is where one run stands in its queue, and why.
 type Standing struct {
-	Run Run
+	Run *Run
 	Why Why
 	// Position among the runs that wait for a slot, from 1; 0 for a run that does not wait.
 	Position int
@@ -96,7 +96,7 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 		case run.Phase == Done, s.Limit == Unlimited && run.Order == nil && run.Kueue.Queue == "" && !has:
 			continue
 		case run.WaitsForKueue() && isSuperseded && !run.Ending:
-			is.Why, is.By = Superseded, &by
+			is.Why, is.By = Superseded, by
 		case run.WaitsForKueue():
 			is.Why = AtKueue
 		case run.Phase == Started:
@@ -106,7 +106,7 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 		case s.HandBack:
 			is.Why = HandedBack
 		case isSuperseded:
-			is.Why, is.By = Superseded, &by
+			is.Why, is.By = Superseded, by
 		case expired[run.UID]:
 			is.Why = Refused
 		case has && parked[slot]:
@@ -116,7 +116,7 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 		case waits:
 			is.Why, is.Until = wait.why, wait.until
 			if d.inPreparation(p) {
-				preparing[p.Event.ID] = &run
+				preparing[p.Event.ID] = run
 			}
 		case preparing[p.Event.ID] != nil:
 			is.Why, is.By = BehindPreparing, preparing[p.Event.ID]

@@ -82,7 +82,7 @@ func (r *Run) cancels() bool {
 // event came later supersedes the other, once that has been written down of both events. An upper
 // bound will not do for the later one: a cancellation cannot be undone. A run that is over still
 // supersedes what it superseded when it came: a cancellation that has failed so far is still made.
-func SupersededBy(line []Place) map[string]Run {
+func SupersededBy(line []Place) map[string]*Run {
 	newest := map[reach]*Place{}
 	for i := range line {
 		p := &line[i]
@@ -98,7 +98,7 @@ func SupersededBy(line []Place) map[string]Run {
 	if len(newest) == 0 {
 		return nil
 	}
-	var by map[string]Run
+	var by map[string]*Run
 	for i := range line {
 		o := &line[i]
 		if o.Run.Phase == Done {
@@ -114,7 +114,7 @@ func SupersededBy(line []Place) map[string]Run {
 		}
 		if superseding != nil {
 			if by == nil {
-				by = map[string]Run{}
+				by = map[string]*Run{}
 			}
 			by[o.Run.UID] = superseding.Run
 		}
@@ -233,13 +233,13 @@ func (o Origin) within() []reach {
 func (d *decider) cancel() {
 	for _, p := range d.line {
 		if by, ok := d.superseded[p.Run.UID]; ok && !p.Run.Ending {
-			d.do(Cancel{Run: p.Run, By: by})
+			d.do(Cancel{Run: *p.Run, By: *by})
 		}
 	}
 }
 
 // isSuperseded says that the run must not be started.
-func (d *decider) isSuperseded(r Run) bool {
+func (d *decider) isSuperseded(r *Run) bool {
 	_, ok := d.superseded[r.UID]
 	return ok
 }

@@ -213,7 +213,7 @@ func (a *Annotator) write(ctx context.Context, known latest.Known, positions int
 			text[pac.EstimatedStart] = fmt.Sprintf("%s (the last %d took %s, by the median)",
 				turn.UTC().Truncate(time.Minute).Format("2006-01-02T15:04Z"), of, report.Round(typical))
 		}
-		shown, kept := a.Board.Shown(key, is.Run)
+		shown, kept := a.Board.Shown(key, *is.Run)
 		if !kept {
 			continue
 		}
@@ -225,7 +225,7 @@ func (a *Annotator) write(ctx context.Context, known latest.Known, positions int
 		if same(text, shown) {
 			continue
 		}
-		switch err := a.Board.Show(ctx, key, is.Run, text); {
+		switch err := a.Board.Show(ctx, key, *is.Run, text); {
 		case errors.Is(err, engine.ErrStale):
 		case err != nil:
 			refused = append(refused, fmt.Errorf("%s: %w", is.Run.Name, err))
@@ -233,7 +233,7 @@ func (a *Annotator) write(ctx context.Context, known latest.Known, positions int
 				return errors.Join(refused...)
 			}
 		case first:
-			a.Events.Record(event.Queued(key, is.Run, text[pac.Reason]))
+			a.Events.Record(event.Queued(key, *is.Run, text[pac.Reason]))
 		}
 	}
 	return errors.Join(refused...)

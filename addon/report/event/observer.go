@@ -72,7 +72,7 @@ func (o *Observer) Looked(l engine.Look) {
 			break
 		}
 		for _, problem := range r.Problems {
-			o.sink.Record(BadAnnotation(q.Key, r, problem))
+			o.sink.Record(BadAnnotation(q.Key, *r, problem))
 		}
 	}
 	o.stuck(l)
@@ -95,7 +95,7 @@ func (o *Observer) Looked(l engine.Look) {
 // stuck tells of runs that do not go on by themselves. The decision has them out of the others'
 // way.
 func (o *Observer) stuck(l engine.Look) {
-	mayBe := func(r queue.Run) bool {
+	mayBe := func(r *queue.Run) bool {
 		return r.Phase == queue.Pending && r.Lacks() && l.Policy.Overdue(r, l.At) ||
 			r.Phase == queue.Started && r.Manager != "" && r.Began.IsZero()
 	}
@@ -111,7 +111,7 @@ func (o *Observer) stuck(l engine.Look) {
 			queue.Unprepared: Unprepared, queue.NotBegun: NotBegun,
 		}[is.Why]
 		if stands {
-			o.sink.Record(tell(l.Repository.Key, is.Run))
+			o.sink.Record(tell(l.Repository.Key, *is.Run))
 			reported++
 		}
 	}
@@ -128,7 +128,7 @@ func (o *Observer) unreported(l engine.Look) {
 		if reported++; reported > maxReported {
 			return
 		}
-		o.sink.Record(Unreported(l.Repository.Key, r))
+		o.sink.Record(Unreported(l.Repository.Key, *r))
 	}
 }
 

@@ -26,8 +26,8 @@ type state struct {
 func (was state) look(s queue.Snapshot, now time.Time) state {
 	is := state{limit: int(s.Limit), started: map[string]bool{}, over: map[string]bool{}}
 	runs := make(map[string]*queue.Run, len(s.Runs))
-	for i := range s.Runs {
-		runs[s.Runs[i].UID] = &s.Runs[i]
+	for _, r := range s.Runs {
+		runs[r.UID] = r
 	}
 	held := map[string]bool{}
 	claimed, occupied := map[string]bool{}, 0
