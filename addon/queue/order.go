@@ -2,7 +2,7 @@ package queue
 
 import (
 	"cmp"
-	"slices"
+	"strings"
 	"time"
 )
 
@@ -56,139 +56,23 @@ type Place struct {
 	Ordered bool
 }
 
-// place is a position in the order of an event.
-type place struct {
-	ID    string
-	index int
-}
-
-// Line returns the runs of all phases in queue order, each with its place.
-func Line(runs []*Run, slots []Slot) []Place {
-	sequences := map[string]*Sequence{} // by ID
-	without := map[string]bool{}        // hashes of the names of runs without an order of their own
-	for _, r := range runs {
-		if seq := r.Sequence(); seq != nil {
-			if was := sequences[seq.ID]; was == nil || was.Len() < seq.Len() { // of some runs only the event is known
-				sequences[seq.ID] = seq
-			}
-		} else if r.Order == nil {
-			without[hashOf(r.Name)] = true
-		}
-	}
-	listed := map[string]place{} // by such a hash, from the order of another run of the event
-	if len(without) > 0 {
-		for _, seq := range sequences {
-			seq.hashes(func(index int, hash string) {
-				// Two lists name one run only after an edit by hand. Which list counts must not
-				// depend on the order of observation.
-				if was, again := listed[hash]; without[hash] && (!again || seq.ID < was.ID) {
-					listed[hash] = place{seq.ID, index}
-				}
-			})
-		}
-	}
-	events := map[string]*beginning{}
-	of := func(id string) *beginning {
-		if events[id] == nil {
-			events[id] = &beginning{}
-		}
-		return events[id]
-	}
-	for _, s := range slots {
-		if h := s.Holder; h != nil && sequences[h.Event.ID] != nil && !h.Event.Created.IsZero() {
-			of(h.Event.ID).note(h.Event.Created, h.Event.Arrived)
-		}
-	}
-	places := make([]Place, len(runs))
-	for i, r := range runs {
-		p := Place{Run: r, Event: Event{ID: r.Name, Created: r.Created, Arrived: r.Arrived}, Came: r.Seen}
-		if seq := r.Sequence(); seq != nil {
-			p.Event.ID, p.Ordered = seq.ID, true
-			p.Index, _ = seq.Position(r.Name)
-		} else if is, ok := listed[hashOf(r.Name)]; ok && r.Order == nil {
-			p.Event.ID, p.Ordered, p.Index = is.ID, true, is.index
-		}
-		if p.Ordered {
-			event := of(p.Event.ID)
-			event.note(r.Created, r.Arrived)
-			if event.runs++; event.runs == 1 {
-				event.seen = r.Seen
-			} else {
-				event.seen = event.seen.first(r.Seen)
-			}
-		}
-		places[i] = p
-	}
-	for i := range places {
-		p := &places[i]
-		if p.Ordered {
-			event := events[p.Event.ID]
-			p.Event.Created, p.Event.Arrived, p.Came = event.created, event.arrived, event.seen
-			if event.runs < sequences[p.Event.ID].Len() && p.Came.Known() {
-				p.Came.AtMost = true // one that is gone may have come before
-			}
-		}
-		switch {
-		case p.Event.Arrived.Known():
-			p.Came = p.Event.Arrived
-		case !p.Ordered && p.Run.Order == nil && p.Came.Known():
-			p.Came.AtMost = true // its event, once that is known, may have come before it
-		}
-	}
-	return sorted(places)
-}
-
-// sorted puts the places into queue order. They are large, so that what is sorted is their indices.
-func sorted(places []Place) []Place {
-	order := make([]int, len(places))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int { return places[a].compare(&places[b]) })
-	for first := range order {
-		if order[first] < 0 {
-			continue // it is in its place
-		}
-		moved := places[first]
-		for i := first; ; {
-			from := order[i]
-			order[i] = -1
-			if from == first {
-				places[i] = moved
-				break
-			}
-			places[i] = places[from]
-			i = from
-		}
-	}
-	return places
-}
-
-// beginning is the beginning of an event, as far as it is known.
-type beginning struct {
-	created       time.Time
-	arrived, seen Arrival
-	runs          int
-}
-
-func (b *beginning) note(created time.Time, arrived Arrival) {
-	if b.created.IsZero() || created.Before(b.created) {
-		b.created = created
-	}
-	b.arrived = b.arrived.or(arrived)
-}
-
 // Compare is invariant I3.
 func (p Place) Compare(o Place) int { return p.compare(&o) }
 
 func (p *Place) compare(o *Place) int {
-	return cmp.Or(
-		p.Event.Created.Compare(o.Event.Created),
-		p.Came.compare(o.Came),
-		cmp.Compare(p.Event.ID, o.Event.ID),
-		cmp.Compare(p.Index, o.Index),
-		cmp.Compare(p.Run.Name, o.Run.Name),
-	)
+	if by := p.Event.Created.Compare(o.Event.Created); by != 0 {
+		return by
+	}
+	if by := p.Came.compare(o.Came); by != 0 {
+		return by
+	}
+	if by := strings.Compare(p.Event.ID, o.Event.ID); by != 0 {
+		return by
+	}
+	if by := cmp.Compare(p.Index, o.Index); by != 0 {
+		return by
+	}
+	return strings.Compare(p.Run.Name, o.Run.Name)
 }
 
 // InOrder returns the runs of all phases in queue order.
