@@ -20,8 +20,14 @@ type lineUp struct {
 	byID   map[string]int // events
 	// without has the places of runs that have no order of their own yet.
 	without []int
+	// holds says of each place that a slot rightly names its run.
+	holds []bool
+	// sections are those of a second in the line.
+	sections []section
 }
 
+// lineUps are those that no decision is made with at the moment. They may keep the runs of the last
+// look, until the garbage collector takes them.
 var lineUps = sync.Pool{New: func() any { return new(lineUp) }}
 
 // beginning is the beginning of an event, as far as it is known.
@@ -100,6 +106,8 @@ func (l *lineUp) reset(runs int) {
 		l.byID = map[string]int{}
 	}
 	clear(l.byID)
+	l.holds = slices.Grow(l.holds[:0], runs)[:runs]
+	clear(l.holds)
 }
 
 func (l *lineUp) eventOf(id string) int {

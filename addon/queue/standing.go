@@ -58,7 +58,9 @@ func (s Standings) Count(state State) int {
 // Stand explains the decision that [Decide] makes on the same snapshot. A run of a Repository
 // without a limit that PAC did not queue has no standing.
 func Stand(s Snapshot, now time.Time, p Policy) Standings {
-	d := decide(s, now, p)
+	l := lineUps.Get().(*lineUp)
+	defer lineUps.Put(l)
+	d := decide(s, now, p, l)
 	slots, started, expired := map[string]int{}, map[string]bool{}, map[string]bool{}
 	for _, slot := range s.Slots {
 		if slot.Holder != nil && d.names(slot) {
@@ -83,7 +85,8 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 	}
 	stands := Standings{Limit: s.Limit, Unusable: d.decision.Summary.Damaged, Kept: d.kept}
 	preparing := map[string]*Run{} // by event
-	for _, p := range d.line {
+	for rank := range d.line {
+		p := &d.line[rank]
 		run := p.Run
 		slot, has := slots[run.UID]
 		if !has {
@@ -133,7 +136,10 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 }
 
 // firstWait returns the first condition that keeps the run waiting now, if any.
-func (d *decider) firstWait(p Place) (wait, bool) {
+func (d *decider) firstWait(p *Place) (wait, bool) {
+	if !d.mayWait(p) {
+		return wait{}, false
+	}
 	for _, w := range d.waits(p) {
 		if w.open && (w.endless || d.now.Before(w.until)) {
 			return w, true
