@@ -44,8 +44,8 @@ type Runs struct {
 	runs     tektonclient.PipelineRunsGetter
 	metadata ListMetadata
 	informer cache.SharedIndexInformer
-	written  written
-	readings readings
+	written  *written
+	readings *readings
 }
 
 var _ engine.Runs = (*Runs)(nil)
@@ -109,7 +109,11 @@ func NewRuns(by By, runs tektonclient.PipelineRunsGetter, metadata ListMetadata,
 	if err := informer.AddIndexers(cache.Indexers{indexQueue: byQueue, indexOver: byEnd}); err != nil {
 		return nil, fmt.Errorf("index PipelineRuns by queue: %w", err)
 	}
-	return &Runs{by: by, runs: runs, metadata: metadata, informer: informer, written: newWritten(by.Clock)}, nil
+	written := newWritten(by.Clock)
+	return &Runs{
+		by: by, runs: runs, metadata: metadata, informer: informer,
+		written: written, readings: &readings{written: written, arrivals: by.Arrivals},
+	}, nil
 }
 
 // Keys lists the queues that have runs that are not over.
@@ -138,14 +142,7 @@ func (r *Runs) List(ctx context.Context, key queue.Key, freshness queue.Freshnes
 		}
 		objects = append(objects, over...)
 	}
-	for i, obj := range objects {
-		objects[i] = r.written.latest(obj.(*tektonv1.PipelineRun))
-	}
-	runs := r.readings.read(key, objects, r.by.reader())
-	for i := range runs {
-		runs[i] = r.by.Arrivals.of(runs[i])
-	}
-	return runs, nil
+	return r.readings.read(key, objects, r.by.reader()), nil
 }
 
 // listFresh reads the versions of all runs, and of those only that the cache does not have the runs
@@ -429,7 +426,7 @@ func (r *Runs) patch(ctx context.Context, key queue.Key, run queue.Run, patch ma
 		return nil, err
 	}
 	if trimmed, err := TrimRun(pr); err == nil {
-		r.written.note(trimmed.(*tektonv1.PipelineRun))
+		r.written.note(key, trimmed.(*tektonv1.PipelineRun))
 	}
 	return pr, nil
 }
