@@ -81,7 +81,7 @@ func (a Arrival) first(o Arrival) Arrival {
 func (d *decider) settle() {
 	d.settled = len(d.line)
 	var contested map[string]bool
-	if d.supersedes {
+	if d.lineUp.supersedes {
 		contested = contests(d.line, d.placed)
 	}
 	for begin, end := 0, 0; begin < len(d.line); begin = end {
@@ -106,7 +106,7 @@ func (d *decider) settleSecond(begin, end int, contested map[string]bool) (owed 
 		}
 		e := &events[len(events)-1]
 		e.to = i + 1
-		if !e.waits && p.Run.Phase == Pending && !d.holds[i] && !d.isSuperseded(p.Run) && d.placed(p) {
+		if !e.waits && p.is&(isPending|isHolder) == isPending && !d.isSuperseded(p.Run) && d.placed(p) {
 			e.waits = true
 			waiting++
 		}

@@ -53,7 +53,7 @@ func Decide(s Snapshot, now time.Time, p Policy) Decision {
 
 // decide makes a decision with a line-up that is in use until the decider is done with.
 func decide(s Snapshot, now time.Time, p Policy, l *lineUp) *decider {
-	d := &decider{now: now, policy: p, lineUp: l, line: l.line(s.Runs, s.Slots), holds: l.holds}
+	d := &decider{now: now, policy: p, lineUp: l, line: l.line(s.Runs, s.Slots)}
 	switch {
 	case s.HandBack:
 		d.handBack(s.Slots)
@@ -63,8 +63,7 @@ func decide(s Snapshot, now time.Time, p Policy, l *lineUp) *decider {
 		return d
 	}
 	d.limit = int(s.Limit)
-	if slices.ContainsFunc(s.Runs, (*Run).supersedes) {
-		d.supersedes = true
+	if l.supersedes {
 		d.superseded = SupersededBy(d.line)
 	}
 	d.sort(s.Slots)
@@ -90,12 +89,9 @@ type decider struct {
 	absent  int    // every slot below it exists, or has just been given away
 	claims  []claimed
 	holding map[string]bool // UIDs of runs that a slot rightly names
-	holds   []bool          // the same by rank in the line
 	idle    map[string]bool // UIDs of started runs that take no unit of the limit
 	kept    []Slot          // of runs that are done and have pods left
 	started int             // not done, with a slot or without
-	// supersedes says that runs may supersede others.
-	supersedes bool
 	// superseded maps the UIDs of runs that must end to the runs that supersede them.
 	superseded map[string]*Run
 	// settled is how many places of the line, from the front, are where they will stay: behind
@@ -133,7 +129,7 @@ func (d *decider) sort(slots []Slot) {
 			ranks[run.UID] = rank
 		}
 		switch {
-		case run.Phase != Started:
+		case d.line[rank].is&isStarted == 0:
 		case d.isIdle(run, s.HeldSince, held):
 			d.idle[run.UID] = true
 		default:
@@ -181,12 +177,18 @@ func (d *decider) sort(slots []Slot) {
 			run.Phase == Pending && run.Attempt > s.Holder.Attempt:
 			d.spare = append(d.spare, s)
 		case run.Phase == Pending:
-			d.holding[run.UID], d.holds[rank] = true, true
+			d.hold(run.UID, rank)
 			d.claims = append(d.claims, claimed{rank, run, s})
 		default:
-			d.holding[run.UID], d.holds[rank] = true, true
+			d.hold(run.UID, rank)
 		}
 	}
+}
+
+// hold notes that a slot rightly names the run.
+func (d *decider) hold(uid string, rank int) {
+	d.holding[uid] = true
+	d.line[rank].is |= isHolder
 }
 
 // keep leaves a slot to a run that is done while pods of it are left. An operator must hear of pods
@@ -284,7 +286,7 @@ func (d *decider) expire(c claimed) {
 func (d *decider) adopt() {
 	for rank := range d.line {
 		p := &d.line[rank]
-		if p.Run.Phase != Started || d.holds[rank] || d.idle[p.Run.UID] {
+		if p.is&(isStarted|isHolder) != isStarted || d.idle[p.Run.UID] {
 			continue
 		}
 		s, ok := d.takeSlot()
@@ -302,10 +304,10 @@ func (d *decider) claim() {
 	for rank := range d.line {
 		p := &d.line[rank]
 		switch {
-		case p.Run.Phase == Started:
+		case p.is&isStarted != 0:
 			d.decision.Summary.Started++
 			continue
-		case p.Run.Phase == Done, d.holds[rank], d.isSuperseded(p.Run):
+		case p.is&(isPending|isHolder) != isPending, d.isSuperseded(p.Run):
 			continue
 		}
 		late, ok := d.eligible(p)
@@ -389,7 +391,7 @@ func (d *decider) awaitsOrder(p *Place) bool {
 
 // mayWait is false of a run that waits for nothing but a slot, which most of them do.
 func (d *decider) mayWait(p *Place) bool {
-	return !p.Run.NotBefore.IsZero() || p.Run.Owed != "" || d.awaitsOrder(p)
+	return p.is&isPlain == 0 && (!p.Run.NotBefore.IsZero() || p.Run.Owed != "" || d.awaitsOrder(p))
 }
 
 func (d *decider) waits(p *Place) [3]wait {

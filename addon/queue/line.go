@@ -14,14 +14,13 @@ func Line(runs []*Run, slots []Slot) []Place { return new(lineUp).line(runs, slo
 // long and every look makes one.
 type lineUp struct {
 	places []Place
-	// of has the event of each place that is ordered, an index of events.
-	of     []int
+	order  []int // of places that have to be sorted
 	events []beginning
 	byID   map[string]int // events
 	// without has the places of runs that have no order of their own yet.
 	without []int
-	// holds says of each place that a slot rightly names its run.
-	holds []bool
+	// supersedes says that there may be runs that others supersede.
+	supersedes bool
 	// sections are those of a second in the line.
 	sections []section
 }
@@ -64,7 +63,8 @@ func (l *lineUp) line(runs []*Run, slots []Slot) []Place {
 	last, lastID := -1, ""
 	for i, r := range runs {
 		p := &l.places[i]
-		p.Run = r
+		p.Run, p.is = r, r.traits()
+		l.supersedes = l.supersedes || r.supersedes()
 		seq := r.Sequence()
 		if seq == nil {
 			if r.Order == nil {
@@ -80,7 +80,7 @@ func (l *lineUp) line(runs []*Run, slots []Slot) []Place {
 			event.sequence = seq
 		}
 		event.add(r)
-		p.Event.ID, p.Ordered, l.of[i] = seq.ID, true, last
+		p.Event.ID, p.Ordered, p.event = seq.ID, true, int32(last)
 		p.Index, _ = seq.Position(r.Name)
 	}
 	l.findListed()
@@ -99,15 +99,13 @@ func (l *lineUp) line(runs []*Run, slots []Slot) []Place {
 func (l *lineUp) reset(runs int) {
 	l.places = slices.Grow(l.places[:0], runs)[:runs]
 	clear(l.places)
-	l.of = slices.Grow(l.of[:0], runs)[:runs]
 	clear(l.events) // so that it keeps no sequence
 	l.events, l.without = l.events[:0], l.without[:0]
 	if l.byID == nil {
 		l.byID = map[string]int{}
 	}
 	clear(l.byID)
-	l.holds = slices.Grow(l.holds[:0], runs)[:runs]
-	clear(l.holds)
+	l.supersedes = false
 }
 
 func (l *lineUp) eventOf(id string) int {
@@ -148,7 +146,7 @@ func (l *lineUp) findListed() {
 		}
 		event := &l.events[is.event]
 		event.add(p.Run)
-		p.Event.ID, p.Ordered, p.Index, l.of[i] = event.sequence.ID, true, is.index, is.event
+		p.Event.ID, p.Ordered, p.Index, p.event = event.sequence.ID, true, is.index, int32(is.event)
 	}
 }
 
@@ -167,7 +165,7 @@ func (l *lineUp) date() {
 	for i := range l.places {
 		p := &l.places[i]
 		if p.Ordered {
-			event := &l.events[l.of[i]]
+			event := &l.events[p.event]
 			p.Event.Created, p.Event.Arrived, p.Came = event.created, event.arrived, event.came
 			continue
 		}
@@ -204,7 +202,9 @@ func (l *lineUp) sort() {
 
 // sortAll sorts the indices of the places, which are large, and moves each place once.
 func (l *lineUp) sortAll() {
-	places, order := l.places, l.of // which has served
+	places := l.places
+	l.order = slices.Grow(l.order[:0], len(places))[:len(places)]
+	order := l.order
 	for i := range order {
 		order[i] = i
 	}

@@ -54,6 +54,39 @@ type Place struct {
 	// Ordered says that an order names the run, possibly on another run of its event: PAC patches
 	// the runs of one event one by one with the same list.
 	Ordered bool
+	// is says what decisions ask of the run, so that they need not look at most runs again.
+	is traits
+	// event is that of an ordered run in the lineUp.
+	event int32
+}
+
+// traits are what a decision asks of every run.
+type traits uint8
+
+const (
+	// isPending and isStarted are its phase.
+	isPending traits = 1 << iota
+	isStarted
+	// isPlain is a run with an order that waits for nothing but a slot, as most of them do.
+	isPlain
+	// isHolder is a run that a slot rightly names.
+	isHolder
+)
+
+// traits returns those of the run itself.
+func (r *Run) traits() traits {
+	var is traits
+	switch r.Phase {
+	case Pending:
+		is = isPending
+	case Started:
+		is = isStarted
+	case Done:
+	}
+	if r.Order != nil && r.Owed == "" && r.NotBefore.IsZero() {
+		is |= isPlain
+	}
+	return is
 }
 
 // Compare is invariant I3.

@@ -246,6 +246,9 @@ func (d *decider) cancel() {
 
 // isSuperseded says that the run must not be started.
 func (d *decider) isSuperseded(r *Run) bool {
+	if len(d.superseded) == 0 {
+		return false
+	}
 	_, ok := d.superseded[r.UID]
 	return ok
 }
