@@ -110,6 +110,9 @@ type Bounds struct {
 // which no stamp could be written.
 const mostOver, mostUnwritten = 4096, 4096
 
+// mostMissing is how many runs an observer hears of at most that wait for their Repository.
+const mostMissing = 100
+
 // Engine works on queues. It is safe for concurrent use; two passes over one
 // queue at a time are safe but wasteful.
 type Engine struct {
@@ -164,6 +167,8 @@ type pass struct {
 	now        time.Time
 	// Again is when the queue is due again because this pass has left something undone.
 	again time.Time
+	// Notable are such runs of the last look.
+	notable []*queue.Run
 }
 
 // Reconcile takes one look at the queue and does what follows from it. It returns when to look
@@ -216,7 +221,7 @@ func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error
 			"done", done, "started", s.Started, "claimed", s.Claimed, "waiting", s.Waiting)
 	}
 	next := decision.Next
-	for _, t := range []time.Time{p.unseen(snapshot), p.unreported(snapshot), p.again, e.unblocked(key)} {
+	for _, t := range []time.Time{p.unseen(snapshot), p.unreported(), p.again, e.unblocked(key)} {
 		next = earliest(next, t)
 	}
 	return next, err
@@ -227,7 +232,10 @@ func (p *pass) decide(s queue.Snapshot) queue.Decision {
 	began := p.Clock.Now()
 	policy := p.Policy()
 	decision := queue.Decide(s, p.now, policy)
-	p.Observer.Looked(Look{Repository: p.repository, Snapshot: s, Policy: policy, At: p.now, Took: p.Clock.Since(began)})
+	look := Look{Repository: p.repository, Snapshot: s, Policy: policy, At: p.now, Took: p.Clock.Since(began)}
+	look.notable = look.Notable()
+	p.notable = look.notable
+	p.Observer.Looked(look)
 	return decision
 }
 
@@ -242,7 +250,7 @@ const podsPoll = 10 * time.Second
 
 // unseen is when to look again because of such a run, or such pods; zero if there are none.
 func (p *pass) unseen(s queue.Snapshot) time.Time {
-	for _, r := range s.Runs {
+	for _, r := range p.notable {
 		if r.Unlisted && r.Phase != queue.Done {
 			return p.now.Add(unseenPoll)
 		}
@@ -257,8 +265,8 @@ func (p *pass) unseen(s queue.Snapshot) time.Time {
 
 // unreported is when to look again because PAC may not have reported the end of a run by then: the
 // observer then tells an operator. It is zero if there is no such run.
-func (p *pass) unreported(s queue.Snapshot) (next time.Time) {
-	for _, r := range s.Runs {
+func (p *pass) unreported() (next time.Time) {
+	for _, r := range p.notable {
 		if due := r.ReportDue(); due.After(p.now) {
 			next = earliest(next, due)
 		}
@@ -368,7 +376,7 @@ func (e *Engine) orphaned(ctx context.Context, key queue.Key) (next time.Time, e
 		}
 		if due := r.Created.Add(e.Policy().OrderGrace); now.Before(due) {
 			next = earliest(next, due)
-		} else {
+		} else if len(waiting) < mostMissing {
 			waiting = append(waiting, *r)
 		}
 	}

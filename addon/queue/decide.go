@@ -123,13 +123,17 @@ func (d *decider) sort(slots []Slot) {
 	d.holding, d.idle = map[string]bool{}, map[string]bool{}
 	ranks := make(map[string]int, len(keeps)) // of the holders
 	for rank := range d.line {
+		started := d.line[rank].is&isStarted != 0
+		if !started && len(ranks) == len(keeps) {
+			continue // all holders have been found
+		}
 		run := d.line[rank].Run
 		s, held := keeps[run.UID]
 		if held {
 			ranks[run.UID] = rank
 		}
 		switch {
-		case d.line[rank].is&isStarted == 0:
+		case !started:
 		case d.isIdle(run, s.HeldSince, held):
 			d.idle[run.UID] = true
 		default:

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -220,6 +221,29 @@ type Snapshot struct {
 	HandBack bool
 	// Freshness is how far the look went past the caches.
 	Freshness Freshness
+}
+
+// Holders finds the runs that slots name, by UID. Most of them are the first in line, so that it
+// seldom has to go through all runs.
+func (s *Snapshot) Holders() map[string]*Run {
+	holders := map[string]*Run{}
+	for i := range s.Slots {
+		if h := s.Slots[i].Holder; h != nil {
+			holders[h.UID] = nil
+		}
+	}
+	missing := len(holders)
+	for _, r := range s.Runs {
+		if missing == 0 {
+			return holders
+		}
+		if was, named := holders[r.UID]; named && was == nil {
+			holders[r.UID] = r
+			missing--
+		}
+	}
+	maps.DeleteFunc(holders, func(_ string, r *Run) bool { return r == nil })
+	return holders
 }
 
 // Shared returns the runs as a snapshot has them. They must not be changed any more.

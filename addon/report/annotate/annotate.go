@@ -89,7 +89,7 @@ func (a *Annotator) Looked(l engine.Look) {
 	if !l.Confirmed() {
 		return
 	}
-	a.recent.Note(l.Snapshot.Key, l.Snapshot.Runs)
+	a.recent.Note(l.Snapshot.Key, l.Notable())
 	a.change(l.Snapshot.Key)
 }
 

@@ -64,7 +64,7 @@ func (o *Observer) Looked(l engine.Look) {
 		o.sink.Record(BadRepository(q.Key, q.UID, problem))
 	}
 	reported := 0
-	for _, r := range l.Snapshot.Runs {
+	for _, r := range l.Notable() {
 		if len(r.Problems) == 0 || r.Phase == queue.Done {
 			continue
 		}
@@ -99,7 +99,7 @@ func (o *Observer) stuck(l engine.Look) {
 		return r.Phase == queue.Pending && r.Lacks() && l.Policy.Overdue(r, l.At) ||
 			r.Phase == queue.Started && r.Manager != "" && r.Began.IsZero()
 	}
-	if !slices.ContainsFunc(l.Snapshot.Runs, mayBe) {
+	if !slices.ContainsFunc(l.Notable(), mayBe) {
 		return
 	}
 	reported := 0
@@ -121,7 +121,7 @@ func (o *Observer) stuck(l engine.Look) {
 // not in the look any more.
 func (o *Observer) unreported(l engine.Look) {
 	reported := 0
-	for _, r := range l.Snapshot.Runs {
+	for _, r := range l.Notable() {
 		if due := r.ReportDue(); due.IsZero() || l.At.Before(due) {
 			continue
 		}
