@@ -23,8 +23,8 @@ var noon = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 
 // full is a queue of limit 1: a runs, b and c wait.
 func full() inspect.Queue {
-	run := func(name string, phase queue.Phase) queue.Run {
-		return queue.Run{Name: name, UID: name, Phase: phase, Created: noon.Add(-6 * time.Minute), Order: &queue.Order{}}
+	run := func(name string, phase queue.Phase) *queue.Run {
+		return &queue.Run{Name: name, UID: name, Phase: phase, Created: noon.Add(-6 * time.Minute), Order: &queue.Order{}}
 	}
 	a := run("a", queue.Started)
 	a.Began = noon.Add(-4 * time.Minute)
@@ -188,7 +188,7 @@ func TestPicture(t *testing.T) {
 func TestWatch(t *testing.T) {
 	clock := testingclock.NewFakeClock(noon)
 	gone := full()
-	ended := inspect.Done{Run: gone.Runs[0].Run}
+	ended := inspect.Done{Run: *gone.Runs[0].Run}
 	ended.Ended = noon.Add(time.Second)
 	gone.Standings.Runs = gone.Runs[1:]
 	down := errors.New("down")

@@ -75,7 +75,7 @@ func (w *watcher) next(ctx context.Context) (inspect.Queue, error) {
 	}
 	stand := map[string]queue.Run{}
 	for _, is := range q.Runs {
-		stand[is.Run.UID] = is.Run
+		stand[is.Run.UID] = *is.Run
 	}
 	for uid, run := range w.seen {
 		_, stands := stand[uid]

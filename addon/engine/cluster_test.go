@@ -302,20 +302,20 @@ func (c *cluster) listRuns() []queue.Run {
 	return list
 }
 
-func (r runs) List(_ context.Context, key queue.Key, freshness queue.Freshness) (list []queue.Run, err error) {
+func (r runs) List(_ context.Context, key queue.Key, freshness queue.Freshness) (list []*queue.Run, err error) {
 	if key != app {
 		r.t.Errorf("asked for the runs of %s", key)
 	}
 	if freshness == queue.Fresh {
-		err = r.call("list runs", func() error { list = r.listRuns(); return nil })
+		err = r.call("list runs", func() error { list = queue.Shared(r.listRuns()); return nil })
 		return list, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.frozen {
-		return slices.Clone(r.cachedRuns), nil
+		return queue.Shared(r.cachedRuns), nil
 	}
-	return r.listRuns(), nil
+	return queue.Shared(r.listRuns()), nil
 }
 
 func (r runs) Get(_ context.Context, _ queue.Key, name string) (run queue.Run, exists bool, err error) {

@@ -47,8 +47,9 @@ type Repositories interface {
 // been carried out whenever they return another error.
 type Runs interface {
 	// List returns the runs that PAC has not finished with, but for those that have been over for
-	// long. Only a [queue.Fresh] list has to go past the caches.
-	List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]queue.Run, error)
+	// long. Only a [queue.Fresh] list has to go past the caches. The slice is the caller's, the runs
+	// are shared, as those of a [queue.Snapshot] are.
+	List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]*queue.Run, error)
 	// Get reads one run of the queue past every cache, whatever PAC thinks of it.
 	Get(ctx context.Context, key queue.Key, name string) (run queue.Run, exists bool, err error)
 	// Over says whether a watch has shown the run of that UID to be done. That is final. False
@@ -112,6 +113,9 @@ type Bounds struct {
 // which no stamp could be written.
 const mostOver, mostUnwritten = 4096, 4096
 
+// mostMissing is how many runs an observer hears of at most that wait for their Repository.
+const mostMissing = 100
+
 // Engine works on queues. It is safe for concurrent use; two passes over one
 // queue at a time are safe but wasteful.
 type Engine struct {
@@ -166,6 +170,8 @@ type pass struct {
 	now        time.Time
 	// Again is when the queue is due again because this pass has left something undone.
 	again time.Time
+	// Notable are such runs of the last look.
+	notable []*queue.Run
 }
 
 // Reconcile takes one look at the queue and does what follows from it. It returns when to look
@@ -218,7 +224,7 @@ func (e *Engine) Reconcile(ctx context.Context, key queue.Key) (time.Time, error
 			"done", done, "started", s.Started, "claimed", s.Claimed, "waiting", s.Waiting)
 	}
 	next := decision.Next
-	for _, t := range []time.Time{p.unseen(snapshot), p.unreported(snapshot), p.again, e.unblocked(key)} {
+	for _, t := range []time.Time{p.unseen(snapshot), p.unreported(), p.again, e.unblocked(key)} {
 		next = earliest(next, t)
 	}
 	return next, err
@@ -229,7 +235,10 @@ func (p *pass) decide(s queue.Snapshot) queue.Decision {
 	began := p.Clock.Now()
 	policy := p.Policy()
 	decision := queue.Decide(s, p.now, policy)
-	p.Observer.Looked(Look{Repository: p.repository, Snapshot: s, Policy: policy, At: p.now, Took: p.Clock.Since(began)})
+	look := Look{Repository: p.repository, Snapshot: s, Policy: policy, At: p.now, Took: p.Clock.Since(began)}
+	look.notable = look.Notable()
+	p.notable = look.notable
+	p.Observer.Looked(look)
 	return decision
 }
 
@@ -244,7 +253,7 @@ const podsPoll = 10 * time.Second
 
 // unseen is when to look again because of such a run, or such pods; zero if there are none.
 func (p *pass) unseen(s queue.Snapshot) time.Time {
-	for _, r := range s.Runs {
+	for _, r := range p.notable {
 		if r.Unlisted && r.Phase != queue.Done {
 			return p.now.Add(unseenPoll)
 		}
@@ -259,8 +268,8 @@ func (p *pass) unseen(s queue.Snapshot) time.Time {
 
 // unreported is when to look again because PAC may not have reported the end of a run by then: the
 // observer then tells an operator. It is zero if there is no such run.
-func (p *pass) unreported(s queue.Snapshot) (next time.Time) {
-	for _, r := range s.Runs {
+func (p *pass) unreported() (next time.Time) {
+	for _, r := range p.notable {
 		if due := r.ReportDue(); due.After(p.now) {
 			next = earliest(next, due)
 		}
@@ -370,8 +379,8 @@ func (e *Engine) orphaned(ctx context.Context, key queue.Key) (next time.Time, e
 		}
 		if due := r.Created.Add(e.Policy().OrderGrace); now.Before(due) {
 			next = earliest(next, due)
-		} else {
-			waiting = append(waiting, r)
+		} else if len(waiting) < mostMissing {
+			waiting = append(waiting, *r)
 		}
 	}
 	return next, nil

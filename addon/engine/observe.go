@@ -42,35 +42,42 @@ func (p *pass) observe(ctx context.Context, freshness queue.Freshness) (queue.Sn
 		return s, fmt.Errorf("list runs of %s: %w", q.Key, err)
 	}
 	p.date(s)
-	for i := range s.Runs {
-		if f, failing := p.unwritten.Get(s.Runs[i].UID); failing && f.(failures).count >= manyFailures {
-			s.Runs[i].Unwritten = f.(failures).since
+	p.noteUnwritten(s.Runs)
+	s.Slots = p.withBlocked(s)
+	holders := s.Holders()
+	if freshness != queue.Cached {
+		err = p.readHolders(ctx, &s, holders)
+	}
+	p.findPods(s, holders)
+	return s, err
+}
+
+// noteUnwritten says on which runs no stamp could be written. Usually there are none anywhere.
+func (p *pass) noteUnwritten(runs []*queue.Run) {
+	if p.unwritten.Len() == 0 {
+		return
+	}
+	for i, r := range runs {
+		if f, failing := p.unwritten.Get(r.UID); failing && f.(failures).count >= manyFailures {
+			changed := *r
+			changed.Unwritten = f.(failures).since
+			runs[i] = &changed
 		}
 	}
-	s.Slots = p.withBlocked(s)
-	if freshness != queue.Cached {
-		err = p.readHolders(ctx, &s)
-	}
-	p.findPods(s)
-	return s, err
 }
 
 // findPods finds what is left of the holders that are done, or that no list shows. It comes last: a
 // run that was seen to be done gets no more pods.
-func (p *pass) findPods(s queue.Snapshot) {
+func (p *pass) findPods(s queue.Snapshot, holders map[string]*queue.Run) {
 	if p.Pods == nil {
 		return
-	}
-	runs := make(map[string]*queue.Run, len(s.Runs))
-	for i := range s.Runs {
-		runs[s.Runs[i].UID] = &s.Runs[i]
 	}
 	for i := range s.Slots {
 		slot := &s.Slots[i]
 		if slot.Holder == nil {
 			continue
 		}
-		run, listed := runs[slot.Holder.UID]
+		run, listed := holders[slot.Holder.UID]
 		if listed && run.Phase != queue.Done {
 			continue
 		}
@@ -81,15 +88,11 @@ func (p *pass) findPods(s queue.Snapshot) {
 }
 
 // readHolders reads the holders that no list shows past the caches, those first that were not read
-// for the longest time. What it learns of one that is done or gone it keeps for the looks that
-// follow. Slots for which it has no time are unread.
-func (p *pass) readHolders(ctx context.Context, s *queue.Snapshot) error {
+// for the longest time, and adds those that exist to the known ones. What it learns of one that is
+// done or gone it keeps for the looks that follow. Slots for which it has no time are unread.
+func (p *pass) readHolders(ctx context.Context, s *queue.Snapshot, known map[string]*queue.Run) error {
 	p.again = time.Time{}
 	learnt := false
-	known := make(map[string]bool, len(s.Runs))
-	for _, r := range s.Runs {
-		known[r.UID] = true
-	}
 	for n, i := range p.unlisted(s.Slots, known) {
 		slot := &s.Slots[i]
 		if n >= p.Bounds.Reads {
@@ -100,7 +103,7 @@ func (p *pass) readHolders(ctx context.Context, s *queue.Snapshot) error {
 			}
 			continue
 		}
-		if known[slot.Holder.UID] {
+		if known[slot.Holder.UID] != nil {
 			continue // two slots name it
 		}
 		run, exists, err := p.Runs.Get(ctx, s.Key, slot.Holder.Name)
@@ -114,9 +117,9 @@ func (p *pass) readHolders(ctx context.Context, s *queue.Snapshot) error {
 			learnt = true
 		}
 		if exists {
-			known[run.UID] = true
 			run.Unlisted = true
-			s.Runs = append(s.Runs, run)
+			known[run.UID] = &run
+			s.Runs = append(s.Runs, &run)
 		}
 	}
 	return nil
@@ -124,10 +127,10 @@ func (p *pass) readHolders(ctx context.Context, s *queue.Snapshot) error {
 
 // unlisted returns the indices of the slots whose holders are neither known nor over, in the order
 // in which they are read.
-func (p *pass) unlisted(slots []queue.Slot, known map[string]bool) []int {
+func (p *pass) unlisted(slots []queue.Slot, known map[string]*queue.Run) []int {
 	var unlisted []int
 	for i, slot := range slots {
-		if slot.Holder == nil || known[slot.Holder.UID] {
+		if slot.Holder == nil || known[slot.Holder.UID] != nil {
 			continue
 		}
 		if _, over := p.over.Get(slot.Holder.UID); !over && !p.Runs.Over(slot.Holder.UID) {

@@ -15,6 +15,24 @@ type Look struct {
 	// At is the time that the decision went by, of this replica's clock.
 	At   time.Time
 	Took time.Duration
+	// notable is what Notable returns, if somebody has asked already.
+	notable []*queue.Run
+}
+
+// Notable returns the runs of which there is more to say than that they wait: those that are
+// started or done, that PAC owes something, that only a live read shows or that have problems. They
+// are few even in a long queue, and an observer that needs no others has little to do.
+func (l Look) Notable() []*queue.Run {
+	if l.notable != nil {
+		return l.notable
+	}
+	notable := []*queue.Run{}
+	for _, r := range l.Snapshot.Runs {
+		if r.Phase != queue.Pending || r.Owed != "" || r.Unlisted || len(r.Problems) > 0 {
+			notable = append(notable, r)
+		}
+	}
+	return notable
 }
 
 // Write is one action and its outcome.
@@ -41,7 +59,8 @@ type Observer interface {
 	// Wrote: one write was made, refused as stale, or its outcome is unknown.
 	Wrote(Write)
 	// Missing: the queue's Repository does not exist. The given runs have waited for it
-	// for longer than a run waits for its order.
+	// for longer than a run waits for its order; of many, they are the first hundred that the
+	// caches show.
 	Missing(key queue.Key, waiting []queue.Run)
 	// Listed: these queues exist, and the replica looks at each of them. It hears no
 	// more of any other.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -118,5 +119,17 @@ func TestObserver(t *testing.T) {
 			t.Fatal(err)
 		}
 		o.want("missing, 1 wait", "missing, 0 wait")
+	})
+	t.Run("no Repository, for more runs than anyone wants to hear of", func(t *testing.T) {
+		var names []string
+		for i := range 150 {
+			names = append(names, fmt.Sprint("run-", i))
+		}
+		c := newCluster(t, 1, pending(names...))
+		c.missing = true
+		r, o := c.observed()
+		r.wait(time.Hour)
+		r.mustPass()
+		o.want("missing, 100 wait")
 	})
 }

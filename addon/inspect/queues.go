@@ -142,7 +142,7 @@ func (r *Reading) Queues(now time.Time) []Queue {
 				q.UnreadSettings = name
 			}
 			if i < len(runs[key]) {
-				q.Snapshot.Runs = append(q.Snapshot.Runs, run)
+				q.Snapshot.Runs = append(q.Snapshot.Runs, &run)
 			}
 			if run.Phase == queue.Done {
 				q.Done = append(q.Done, Done{run, OutcomeOf(pr)})
@@ -150,7 +150,7 @@ func (r *Reading) Queues(now time.Time) []Queue {
 		}
 		slices.SortFunc(q.Done, Done.Compare)
 		for _, run := range q.Done {
-			recent.Note(key, []queue.Run{run.Run})
+			recent.Note(key, []*queue.Run{&run.Run})
 		}
 		repository := repositories[key]
 		if q.Missing = repository == nil || repository.DeletionTimestamp != nil; !q.Missing {

@@ -169,7 +169,7 @@ func TestRefusedSlotIsSaid(t *testing.T) {
 	queues := r.Queues(noon)
 	a, _ := queues[0].Standing("a")
 	refused := func(name, words string, at time.Time) *corev1.Event {
-		e := event.SlotRefused(queues[0].Key(), queue.Claim{Run: a.Run}, words)
+		e := event.SlotRefused(queues[0].Key(), queue.Claim{Run: *a.Run}, words)
 		return &corev1.Event{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: name}, Reason: string(e.Reason), Message: e.Message,
 			InvolvedObject: corev1.ObjectReference{UID: types.UID(e.UID)}, LastTimestamp: metav1.NewTime(at),

@@ -78,15 +78,18 @@ func (a *Arrivals) Note(obj any) {
 	a.first[pr.UID] = queue.Arrival{Version: version, AtMost: a.listing || !pr.IsPending()}
 }
 
-// of adds to a run, however it was read, what is known of its creation.
-func (a *Arrivals) of(run queue.Run) queue.Run {
+// of adds to a run, however it was read, what is known of its creation. It changes a copy.
+func (a *Arrivals) of(run *queue.Run) *queue.Run {
 	if a == nil {
 		return run
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	seen := false
-	run.Seen, seen = a.first[types.UID(run.UID)]
-	run.Unseen = !seen
-	return run
+	first, seen := a.first[types.UID(run.UID)]
+	if run.Seen == first && run.Unseen == !seen {
+		return run
+	}
+	is := *run
+	is.Seen, is.Unseen = first, !seen
+	return &is
 }

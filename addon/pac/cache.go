@@ -192,12 +192,12 @@ func spelled(value, namespace, name string) string {
 	return value
 }
 
-// unpackOrder is the reverse of packOrder.
-func unpackOrder(packed string) (*queue.Sequence, error) {
+// unpackOrder is the reverse of packOrder, for the run of that name.
+func unpackOrder(packed, name string) (*queue.Sequence, error) {
 	if problem, unusable := strings.CutPrefix(packed, mark); unusable {
 		return nil, fmt.Errorf("%s", problem)
 	}
-	return queue.Unpack(packed), nil
+	return queue.Unpack(packed).For(name), nil
 }
 
 // TrimRepository reduces a Repository to what sets its limit.

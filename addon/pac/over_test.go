@@ -100,7 +100,7 @@ func TestRunsThatPACCannotReportCostNothing(t *testing.T) {
 		add(t, informer.GetIndexer(), ended(fmt.Sprint("over-", i), noon.Add(-time.Hour-time.Duration(i)*time.Second)))
 	}
 	for i := range waiting {
-		add(t, informer.GetIndexer(), pipelineRun(fmt.Sprint("waits-", i)))
+		add(t, informer.GetIndexer(), at(fmt.Sprint("waits-", i), "7"))
 	}
 	repositories := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
 	add(t, repositories, repository("shop", "app", ptr.To(1)))

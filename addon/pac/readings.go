@@ -2,85 +2,138 @@ package pac
 
 import (
 	"sync"
-	"time"
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	"k8s.io/apimachinery/pkg/types"
-	utilcache "k8s.io/apimachinery/pkg/util/cache"
-	"k8s.io/apimachinery/pkg/util/resourceversion"
-	"k8s.io/utils/clock"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
-// ownWrites is how long Runs remembers its own writes, in case the informer has not seen them yet,
-// and mostWrites how many. That only saves refused writes.
-const ownWrites, mostWrites = 30 * time.Second, 4096
-
-// written has each run as the last own write left it, by UID.
-type written struct{ runs *utilcache.LRUExpireCache }
-
-func newWritten(c clock.PassiveClock) written {
-	return written{utilcache.NewLRUExpireCacheWithClock(mostWrites, c)}
-}
-
-func (w written) note(pr *tektonv1.PipelineRun) { w.runs.Add(pr.UID, pr, ownWrites) }
-
-// latest returns the run as it was observed, or as it became by a write since.
-func (w written) latest(observed *tektonv1.PipelineRun) *tektonv1.PipelineRun {
-	own, known := w.runs.Get(observed.UID)
-	if !known {
-		return observed
-	}
-	pr := own.(*tektonv1.PipelineRun)
-	if order, err := resourceversion.CompareResourceVersion(pr.ResourceVersion, observed.ResourceVersion); err != nil || order <= 0 {
-		w.runs.Remove(observed.UID)
-		return observed
-	}
-	return pr
-}
-
 // readings keep what each run of the cache was read as, so that a run is read once for each of its
 // versions and not at each look at its queue. An object of an informer never changes, so a reader
-// always reads it alike. Of a queue, they keep a quarter more than it has runs at most.
-type readings struct{ queues sync.Map } // of *reading, by queue.Key
+// always reads it alike, and what was read is shared by all looks. Of a queue, they keep the runs
+// of the last look.
+type readings struct {
+	written  *written
+	arrivals *Arrivals
+	queues   sync.Map // of *reading, by queue.Key
+}
 
+// reading has the runs of one queue.
 type reading struct {
 	mu   sync.Mutex
 	by   reader
-	runs map[types.UID]asRead
+	look int // the number of the look
+	// line has the runs nearly in queue order, which is the order that [queue.Line] is fast with.
+	line []*asRead
+	// moved is how many were read since the line was put in order.
+	moved    int
+	byObject map[*tektonv1.PipelineRun]*asRead // that the cache has
+	byUID    map[types.UID]*asRead
+	// ahead are those of which a write is known that the cache does not show yet.
+	ahead []*asRead
 }
 
 type asRead struct {
-	object *tektonv1.PipelineRun
-	run    queue.Run
+	// cached is what the cache has, and object what was read: that, or as it became by a write.
+	cached, object *tektonv1.PipelineRun
+	run            *queue.Run
+	// seen is the look that saw it last, and written the last one that a write was ahead of.
+	seen, written int
+	// unseen is the run's own, which comes to an end without a new version of it.
+	unseen bool
 }
 
 // read reads all objects of a queue.
-func (r *readings) read(key queue.Key, objects []any, by reader) []queue.Run {
+func (r *readings) read(key queue.Key, objects []any, by reader) []*queue.Run {
 	if len(objects) == 0 {
 		r.queues.Delete(key)
-		return []queue.Run{}
+		return []*queue.Run{}
 	}
 	kept, _ := r.queues.LoadOrStore(key, &reading{})
-	return kept.(*reading).read(objects, by)
+	is := kept.(*reading)
+	is.mu.Lock()
+	defer is.mu.Unlock()
+	if is.by != by || is.look == 0 {
+		is.by, is.line, is.ahead = by, nil, nil
+		is.byObject, is.byUID = map[*tektonv1.PipelineRun]*asRead{}, map[types.UID]*asRead{}
+	}
+	is.look++
+	for _, obj := range objects {
+		r.see(is, obj.(*tektonv1.PipelineRun))
+	}
+	r.lookAhead(is, key)
+	return r.runs(is)
 }
 
-func (r *reading) read(objects []any, by reader) []queue.Run {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if enough := len(objects) + len(objects)/4; r.by != by || len(r.runs) > enough {
-		r.by, r.runs = by, make(map[types.UID]asRead, enough)
-	}
-	runs := make([]queue.Run, len(objects))
-	for i, obj := range objects {
-		pr := obj.(*tektonv1.PipelineRun)
-		was, known := r.runs[pr.UID]
-		if !known || was.object != pr {
-			was = asRead{pr, by.read(pr)}
-			r.runs[pr.UID] = was
+// see notes what the cache has of a run.
+func (r *readings) see(is *reading, pr *tektonv1.PipelineRun) {
+	run, same := is.byObject[pr]
+	if !same {
+		if run = is.byUID[pr.UID]; run == nil {
+			run = &asRead{}
+			is.byUID[pr.UID], is.line = run, append(is.line, run)
 		}
-		runs[i] = was.run
+		delete(is.byObject, run.cached)
+		run.cached, is.byObject[pr] = pr, run
+		r.set(is, run, pr)
+	}
+	run.seen = is.look
+}
+
+// lookAhead reads the runs as they became by writes that the cache does not show yet.
+func (r *readings) lookAhead(is *reading, key queue.Key) {
+	before := is.ahead
+	is.ahead = nil
+	for _, uid := range r.written.in(key) {
+		run := is.byUID[uid]
+		if run == nil || run.seen != is.look {
+			continue
+		}
+		if pr := r.written.latest(run.cached); pr != run.cached {
+			r.set(is, run, pr)
+			run.written, is.ahead = is.look, append(is.ahead, run)
+		}
+	}
+	for _, run := range before {
+		if run.seen == is.look && run.written != is.look {
+			r.set(is, run, run.cached)
+		}
+	}
+}
+
+func (r *readings) set(is *reading, run *asRead, pr *tektonv1.PipelineRun) {
+	if run.object == pr {
+		return
+	}
+	read := is.by.read(pr)
+	run.object, run.run = pr, r.arrivals.of(&read)
+	run.unseen = run.run.Unseen
+	is.moved++
+}
+
+// runs returns the runs that this look has seen, and forgets the others.
+func (r *readings) runs(is *reading) []*queue.Run {
+	runs, line := make([]*queue.Run, 0, len(is.line)), is.line[:0]
+	for _, run := range is.line {
+		if run.seen != is.look {
+			delete(is.byObject, run.cached)
+			delete(is.byUID, run.cached.UID)
+			continue
+		}
+		if run.unseen {
+			run.run = r.arrivals.of(run.run)
+			run.unseen = run.run.Unseen
+		}
+		runs, line = append(runs, run.run), append(line, run)
+	}
+	clear(is.line[len(line):])
+	is.line = line
+	if is.moved > 32+len(runs)/32 {
+		is.moved, runs = 0, queue.InOrder(runs, nil)
+		for i, run := range runs {
+			is.line[i] = is.byUID[types.UID(run.UID)]
+		}
 	}
 	return runs
 }

@@ -43,7 +43,7 @@ func (c Controllers) ReadRun(pr *tektonv1.PipelineRun) queue.Run {
 		r.Problems = append(r.Problems, fmt.Sprintf("annotation %s: %v; %s", key, err, consequence))
 	}
 	if key, packed, present := orderOf(pr); present {
-		sequence, err := unpackOrder(packed)
+		sequence, err := unpackOrder(packed, pr.Name)
 		if err != nil {
 			problem(key, err, "the run is queued by its creation time")
 		}

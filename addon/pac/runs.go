@@ -44,8 +44,8 @@ type Runs struct {
 	runs     tektonclient.PipelineRunsGetter
 	metadata ListMetadata
 	informer cache.SharedIndexInformer
-	written  written
-	readings readings
+	written  *written
+	readings *readings
 	ends     ends
 }
 
@@ -110,7 +110,11 @@ func NewRuns(by By, runs tektonclient.PipelineRunsGetter, metadata ListMetadata,
 	if err := informer.AddIndexers(cache.Indexers{indexQueue: byQueue, indexOver: byEnd}); err != nil {
 		return nil, fmt.Errorf("index PipelineRuns by queue: %w", err)
 	}
-	r := &Runs{by: by, runs: runs, metadata: metadata, informer: informer, written: newWritten(by.Clock), ends: newEnds()}
+	written := newWritten(by.Clock)
+	r := &Runs{
+		by: by, runs: runs, metadata: metadata, informer: informer, ends: newEnds(),
+		written: written, readings: &readings{written: written, arrivals: by.Arrivals},
+	}
 	if err := r.ends.follow(informer); err != nil {
 		return nil, fmt.Errorf("note the ends of PipelineRuns: %w", err)
 	}
@@ -127,7 +131,7 @@ func (r *Runs) Keys() []queue.Key {
 }
 
 // List implements engine.Runs.
-func (r *Runs) List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]queue.Run, error) {
+func (r *Runs) List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]*queue.Run, error) {
 	if freshness == queue.Fresh {
 		return r.listFresh(ctx, key)
 	}
@@ -143,14 +147,7 @@ func (r *Runs) List(ctx context.Context, key queue.Key, freshness queue.Freshnes
 		}
 		objects = append(objects, over...)
 	}
-	for i, obj := range objects {
-		objects[i] = r.written.latest(obj.(*tektonv1.PipelineRun))
-	}
-	runs := r.readings.read(key, objects, r.by.reader())
-	for i := range runs {
-		runs[i] = r.by.Arrivals.of(runs[i])
-	}
-	return runs, nil
+	return r.readings.read(key, objects, r.by.reader()), nil
 }
 
 // listFresh reads the versions of all runs that PAC has labelled as the queue's, and of those only
@@ -158,9 +155,9 @@ func (r *Runs) List(ctx context.Context, key queue.Key, freshness queue.Freshnes
 // and any tenant can have a queue looked at afresh. A run that is read by itself may have moved on
 // since the list; see [engine.Runs]. So are the runs read that the cache has and the list lacks:
 // perhaps one has only lost its label.
-func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]queue.Run, error) {
+func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]*queue.Run, error) {
 	reader, periods := r.by.reader(), lately(r.by.Clock.Now())
-	var runs []queue.Run
+	var runs []*queue.Run
 	var unknown []string // names
 	listed := map[string]bool{}
 	list := paged.List[metav1.PartialObjectMetadata]{
@@ -181,7 +178,8 @@ func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]queue.Run, error
 		if pr := r.cached(is); pr != nil {
 			ended, over := endOf(pr)
 			if k, ok := KeyOf(pr); ok && k == key && (!over || slices.Contains(periods, ended)) {
-				runs = append(runs, r.by.Arrivals.of(reader.read(pr)))
+				run := reader.read(pr)
+				runs = append(runs, r.by.Arrivals.of(&run))
 			}
 			return
 		}
@@ -204,7 +202,7 @@ func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]queue.Run, error
 			return nil, err
 		}
 		if exists {
-			runs = append(runs, r.by.Arrivals.of(run))
+			runs = append(runs, r.by.Arrivals.of(&run))
 		}
 	}
 	return runs, nil
@@ -449,7 +447,7 @@ func (r *Runs) patch(ctx context.Context, key queue.Key, run queue.Run, patch ma
 		return nil, err
 	}
 	if trimmed, err := TrimRun(pr); err == nil {
-		r.written.note(trimmed.(*tektonv1.PipelineRun))
+		r.written.note(key, trimmed.(*tektonv1.PipelineRun))
 	}
 	return pr, nil
 }

@@ -422,7 +422,7 @@ func checkList(t *testing.T, runs *pac.Runs, want ...queue.Run) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(append([]queue.Run{}, want...), got, sequencesByNames); diff != "" {
+	if diff := cmp.Diff(queue.Shared(want), got, sequencesByNames); diff != "" {
 		t.Errorf("cached runs (-want +got):\n%s", diff)
 	}
 }
@@ -530,9 +530,10 @@ func TestFreshList(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var want []queue.Run
+			var want []*queue.Run
 			if tc.want != nil {
-				want = append(want, pac.ReadRun(tc.want))
+				run := pac.ReadRun(tc.want)
+				want = append(want, &run)
 			}
 			if diff := cmp.Diff(want, got, sequencesByNames); diff != "" {
 				t.Errorf("runs (-want +got):\n%s", diff)

@@ -80,36 +80,43 @@ func (a Arrival) first(o Arrival) Arrival {
 // the first second on in which a stamp is owed, nothing is claimed.
 func (d *decider) settle() {
 	d.settled = len(d.line)
-	contested := contests(d.line, d.placed)
+	var contested map[string]bool
+	if d.lineUp.supersedes {
+		contested = contests(d.line, d.placed)
+	}
 	for begin, end := 0, 0; begin < len(d.line); begin = end {
 		end = begin + 1
 		for end < len(d.line) && d.line[end].Event.Created.Equal(d.line[begin].Event.Created) {
 			end++
 		}
-		if d.settleSecond(d.line[begin:end], contested) {
+		if d.settleSecond(begin, end, contested) {
 			d.settled = min(d.settled, begin)
 		}
 	}
 }
 
-// settleSecond is settle for the events of one second. It says whether the queue waits for one of
-// them.
-func (d *decider) settleSecond(second []Place, contested map[string]bool) (owed bool) {
-	var events []section
-	waiting := 0
-	for i, p := range second {
-		if i == 0 || p.Event.ID != second[i-1].Event.ID {
+// settleSecond is settle for the events of one second, which are a part of the line. It says
+// whether the queue waits for one of them.
+func (d *decider) settleSecond(begin, end int, contested map[string]bool) (owed bool) {
+	events, waiting := d.lineUp.sections[:0], 0
+	for i := begin; i < end; i++ {
+		p := &d.line[i]
+		if i == begin || p.Event.ID != d.line[i-1].Event.ID {
 			events = append(events, section{from: i})
 		}
 		e := &events[len(events)-1]
 		e.to = i + 1
-		if !e.waits && p.Run.Phase == Pending && !d.holding[p.Run.UID] && !d.isSuperseded(p.Run) && d.placed(p) {
+		if !e.waits && p.is&(isPending|isHolder) == isPending && !d.isSuperseded(p.Run) && d.placed(p) {
 			e.waits = true
 			waiting++
 		}
 	}
+	d.lineUp.sections = events
+	if waiting <= 1 && len(contested) == 0 {
+		return false
+	}
 	for _, e := range events {
-		runs := second[e.from:e.to]
+		runs := d.line[e.from:e.to]
 		if !runs[0].Event.Arrived.Known() && (e.waits && waiting > 1 || contested[runs[0].Event.ID]) {
 			owed = d.settleEvent(runs) || owed
 		}
@@ -148,7 +155,7 @@ func (d *decider) settleEvent(runs []Place) (waits bool) {
 	case !to.Came.Known():
 		return false
 	case to.Run.Unwritten.IsZero():
-		d.owed = append(d.owed, Stamp{Run: to.Run, Arrival: to.Came})
+		d.owed = append(d.owed, Stamp{Run: *to.Run, Arrival: to.Came})
 		return true
 	}
 	until := to.Run.Unwritten.Add(d.policy.ClaimTTL)
@@ -156,7 +163,7 @@ func (d *decider) settleEvent(runs []Place) (waits bool) {
 		return false
 	}
 	d.wake(until)
-	d.owed = append(d.owed, Stamp{Run: to.Run, Arrival: to.Came})
+	d.owed = append(d.owed, Stamp{Run: *to.Run, Arrival: to.Came})
 	return true
 }
 
@@ -168,7 +175,7 @@ func (d *decider) stamp() {
 }
 
 // placed says that the run's event is known, or will never be.
-func (d *decider) placed(p Place) bool {
+func (d *decider) placed(p *Place) bool {
 	return p.Ordered || p.Run.Order != nil || p.Run.Phase == Started ||
 		!d.now.Before(p.Run.Created.Add(d.policy.OrderGrace))
 }

@@ -18,7 +18,7 @@ import (
 func TestArrivalOrder(t *testing.T) {
 	const s = time.Second
 	for name, tc := range map[string]struct {
-		runs  []queue.Run
+		runs  []*queue.Run
 		slots []queue.Slot
 		want  string
 	}{
@@ -228,7 +228,7 @@ func TestOneOrder(t *testing.T) {
 			for _, i := range rnd.Perm(len(of)) {
 				version++
 				truth[of[i]] = version
-				s.Runs = append(s.Runs, run(of[i]).order(of...).Run)
+				s.Runs = append(s.Runs, runs(run(of[i]).order(of...))...)
 			}
 		}
 		// Each replica has seen some runs come, and knows of others what a list showed.
@@ -252,7 +252,7 @@ func TestOneOrder(t *testing.T) {
 				replica = watched(false)
 			}
 			for i := range s.Runs {
-				s.Runs[i].Seen = replica[s.Runs[i].Name]
+				edit(s.Runs, i, func(r *queue.Run) { r.Seen = replica[r.Name] })
 			}
 			d := queue.Decide(s, noon, policy)
 			if len(d.Actions) == 0 {
@@ -269,7 +269,7 @@ func TestOneOrder(t *testing.T) {
 				switch {
 				case s.Runs[i].Phase != queue.Started:
 				case rnd.Intn(2) == 0:
-					s.Runs[i].Phase = queue.Done
+					edit(s.Runs, i, func(r *queue.Run) { r.Phase = queue.Done })
 				default:
 					s.Runs = slices.Delete(s.Runs, i, i+1) // and gone
 				}

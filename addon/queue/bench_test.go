@@ -13,11 +13,11 @@ import (
 func BenchmarkDecide(b *testing.B) {
 	const events, limit = 4, 10
 	for _, pending := range []int{100, 1000, 5000} {
-		var rs []queue.Run
+		var rs []*queue.Run
 		var ss []queue.Slot
 		for i := range limit {
 			r := run(fmt.Sprintf("started-%d", i)).started()
-			rs, ss = append(rs, r.Run), append(ss, slot(i).of(r.Name).Slot)
+			rs, ss = append(rs, &r.Run), append(ss, slot(i).of(r.Name).Slot)
 		}
 		for e := range events {
 			var names []string
@@ -28,7 +28,7 @@ func BenchmarkDecide(b *testing.B) {
 			for i, n := range names {
 				r := run(n).created(time.Duration(i) * time.Millisecond)
 				r.Order = order
-				rs = append(rs, r.Run)
+				rs = append(rs, &r.Run)
 			}
 		}
 		for name, slots := range map[string][]queue.Slot{"full": ss, "free": append(ss[1:len(ss):len(ss)], slot(0).Slot)} {

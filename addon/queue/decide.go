@@ -45,10 +45,15 @@ func (d Decision) NeedsFresh(s Snapshot) bool {
 }
 
 // Decide is the protocol: it returns the actions that bring this queue forward now.
-func Decide(s Snapshot, now time.Time, p Policy) Decision { return decide(s, now, p).decision }
+func Decide(s Snapshot, now time.Time, p Policy) Decision {
+	l := lineUps.Get().(*lineUp)
+	defer lineUps.Put(l)
+	return decide(s, now, p, l).decision
+}
 
-func decide(s Snapshot, now time.Time, p Policy) *decider {
-	d := &decider{now: now, policy: p, line: Line(s.Runs, s.Slots)}
+// decide makes a decision with a line-up that is in use until the decider is done with.
+func decide(s Snapshot, now time.Time, p Policy, l *lineUp) *decider {
+	d := &decider{now: now, policy: p, lineUp: l, line: l.line(s.Runs, s.Slots)}
 	switch {
 	case s.HandBack:
 		d.handBack(s.Slots)
@@ -58,7 +63,9 @@ func decide(s Snapshot, now time.Time, p Policy) *decider {
 		return d
 	}
 	d.limit = int(s.Limit)
-	d.superseded = SupersededBy(d.line)
+	if l.supersedes {
+		d.superseded = SupersededBy(d.line)
+	}
 	d.sort(s.Slots)
 	d.cancel()
 	d.startClaimed()
@@ -75,6 +82,7 @@ type decider struct {
 	now     time.Time
 	policy  Policy
 	limit   int // 0 for none
+	lineUp  *lineUp
 	line    []Place
 	slots   map[int]Slot
 	spare   []Slot // may be given away: free, or the holder is done, gone or fenced
@@ -85,7 +93,7 @@ type decider struct {
 	kept    []Slot          // of runs that are done and have pods left
 	started int             // not done, with a slot or without
 	// superseded maps the UIDs of runs that must end to the runs that supersede them.
-	superseded map[string]Run
+	superseded map[string]*Run
 	// settled is how many places of the line, from the front, are where they will stay: behind
 	// them, stamps are owed.
 	settled  int
@@ -95,7 +103,7 @@ type decider struct {
 
 type claimed struct {
 	rank int // in the line
-	run  Run
+	run  *Run
 	slot Slot
 }
 
@@ -113,13 +121,21 @@ func (d *decider) sort(slots []Slot) {
 		}
 	}
 	d.holding, d.idle = map[string]bool{}, map[string]bool{}
-	ranks := make(map[string]int, len(d.line))
-	for rank, p := range d.line {
-		ranks[p.Run.UID] = rank
-		switch s, held := keeps[p.Run.UID]; {
-		case p.Run.Phase != Started:
-		case d.isIdle(p.Run, s.HeldSince, held):
-			d.idle[p.Run.UID] = true
+	ranks := make(map[string]int, len(keeps)) // of the holders
+	for rank := range d.line {
+		started := d.line[rank].is&isStarted != 0
+		if !started && len(ranks) == len(keeps) {
+			continue // all holders have been found
+		}
+		run := d.line[rank].Run
+		s, held := keeps[run.UID]
+		if held {
+			ranks[run.UID] = rank
+		}
+		switch {
+		case !started:
+		case d.isIdle(run, s.HeldSince, held):
+			d.idle[run.UID] = true
 		default:
 			d.started++
 		}
@@ -165,12 +181,18 @@ func (d *decider) sort(slots []Slot) {
 			run.Phase == Pending && run.Attempt > s.Holder.Attempt:
 			d.spare = append(d.spare, s)
 		case run.Phase == Pending:
-			d.holding[run.UID] = true
+			d.hold(run.UID, rank)
 			d.claims = append(d.claims, claimed{rank, run, s})
 		default:
-			d.holding[run.UID] = true
+			d.hold(run.UID, rank)
 		}
 	}
+}
+
+// hold notes that a slot rightly names the run.
+func (d *decider) hold(uid string, rank int) {
+	d.holding[uid] = true
+	d.line[rank].is |= isHolder
 }
 
 // keep leaves a slot to a run that is done while pods of it are left. An operator must hear of pods
@@ -198,7 +220,7 @@ func (p Policy) PodsOverdue(pods Pods) time.Time {
 // cancellation. If it begins after all, it is adopted like any other run that was started without a
 // slot. A run that is labelled for Kueue keeps its slot while it waits for Kueue, here or in
 // another cluster.
-func (d *decider) isIdle(r Run, heldSince time.Time, held bool) bool {
+func (d *decider) isIdle(r *Run, heldSince time.Time, held bool) bool {
 	if r.Manager == "" || r.Kueue.Queue != "" || !r.Began.IsZero() {
 		return false
 	}
@@ -251,7 +273,7 @@ func (d *decider) startClaimed() {
 				continue // the slot or the run was edited by hand
 			}
 			d.do(Start{
-				Run: c.run, Token: Token{Slot: c.slot.Index, Transition: c.slot.Transition, Attempt: c.run.Attempt},
+				Run: *c.run, Token: Token{Slot: c.slot.Index, Transition: c.slot.Transition, Attempt: c.run.Attempt},
 				Claimed: c.slot.HeldSince,
 			})
 		}
@@ -260,21 +282,22 @@ func (d *decider) startClaimed() {
 
 func (d *decider) expire(c claimed) {
 	attempt := max(c.run.Attempt, c.slot.Holder.Attempt) + 1
-	d.do(Expire{Run: c.run, Slot: c.slot, Attempt: attempt, Backoff: d.policy.Backoff(attempt)})
+	d.do(Expire{Run: *c.run, Slot: c.slot, Attempt: attempt, Backoff: d.policy.Backoff(attempt)})
 }
 
 // adopt gives slots to runs that were started without one, above the limit if need be: once PAC
 // calls a run finished that Tekton is still ending, only its slot shows it.
 func (d *decider) adopt() {
-	for _, p := range d.line {
-		if p.Run.Phase != Started || d.holding[p.Run.UID] || d.idle[p.Run.UID] {
+	for rank := range d.line {
+		p := &d.line[rank]
+		if p.is&(isStarted|isHolder) != isStarted || d.idle[p.Run.UID] {
 			continue
 		}
 		s, ok := d.takeSlot()
 		if !ok {
 			s = d.takeExtraSlot()
 		}
-		d.do(Claim{Run: p.Run, Event: p.Event, Slot: s})
+		d.do(Claim{Run: *p.Run, Event: p.Event, Slot: s})
 	}
 }
 
@@ -282,12 +305,13 @@ func (d *decider) adopt() {
 func (d *decider) claim() {
 	room := d.limit - d.started - len(d.claims) - d.decision.Summary.Damaged
 	preparing := map[string]bool{} // events
-	for rank, p := range d.line {
+	for rank := range d.line {
+		p := &d.line[rank]
 		switch {
-		case p.Run.Phase == Started:
+		case p.is&isStarted != 0:
 			d.decision.Summary.Started++
 			continue
-		case p.Run.Phase == Done, d.holding[p.Run.UID], d.isSuperseded(p.Run):
+		case p.is&(isPending|isHolder) != isPending, d.isSuperseded(p.Run):
 			continue
 		}
 		late, ok := d.eligible(p)
@@ -306,7 +330,7 @@ func (d *decider) claim() {
 		}
 		room--
 		d.decision.Summary.Claimed++
-		d.do(Claim{Run: p.Run, Event: p.Event, Slot: s, Late: late})
+		d.do(Claim{Run: *p.Run, Event: p.Event, Slot: s, Late: late})
 	}
 }
 
@@ -314,7 +338,7 @@ func (d *decider) claim() {
 // moments and is bounded by a grace period, so the runs behind it in the same event wait: PAC
 // prepares the runs of an event in any order. Other events do not wait: a failure of PAC in one
 // event must not delay the others.
-func (d *decider) inPreparation(p Place) bool {
+func (d *decider) inPreparation(p *Place) bool {
 	return p.Ordered && p.Run.Owed != "" && !d.now.Before(p.Run.NotBefore) && !d.policy.Overdue(p.Run, d.now)
 }
 
@@ -332,7 +356,10 @@ func (d *decider) tidy() {
 
 // eligible says whether a waiting run may have a slot now; if time changes that, it wakes the queue
 // then.
-func (d *decider) eligible(p Place) (Lateness, bool) {
+func (d *decider) eligible(p *Place) (Lateness, bool) {
+	if !d.mayWait(p) {
+		return InTime, true
+	}
 	late := InTime
 	for _, wait := range d.waits(p) {
 		if !wait.open {
@@ -362,11 +389,16 @@ type wait struct {
 
 // awaitsOrder says that PAC may still write an order. Without a limit PAC writes none, and a run
 // that is labelled for Kueue waits for Kueue alone.
-func (d *decider) awaitsOrder(p Place) bool {
+func (d *decider) awaitsOrder(p *Place) bool {
 	return !p.Ordered && p.Run.Order == nil && (d.limit > 0 || p.Run.Kueue.Queue == "")
 }
 
-func (d *decider) waits(p Place) [3]wait {
+// mayWait is false of a run that waits for nothing but a slot, which most of them do.
+func (d *decider) mayWait(p *Place) bool {
+	return p.is&isPlain == 0 && (!p.Run.NotBefore.IsZero() || p.Run.Owed != "" || d.awaitsOrder(p))
+}
+
+func (d *decider) waits(p *Place) [3]wait {
 	preparing := wait{why: Preparing, open: p.Run.Owed != "", until: p.Run.Created.Add(d.policy.ReadyGrace), late: NotReady}
 	if p.Run.Lacks() && d.policy.Overdue(p.Run, d.now) {
 		preparing = wait{why: Unprepared, open: true, endless: true}
@@ -382,7 +414,7 @@ func (d *decider) waits(p Place) [3]wait {
 
 // Overdue says that PAC has owed the run something for longer than it may take. A run that needs it
 // is passed over from then on, and keeps its place; any other is started without.
-func (p Policy) Overdue(r Run, now time.Time) bool {
+func (p Policy) Overdue(r *Run, now time.Time) bool {
 	return r.Owed != "" && !now.Before(r.Created.Add(p.ReadyGrace))
 }
 

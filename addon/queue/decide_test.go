@@ -11,7 +11,7 @@ import (
 
 type decideCase struct {
 	limit    queue.Limit
-	runs     []queue.Run
+	runs     []*queue.Run
 	slots    []queue.Slot
 	handBack bool
 	want     []string

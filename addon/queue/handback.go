@@ -22,7 +22,7 @@ func (d *decider) handBack(slots []Slot) {
 		}
 		d.decision.Summary.Waiting++
 		if !ours && (p.Run.Kueue.Admits || !p.Run.Order.Malformed()) {
-			d.do(HandBack{Run: p.Run})
+			d.do(HandBack{Run: *p.Run})
 		}
 	}
 	for _, s := range byIndex(slots) {

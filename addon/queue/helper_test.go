@@ -67,12 +67,19 @@ func held(names ...string) *queue.Order {
 	return &queue.Order{Held: true, Sequence: queue.NewSequence(names)}
 }
 
-func runs(bs ...runBuilder) []queue.Run {
-	var rs []queue.Run
+func runs(bs ...runBuilder) []*queue.Run {
+	var rs []*queue.Run
 	for _, b := range bs {
-		rs = append(rs, b.Run)
+		rs = append(rs, &b.Run)
 	}
 	return rs
+}
+
+// edit changes a copy of a run, since other snapshots may share it.
+func edit(rs []*queue.Run, i int, change func(*queue.Run)) {
+	r := *rs[i]
+	change(&r)
+	rs[i] = &r
 }
 
 // slotBuilder describes a slot; every method returns a changed copy.
@@ -167,7 +174,11 @@ var sequencesByID = cmp.Comparer(func(a, b *queue.Sequence) bool {
 func decide(t *testing.T, s queue.Snapshot) queue.Decision {
 	t.Helper()
 	before := s
-	before.Runs, before.Slots = append([]queue.Run(nil), s.Runs...), append([]queue.Slot(nil), s.Slots...)
+	before.Runs, before.Slots = nil, append([]queue.Slot(nil), s.Slots...)
+	for _, r := range s.Runs {
+		was := *r
+		before.Runs = append(before.Runs, &was)
+	}
 	d := queue.Decide(s, noon, policy)
 	if diff := cmp.Diff(before, s, sequencesByID); diff != "" {
 		t.Errorf("Decide changed its snapshot (-before +after):\n%s", diff)
@@ -175,7 +186,7 @@ func decide(t *testing.T, s queue.Snapshot) queue.Decision {
 	rnd := rand.New(rand.NewSource(1))
 	for range 5 {
 		p := before
-		p.Runs, p.Slots = append([]queue.Run(nil), s.Runs...), append([]queue.Slot(nil), s.Slots...)
+		p.Runs, p.Slots = append([]*queue.Run(nil), s.Runs...), append([]queue.Slot(nil), s.Slots...)
 		rnd.Shuffle(len(p.Runs), func(i, j int) { p.Runs[i], p.Runs[j] = p.Runs[j], p.Runs[i] })
 		rnd.Shuffle(len(p.Slots), func(i, j int) { p.Slots[i], p.Slots[j] = p.Slots[j], p.Slots[i] })
 		if diff := cmp.Diff(d, queue.Decide(p, noon, policy), sequencesByID); diff != "" {

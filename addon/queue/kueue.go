@@ -29,4 +29,4 @@ func (r Run) BesideKueue() Run {
 
 // WaitsForKueue says that the run has what it needs from this product, and Kueue has not started
 // it.
-func (r Run) WaitsForKueue() bool { return r.Phase == Started && r.Kueue.Passed }
+func (r *Run) WaitsForKueue() bool { return r.Phase == Started && r.Kueue.Passed }

@@ -12,18 +12,22 @@ func (d *decider) lift(slots []Slot) {
 		}
 	}
 	claimed := map[string]bool{}
-	for _, p := range d.line {
+	for rank := range d.line {
+		p := &d.line[rank]
 		switch p.Run.Phase {
 		case Started:
 			d.decision.Summary.Started++
 		case Pending:
 			attempt, named := attempts[p.Run.UID]
-			claimed[p.Run.UID] = named && p.Run.Attempt <= attempt
-			if p.Run.Order == nil && !claimed[p.Run.UID] && p.Run.Kueue.Queue == "" {
+			named = named && p.Run.Attempt <= attempt
+			if named {
+				claimed[p.Run.UID] = true
+			}
+			if p.Run.Order == nil && !named && p.Run.Kueue.Queue == "" {
 				continue
 			}
 			if late, ok := d.eligible(p); ok {
-				d.do(Start{Run: p.Run, Token: Token{Slot: NoSlot, Attempt: p.Run.Attempt}, Late: late})
+				d.do(Start{Run: *p.Run, Token: Token{Slot: NoSlot, Attempt: p.Run.Attempt}, Late: late})
 			} else {
 				d.decision.Summary.Waiting++
 			}

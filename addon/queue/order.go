@@ -2,7 +2,7 @@ package queue
 
 import (
 	"cmp"
-	"slices"
+	"strings"
 	"time"
 )
 
@@ -22,10 +22,10 @@ func (o *Order) Malformed() bool { return o != nil && o.Sequence == nil }
 
 // Held says that the run's order is where PAC does not look for it, or its label where Kueue does
 // not.
-func (r Run) Held() bool { return r.Order != nil && r.Order.Held || r.Kueue.Hidden }
+func (r *Run) Held() bool { return r.Order != nil && r.Order.Held || r.Kueue.Hidden }
 
 // Sequence is the list in the run's order; nil if there is no order yet, or a malformed one.
-func (r Run) Sequence() *Sequence {
+func (r *Run) Sequence() *Sequence {
 	if r.Order == nil {
 		return nil
 	}
@@ -44,7 +44,7 @@ type Event struct {
 
 // Place is a run and its place in the queue.
 type Place struct {
-	Run   Run
+	Run   *Run
 	Event Event
 	// Came is when the event came: what has been written down of it or else what the observer has
 	// seen.
@@ -54,148 +54,63 @@ type Place struct {
 	// Ordered says that an order names the run, possibly on another run of its event: PAC patches
 	// the runs of one event one by one with the same list.
 	Ordered bool
+	// is says what decisions ask of the run, so that they need not look at most runs again.
+	is traits
+	// event is that of an ordered run in the lineUp.
+	event int32
 }
 
-// place is a position in the order of an event.
-type place struct {
-	ID    string
-	index int
-}
+// traits are what a decision asks of every run.
+type traits uint8
 
-// Line returns the runs of all phases in queue order, each with its place.
-func Line(runs []Run, slots []Slot) []Place {
-	sequences := map[string]*Sequence{} // by ID
-	without := map[string]bool{}        // hashes of the names of runs without an order of their own
-	for i := range runs {
-		r := &runs[i]
-		if seq := r.Sequence(); seq != nil {
-			if was := sequences[seq.ID]; was == nil || was.Len() < seq.Len() { // of some runs only the event is known
-				sequences[seq.ID] = seq
-			}
-		} else if r.Order == nil {
-			without[hashOf(r.Name)] = true
-		}
-	}
-	listed := map[string]place{} // by such a hash, from the order of another run of the event
-	if len(without) > 0 {
-		for _, seq := range sequences {
-			seq.hashes(func(index int, hash string) {
-				// Two lists name one run only after an edit by hand. Which list counts must not
-				// depend on the order of observation.
-				if was, again := listed[hash]; without[hash] && (!again || seq.ID < was.ID) {
-					listed[hash] = place{seq.ID, index}
-				}
-			})
-		}
-	}
-	events := map[string]*beginning{}
-	of := func(id string) *beginning {
-		if events[id] == nil {
-			events[id] = &beginning{}
-		}
-		return events[id]
-	}
-	for _, s := range slots {
-		if h := s.Holder; h != nil && sequences[h.Event.ID] != nil && !h.Event.Created.IsZero() {
-			of(h.Event.ID).note(h.Event.Created, h.Event.Arrived)
-		}
-	}
-	places := make([]Place, len(runs))
-	for i := range runs {
-		r := &runs[i]
-		p := Place{Run: *r, Event: Event{ID: r.Name, Created: r.Created, Arrived: r.Arrived}, Came: r.Seen}
-		if seq := r.Sequence(); seq != nil {
-			p.Event.ID, p.Ordered = seq.ID, true
-			p.Index, _ = seq.Position(r.Name)
-		} else if is, ok := listed[hashOf(r.Name)]; ok && r.Order == nil {
-			p.Event.ID, p.Ordered, p.Index = is.ID, true, is.index
-		}
-		if p.Ordered {
-			event := of(p.Event.ID)
-			event.note(r.Created, r.Arrived)
-			if event.runs++; event.runs == 1 {
-				event.seen = r.Seen
-			} else {
-				event.seen = event.seen.first(r.Seen)
-			}
-		}
-		places[i] = p
-	}
-	for i := range places {
-		p := &places[i]
-		if p.Ordered {
-			event := events[p.Event.ID]
-			p.Event.Created, p.Event.Arrived, p.Came = event.created, event.arrived, event.seen
-			if event.runs < sequences[p.Event.ID].Len() && p.Came.Known() {
-				p.Came.AtMost = true // one that is gone may have come before
-			}
-		}
-		switch {
-		case p.Event.Arrived.Known():
-			p.Came = p.Event.Arrived
-		case !p.Ordered && p.Run.Order == nil && p.Came.Known():
-			p.Came.AtMost = true // its event, once that is known, may have come before it
-		}
-	}
-	return sorted(places)
-}
+const (
+	// isPending and isStarted are its phase.
+	isPending traits = 1 << iota
+	isStarted
+	// isPlain is a run with an order that waits for nothing but a slot, as most of them do.
+	isPlain
+	// isHolder is a run that a slot rightly names.
+	isHolder
+)
 
-// sorted puts the places into queue order. They are large, so that what is sorted is their indices.
-func sorted(places []Place) []Place {
-	order := make([]int, len(places))
-	for i := range order {
-		order[i] = i
+// traits returns those of the run itself.
+func (r *Run) traits() traits {
+	var is traits
+	switch r.Phase {
+	case Pending:
+		is = isPending
+	case Started:
+		is = isStarted
+	case Done:
 	}
-	slices.SortFunc(order, func(a, b int) int { return places[a].compare(&places[b]) })
-	for first := range order {
-		if order[first] < 0 {
-			continue // it is in its place
-		}
-		moved := places[first]
-		for i := first; ; {
-			from := order[i]
-			order[i] = -1
-			if from == first {
-				places[i] = moved
-				break
-			}
-			places[i] = places[from]
-			i = from
-		}
+	if r.Order != nil && r.Owed == "" && r.NotBefore.IsZero() {
+		is |= isPlain
 	}
-	return places
-}
-
-// beginning is the beginning of an event, as far as it is known.
-type beginning struct {
-	created       time.Time
-	arrived, seen Arrival
-	runs          int
-}
-
-func (b *beginning) note(created time.Time, arrived Arrival) {
-	if b.created.IsZero() || created.Before(b.created) {
-		b.created = created
-	}
-	b.arrived = b.arrived.or(arrived)
+	return is
 }
 
 // Compare is invariant I3.
 func (p Place) Compare(o Place) int { return p.compare(&o) }
 
 func (p *Place) compare(o *Place) int {
-	return cmp.Or(
-		p.Event.Created.Compare(o.Event.Created),
-		p.Came.compare(o.Came),
-		cmp.Compare(p.Event.ID, o.Event.ID),
-		cmp.Compare(p.Index, o.Index),
-		cmp.Compare(p.Run.Name, o.Run.Name),
-	)
+	if by := p.Event.Created.Compare(o.Event.Created); by != 0 {
+		return by
+	}
+	if by := p.Came.compare(o.Came); by != 0 {
+		return by
+	}
+	if by := strings.Compare(p.Event.ID, o.Event.ID); by != 0 {
+		return by
+	}
+	if by := cmp.Compare(p.Index, o.Index); by != 0 {
+		return by
+	}
+	return strings.Compare(p.Run.Name, o.Run.Name)
 }
 
 // InOrder returns the runs of all phases in queue order.
-func InOrder(runs []Run, slots []Slot) []Run {
-	sorted := make([]Run, 0, len(runs))
+func InOrder(runs []*Run, slots []Slot) []*Run {
+	sorted := make([]*Run, 0, len(runs))
 	for _, p := range Line(runs, slots) {
 		sorted = append(sorted, p.Run)
 	}

@@ -15,7 +15,7 @@ import (
 
 // inLine lists the runs in the order in which a queue without a shortage of
 // slots claims for them.
-func inLine(t *testing.T, rs []queue.Run, ss []queue.Slot) string {
+func inLine(t *testing.T, rs []*queue.Run, ss []queue.Slot) string {
 	t.Helper()
 	var names []string
 	for _, a := range decide(t, queue.Snapshot{Limit: 1000, Runs: rs, Slots: ss}).Actions {
@@ -38,7 +38,7 @@ func TestOrder(t *testing.T) {
 		return queue.Event{ID: queue.NewSequence(names).ID, Created: noon.Add(first)}
 	}
 	cases := map[string]struct {
-		runs  []queue.Run
+		runs  []*queue.Run
 		slots []queue.Slot
 		want  string
 	}{
@@ -168,7 +168,7 @@ func TestOrderIsDeterministic(t *testing.T) {
 	rnd := rand.New(rand.NewSource(1))
 	names := strings.Fields("a b c d e f g h")
 	for range 200 {
-		var rs []queue.Run
+		var rs []*queue.Run
 		for _, n := range names {
 			r := run(n).created(-time.Duration(rnd.Intn(3)) * time.Minute)
 			switch rnd.Intn(4) {
@@ -181,7 +181,7 @@ func TestOrderIsDeterministic(t *testing.T) {
 				rnd.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 				r = r.order(list[:1+rnd.Intn(len(list))]...)
 			}
-			rs = append(rs, r.Run)
+			rs = append(rs, &r.Run)
 		}
 		inLine(t, rs, nil) // decide permutes
 	}

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -122,7 +123,7 @@ const ReportGrace = 5 * time.Minute
 // ReportDue is when an operator should hear that PAC has not reported the end of the run; zero if
 // there is nothing to hear of. It is a whole minute, so that a queue is looked at once for all of
 // its runs that end in a minute.
-func (r Run) ReportDue() time.Time {
+func (r *Run) ReportDue() time.Time {
 	if r.Phase != Done || r.Unlisted || r.Ended.IsZero() {
 		return time.Time{}
 	}
@@ -130,7 +131,7 @@ func (r Run) ReportDue() time.Time {
 }
 
 // Lacks says that the run must not be started yet: it cannot work without what it is owed.
-func (r Run) Lacks() bool { return r.Needs && r.Owed != "" }
+func (r *Run) Lacks() bool { return r.Needs && r.Owed != "" }
 
 // Holder is the run that a slot names.
 type Holder struct {
@@ -210,14 +211,48 @@ type Snapshot struct {
 	Key   Key
 	Limit Limit
 	// Runs of the queue, of those that are over only the latest. From Confirmed up, a holder of a
-	// slot that is not among them is done or gone, unless the slot is unread.
-	Runs []Run
+	// slot that is not among them is done or gone, unless the slot is unread. Looks share the runs
+	// that have not changed in between, also across goroutines: nobody changes a run of a snapshot.
+	// Who needs another one changes a copy.
+	Runs []*Run
 	// Slots that exist, in any order.
 	Slots []Slot
 	// HandBack says that the queue goes back to PAC.
 	HandBack bool
 	// Freshness is how far the look went past the caches.
 	Freshness Freshness
+}
+
+// Holders finds the runs that slots name, by UID. Most of them are the first in line, so that it
+// seldom has to go through all runs.
+func (s *Snapshot) Holders() map[string]*Run {
+	holders := map[string]*Run{}
+	for i := range s.Slots {
+		if h := s.Slots[i].Holder; h != nil {
+			holders[h.UID] = nil
+		}
+	}
+	missing := len(holders)
+	for _, r := range s.Runs {
+		if missing == 0 {
+			return holders
+		}
+		if was, named := holders[r.UID]; named && was == nil {
+			holders[r.UID] = r
+			missing--
+		}
+	}
+	maps.DeleteFunc(holders, func(_ string, r *Run) bool { return r == nil })
+	return holders
+}
+
+// Shared returns the runs as a snapshot has them. They must not be changed any more.
+func Shared(runs []Run) []*Run {
+	shared := make([]*Run, len(runs))
+	for i := range runs {
+		shared[i] = &runs[i]
+	}
+	return shared
 }
 
 // Policy holds the durations that decisions depend on.

@@ -52,9 +52,9 @@ func TestNames(t *testing.T) {
 // TestAbsurd: numbers that a person can type cost nothing and break nothing.
 func TestAbsurd(t *testing.T) {
 	const many = 5000
-	var rs []queue.Run
+	var rs []*queue.Run
 	for i := range many {
-		rs = append(rs, run(fmt.Sprintf("r%04d", i)).Run)
+		rs = append(rs, runs(run(fmt.Sprintf("r%04d", i)))...)
 	}
 	cases := map[string]func() int{
 		"limit": func() int {

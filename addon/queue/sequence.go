@@ -22,6 +22,9 @@ type Sequence struct {
 	ID string
 	// Packed has the hashes, hashSize bytes each.
 	packed string
+	// Place is the one of the run of that name, from 1; 0 if nobody has looked for one before.
+	name  string
+	place int
 }
 
 // hashSize is the length of the hash of a name, in bytes.
@@ -54,6 +57,16 @@ func Unpack(packed string) *Sequence {
 	return &Sequence{ID: packed[:idSize], packed: packed[idSize:]}
 }
 
+// For returns the sequence as one that knows the place of the named run: looks ask for it again and
+// again.
+func (s *Sequence) For(name string) *Sequence {
+	is := *s
+	if i, listed := s.Position(name); listed {
+		is.name, is.place = name, i+1
+	}
+	return &is
+}
+
 // Event returns the sequence without its list: all that is left of it is which event it is.
 func (s *Sequence) Event() *Sequence { return &Sequence{ID: s.ID} }
 
@@ -62,6 +75,9 @@ func (s *Sequence) Len() int { return len(s.packed) / hashSize }
 
 // Position returns the place of the named run in the list, from 0.
 func (s *Sequence) Position(name string) (int, bool) {
+	if s.place > 0 && s.name == name {
+		return s.place - 1, true
+	}
 	hash := hashOf(name)
 	for from := 0; ; {
 		i := strings.Index(s.packed[from:], hash)

@@ -50,7 +50,7 @@ func anySnapshot(rnd *rand.Rand) queue.Snapshot {
 		if rnd.Intn(5) == 0 {
 			r.Arrived = queue.Arrival{Version: 100 + uint64(rnd.Intn(9)), AtMost: rnd.Intn(3) == 0}
 		}
-		s.Runs = append(s.Runs, r.Run)
+		s.Runs = append(s.Runs, &r.Run)
 	}
 	for i := range 6 {
 		x := slot(i)
@@ -73,7 +73,7 @@ func unsound(s queue.Snapshot, d queue.Decision) error {
 	runs, held := map[string]queue.Run{}, map[string]int{}
 	started, claimed, damaged := 0, 0, 0
 	for _, r := range s.Runs {
-		runs[r.UID] = r
+		runs[r.UID] = *r
 		if r.Phase == queue.Started {
 			started++
 		}
@@ -165,7 +165,8 @@ func unsound(s queue.Snapshot, d queue.Decision) error {
 				err = fmt.Errorf("slot %d is removed below the limit", a.Slot.Index)
 			}
 		case queue.Cancel:
-			if err = use(queue.NoSlot, a.Run.Name); superseded[a.Run.UID].UID != a.By.UID || a.Run.Ending || a.Run.Phase == queue.Done {
+			err = use(queue.NoSlot, a.Run.Name)
+			if by := superseded[a.Run.UID]; by == nil || by.UID != a.By.UID || a.Run.Ending || a.Run.Phase == queue.Done {
 				err = fmt.Errorf("%s is not to be cancelled for %s", a.Run.Name, a.By.Name)
 			}
 		}
@@ -186,9 +187,8 @@ func unsound(s queue.Snapshot, d queue.Decision) error {
 
 // perform carries a decision out as if no other replica were there.
 func perform(s queue.Snapshot, d queue.Decision) queue.Snapshot {
-	editRun := func(name string, edit func(*queue.Run)) {
-		i := slices.IndexFunc(s.Runs, func(r queue.Run) bool { return r.Name == name })
-		edit(&s.Runs[i])
+	editRun := func(name string, change func(*queue.Run)) {
+		edit(s.Runs, slices.IndexFunc(s.Runs, func(r *queue.Run) bool { return r.Name == name }), change)
 	}
 	put := func(x queue.Slot) {
 		s.Slots = slices.DeleteFunc(s.Slots, func(o queue.Slot) bool { return o.Index == x.Index })
@@ -293,7 +293,7 @@ func idle(s queue.Snapshot) error {
 			return fmt.Errorf("%s goes on, though %s supersedes it", r.Name, by.Name)
 		}
 		ready := r.Sequence() != nil && r.Owed == "" && !r.NotBefore.After(noon)
-		alone := !slices.ContainsFunc(s.Runs, func(o queue.Run) bool { return o.Owed != "" }) // no run holds up its event
+		alone := !slices.ContainsFunc(s.Runs, func(o *queue.Run) bool { return o.Owed != "" }) // no run holds up its event
 		if r.Phase == queue.Pending && ready && alone && (s.Limit == queue.Unlimited || started+damaged < int(s.Limit)) {
 			return fmt.Errorf("%s could run: %d started, %d damaged, limit %d", r.Name, started, damaged, s.Limit)
 		}

@@ -4,7 +4,7 @@ import "time"
 
 // Standing is where one run stands in its queue, and why.
 type Standing struct {
-	Run Run
+	Run *Run
 	Why Why
 	// Position among the runs that wait for a slot, from 1; 0 for a run that does not wait.
 	Position int
@@ -58,7 +58,9 @@ func (s Standings) Count(state State) int {
 // Stand explains the decision that [Decide] makes on the same snapshot. A run of a Repository
 // without a limit that PAC did not queue has no standing.
 func Stand(s Snapshot, now time.Time, p Policy) Standings {
-	d := decide(s, now, p)
+	l := lineUps.Get().(*lineUp)
+	defer lineUps.Put(l)
+	d := decide(s, now, p, l)
 	slots, started, expired := map[string]int{}, map[string]bool{}, map[string]bool{}
 	for _, slot := range s.Slots {
 		if slot.Holder != nil && d.names(slot) {
@@ -83,7 +85,8 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 	}
 	stands := Standings{Limit: s.Limit, Unusable: d.decision.Summary.Damaged, Kept: d.kept}
 	preparing := map[string]*Run{} // by event
-	for _, p := range d.line {
+	for rank := range d.line {
+		p := &d.line[rank]
 		run := p.Run
 		slot, has := slots[run.UID]
 		if !has {
@@ -96,7 +99,7 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 		case run.Phase == Done, s.Limit == Unlimited && run.Order == nil && run.Kueue.Queue == "" && !has:
 			continue
 		case run.WaitsForKueue() && isSuperseded && !run.Ending:
-			is.Why, is.By = Superseded, &by
+			is.Why, is.By = Superseded, by
 		case run.WaitsForKueue():
 			is.Why = AtKueue
 		case run.Phase == Started:
@@ -106,7 +109,7 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 		case s.HandBack:
 			is.Why = HandedBack
 		case isSuperseded:
-			is.Why, is.By = Superseded, &by
+			is.Why, is.By = Superseded, by
 		case expired[run.UID]:
 			is.Why = Refused
 		case has && parked[slot]:
@@ -116,7 +119,7 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 		case waits:
 			is.Why, is.Until = wait.why, wait.until
 			if d.inPreparation(p) {
-				preparing[p.Event.ID] = &run
+				preparing[p.Event.ID] = run
 			}
 		case preparing[p.Event.ID] != nil:
 			is.Why, is.By = BehindPreparing, preparing[p.Event.ID]
@@ -133,7 +136,10 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 }
 
 // firstWait returns the first condition that keeps the run waiting now, if any.
-func (d *decider) firstWait(p Place) (wait, bool) {
+func (d *decider) firstWait(p *Place) (wait, bool) {
+	if !d.mayWait(p) {
+		return wait{}, false
+	}
 	for _, w := range d.waits(p) {
 		if w.open && (w.endless || d.now.Before(w.until)) {
 			return w, true

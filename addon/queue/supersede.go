@@ -54,10 +54,13 @@ type CancelInProgress struct {
 	Since time.Time
 }
 
+// supersedes says that there may be runs that this one supersedes.
+func (r *Run) supersedes() bool { return r.Origin.Definition != "" && r.cancels() }
+
 // cancels says whether a run cancels the runs that it supersedes. PAC goes by the settings at the
 // run's creation.
 func (r *Run) cancels() bool {
-	o, c := r.Origin, r.Origin.Settings
+	o, c := &r.Origin, &r.Origin.Settings
 	switch o.CancelInProgress {
 	case Yes:
 		return true
@@ -82,11 +85,11 @@ func (r *Run) cancels() bool {
 // event came later supersedes the other, once that has been written down of both events. An upper
 // bound will not do for the later one: a cancellation cannot be undone. A run that is over still
 // supersedes what it superseded when it came: a cancellation that has failed so far is still made.
-func SupersededBy(line []Place) map[string]Run {
+func SupersededBy(line []Place) map[string]*Run {
 	newest := map[reach]*Place{}
 	for i := range line {
 		p := &line[i]
-		if p.Run.Origin.Definition == "" || !p.Run.cancels() {
+		if !p.Run.supersedes() {
 			continue
 		}
 		for _, within := range p.Run.Origin.reaches() {
@@ -98,7 +101,7 @@ func SupersededBy(line []Place) map[string]Run {
 	if len(newest) == 0 {
 		return nil
 	}
-	var by map[string]Run
+	var by map[string]*Run
 	for i := range line {
 		o := &line[i]
 		if o.Run.Phase == Done {
@@ -114,7 +117,7 @@ func SupersededBy(line []Place) map[string]Run {
 		}
 		if superseding != nil {
 			if by == nil {
-				by = map[string]Run{}
+				by = map[string]*Run{}
 			}
 			by[o.Run.UID] = superseding.Run
 		}
@@ -147,7 +150,7 @@ func newer(p, than *Place) bool {
 
 // contests finds the events, by ID, of which only the time within a second can say which one's runs
 // supersede the other's. Runs whose event is not known yet are left out.
-func contests(line []Place, placed func(Place) bool) map[string]bool {
+func contests(line []Place, placed func(*Place) bool) map[string]bool {
 	type front struct {
 		created time.Time
 		// event is one that has runs in this front, and several says that there are others.
@@ -158,7 +161,7 @@ func contests(line []Place, placed func(Place) bool) map[string]bool {
 	var superseding []*Place
 	for i := range line {
 		p := &line[i]
-		if p.Run.Origin.Definition == "" || !p.Run.cancels() || !placed(*p) {
+		if !p.Run.supersedes() || !placed(p) {
 			continue
 		}
 		superseding = append(superseding, p)
@@ -177,7 +180,7 @@ func contests(line []Place, placed func(Place) bool) map[string]bool {
 	contested := map[string]bool{}
 	for i := range line {
 		o := &line[i]
-		if o.Run.Phase == Done || !placed(*o) {
+		if o.Run.Phase == Done || !placed(o) {
 			continue
 		}
 		for _, within := range o.Run.Origin.within() {
@@ -231,15 +234,21 @@ func (o Origin) within() []reach {
 
 // cancel cancels superseded runs. They keep their slots until they are seen to be done.
 func (d *decider) cancel() {
+	if len(d.superseded) == 0 {
+		return
+	}
 	for _, p := range d.line {
 		if by, ok := d.superseded[p.Run.UID]; ok && !p.Run.Ending {
-			d.do(Cancel{Run: p.Run, By: by})
+			d.do(Cancel{Run: *p.Run, By: *by})
 		}
 	}
 }
 
 // isSuperseded says that the run must not be started.
-func (d *decider) isSuperseded(r Run) bool {
+func (d *decider) isSuperseded(r *Run) bool {
+	if len(d.superseded) == 0 {
+		return false
+	}
 	_, ok := d.superseded[r.UID]
 	return ok
 }

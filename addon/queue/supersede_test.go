@@ -221,7 +221,7 @@ func TestSupersededByAlike(t *testing.T) {
 			}
 			runs = append(runs, b.Run)
 		}
-		var want map[string]queue.Run
+		var want map[string]*queue.Run
 		for _, r := range runs {
 			o, settings := r.Origin, r.Origin.Settings
 			on := r.Created.After(settings.Since) && (ofPullRequest(o.Trigger) && settings.OnPullRequest ||
@@ -230,7 +230,10 @@ func TestSupersededByAlike(t *testing.T) {
 				continue
 			}
 			for _, old := range runs {
-				newest, again := want[old.UID]
+				newest, again := queue.Run{}, want[old.UID] != nil
+				if again {
+					newest = *want[old.UID]
+				}
 				newer := stdcmp.Or(
 					r.Created.Compare(newest.Created), stdcmp.Compare(proven(r), proven(newest)), stdcmp.Compare(r.Name, newest.Name),
 				)
@@ -238,13 +241,13 @@ func TestSupersededByAlike(t *testing.T) {
 					continue
 				}
 				if want == nil {
-					want = map[string]queue.Run{}
+					want = map[string]*queue.Run{}
 				}
-				want[old.UID] = r
+				want[old.UID] = &r
 			}
 		}
 		found += len(want)
-		if diff := cmp.Diff(want, queue.SupersededBy(queue.Line(runs, nil)), sequencesByID); diff != "" {
+		if diff := cmp.Diff(want, queue.SupersededBy(queue.Line(queue.Shared(runs), nil)), sequencesByID); diff != "" {
 			t.Fatalf("of %+v (-want +got):\n%s", runs, diff)
 		}
 	}
@@ -269,7 +272,7 @@ func TestCrowd(t *testing.T) {
 		best := time.Duration(math.MaxInt64) // of some, since others use the machine, too
 		for range 3 {
 			began := time.Now()
-			if by := queue.SupersededBy(queue.Line(runs, nil)); len(by) > 0 {
+			if by := queue.SupersededBy(queue.Line(queue.Shared(runs), nil)); len(by) > 0 {
 				t.Errorf("%d runs of different branches are superseded", len(by))
 			}
 			best = min(best, time.Since(began))

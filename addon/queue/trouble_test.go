@@ -27,7 +27,7 @@ func TestTroubleStaysWithItsOwner(t *testing.T) {
 	event := func(name string) runBuilder { return run(name).order("a", "b").created(late) }
 	for name, tc := range map[string]struct {
 		limit queue.Limit
-		runs  []queue.Run
+		runs  []*queue.Run
 		slots []queue.Slot
 		want  []string
 		next  time.Duration // since noon; zero for never

@@ -26,7 +26,7 @@ type ended struct {
 
 // Note remembers the runs that are done and were not cancelled or stopped: Tekton gives a
 // run that is cancelled while it is queued a beginning and an end, too.
-func (r *Recent) Note(key queue.Key, runs []queue.Run) {
+func (r *Recent) Note(key queue.Key, runs []*queue.Run) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, run := range runs {

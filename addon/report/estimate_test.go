@@ -14,7 +14,7 @@ func TestTypicalGoesByRunsThatRanTheirCourse(t *testing.T) {
 	ran := queue.Run{UID: "ran", Phase: queue.Done, Began: noon, Ended: noon.Add(time.Minute)}
 	cancelled := queue.Run{UID: "cancelled", Phase: queue.Done, Ending: true, Began: noon, Ended: noon}
 	var recent report.Recent
-	recent.Note(key, []queue.Run{ran, cancelled, cancelled})
+	recent.Note(key, []*queue.Run{&ran, &cancelled, &cancelled})
 	if typical, of := recent.Typical(key); typical != time.Minute || of != 1 {
 		t.Errorf("typical is %s, of %d", typical, of)
 	}

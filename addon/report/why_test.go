@@ -16,11 +16,11 @@ var app = queue.Key{Namespace: "shop", Repository: "app"}
 
 func TestWhy(t *testing.T) {
 	running := func(name string, ago time.Duration) queue.Standing {
-		return queue.Standing{Run: queue.Run{Name: name, UID: name, Phase: queue.Started, Began: noon.Add(-ago)}}
+		return queue.Standing{Run: &queue.Run{Name: name, UID: name, Phase: queue.Started, Began: noon.Add(-ago)}}
 	}
 	two := []queue.Standing{running("build-x4k", 6*time.Minute), running("test-9fj", 2*time.Minute)}
 	waits := queue.Standing{
-		Run:      queue.Run{Name: "deploy", Owed: "its git secret", Attempt: 3},
+		Run:      &queue.Run{Name: "deploy", Owed: "its git secret", Attempt: 3},
 		Slot:     queue.NoSlot,
 		Position: 1,
 		Until:    noon.Add(12 * time.Second),
@@ -28,7 +28,7 @@ func TestWhy(t *testing.T) {
 	}
 	because := func(why queue.Why) queue.Standing { is := waits; is.Why = why; return is }
 	slotted := func(why queue.Why) queue.Standing { is := because(why); is.Slot, is.Position = 1, 0; return is }
-	next := queue.Standing{Run: queue.Run{Name: "lint"}, Why: queue.Due, Slot: queue.NoSlot}
+	next := queue.Standing{Run: &queue.Run{Name: "lint"}, Why: queue.Due, Slot: queue.NoSlot}
 	many := []queue.Standing{}
 	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g"} {
 		is := running(name, 0)
@@ -58,7 +58,7 @@ func TestWhy(t *testing.T) {
 			"not started without its git secret, which Pipelines-as-Code has not made: the runs behind it go first",
 		},
 		{
-			queue.Standing{Run: queue.Run{Phase: queue.Started, Manager: "example.com/other"}, Why: queue.NotBegun, Slot: queue.NoSlot},
+			queue.Standing{Run: &queue.Run{Phase: queue.Started, Manager: "example.com/other"}, Why: queue.NotBegun, Slot: queue.NoSlot},
 			two, "", report.At(noon),
 			"started, but example.com/other, which its spec.managedBy names, has not begun with it: it takes no slot until then",
 		},
@@ -103,10 +103,10 @@ func TestWhy(t *testing.T) {
 func TestTurns(t *testing.T) {
 	const typical = 4 * time.Minute
 	running := func(name string, ago time.Duration) queue.Standing {
-		return queue.Standing{Run: queue.Run{UID: name, Phase: queue.Started, Began: noon.Add(-ago)}}
+		return queue.Standing{Run: &queue.Run{UID: name, Phase: queue.Started, Began: noon.Add(-ago)}}
 	}
 	waiting := func(name string, position int) queue.Standing {
-		return queue.Standing{Run: queue.Run{UID: name}, Why: queue.SlotsTaken, Slot: queue.NoSlot, Position: position}
+		return queue.Standing{Run: &queue.Run{UID: name}, Why: queue.SlotsTaken, Slot: queue.NoSlot, Position: position}
 	}
 	later := waiting("w1", 1)
 	later.Why, later.Until = queue.BackOff, noon.Add(time.Hour)
@@ -158,7 +158,7 @@ func TestTurns(t *testing.T) {
 		},
 		"about to be started counts as started": {
 			1,
-			[]queue.Standing{{Run: queue.Run{UID: "next"}, Why: queue.Due, Slot: queue.NoSlot}, waiting("w1", 1)},
+			[]queue.Standing{{Run: &queue.Run{UID: "next"}, Why: queue.Due, Slot: queue.NoSlot}, waiting("w1", 1)},
 			map[string]time.Duration{"w1": typical},
 		},
 		"no limit": {queue.Unlimited, []queue.Standing{waiting("w1", 1)}, nil},
@@ -180,15 +180,15 @@ func TestTurns(t *testing.T) {
 
 func TestRecent(t *testing.T) {
 	var r report.Recent
-	over := func(uid string, took time.Duration) queue.Run {
-		return queue.Run{UID: uid, Phase: queue.Done, Began: noon, Ended: noon.Add(took)}
+	over := func(uid string, took time.Duration) *queue.Run {
+		return &queue.Run{UID: uid, Phase: queue.Done, Began: noon, Ended: noon.Add(took)}
 	}
 	if _, of := r.Typical(app); of != 0 {
 		t.Errorf("of nothing it knows %d runs", of)
 	}
 	r.Note(
 		app,
-		[]queue.Run{
+		[]*queue.Run{
 			over("a", time.Minute),
 			over("b", 3*time.Minute),
 			over("c", time.Hour),
@@ -196,7 +196,7 @@ func TestRecent(t *testing.T) {
 			{UID: "runs", Began: noon},
 		},
 	)
-	r.Note(app, []queue.Run{over("a", time.Minute)}) // seen again
+	r.Note(app, []*queue.Run{over("a", time.Minute)}) // seen again
 	if typical, of := r.Typical(app); typical != 3*time.Minute || of != 3 {
 		t.Errorf("typical are %s of %d, want 3m of 3", typical, of)
 	}

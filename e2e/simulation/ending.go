@@ -190,10 +190,10 @@ func (c *Cluster) superseded(key queue.Key) (run, by queue.Run, found bool) {
 	for _, pr := range c.runsOf(key, watched) {
 		visible = append(visible, c.read(pr))
 	}
-	superseded := queue.SupersededBy(queue.Line(visible, nil))
+	superseded := queue.SupersededBy(queue.Line(queue.Shared(visible), nil))
 	for _, r := range visible {
 		if by, ok := superseded[r.UID]; ok && !r.Ending {
-			return r, by, true
+			return r, *by, true
 		}
 	}
 	return run, by, false

@@ -145,7 +145,7 @@ func (j *judge) run(ch change, by *request) {
 			limit += queue.Limit(j.unseen(by))
 		}
 	}
-	if starts && by != nil && j.known[pr.UID].Lacks() {
+	if run := j.known[pr.UID]; starts && by != nil && run.Lacks() {
 		j.fail("I4: %s is started without the secret that it needs", pr.Name)
 	}
 	if starts {
@@ -181,7 +181,7 @@ func (j *judge) run(ch change, by *request) {
 
 // cancelled: the product ends only what a newer run supersedes, which may have come and gone since.
 func (j *judge) cancelled(pr *tektonv1.PipelineRun) {
-	line := queue.Line(slices.Collect(maps.Values(j.known)), nil)
+	line := queue.Line(queue.Shared(slices.Collect(maps.Values(j.known))), nil)
 	by, superseded := queue.SupersededBy(line)[string(pr.UID)]
 	if !superseded {
 		j.fail("I4, nothing lost: %s is cancelled, and no run supersedes it", pr.Name)
@@ -194,11 +194,11 @@ func (j *judge) cancelled(pr *tektonv1.PipelineRun) {
 
 // eventOf lists the runs of a run's event.
 func (j *judge) eventOf(uid types.UID) (event []queue.Run) {
-	line := queue.Line(slices.Collect(maps.Values(j.known)), nil)
+	line := queue.Line(queue.Shared(slices.Collect(maps.Values(j.known))), nil)
 	i := slices.IndexFunc(line, func(p queue.Place) bool { return p.Run.UID == string(uid) })
 	for _, p := range line {
 		if p.Event.ID == line[i].Event.ID {
-			event = append(event, p.Run)
+			event = append(event, *p.Run)
 		}
 	}
 	return event

@@ -9,7 +9,8 @@ import (
 
 // waitsForKueue says that the run was passed to Kueue. The guard lets Kueue start it.
 func waitsForKueue(pr *tektonv1.PipelineRun) bool {
-	return pac.ReadRun(pr).BesideKueue().WaitsForKueue()
+	run := pac.ReadRun(pr).BesideKueue()
+	return run.WaitsForKueue()
 }
 
 // labelForKueue is what Kueue's webhook and the hold make of a new run.

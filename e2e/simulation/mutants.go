@@ -286,7 +286,7 @@ var mutants = []*mutant{
 			return hookedStore{Store: x, seen: func(ctx context.Context, key queue.Key, slots []queue.Slot) {
 				runs, _ := r.runs.List(ctx, key, queue.Cached)
 				for i, slot := range slots {
-					if h := slot.Holder; h != nil && slices.ContainsFunc(runs, func(run queue.Run) bool {
+					if h := slot.Holder; h != nil && slices.ContainsFunc(runs, func(run *queue.Run) bool {
 						return run.UID == h.UID && run.Claim != nil && run.Claim.Slot == slot.Index
 					}) {
 						preferred := *h
@@ -559,15 +559,19 @@ type hooked struct {
 	fence      func(ctx context.Context, key queue.Key, run queue.Run, fence func() error) error
 }
 
-func (h hooked) List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]queue.Run, error) {
+func (h hooked) List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]*queue.Run, error) {
 	if h.neverFresh {
 		freshness = queue.Cached
 	}
-	runs, err := h.Runs.List(ctx, key, freshness)
-	if h.seen != nil && err == nil {
-		runs = h.seen(ctx, key, runs)
+	shared, err := h.Runs.List(ctx, key, freshness)
+	if h.seen == nil || err != nil {
+		return shared, err
 	}
-	return runs, err
+	runs := make([]queue.Run, len(shared))
+	for i, run := range shared {
+		runs[i] = *run
+	}
+	return queue.Shared(h.seen(ctx, key, runs)), nil
 }
 
 func (h hooked) Get(ctx context.Context, key queue.Key, name string) (queue.Run, bool, error) {

@@ -29,7 +29,7 @@ type sightings struct {
 	*replica
 }
 
-func (s sightings) List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]queue.Run, error) {
+func (s sightings) List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]*queue.Run, error) {
 	if p := s.cluster.running; p != nil && freshness < queue.Fresh {
 		p.sawRuns = s.informers[runs].seen
 	}

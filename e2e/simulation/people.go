@@ -126,7 +126,7 @@ func useSecret(pr *tektonv1.PipelineRun) {
 // makeSecrets is PAC's watcher when nothing fails it any more: no run is left without its secret.
 func (c *Cluster) makeSecrets() {
 	for _, pr := range c.everywhere(c.pending) {
-		if c.read(pr).Lacks() {
+		if run := c.read(pr); run.Lacks() {
 			c.editRun(pr, "has its secret at last", annotate(keys.SecretCreated, "true"))
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
@@ -349,7 +350,7 @@ func (s *Scene) startByHand(ctx context.Context, name string) (stop func() error
 			}
 			if err == nil {
 				pr, err := runs.Get(ctx, name, metav1.GetOptions{})
-				if err == nil && pr.IsPending() && pac.ReadRun(pr).Held() {
+				if err == nil && pr.IsPending() && ptr.To(pac.ReadRun(pr)).Held() {
 					result <- fmt.Errorf("after %d refusals a user may start %s, which is still held", refusals, name)
 					return
 				}

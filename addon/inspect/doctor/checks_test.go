@@ -49,7 +49,7 @@ func well() *Facts {
 	q := inspect.Queue{Config: i.Config}
 	run := queue.Run{Name: "build", UID: "u", Phase: queue.Started, Claim: &queue.Token{Slot: 0, Transition: 1}}
 	q.Snapshot = queue.Snapshot{
-		Key: queue.Key{Namespace: "ci", Repository: "shop"}, Limit: 1, Runs: []queue.Run{run},
+		Key: queue.Key{Namespace: "ci", Repository: "shop"}, Limit: 1, Runs: []*queue.Run{&run},
 		Slots: []queue.Slot{{Index: 0, Version: "1", Holder: &queue.Holder{Name: "build", UID: "u"}, Transition: 1}},
 	}
 	f := &Facts{
@@ -69,7 +69,7 @@ func restand(f *Facts) {
 // besideKueue has the run in the slot wait for Kueue.
 func besideKueue(f *Facts) {
 	f.Kueue, f.NoAccount = true, map[string][]string{}
-	run := &f.Queues[0].Snapshot.Runs[0]
+	run := f.Queues[0].Snapshot.Runs[0]
 	run.Kueue = queue.Kueue{Queue: "team", Admits: true, Passed: true}
 	f.Queues[0].Acquired = map[int]time.Time{0: f.Now.Add(-time.Minute)}
 }
@@ -84,7 +84,7 @@ func TestChecks(t *testing.T) {
 		"removed without a hand-back": {func(f *Facts) {
 			f.Installations = nil
 			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs,
-				queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{Held: true}})
+				&queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{Held: true}})
 		}, []string{"installation: It was removed without its hand-back, which Argo CD before 3.3 leaves out: " +
 			"Pipelines-as-Code does not see the order of what is held (1 run), and starts none of it."}},
 		"two": {func(f *Facts) {
@@ -102,12 +102,12 @@ func TestChecks(t *testing.T) {
 		"not its namespace": {func(f *Facts) {
 			f.Installations[0] = installation("add-on", "qa")
 			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs,
-				queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{}})
+				&queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{}})
 		}, nil},
 		"not its namespace any more": {func(f *Facts) {
 			f.Installations[0] = installation("add-on", "qa")
 			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs,
-				queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{Held: true}})
+				&queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{Held: true}})
 		}, []string{"runs: No installation works on its queues"}},
 		"environment": {func(f *Facts) {
 			f.Installations[0].EnvironmentErr = errors.New("PROBES_PORT is wrong")
@@ -127,7 +127,7 @@ func TestChecks(t *testing.T) {
 			f.Queues[0].Config.HandBack, f.Admission = true, &Admission{}
 		}, []string{"configuration: hand-back is on"}},
 		"a run without the secret that it needs": {func(f *Facts) {
-			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{
+			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, &queue.Run{
 				Name: "test", UID: "t", Order: &queue.Order{}, Owed: "its git secret", Needs: true, Created: noon.Add(-time.Minute),
 			})
 		}, []string{"runs: It is not started without its git secret, which Pipelines-as-Code has not made."}},
@@ -140,7 +140,7 @@ func TestChecks(t *testing.T) {
 		}, []string{"runs: It is started, but example.com/other, which its spec.managedBy names, has not begun with it."}},
 		"runs that cannot be reported": {func(f *Facts) {
 			for age, name := range map[time.Duration]string{5 * time.Minute: "fresh", 6 * time.Minute: "old", time.Hour: "older"} {
-				f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, queue.Run{
+				f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, &queue.Run{
 					Name: name, UID: name, Phase: queue.Done, Ended: noon.Add(-age),
 				})
 			}
@@ -233,7 +233,7 @@ func TestChecks(t *testing.T) {
 		"run over": {func(f *Facts) { f.Queues[0].Snapshot.Runs[0].Phase = queue.Done }, []string{"slots: is done"}},
 		"refused": {func(f *Facts) {
 			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs,
-				queue.Run{
+				&queue.Run{
 					Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{}, Attempt: 2,
 					NotBefore: noon.Add(time.Minute),
 				})
@@ -241,7 +241,7 @@ func TestChecks(t *testing.T) {
 		}, []string{"runs: denied by policy"}},
 		"refused before, and in line again": {func(f *Facts) {
 			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs,
-				queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{}, Attempt: 2})
+				&queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{}, Attempt: 2})
 			f.Queues[0].Refusals = map[string]string{"t": "denied by policy"}
 		}, nil},
 		"beside Kueue": {besideKueue, nil},
@@ -275,7 +275,7 @@ func TestChecks(t *testing.T) {
 		"its Lease is refused": {func(f *Facts) {
 			f.Queues[0].Snapshot.Limit = 2
 			run := queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{}}
-			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, run)
+			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs, &run)
 			f.Queues[0].Refusals = map[string]string{
 				"t": event.SlotRefused(f.Queues[0].Key(), queue.Claim{Run: run}, "exceeded quota: few").Message,
 			}
@@ -283,7 +283,7 @@ func TestChecks(t *testing.T) {
 		"no replica starts it": {func(f *Facts) {
 			f.Queues[0].Snapshot.Limit = 2
 			f.Queues[0].Snapshot.Runs = append(f.Queues[0].Snapshot.Runs,
-				queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{}})
+				&queue.Run{Name: "test", UID: "t", Phase: queue.Pending, Order: &queue.Order{}})
 		}, []string{"runs: no replica starts it"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -38,7 +38,7 @@ func slots(f *Facts) []Finding {
 		}
 		holders, runs := map[int]queue.Slot{}, map[string]queue.Run{}
 		for _, r := range q.Snapshot.Runs {
-			runs[r.UID] = r
+			runs[r.UID] = *r
 		}
 		for _, s := range q.Snapshot.Slots {
 			holders[s.Index] = s

@@ -215,17 +215,17 @@ func (a *Auditor) started() int {
 	return n
 }
 
-func (a *Auditor) known() []queue.Run {
-	runs := make([]queue.Run, 0, len(a.runs))
+func (a *Auditor) known() []*queue.Run {
+	runs := make([]*queue.Run, 0, len(a.runs))
 	for _, r := range a.runs {
-		runs = append(runs, r.Run)
+		runs = append(runs, &r.Run)
 	}
 	return runs
 }
 
 // alive lists the runs that are not over.
-func (a *Auditor) alive() []queue.Run {
-	return slices.DeleteFunc(a.known(), func(r queue.Run) bool { return r.Phase == queue.Done })
+func (a *Auditor) alive() []*queue.Run {
+	return slices.DeleteFunc(a.known(), func(r *queue.Run) bool { return r.Phase == queue.Done })
 }
 
 func (a *Auditor) violate(invariant string, at time.Time, format string, args ...any) {

@@ -17,7 +17,7 @@ func (a *Auditor) checkOrder(r *record, at time.Time) {
 	pointless := queue.SupersededBy(everyPlace)
 	stood := []queue.Place{placeOf(r, everyPlace), placeOf(r, alive)}
 	if at.Sub(r.placedAt) <= a.Lag {
-		stood = append(stood, queue.Place{Run: r.Run, Event: queue.Event{ID: r.Name, Created: r.Created}})
+		stood = append(stood, queue.Place{Run: &r.Run, Event: queue.Event{ID: r.Name, Created: r.Created}})
 	}
 	for _, p := range alive {
 		o := a.runs[p.Run.UID]

@@ -99,7 +99,7 @@ func (a *Annotator) Looked(l engine.Look) {
 	if !l.Confirmed() {
 		return
 	}
-	a.recent.Note(l.Snapshot.Key, l.Snapshot.Runs)
+	a.recent.Note(l.Snapshot.Key, l.Notable())
 	a.change(l.Snapshot.Key)
 }
 
@@ -246,7 +246,7 @@ func (a *Annotator) write(ctx context.Context, key queue.Key, r *round) (unended
 		if first {
 			text[pac.QueuedAt] = a.Clock.Now().UTC().Format(time.RFC3339)
 		}
-		switch err := a.Board.Show(ctx, key, is.Run, text); {
+		switch err := a.Board.Show(ctx, key, *is.Run, text); {
 		case errors.Is(err, engine.ErrStale):
 		case err != nil:
 			refused = append(refused, fmt.Errorf("%s: %w", is.Run.Name, err))
@@ -255,7 +255,7 @@ func (a *Annotator) write(ctx context.Context, key queue.Key, r *round) (unended
 				return false, errors.Join(refused...)
 			}
 		case first:
-			a.Events.Record(event.Queued(key, is.Run, text[pac.Reason]))
+			a.Events.Record(event.Queued(key, *is.Run, text[pac.Reason]))
 		}
 	}
 }
@@ -290,7 +290,7 @@ func (a *Annotator) next(p *page, r *round) (is queue.Standing, text map[string]
 		if r.tried[is.Run.UID] || !lasts(is, refusal) {
 			continue
 		}
-		shown, kept := a.Board.Shown(p.Snapshot.Key, is.Run)
+		shown, kept := a.Board.Shown(p.Snapshot.Key, *is.Run)
 		if !kept {
 			continue
 		}

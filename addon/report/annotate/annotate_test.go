@@ -115,7 +115,7 @@ func look(runs int) queue.Snapshot {
 	s := queue.Snapshot{Key: app, Limit: 1, Freshness: queue.Confirmed}
 	for i := range runs {
 		name := fmt.Sprintf("run-%03d", i)
-		s.Runs = append(s.Runs, queue.Run{
+		s.Runs = append(s.Runs, &queue.Run{
 			Name: name, UID: name, Created: noon.Add(time.Duration(i-runs) * time.Second),
 			Order: &queue.Order{Held: true, Sequence: queue.NewSequence([]string{name})},
 		})
@@ -130,7 +130,7 @@ func TestTexts(t *testing.T) {
 	s := look(4)
 	s.Runs = append(
 		s.Runs,
-		queue.Run{Name: "past", UID: "past", Phase: queue.Done, Began: noon.Add(-10 * time.Minute), Ended: noon.Add(-6 * time.Minute)},
+		&queue.Run{Name: "past", UID: "past", Phase: queue.Done, Began: noon.Add(-10 * time.Minute), Ended: noon.Add(-6 * time.Minute)},
 	)
 	r.see(s)
 	if n := r.round(t, 0); n != 3 {
@@ -191,7 +191,9 @@ func TestBound(t *testing.T) {
 	}
 	// One moves up: the first positions have another text, and one more belongs to them.
 	s.Runs = s.Runs[1:]
-	s.Runs[0].Phase, s.Runs[0].Began = queue.Started, noon
+	started := *s.Runs[0]
+	started.Phase, started.Began = queue.Started, noon
+	s.Runs[0] = &started
 	s.Slots = []queue.Slot{{Version: "2", Holder: &queue.Holder{Name: s.Runs[0].Name, UID: s.Runs[0].UID}, HeldSince: noon}}
 	r.see(s)
 	if n := r.round(t, 10*time.Second); n != positions {
@@ -211,7 +213,7 @@ func TestRefusalIsTold(t *testing.T) {
 	r.Wrote(
 		engine.Write{
 			Repository: engine.Repository{Key: app},
-			Action:     queue.Start{Run: s.Runs[1]},
+			Action:     queue.Start{Run: *s.Runs[1]},
 			Err:        errors.New("admission webhook denied it: frozen"),
 		},
 	)

@@ -42,8 +42,8 @@ func TestQueues(t *testing.T) {
 	if _, all := ask(t, h, http.MethodGet); all == nil || len(all) != 0 {
 		t.Errorf("queues before any was seen: %v, want an empty list", all)
 	}
-	run := func(name string, phase queue.Phase) queue.Run {
-		return queue.Run{
+	run := func(name string, phase queue.Phase) *queue.Run {
+		return &queue.Run{
 			Name:    name,
 			UID:     name,
 			Phase:   phase,
@@ -53,7 +53,7 @@ func TestQueues(t *testing.T) {
 	}
 	looks.Looked(engine.Look{At: noon, Snapshot: queue.Snapshot{
 		Freshness: queue.Confirmed,
-		Key:       shop, Limit: 1, Runs: []queue.Run{run("a", queue.Started), run("b", queue.Pending)},
+		Key:       shop, Limit: 1, Runs: []*queue.Run{run("a", queue.Started), run("b", queue.Pending)},
 		Slots: []queue.Slot{{Version: "1", Holder: &queue.Holder{Name: "a", UID: "a"}, HeldSince: noon}},
 	}})
 	looks.Looked(engine.Look{At: noon, Snapshot: queue.Snapshot{Key: bank, Limit: 2}})

@@ -64,7 +64,7 @@ func (o *Observer) Looked(l engine.Look) {
 		o.sink.Record(BadRepository(q.Key, q.UID, problem))
 	}
 	reported := 0
-	for _, r := range l.Snapshot.Runs {
+	for _, r := range l.Notable() {
 		if len(r.Problems) == 0 || r.Phase == queue.Done {
 			continue
 		}
@@ -72,7 +72,7 @@ func (o *Observer) Looked(l engine.Look) {
 			break
 		}
 		for _, problem := range r.Problems {
-			o.sink.Record(BadAnnotation(q.Key, r, problem))
+			o.sink.Record(BadAnnotation(q.Key, *r, problem))
 		}
 	}
 	o.stuck(l)
@@ -95,11 +95,11 @@ func (o *Observer) Looked(l engine.Look) {
 // stuck tells of runs that do not go on by themselves. The decision has them out of the others'
 // way.
 func (o *Observer) stuck(l engine.Look) {
-	mayBe := func(r queue.Run) bool {
+	mayBe := func(r *queue.Run) bool {
 		return r.Phase == queue.Pending && r.Lacks() && l.Policy.Overdue(r, l.At) ||
 			r.Phase == queue.Started && r.Manager != "" && r.Began.IsZero()
 	}
-	if !slices.ContainsFunc(l.Snapshot.Runs, mayBe) {
+	if !slices.ContainsFunc(l.Notable(), mayBe) {
 		return
 	}
 	reported := 0
@@ -111,7 +111,7 @@ func (o *Observer) stuck(l engine.Look) {
 			queue.Unprepared: Unprepared, queue.NotBegun: NotBegun,
 		}[is.Why]
 		if stands {
-			o.sink.Record(tell(l.Repository.Key, is.Run))
+			o.sink.Record(tell(l.Repository.Key, *is.Run))
 			reported++
 		}
 	}
@@ -121,14 +121,14 @@ func (o *Observer) stuck(l engine.Look) {
 // not in the look any more.
 func (o *Observer) unreported(l engine.Look) {
 	reported := 0
-	for _, r := range l.Snapshot.Runs {
+	for _, r := range l.Notable() {
 		if due := r.ReportDue(); due.IsZero() || l.At.Before(due) {
 			continue
 		}
 		if reported++; reported > maxReported {
 			return
 		}
-		o.sink.Record(Unreported(l.Repository.Key, r))
+		o.sink.Record(Unreported(l.Repository.Key, *r))
 	}
 }
 

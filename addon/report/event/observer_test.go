@@ -74,7 +74,7 @@ func TestRunsThatDoNotGoOnAreTold(t *testing.T) {
 	left := queue.Run{Name: "left", UID: "l", Created: noon, Phase: queue.Started, Manager: "example.com/other"}
 	fine := queue.Run{Name: "fine", UID: "f", Created: noon, Phase: queue.Started}
 	look := engine.Look{Repository: engine.Repository{Key: app}, Policy: policy, Snapshot: queue.Snapshot{
-		Key: app, Limit: 2, Freshness: queue.Confirmed, Runs: []queue.Run{waits, left, fine},
+		Key: app, Limit: 2, Freshness: queue.Confirmed, Runs: []*queue.Run{&waits, &left, &fine},
 	}}
 	for second, want := range map[time.Duration][]event.Reason{
 		59 * time.Second: nil, time.Minute: {event.ReasonUnprepared, event.ReasonNotBegun},
@@ -104,7 +104,7 @@ func TestUnreportedRunsAreTold(t *testing.T) {
 	over := queue.Run{Name: "over", UID: "o", Phase: queue.Done, Ended: noon.Add(-30 * time.Second)}
 	reported := queue.Run{Name: "reported", UID: "r", Phase: queue.Done, Ended: over.Ended, Unlisted: true}
 	look := engine.Look{Repository: engine.Repository{Key: app}, Snapshot: queue.Snapshot{
-		Key: app, Limit: 1, Freshness: queue.Confirmed, Runs: []queue.Run{run, over, reported},
+		Key: app, Limit: 1, Freshness: queue.Confirmed, Runs: []*queue.Run{&run, &over, &reported},
 	}}
 	at := func(after time.Duration) (told sink) {
 		look.At = noon.Add(after)
@@ -119,8 +119,9 @@ func TestUnreportedRunsAreTold(t *testing.T) {
 		t.Errorf("told %+v, want a Warning on the run that is over", told)
 	}
 	for i := range 9000 {
+		over := over
 		over.Name, over.UID = fmt.Sprint("over-", i), fmt.Sprint("o-", i)
-		look.Snapshot.Runs = append(look.Snapshot.Runs, over)
+		look.Snapshot.Runs = append(look.Snapshot.Runs, &over)
 	}
 	if told := at(5 * time.Minute); len(told) != 100 {
 		t.Errorf("of thousands of runs %d are told, want 100", len(told))
@@ -139,7 +140,7 @@ func TestProblemsAreBounded(t *testing.T) {
 		if i%2 > 0 {
 			r.Phase = queue.Done // nothing can be done about it any more
 		}
-		look.Snapshot.Runs = append(look.Snapshot.Runs, r)
+		look.Snapshot.Runs = append(look.Snapshot.Runs, &r)
 	}
 	o.Looked(look)
 	if len(told) != most || told[0].Name != "run-0" || told[most-1].Name != "run-198" {

@@ -81,7 +81,7 @@ func (l *Looks) makeRoom() {
 }
 
 // stillPending are the refusals of those runs that are pending.
-func stillPending(refusals map[string]string, runs []queue.Run) map[string]string {
+func stillPending(refusals map[string]string, runs []*queue.Run) map[string]string {
 	if len(refusals) == 0 {
 		return nil
 	}

@@ -23,7 +23,7 @@ var (
 
 func look(key queue.Key, freshness queue.Freshness, limit queue.Limit) engine.Look {
 	return engine.Look{At: noon, Snapshot: queue.Snapshot{
-		Key: key, Freshness: freshness, Limit: limit, Runs: []queue.Run{{UID: "a"}, {UID: "b", Phase: queue.Started}},
+		Key: key, Freshness: freshness, Limit: limit, Runs: []*queue.Run{{UID: "a"}, {UID: "b", Phase: queue.Started}},
 	}}
 }
 

@@ -107,7 +107,7 @@ func (m *Metrics) Looked(l engine.Look) {
 	if was == nil {
 		was = &state{}
 	}
-	is := was.look(l.Snapshot, l.At)
+	is := was.look(l)
 	m.queues[key] = &is
 }
 

@@ -143,7 +143,7 @@ func look(limit queue.Limit, runs ...string) queue.Snapshot {
 				run.Claim = &queue.Token{Slot: index}
 			}
 		}
-		s.Runs = append(s.Runs, run)
+		s.Runs = append(s.Runs, &run)
 	}
 	return s
 }

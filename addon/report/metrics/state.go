@@ -3,6 +3,7 @@ package metrics
 import (
 	"time"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
@@ -23,13 +24,10 @@ type state struct {
 }
 
 // look is the state that follows from a look at the queue.
-func (was state) look(s queue.Snapshot, now time.Time) state {
+func (was state) look(l engine.Look) state {
+	s, now := l.Snapshot, l.At
 	is := state{limit: int(s.Limit), started: map[string]bool{}, over: map[string]bool{}}
-	runs := make(map[string]*queue.Run, len(s.Runs))
-	for i := range s.Runs {
-		runs[s.Runs[i].UID] = &s.Runs[i]
-	}
-	held := map[string]bool{}
+	holders, held := s.Holders(), map[string]bool{}
 	claimed, occupied := map[string]bool{}, 0
 	for _, slot := range s.Slots {
 		switch {
@@ -43,7 +41,7 @@ func (was state) look(s queue.Snapshot, now time.Time) state {
 		is.used++
 		uid := slot.Holder.UID
 		held[uid] = true
-		run, known := runs[uid]
+		run, known := holders[uid]
 		switch {
 		case known && run.Phase == queue.Done, !known && (s.Freshness >= queue.Confirmed || was.over[uid]):
 			is.over[uid] = true
@@ -54,11 +52,18 @@ func (was state) look(s queue.Snapshot, now time.Time) state {
 		}
 	}
 
+	hidden := len(was.started) // what this replica started need not show yet
+	for _, r := range l.Notable() {
+		if r.Phase == queue.Started && was.started[r.UID] {
+			hidden--
+		}
+	}
+
 	pending, ready, lowered, anew := 0, 0, 0, false
-	for uid, r := range runs {
+	for _, r := range s.Runs {
+		uid := r.UID
 		switch {
-		// What this replica started need not show yet.
-		case r.Phase == queue.Started, r.Phase == queue.Pending && was.started[uid]:
+		case r.Phase == queue.Started, r.Phase == queue.Pending && hidden > 0 && was.started[uid]:
 			is.started[uid] = true
 			anew = anew || !was.started[uid]
 			occupied++
@@ -72,7 +77,7 @@ func (was state) look(s queue.Snapshot, now time.Time) state {
 			if !r.Lacks() {
 				pending++ // the others are not the queue's to start
 			}
-			if !claimed[uid] {
+			if len(claimed) == 0 || !claimed[uid] {
 				is.waiting++
 			}
 			if r.Order != nil && r.Owed == "" && !now.Before(r.NotBefore) {

@@ -106,7 +106,7 @@ func OfQueue(s queue.Snapshot, stands queue.Standings, reason func(queue.Standin
 
 // OfStanding is the view of a run that is not done.
 func OfStanding(is queue.Standing, reason string) Run {
-	v := OfRun(is.Run, is.State(), reason)
+	v := OfRun(*is.Run, is.State(), reason)
 	v.Why, v.Position = is.Why, is.Position
 	if is.Slot != queue.NoSlot {
 		v.Slot = new(is.Slot)

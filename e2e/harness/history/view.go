@@ -81,7 +81,9 @@ func (r *Recorder) view(key queue.Key) View {
 	if local != nil {
 		v.Limit, _ = pac.ReadLimit(local, global)
 	}
-	v.Runs = queue.InOrder(runs, v.Slots)
+	for _, run := range queue.InOrder(queue.Shared(runs), v.Slots) {
+		v.Runs = append(v.Runs, *run)
+	}
 	slices.SortFunc(v.Slots, func(a, b queue.Slot) int { return cmp.Compare(a.Index, b.Index) })
 	return v
 }

@@ -47,7 +47,7 @@ func TestPluginShowsTheTruth(t *testing.T) {
 		started[slot.Holder.Name] = slot.Index
 	}
 	var waiting []string
-	for _, run := range queue.InOrder(settled.Runs, settled.Slots) {
+	for _, run := range queue.InOrder(queue.Shared(settled.Runs), settled.Slots) {
 		if _, runs := started[run.Name]; !runs && run.Phase == queue.Pending {
 			waiting = append(waiting, run.Name)
 		}
