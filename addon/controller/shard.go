@@ -195,7 +195,7 @@ func newShard(c common, namespace string) (*shard, error) {
 		Policy:       func() queue.Policy { return configuration.Get().Policy },
 		HandBack:     func() bool { return c.replica.Settings().HandBack },
 		Observer:     c.observer,
-		Bounds:       engine.Bounds{Writes: 32, Reads: 16},
+		Bounds:       engine.Bounds{Writes: 32, Reads: 16, Starts: 8},
 	})
 	changed := func(key queue.Key, canWait bool) {
 		c.replica.Changed(key)

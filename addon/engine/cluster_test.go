@@ -60,6 +60,10 @@ type cluster struct {
 	chaos func(what string, commit func() error) error
 	// calls are all writes, and all reads past the caches.
 	calls []string
+	// group runs the starts of a pass; nil is as it ships.
+	group func(most int) engine.Group
+	// forgetful slots are known to one replica only.
+	forgetful bool
 }
 
 // newCluster holds a queue with the given limit, runs and slots.
@@ -67,7 +71,7 @@ func newCluster(t *testing.T, limit queue.Limit, runs []queue.Run, slots ...queu
 	c := &cluster{
 		t: t, queue: engine.Repository{Key: app, UID: "uid-app", Limit: limit},
 		runs: map[string]queue.Run{}, slots: map[int]queue.Slot{}, finished: map[string]bool{},
-		intercepted: map[string]func(func() error) error{},
+		intercepted: map[string]func(func() error) error{}, group: func(int) engine.Group { return inTurn{} },
 	}
 	for _, r := range runs {
 		c.put(r)
@@ -214,10 +218,17 @@ func (c *cluster) replica() *replica {
 	r.Engine = engine.New(engine.Config{
 		Repositories: repositories{c}, Runs: runs{r}, Stores: func() []engine.Store { return []engine.Store{store{r}} }, Clock: r.clock,
 		Policy: func() queue.Policy { return policy }, HandBack: func() bool { return c.handBack },
-		Observer: engine.Observers{event.NewObserver(r, looks), looks}, Bounds: engine.Bounds{Writes: 32, Reads: 16},
+		Observer: engine.Observers{event.NewObserver(r, looks), looks}, Bounds: engine.Bounds{Writes: 32, Reads: 16, Starts: 2},
+		Group: c.group,
 	})
 	return r
 }
+
+// inTurn is a group whose functions run at once, one after the other.
+type inTurn struct{}
+
+func (inTurn) Go(f func()) { f() }
+func (inTurn) Wait()       {}
 
 // freeze keeps the caches as they are now, whatever happens.
 func (r *replica) freeze() {
@@ -445,6 +456,8 @@ func (s store) Remove(_ context.Context, _ engine.Repository, slot queue.Slot) e
 		return nil
 	})
 }
+
+func (s store) Lasting() bool { return !s.forgetful }
 
 // pending makes runs of one event each, created in the given order.
 func pending(names ...string) []queue.Run {

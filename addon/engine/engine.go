@@ -79,9 +79,13 @@ type Store interface {
 	Release(ctx context.Context, r Repository, slot queue.Slot) error
 	// Remove deletes the slot.
 	Remove(ctx context.Context, r Repository, slot queue.Slot) error
+	// Lasting says that a claim outlasts the replica that made it, and that everybody sees in which
+	// order claims were made. Otherwise only starts show that order, and what a replica that dies
+	// has claimed and not started is claimed anew, so runs have to start one after the other.
+	Lasting() bool
 }
 
-// Config holds what an Engine works with; all of it is required but Pods.
+// Config holds what an Engine works with; all of it is required but Pods and Group.
 type Config struct {
 	Repositories Repositories
 	Runs         Runs
@@ -98,6 +102,9 @@ type Config struct {
 	Bounds   Bounds
 	// Pods finds the pods that are left of a holder; nil if a slot is free once its holder is done.
 	Pods func(queue.Key, queue.Holder) *queue.Pods
+	// Group returns a group for the starts of one pass, of which so many may run at a time; nil has
+	// them run in goroutines.
+	Group func(most int) Group
 }
 
 // Bounds keep a pass short, so that a queue that is full of work does not keep a worker from the
@@ -107,6 +114,8 @@ type Bounds struct {
 	Writes int
 	// Reads is how many holders of slots it reads live at most.
 	Reads int
+	// Starts is how many runs it starts at a time at most.
+	Starts int
 }
 
 // mostOver is how many holders are remembered as done or gone, and mostUnwritten how many runs on
@@ -155,6 +164,9 @@ type sighting struct {
 
 // New returns an engine.
 func New(c Config) *Engine {
+	if c.Group == nil {
+		c.Group = newGoroutines
+	}
 	return &Engine{
 		Config: c, seen: map[queue.Key]map[int]sighting{}, outlooks: map[queue.Key]*outlook{},
 		blocked: map[queue.Key]map[int]time.Time{}, over: lru.New(mostOver), unwritten: lru.New(mostUnwritten),

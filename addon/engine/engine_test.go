@@ -1114,6 +1114,7 @@ func TestStopped(t *testing.T) {
 // TestConcurrentLooks: the recovery loop looks while the queue is worked on.
 func TestConcurrentLooks(t *testing.T) {
 	c := newCluster(t, 2, pending("a", "b", "c"), slot(0, "a"), slot(1, ""))
+	c.group = nil
 	r := c.replica()
 	var wg sync.WaitGroup
 	for range 4 {

@@ -4,9 +4,11 @@ import (
 	"flag"
 	"fmt"
 	"math/rand"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
@@ -91,6 +93,31 @@ func TestTwoReplicas(t *testing.T) {
 	})
 }
 
+// shuffled is a group whose functions run in any order, each at any time before Wait returns.
+type shuffled struct {
+	rnd   *rand.Rand
+	begun []func()
+}
+
+func (s *shuffled) Go(f func()) {
+	for s.begun = append(s.begun, f); len(s.begun) > 0 && s.rnd.Intn(2) == 0; {
+		s.one()
+	}
+}
+
+func (s *shuffled) Wait() {
+	for len(s.begun) > 0 {
+		s.one()
+	}
+}
+
+func (s *shuffled) one() {
+	i := s.rnd.Intn(len(s.begun))
+	f := s.begun[i]
+	s.begun = slices.Delete(s.begun, i, i+1)
+	f()
+}
+
 var seeds = flag.Int("seeds", 500, "how many random histories TestReplicas goes through")
 
 // TestReplicas lets three replicas with caches of any age loose on one queue,
@@ -112,6 +139,7 @@ func history(t *testing.T, rnd *rand.Rand) {
 		all[i].Created = noon.Add(time.Duration(rnd.Intn(5)-60) * time.Second)
 	}
 	c := newCluster(t, queue.Limit(limit), all[:2])
+	c.group = func(int) engine.Group { return &shuffled{rnd: rnd} }
 	toCome := all[2:]
 	replicas := []*replica{c.replica(), c.replica(), c.replica()}
 	someone := func() *replica { return replicas[rnd.Intn(len(replicas))] }

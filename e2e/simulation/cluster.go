@@ -34,7 +34,7 @@ type Cluster struct {
 	settled   [kinds]int
 	replicas  []*replica
 	backend   store.Backend
-	running   *pass             // whose code runs right now
+	running   *strand           // whose code runs right now
 	inFlight  []*request        // under way, though no pass waits for them
 	promises  []func()          // what PAC has still to patch
 	named     map[queue.Key]int // runs so far
@@ -57,6 +57,10 @@ func newCluster(seed uint64, o Options) *Cluster {
 	m := mix(rnd)
 	m.traceable, m.cancelling.OnPush, m.kueue, m.ties = seed%3 == 0, seed%2 == 0, seed%5 == 4, seed%5 >= 3
 	m.podsGone = seed%19 == 18
+	m.writes = 2 // so that most passes leave something
+	if seed%4 == 2 {
+		m.writes = 8 // so that much of a pass overlaps
+	}
 	if o.mutant != nil && o.mutant.weather != nil {
 		m.weather = *o.mutant.weather
 	}
@@ -165,8 +169,8 @@ func (c *Cluster) step() {
 	add := func(weight int, f func()) {
 		choices = append(choices, slices.Repeat([]func(){f}, weight)...)
 	}
-	if passes := c.waiting(); len(passes) > 0 {
-		add(c.work, func() { c.serve(passes[c.rnd.IntN(len(passes))]) })
+	if waiting := c.waiting(); len(waiting) > 0 {
+		add(c.work, func() { c.serve(c.any(waiting)) })
 	}
 	if takers := c.takers(); len(takers) > 0 {
 		add(c.work, func() { takers[c.rnd.IntN(len(takers))]() })
@@ -179,16 +183,22 @@ func (c *Cluster) step() {
 	choices[c.rnd.IntN(len(choices))]()
 }
 
-// waiting lists the passes that wait for an answer.
-func (c *Cluster) waiting() []*pass {
-	var passes []*pass
+// waiting lists what waits for an answer.
+func (c *Cluster) waiting() []*strand {
+	var waiting []*strand
 	for _, r := range c.replicas {
-		if r.awake() {
-			passes = append(passes, r.passes...)
+		if !r.awake() {
+			continue
+		}
+		for _, p := range r.passes {
+			waiting = append(waiting, p.waiting()...)
 		}
 	}
-	return passes
+	return waiting
 }
+
+// any is one of what waits for an answer.
+func (c *Cluster) any(waiting []*strand) *strand { return waiting[c.rnd.IntN(len(waiting))] }
 
 // takers are the workers that could begin with a queue.
 func (c *Cluster) takers() []func() {
@@ -244,7 +254,7 @@ func (c *Cluster) advance(d time.Duration) {
 			continue
 		}
 		for len(r.passes) > 0 && r.passes[0].began.Add(c.patience).Before(then) {
-			c.serve(r.passes[0])
+			c.serve(c.any(r.passes[0].waiting()))
 		}
 		for _, i := range r.informers {
 			for !i.synced || i.seen < c.server.position(i.kind, then.Add(-c.stale)) {

@@ -125,7 +125,7 @@ func (c *Cluster) catchUp() {
 				}
 			}
 			for len(r.passes) > 0 {
-				c.serve(r.passes[0])
+				c.serve(c.any(r.passes[0].waiting()))
 				busy = true
 			}
 			for _, key := range r.ready() {
@@ -270,12 +270,13 @@ func (c *Cluster) newcomer() {
 	for _, key := range c.queues {
 		r.begin(key)
 		for len(r.passes) > 0 {
-			if q := r.passes[0].request; q.writes() {
+			next := r.passes[0].waiting()[0]
+			if q := next.request; q.writes() {
 				c.fail("I5: the others are through with %s, but a newcomer wants to %s %s %s", key, q.verb, q.kind, q.name)
 				r.crash()
 				return
 			}
-			c.serve(r.passes[0])
+			c.serve(next)
 		}
 	}
 	r.crash()

@@ -320,12 +320,16 @@ func (j *judge) slot(s queue.Slot, limit queue.Limit, given bool) {
 	j.audit.Lag = c.lag
 }
 
-// claim is told of a claim in memory. No other part sees the slot itself.
+// claim is told of a claim in memory. No other part sees the slot itself: it is the start, or the
+// first attempt at it, that shows the order.
 func (j *judge) claim(s queue.Slot, limit queue.Limit) {
-	limit = higher(j.limit, limit)
-	j.claimed[types.UID(s.Holder.UID)] = limit
-	j.slot(s, limit, false)
-	j.audit.SlotGone(s.Index)
+	j.claimed[types.UID(s.Holder.UID)] = higher(j.limit, limit)
+}
+
+// tried is told of a start that failed, of a run that has a slot in memory.
+func (j *judge) tried(a queue.Start, limit queue.Limit) {
+	j.slot(queue.Slot{Index: a.Token.Slot, Holder: &queue.Holder{Name: a.Run.Name, UID: a.Run.UID}}, higher(j.limit, limit), false)
+	j.audit.SlotGone(a.Token.Slot)
 	j.verdict()
 }
 

@@ -281,6 +281,54 @@ var mutants = []*mutant{
 		},
 	},
 	{
+		name: "makes a claim before the last one is answered", caught: 15, shape: overlaps,
+		wrapStore: func(r *replica, x engine.Store) engine.Store {
+			return hookedStore{Store: x, claim: func(slot queue.Slot, h queue.Holder, claim claimer) (queue.Slot, error) {
+				r.cluster.running.pass.claimEarly(h, claim)
+				slot.Holder, slot.Transition = &h, slot.Transition+1
+				return slot, nil
+			}}
+		},
+		wrapRuns: func(r *replica, x engine.Runs, _ engine.Store) engine.Runs {
+			return hooked{Runs: x, start: func(_ context.Context, _ queue.Key, a queue.Start, start func() error) error {
+				s := r.cluster.running
+				for _, c := range s.pass.early {
+					if c.uid == a.Run.UID {
+						s.await(func() bool { return c.answered })
+						if c.err != nil {
+							return errors.New("there is no claim to start with")
+						}
+					}
+				}
+				return start()
+			}}
+		},
+	},
+	{
+		name: "starts a run before its claim is answered", caught: 104, shape: overlaps,
+		wrapStore: func(r *replica, x engine.Store) engine.Store {
+			return hookedStore{Store: x, claim: func(slot queue.Slot, h queue.Holder, claim claimer) (queue.Slot, error) {
+				s := r.cluster.running
+				for _, c := range s.pass.early {
+					if s.await(func() bool { return c.answered }); c.err != nil {
+						return queue.Slot{}, c.err
+					}
+				}
+				s.pass.claimEarly(h, claim)
+				slot.Holder, slot.Transition = &h, slot.Transition+1
+				return slot, nil
+			}}
+		},
+	},
+	{
+		name: "starts several runs at a time with slots in memory", caught: 59,
+		shape: func(m *mixture) {
+			overlaps(m)
+			m.memory = true
+		},
+		wrapStore: func(_ *replica, x engine.Store) engine.Store { return lasting{x} },
+	},
+	{
 		name: "keeps, of two slots of a started run, the one it was started with",
 		wrapStore: func(r *replica, x engine.Store) engine.Store {
 			return hookedStore{Store: x, seen: func(ctx context.Context, key queue.Key, slots []queue.Slot) {
@@ -488,6 +536,34 @@ func eachRun(change func(*queue.Run)) func(context.Context, queue.Key, []queue.R
 		return runs
 	}
 }
+
+// overlaps have much of a pass happen at a time.
+func overlaps(m *mixture) {
+	m.writes, m.memory, m.switches, m.queues = 8, false, false, 1
+	m.happens["push"], m.happens["promise"], m.happens["tekton"] = max(m.happens["push"], 20), max(m.happens["promise"], 30), 20
+}
+
+// earlyClaim is a claim that is under way and that a mutant takes for made.
+type earlyClaim struct {
+	uid      string // of the run
+	answered bool
+	err      error
+}
+
+// claimEarly makes a claim while the pass goes on.
+func (p *pass) claimEarly(h queue.Holder, claim claimer) {
+	c := &earlyClaim{uid: h.UID}
+	p.early = append(p.early, c)
+	p.begin(func() {
+		_, c.err = claim()
+		c.answered = true
+	})
+}
+
+// lasting is an engine.Store whose claims nobody else sees, and that says otherwise.
+type lasting struct{ engine.Store }
+
+func (lasting) Lasting() bool { return true }
 
 // failedClaim is the transition in the token of a claim that was not made.
 const failedClaim = -1

@@ -29,35 +29,35 @@ const (
 )
 
 // serve lets a request meet its fate.
-func (c *Cluster) serve(p *pass) {
-	q := p.request
+func (c *Cluster) serve(s *strand) {
+	q := s.request
 	if q.answered {
 		c.trace("  %s: the answer arrives", q)
-		p.resume(q.answer)
+		s.resume(q.answer)
 		return
 	}
 	f := c.network[c.rnd.IntN(len(c.network))]
-	if c.calm || p.replica.perfect || !q.writes() && f == stuck {
+	if c.calm || s.pass.replica.perfect || !q.writes() && f == stuck {
 		f = arrives
 	}
 	switch f {
 	case arrives:
-		p.resume(c.carryOut(q, ""))
+		s.resume(c.carryOut(q, ""))
 	case answersLate:
 		q.answer, q.answered = c.carryOut(q, ", answered later"), true
 	case lost:
 		err := c.failure(q)
 		c.trace("  %s: lost (%v)", q, err)
-		p.resume(err)
+		s.resume(err)
 	case unanswered:
 		c.carryOut(q, ", but the answer is lost")
-		p.resume(c.unknown())
+		s.resume(c.unknown())
 	case stuck:
 		c.delay(q)
-		p.resume(c.unknown())
+		s.resume(c.unknown())
 	case repeated:
 		c.carryOut(q, ", and comes again")
-		p.resume(c.carryOut(q, ""))
+		s.resume(c.carryOut(q, ""))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store"
 )
 
 // limits remembers for the judge what limit a pass goes by.
@@ -17,8 +18,8 @@ type limits struct {
 
 func (l limits) Get(ctx context.Context, key queue.Key, freshness queue.Freshness) (engine.Repository, bool, error) {
 	q, exists, err := l.Repositories.Get(ctx, key, freshness)
-	if p := l.cluster.running; p != nil && exists {
-		p.limit = q.Limit
+	if s := l.cluster.running; s != nil && exists {
+		s.pass.limit = q.Limit
 	}
 	return q, exists, err
 }
@@ -30,8 +31,8 @@ type sightings struct {
 }
 
 func (s sightings) List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]*queue.Run, error) {
-	if p := s.cluster.running; p != nil && freshness < queue.Fresh {
-		p.sawRuns = s.informers[runs].seen
+	if running := s.cluster.running; running != nil && freshness < queue.Fresh {
+		running.pass.sawRuns = s.informers[runs].seen
 	}
 	return s.Runs.List(ctx, key, freshness)
 }
@@ -44,6 +45,16 @@ func (s sightings) Stamp(ctx context.Context, key queue.Key, run queue.Run, arri
 	}
 	if s.unwritten[run.UID]++; s.unwritten[run.UID] >= triesOfAStamp {
 		s.cluster.judges[key].audit.Stamps = false
+	}
+	return err
+}
+
+// Start tells the judge that a run with a slot in memory was not started, as far as its replica
+// knows: whoever comes next does not overtake it.
+func (s sightings) Start(ctx context.Context, key queue.Key, a queue.Start) error {
+	err := s.Runs.Start(ctx, key, a)
+	if err != nil && s.product.Settings().Backend == store.Memory && a.Token.Slot != queue.NoSlot {
+		s.cluster.judges[key].tried(a, s.cluster.running.pass.limit)
 	}
 	return err
 }
@@ -70,7 +81,7 @@ func (s claims) Claim(ctx context.Context, q engine.Repository, slot queue.Slot,
 	made, err := s.Store.Claim(ctx, q, slot, h)
 	if err == nil {
 		s.cluster.trace("    %s: slot %d is for %s, in memory", s.name, made.Index, h.Name)
-		s.cluster.judges[q.Key].claim(made, s.cluster.running.limit)
+		s.cluster.judges[q.Key].claim(made, s.cluster.running.pass.limit)
 	}
 	return made, err
 }

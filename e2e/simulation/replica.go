@@ -141,7 +141,8 @@ func (r *replica) start(age time.Duration) {
 		HandBack: func() bool { return r.product.Settings().HandBack },
 		Observer: observer,
 		Pods:     c.podsOf(),
-		Bounds:   engine.Bounds{Writes: 2, Reads: 1}, // so that many passes leave something
+		Bounds:   engine.Bounds{Writes: c.writes, Reads: 1, Starts: 2},
+		Group:    func(most int) engine.Group { return &group{cluster: c, most: most} },
 	})
 	r.config = shipped.Config{
 		Engine: r.engine, Settings: c.settings(), Keys: r.keys, Forget: r.memory.Forget, Clock: now, Observer: observer,
@@ -287,8 +288,10 @@ func (r *replica) elect(key queue.Key, leads bool) {
 // arrive nevertheless.
 func (r *replica) crash() {
 	for _, p := range r.passes {
-		if q := p.request; q.writes() && !q.answered && !r.perfect {
-			r.cluster.abandon(q)
+		for _, s := range p.waiting() {
+			if q := s.request; q.writes() && !q.answered && !r.perfect {
+				r.cluster.abandon(q)
+			}
 		}
 		p.end()
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
@@ -24,8 +25,8 @@ type script struct {
 	*Cluster
 	key      queue.Key
 	replicas map[string]*replica
-	// steps are the writes that passes are about to send, in words.
-	steps map[*pass]string
+	// steps are the writes that are about to be sent, in words.
+	steps map[*strand]string
 	// broken are starts above the limit, counted without the judge and its tolerances.
 	broken []string
 }
@@ -34,13 +35,13 @@ type script struct {
 type moment [kinds]int
 
 func newScript(limit int, m *mutant, trace func(string)) *script {
-	s := &script{replicas: map[string]*replica{}, steps: map[*pass]string{}}
+	s := &script{replicas: map[string]*replica{}, steps: map[*strand]string{}}
 	told := *m
 	told.wrapRuns = func(r *replica, x engine.Runs, slots engine.Store) engine.Runs {
 		return m.runs(r, toldRuns{x, s}, slots)
 	}
 	told.wrapStore = func(r *replica, x engine.Store) engine.Store { return m.store(r, toldStore{x, s}) }
-	calm := mixture{weather: fair, queues: 1, held: true}
+	calm := mixture{weather: fair, queues: 1, held: true, writes: 2}
 	calm.lag = time.Hour
 	s.Cluster = emptyCluster(calm, rand.New(rand.NewPCG(1, 0)), Options{Trace: trace, mutant: &told})
 	s.key = s.queues[0]
@@ -131,7 +132,7 @@ func (s *script) looks(name string, at moment) {
 		}
 	}
 	for len(r.passes) > 0 {
-		s.lose(r.passes[0])
+		s.lose(r.passes[0].waiting()[0])
 	}
 	for k, i := range r.informers {
 		for !i.synced || i.seen < at[k] {
@@ -144,33 +145,49 @@ func (s *script) looks(name string, at moment) {
 
 // read answers what a replica reads, up to its next write.
 func (s *script) read(r *replica) {
-	for len(r.passes) > 0 && !r.passes[0].request.writes() {
-		p := r.passes[0]
-		p.resume(s.carryOut(p.request, ""))
+	for {
+		reads, found := s.find(r, func(next *strand) bool { return !next.request.writes() })
+		if !found {
+			return
+		}
+		reads.resume(s.carryOut(reads.request, ""))
 	}
+}
+
+// find looks for one of the things that a replica waits for.
+func (s *script) find(r *replica, which func(*strand) bool) (*strand, bool) {
+	if len(r.passes) == 0 {
+		return nil, false
+	}
+	waiting := r.passes[0].waiting()
+	i := slices.IndexFunc(waiting, which)
+	if i < 0 {
+		return nil, false
+	}
+	return waiting[i], true
 }
 
 // does has writes of a replica arrive, as long as they are what the replica is about to write.
 func (s *script) does(name string, steps ...string) {
 	for _, step := range steps {
-		s.next(name, step, func(p *pass) { p.resume(s.carryOut(p.request, "")) })
+		s.next(name, step, func(next *strand) { next.resume(s.carryOut(next.request, "")) })
 	}
 }
 
 // loses has a write of a replica get lost.
 func (s *script) loses(name, step string) { s.next(name, step, s.lose) }
 
-func (s *script) next(name, step string, meets func(*pass)) {
+func (s *script) next(name, step string, meets func(*strand)) {
 	r := s.replicas[name]
-	if len(r.passes) > 0 && s.steps[r.passes[0]] == step {
-		meets(r.passes[0])
+	if next, found := s.find(r, func(next *strand) bool { return s.steps[next] == step }); found {
+		meets(next)
 		s.read(r)
 	}
 }
 
-func (s *script) lose(p *pass) {
-	s.trace("  %s: lost", p.request)
-	p.resume(s.unknown())
+func (s *script) lose(next *strand) {
+	s.trace("  %s: lost", next.request)
+	next.resume(s.unknown())
 }
 
 // toldRuns and toldStore tell a script what a pass is about to write.

@@ -70,6 +70,8 @@ type mixture struct {
 	podsGone bool
 	// kueue has runs that are labelled for Kueue.
 	kueue bool
+	// writes is how many a pass makes at most.
+	writes int
 	// ties has most events come in pairs.
 	ties    bool
 	happens map[string]int // event → how often

@@ -117,6 +117,9 @@ func pages(leases coordinationclient.LeasesGetter, namespace string) paged.List[
 	}
 }
 
+// Lasting implements engine.Store.
+func (*Store) Lasting() bool { return true }
+
 // Claim implements engine.Store.
 func (s *Store) Claim(ctx context.Context, q engine.Repository, slot queue.Slot, holder queue.Holder) (queue.Slot, error) {
 	l := encode(q, slot, &holder, nextTransition(slot.Transition), s.clock.Now(), s.ttl())

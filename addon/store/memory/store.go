@@ -76,6 +76,9 @@ func (s *Store) Remove(_ context.Context, q engine.Repository, slot queue.Slot) 
 	return nil
 }
 
+// Lasting implements engine.Store.
+func (*Store) Lasting() bool { return false }
+
 // check refuses a write whose observation is not the current version.
 func (s *Store) check(key queue.Key, seen queue.Slot) error {
 	if is := s.queues[key][seen.Index]; is.Version != seen.Version {

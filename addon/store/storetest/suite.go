@@ -19,7 +19,7 @@ import (
 
 // Fixture is what one test works with.
 type Fixture struct {
-	// Stores keep the same slots, as replicas do; there is at least one.
+	// Stores keep the same slots, as replicas do. There is one, or more if claims are to last.
 	Stores []engine.Store
 	// Namespaces are two that have no slots.
 	Namespaces [2]string
@@ -336,6 +336,9 @@ func staleWritesChangeNothing(s *suite) {
 
 // A fresh listing is past every cache: what any store has written is there.
 func freshListShowsOthersWrites(s *suite) {
+	if n := len(s.Stores); s.store(0).Lasting() != (n > 1) {
+		s.Errorf("it says that claims last: %t, and %d replicas see them", s.store(0).Lasting(), n)
+	}
 	q := s.queue("shop")
 	slot := queue.Slot{}
 	for i := range 20 {
