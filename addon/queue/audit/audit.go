@@ -71,7 +71,11 @@ type Report struct {
 	Done        int
 	MostStarted int
 	Starts      []Start
-	Violations  []Violation
+	// Claims are the runs that got a slot while they waited, in that order, each once. This is the
+	// order of the queue: those that get their slots at about the same time start in any order.
+	// Slots in memory show none.
+	Claims     []string
+	Violations []Violation
 }
 
 // New returns an auditor that has seen nothing yet.
@@ -135,6 +139,7 @@ func (a *Auditor) Slot(s queue.Slot, at time.Time) {
 	if r := a.runs[s.Holder.UID]; r != nil && r.Phase == queue.Pending {
 		if !r.claimed {
 			a.checkOrder(r, at)
+			a.report.Claims = append(a.report.Claims, r.Name)
 		}
 		r.claimed, r.claimLimit = true, a.limit
 	}

@@ -369,6 +369,7 @@ func TestViolations(t *testing.T) {
 
 func TestReport(t *testing.T) {
 	a, b, c := run("a").created(-12*time.Second), run("b").created(-11*time.Second), run("c")
+	d, e := run("d").created(-9*time.Second), run("e").created(-8*time.Second)
 	_, got := play(func(t *tape) {
 		t.limit(2)
 		t.run(a.started())
@@ -376,9 +377,21 @@ func TestReport(t *testing.T) {
 		t.run(a.done())
 		t.run(c.started())
 		t.gone(b)
+		t.run(d)
+		t.run(e)
+		t.slot(held(0, "d"))
+		t.slot(held(1, "e"))
+		t.slot(free(0))
+		t.slot(held(0, "d"))
+		t.slot(held(2, "c"))
+		t.run(e.done())
+		t.run(d.done())
 	})
-	if got.Runs != 3 || got.Done != 2 || got.MostStarted != 2 || len(got.Starts) != 3 {
-		t.Errorf("got %+v, want 3 runs of which 2 are done, 2 started at most, 3 starts", got)
+	if diff := cmp.Diff([]string{"d", "e"}, got.Claims); diff != "" {
+		t.Errorf("claims (-want +got):\n%s", diff)
+	}
+	if got.Runs != 5 || got.Done != 4 || got.MostStarted != 2 || len(got.Starts) != 3 {
+		t.Errorf("got %+v, want 5 runs of which 4 are done, 2 started at most, 3 starts", got)
 	}
 	v := audit.Violation{Invariant: "I1", At: noon, What: "too many"}
 	if got, want := v.String(), "12:00:00.000 I1: too many"; got != want {
