@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -170,7 +171,7 @@ func (j *judge) run(ch change, by *request) {
 	if by != nil && run.Arrived != was.Arrived {
 		j.stamped(run, was.Arrived, by.pass.replica)
 	}
-	j.within(limit, func() { j.audit.Run(run, now) })
+	j.audited(limit, j.forgotten(), func() { j.audit.Run(run, now) })
 	if starts && limit != queue.Unlimited {
 		if n := len(j.occupying()); n > int(limit) {
 			j.fail("I1, counted: %s makes %d started runs of %s, the limit is %d", pr.Name, n, j.key, limit)
@@ -181,7 +182,7 @@ func (j *judge) run(ch change, by *request) {
 
 // cancelled: the product ends only what a newer run supersedes, which may have come and gone since.
 func (j *judge) cancelled(pr *tektonv1.PipelineRun) {
-	line := queue.Line(queue.Shared(slices.Collect(maps.Values(j.known))), nil)
+	line := queue.Line(queue.Shared(j.latest()), nil)
 	by, superseded := queue.SupersededBy(line)[string(pr.UID)]
 	if !superseded {
 		j.fail("I4, nothing lost: %s is cancelled, and no run supersedes it", pr.Name)
@@ -192,9 +193,17 @@ func (j *judge) cancelled(pr *tektonv1.PipelineRun) {
 	}
 }
 
+// latest lists every run there has ever been, the latest first: of namesakes of one second, that
+// one counts.
+func (j *judge) latest() []queue.Run {
+	return slices.SortedFunc(maps.Values(j.known), func(a, b queue.Run) int {
+		return cmp.Compare(j.came[types.UID(b.UID)].version, j.came[types.UID(a.UID)].version)
+	})
+}
+
 // eventOf lists the runs of a run's event.
 func (j *judge) eventOf(uid types.UID) (event []queue.Run) {
-	line := queue.Line(queue.Shared(slices.Collect(maps.Values(j.known))), nil)
+	line := queue.Line(queue.Shared(j.latest()), nil)
 	i := slices.IndexFunc(line, func(p queue.Place) bool { return p.Run.UID == string(uid) })
 	for _, p := range line {
 		if p.Event.ID == line[i].Event.ID {
@@ -263,12 +272,22 @@ func (j *judge) unseen(by *request) int {
 	n := 0
 	for _, pr := range j.occupying() {
 		at, foreign := j.foreign[pr.UID]
-		if foreign && at > by.sawRuns || pr.Labels[keys.State] == "completed" && !j.slotted(pr) {
+		if foreign && at > by.sawRuns || j.hidden(pr) {
 			n++
 		}
 	}
 	return n
 }
+
+// hidden says that nothing shows a run that goes on: PAC has given up on it while Tekton is still
+// ending it, and no slot that can be seen names it.
+func (j *judge) hidden(pr *tektonv1.PipelineRun) bool {
+	return pr.Labels[keys.State] == "completed" && !j.slotted(pr)
+}
+
+// forgotten says that there is such a run. Nothing shows either when its event began, by which
+// others may have their places.
+func (j *judge) forgotten() bool { return slices.ContainsFunc(j.occupying(), j.hidden) }
 
 // slotted says that a slot which can be read names the run: a Lease, if slots are Leases now.
 func (j *judge) slotted(pr *tektonv1.PipelineRun) bool {
@@ -312,12 +331,16 @@ func sameHolder(was object, is *coordinationv1.Lease) bool {
 // slot judges a slot. The run that a vandal gives a slot is not the product's doing: no order
 // counts for it.
 func (j *judge) slot(s queue.Slot, limit queue.Limit, given bool) {
-	c := j.cluster
-	if given {
+	j.audited(limit, given || j.forgotten(), func() { j.audit.Slot(s, j.cluster.now) })
+}
+
+// audited has the audit judge by the given limit, and perhaps by no order.
+func (j *judge) audited(limit queue.Limit, anyOrder bool, judge func()) {
+	if anyOrder {
 		j.audit.Lag = 1000 * time.Hour
 	}
-	j.within(limit, func() { j.audit.Slot(s, c.now) })
-	j.audit.Lag = c.lag
+	j.within(limit, judge)
+	j.audit.Lag = j.cluster.lag
 }
 
 // claim is told of a claim in memory. No other part sees the slot itself: it is the start, or the
