@@ -52,7 +52,8 @@ func (l Look) Confirmed() bool { return l.Snapshot.Freshness != queue.Cached }
 
 // Observer is told what a replica sees and does: by the engine's passes, and by
 // recovery. Events, annotations, metrics and the debug view are observers. It is
-// called from several goroutines, and it must not wait for anything.
+// called from several goroutines, and it must not wait for anything. It is told of a run's claim
+// before its start; of the starts of one pass it is told as they are answered.
 type Observer interface {
 	// Looked: a look at a queue led to a decision, which is about to be carried out.
 	Looked(Look)
