@@ -1,7 +1,6 @@
 package simulation
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -181,29 +180,31 @@ func (j *judge) run(ch change, by *request) {
 }
 
 // cancelled: the product ends only what a newer run supersedes, which may have come and gone since.
+// One that is gone may have had a successor of its name in the same second: any of those that could
+// supersede the run will do.
 func (j *judge) cancelled(pr *tektonv1.PipelineRun) {
-	line := queue.Line(queue.Shared(j.latest()), nil)
-	by, superseded := queue.SupersededBy(line)[string(pr.UID)]
-	if !superseded {
-		j.fail("I4, nothing lost: %s is cancelled, and no run supersedes it", pr.Name)
-		return
+	known := queue.Shared(slices.Collect(maps.Values(j.known)))
+	first := j.first(j.eventOf(pr.UID))
+	for older := ""; ; {
+		by, superseded := queue.SupersededBy(queue.Line(known, nil))[string(pr.UID)]
+		switch {
+		case !superseded && older != "":
+			j.fail("I4, nothing lost: %s is cancelled for %s, and its event came at %d, not before", pr.Name, older, first)
+			return
+		case !superseded:
+			j.fail("I4, nothing lost: %s is cancelled, and no run supersedes it", pr.Name)
+			return
+		case pr.CreationTimestamp.Time.Before(by.Created), first < j.came[types.UID(by.UID)].version:
+			return
+		}
+		older = by.Name
+		known = slices.DeleteFunc(known, func(r *queue.Run) bool { return r.UID == by.UID })
 	}
-	if first := j.first(j.eventOf(pr.UID)); !pr.CreationTimestamp.Time.Before(by.Created) && first >= j.came[types.UID(by.UID)].version {
-		j.fail("I4, nothing lost: %s is cancelled for %s, and its event came at %d, not before", pr.Name, by.Name, first)
-	}
-}
-
-// latest lists every run there has ever been, the latest first: of namesakes of one second, that
-// one counts.
-func (j *judge) latest() []queue.Run {
-	return slices.SortedFunc(maps.Values(j.known), func(a, b queue.Run) int {
-		return cmp.Compare(j.came[types.UID(b.UID)].version, j.came[types.UID(a.UID)].version)
-	})
 }
 
 // eventOf lists the runs of a run's event.
 func (j *judge) eventOf(uid types.UID) (event []queue.Run) {
-	line := queue.Line(queue.Shared(j.latest()), nil)
+	line := queue.Line(queue.Shared(slices.Collect(maps.Values(j.known))), nil)
 	i := slices.IndexFunc(line, func(p queue.Place) bool { return p.Run.UID == string(uid) })
 	for _, p := range line {
 		if p.Event.ID == line[i].Event.ID {
