@@ -77,6 +77,8 @@ func TestWhatDecidesAboutARunStays(t *testing.T) {
 	for what, body := range map[string]string{
 		"another Repository":        annotate(keys.Repository, "x"),
 		"no Repository":             remove(keys.Repository),
+		"another Repository label":  label(keys.Repository, `"x"`),
+		"no Repository label":       label(keys.Repository, "null"),
 		"another global Repository": annotate(keys.ControllerInfo, `{"gRepo":"x"}`),
 		"no global Repository":      remove(keys.ControllerInfo),
 		"another manager":           label(managedBy, managed),
@@ -106,6 +108,8 @@ func TestWhatDecidesAboutARunStays(t *testing.T) {
 		refused(t, "a stamp on a run that "+run, dryPatch(t, tenant(), run, annotate(pac.Arrived, "1")),
 			"only pac-lease-queue writes "+pac.Arrived)
 	}
+	guardedRun(t, "unlabelled", func(run *tektonv1.PipelineRun) { delete(run.Labels, keys.Repository) })
+	allowed(t, "the Repository label of a run that lacks it", dryPatch(t, tenant(), "unlabelled", label(keys.Repository, `"shop"`)))
 	more := annotate(keys.CancelInProgress, "true")
 	refused(t, "cancel-in-progress on a run that waits", dryPatch(t, tenant(), "waits", more), keys.CancelInProgress)
 	allowed(t, "what a Pipeline has besides, on a run that runs", dryPatch(t, theTekton(), "runs", more))
