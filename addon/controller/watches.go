@@ -32,6 +32,7 @@ type watches struct {
 	// if those are of all namespaces.
 	global   repositoryinformers.RepositoryInformer
 	arrivals *pac.Arrivals
+	ends     *pac.Ends
 	// settings are the ConfigMaps of PAC's controllers, each by itself: a replica may watch those
 	// alone. The first one is [pac.SettingsName].
 	settings []pacSettings
@@ -53,10 +54,11 @@ func newWatches(c *clients, namespace, pacNamespace string, further []string) (*
 	if namespace == metav1.NamespaceAll {
 		pacNamespace = metav1.NamespaceAll // whichever it is, now or later
 	}
-	trimmer, arrivals := pac.NewTrimmer(), pac.NewArrivals()
+	trimmer, arrivals, ends := pac.NewTrimmer(), pac.NewArrivals(), pac.NewEnds()
 	runs := tektoninformers.NewSharedInformerFactoryWithOptions(c.tekton, 0, tektoninformers.WithNamespace(namespace),
 		tektoninformers.WithTransform(func(obj any) (any, error) {
 			arrivals.Note(obj)
+			ends.Note(obj)
 			return trimmer.Trim(obj)
 		}),
 		tektoninformers.WithTweakListOptions(func(o *metav1.ListOptions) {
@@ -77,6 +79,7 @@ func newWatches(c *clients, namespace, pacNamespace string, further []string) (*
 		repositories: repositories.Pipelinesascode().V1alpha1().Repositories(),
 		global:       global.Pipelinesascode().V1alpha1().Repositories(),
 		arrivals:     arrivals,
+		ends:         ends,
 		start:        []func(<-chan struct{}){runs.Start, leases.Start, repositories.Start, global.Start},
 	}
 	for _, name := range slices.Concat([]string{pac.SettingsName}, further) {

@@ -51,8 +51,10 @@ type cluster struct {
 	slots      map[int]queue.Slot
 	// finished are runs that PAC is done with: no list shows them.
 	finished map[string]bool
-	// over are the UIDs of runs that a watch has shown to be done.
-	over map[string]bool
+	// over has when runs ended that a watch has shown to be done, by UID.
+	over map[string]time.Time
+	// pods returns what is left of a holder; nil if nothing ever is.
+	pods func(queue.Holder) *queue.Pods
 	// intercepted calls are carried out by the function, once; commit does what
 	// the call would have done.
 	intercepted map[string]func(commit func() error) error
@@ -219,9 +221,16 @@ func (c *cluster) replica() *replica {
 		Repositories: repositories{c}, Runs: runs{r}, Stores: func() []engine.Store { return []engine.Store{store{r}} }, Clock: r.clock,
 		Policy: func() queue.Policy { return policy }, HandBack: func() bool { return c.handBack },
 		Observer: engine.Observers{event.NewObserver(r, looks), looks}, Bounds: engine.Bounds{Writes: 32, Reads: 16, Starts: 2},
-		Group: c.group,
+		Group: c.group, Pods: c.podsOf,
 	})
 	return r
+}
+
+func (c *cluster) podsOf(_ queue.Key, of queue.Holder) *queue.Pods {
+	if c.pods == nil {
+		return nil
+	}
+	return c.pods(of)
 }
 
 // inTurn is a group whose functions run at once, one after the other.
@@ -337,7 +346,10 @@ func (r runs) Get(_ context.Context, _ queue.Key, name string) (run queue.Run, e
 	return run, exists, nil
 }
 
-func (r runs) Over(uid string) bool { return r.over[uid] }
+func (r runs) Over(uid string) (ended time.Time, over bool) {
+	ended, over = r.over[uid]
+	return ended, over
+}
 
 // patch is what all writes have in common.
 func (r runs) patch(what string, run queue.Run, change func(*queue.Run)) error {

@@ -52,9 +52,9 @@ type Runs interface {
 	List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]*queue.Run, error)
 	// Get reads one run of the queue past every cache, whatever PAC thinks of it.
 	Get(ctx context.Context, key queue.Key, name string) (run queue.Run, exists bool, err error)
-	// Over says whether a watch has shown the run of that UID to be done. That is final. False
-	// proves nothing.
-	Over(uid string) bool
+	// Over says whether a watch has shown the run of that UID to be done, and when it ended, if that
+	// is known. That is final. False proves nothing.
+	Over(uid string) (ended time.Time, over bool)
 	// Stamp writes on the run when its event came.
 	Stamp(ctx context.Context, key queue.Key, run queue.Run, arrival queue.Arrival) error
 	Start(ctx context.Context, key queue.Key, a queue.Start) error

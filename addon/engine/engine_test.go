@@ -530,8 +530,42 @@ func TestEndSeen(t *testing.T) {
 	c.finished["a"] = true // PAC marks it as finished, and Tekton has yet to end it
 	r.mustPass("get a")
 	c.finish("a")
-	c.over = map[string]bool{c.runs["a"].UID: true}
+	c.over = map[string]time.Time{c.runs["a"].UID: noon}
 	r.mustPass("claim 0 for b", "start b with 0/5/0")
+}
+
+// TestPodsOfAnEnd: pods that outlast their run are due since its end, however that was learnt, and
+// however often it is looked at.
+func TestPodsOfAnEnd(t *testing.T) {
+	for name, seen := range map[string]bool{"a read shows it": false, "a watch has shown it": true} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, 1, append(in(queue.Started, pending("a")), pending("b")...), slot(0, "a"))
+			c.change("a", func(r *queue.Run) { r.Phase, r.Ended = queue.Done, noon })
+			c.finished["a"] = true // PAC marks it as finished: no list shows it
+			if seen {
+				c.over = map[string]time.Time{c.runs["a"].UID: noon}
+			}
+			var due []time.Time
+			var last *queue.Pods
+			c.pods = func(queue.Holder) *queue.Pods {
+				if last != nil {
+					due = append(due, last.Due)
+				}
+				last = &queue.Pods{Number: 1}
+				return last
+			}
+			r := c.replica()
+			for range 3 {
+				r.wait(time.Minute)
+				if _, err := r.pass(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if due = append(due, last.Due); len(due) != 3 || slices.ContainsFunc(due, func(at time.Time) bool { return !at.Equal(noon) }) {
+				t.Errorf("due since %v, want three times since the end", due)
+			}
+		})
+	}
 }
 
 // TestLostClaimUnseen: a cache that does not show the lost claim leads to a

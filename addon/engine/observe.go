@@ -81,8 +81,13 @@ func (p *pass) findPods(s queue.Snapshot, holders map[string]*queue.Run) {
 		if listed && run.Phase != queue.Done {
 			continue
 		}
-		if slot.Pods = p.Pods(s.Key, *slot.Holder); slot.Pods != nil && slot.Pods.Due.IsZero() && listed {
+		if slot.Pods = p.Pods(s.Key, *slot.Holder); slot.Pods == nil || !slot.Pods.Due.IsZero() {
+			continue
+		}
+		if listed {
 			slot.Pods.Due = run.Ended
+		} else {
+			slot.Pods.Due, _ = p.ended(slot.Holder.UID)
 		}
 	}
 }
@@ -112,8 +117,12 @@ func (p *pass) readHolders(ctx context.Context, s *queue.Snapshot, known map[str
 		}
 		p.markRead(s.Key, slot.Index)
 		exists = exists && run.UID == slot.Holder.UID
-		if !exists || run.Phase == queue.Done {
-			p.over.Add(slot.Holder.UID, nil)
+		switch {
+		case !exists:
+			p.over.Add(slot.Holder.UID, time.Time{})
+			learnt = true
+		case run.Phase == queue.Done:
+			p.over.Add(slot.Holder.UID, run.Ended)
 			learnt = true
 		}
 		if exists {
@@ -125,6 +134,14 @@ func (p *pass) readHolders(ctx context.Context, s *queue.Snapshot, known map[str
 	return nil
 }
 
+// ended says whether a run was seen to be done or gone, and when it ended, if that was seen.
+func (p *pass) ended(uid string) (at time.Time, over bool) {
+	if at, over := p.over.Get(uid); over {
+		return at.(time.Time), true
+	}
+	return p.Runs.Over(uid)
+}
+
 // unlisted returns the indices of the slots whose holders are neither known nor over, in the order
 // in which they are read.
 func (p *pass) unlisted(slots []queue.Slot, known map[string]*queue.Run) []int {
@@ -133,7 +150,7 @@ func (p *pass) unlisted(slots []queue.Slot, known map[string]*queue.Run) []int {
 		if slot.Holder == nil || known[slot.Holder.UID] != nil {
 			continue
 		}
-		if _, over := p.over.Get(slot.Holder.UID); !over && !p.Runs.Over(slot.Holder.UID) {
+		if _, over := p.ended(slot.Holder.UID); !over {
 			unlisted = append(unlisted, i)
 		}
 	}

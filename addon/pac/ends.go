@@ -1,9 +1,10 @@
 package pac
 
 import (
+	"time"
+
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/lru"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
@@ -13,36 +14,29 @@ import (
 // and one that is forgotten costs a read.
 const mostEnds = 16384
 
-// ends are the UIDs of the runs that an informer has shown to be done, which is final. PAC marks a
-// run as finished soon after its end, and the informer drops it: what it was then, the event still
-// says. That a run is dropped proves nothing by itself, since PAC also marks runs that Tekton is
-// still ending.
-type ends struct{ uids *lru.Cache }
+// Ends note the runs that an informer shows to be done, which is final, and when each ended. PAC
+// marks a run as finished soon after its end, and the informer drops it: what it was then, the event
+// still says. That a run is dropped proves nothing by itself, since PAC also marks runs that Tekton
+// is still ending. Ends are safe for concurrent use.
+type Ends struct{ times *lru.Cache } // by UID
 
-func newEnds() ends { return ends{lru.New(mostEnds)} }
+// NewEnds returns Ends that have noted nothing yet.
+func NewEnds() *Ends { return &Ends{lru.New(mostEnds)} }
 
-func (e ends) have(uid types.UID) bool {
-	_, over := e.uids.Get(uid)
-	return over
+// Note takes every object before the informer has it, so that no look at the informer precedes it.
+func (e *Ends) Note(obj any) {
+	if pr, ok := obj.(*tektonv1.PipelineRun); ok && phase(pr) == queue.Done { // a tombstone's has been noted already
+		e.times.Add(pr.UID, when(pr.Status.CompletionTime))
+	}
 }
 
-// follow notes what the informer shows from now on.
-func (e ends) follow(informer cache.SharedIndexInformer) error {
-	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    e.note,
-		UpdateFunc: func(_, is any) { e.note(is) },
-		DeleteFunc: e.note,
-	})
-	return err
-}
-
-// note notes a run that is done. The last state that is known of a run whose deletion was missed is
-// as final as any.
-func (e ends) note(obj any) {
-	if tombstone, gone := obj.(cache.DeletedFinalStateUnknown); gone {
-		obj = tombstone.Obj
+func (e *Ends) of(uid types.UID) (ended time.Time, over bool) {
+	if e == nil {
+		return time.Time{}, false
 	}
-	if pr, ok := obj.(*tektonv1.PipelineRun); ok && phase(pr) == queue.Done {
-		e.uids.Add(pr.UID, nil)
+	is, over := e.times.Get(uid)
+	if !over {
+		return time.Time{}, false
 	}
+	return is.(time.Time), true
 }

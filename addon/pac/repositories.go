@@ -55,9 +55,12 @@ func (r *Repositories) Get(ctx context.Context, key queue.Key, freshness queue.F
 		return engine.Repository{}, false, err
 	}
 	settings := r.settings()
-	global, err := r.get(ctx, settings.Namespace, cmp.Or(GlobalName(r.runsOf(key)), settings.GlobalRepository), freshness)
-	if err != nil {
-		return engine.Repository{}, false, err
+	var global *v1alpha1.Repository
+	if repository.Spec.ConcurrencyLimit == nil { // else nothing is inherited
+		name := cmp.Or(GlobalName(r.runsOf(key)), settings.GlobalRepository)
+		if global, err = r.get(ctx, settings.Namespace, name, freshness); err != nil {
+			return engine.Repository{}, false, err
+		}
 	}
 	q := engine.Repository{Key: key, UID: string(repository.UID)}
 	q.Limit, q.Problems = ReadLimit(repository, global)

@@ -46,7 +46,6 @@ type Runs struct {
 	informer cache.SharedIndexInformer
 	written  *written
 	readings *readings
-	ends     ends
 }
 
 var _ engine.Runs = (*Runs)(nil)
@@ -62,6 +61,8 @@ type By struct {
 	Controllers func() *Controllers
 	// Arrivals note when the runs of the informer came; nil if nothing does.
 	Arrivals *Arrivals
+	// Ends note which of them are done; nil if nothing does.
+	Ends *Ends
 	// Kueue says whether Kueue is at work in the cluster; nil if it never is.
 	Kueue func() bool
 	// AskForKueue asks the API server that before a run that is labelled for Kueue is started
@@ -111,14 +112,10 @@ func NewRuns(by By, runs tektonclient.PipelineRunsGetter, metadata ListMetadata,
 		return nil, fmt.Errorf("index PipelineRuns by queue: %w", err)
 	}
 	written := newWritten(by.Clock)
-	r := &Runs{
-		by: by, runs: runs, metadata: metadata, informer: informer, ends: newEnds(),
+	return &Runs{
+		by: by, runs: runs, metadata: metadata, informer: informer,
 		written: written, readings: &readings{written: written, arrivals: by.Arrivals},
-	}
-	if err := r.ends.follow(informer); err != nil {
-		return nil, fmt.Errorf("note the ends of PipelineRuns: %w", err)
-	}
-	return r, nil
+	}, nil
 }
 
 // Keys lists the queues that have runs that are not over.
@@ -135,6 +132,15 @@ func (r *Runs) List(ctx context.Context, key queue.Key, freshness queue.Freshnes
 	if freshness == queue.Fresh {
 		return r.listFresh(ctx, key)
 	}
+	objects, err := r.shown(key)
+	if err != nil {
+		return nil, err
+	}
+	return r.readings.read(key, objects, r.by.reader()), nil
+}
+
+// shown are the runs of a queue that the cache has: of those that are over, the latest.
+func (r *Runs) shown(key queue.Key) ([]any, error) {
 	indexer := r.informer.GetIndexer()
 	objects, err := indexer.ByIndex(indexQueue, key.String())
 	if err != nil {
@@ -147,21 +153,54 @@ func (r *Runs) List(ctx context.Context, key queue.Key, freshness queue.Freshnes
 		}
 		objects = append(objects, over...)
 	}
-	return r.readings.read(key, objects, r.by.reader()), nil
+	return objects, nil
 }
 
-// listFresh reads the versions of all runs that PAC has labelled as the queue's, and of those only
-// that the cache does not have the runs themselves: a run may have a megabyte and more of scripts,
-// and any tenant can have a queue looked at afresh. A run that is read by itself may have moved on
-// since the list; see [engine.Runs]. So are the runs read that the cache has and the list lacks:
-// perhaps one has only lost its label.
+// mostUnlisted is how many runs are read one by one that the cache has and a list lacks. Where there
+// are more, as while a namespace is emptied, one list of all runs that PAC has not finished with is
+// cheaper.
+const mostUnlisted = 16
+
+// listFresh lists the runs that PAC has labelled as the queue's. One that the cache has and the list
+// lacks has perhaps only lost its label; that it is done is final.
 func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]*queue.Run, error) {
-	reader, periods := r.by.reader(), lately(r.by.Clock.Now())
-	var runs []*queue.Run
+	runs, listed, err := r.listBy(ctx, key, SelectorOf(key.Repository))
+	if err != nil {
+		return nil, err
+	}
+	shown, err := r.shown(key)
+	if err != nil {
+		return nil, err
+	}
+	var unlisted []string
+	for _, obj := range shown {
+		switch pr := obj.(*tektonv1.PipelineRun); {
+		case listed[pr.Name]:
+		case phase(pr) == queue.Done:
+			runs = append(runs, r.read(pr))
+		default:
+			unlisted = append(unlisted, pr.Name)
+		}
+	}
+	if len(unlisted) > mostUnlisted {
+		runs, _, err = r.listBy(ctx, key, Selector)
+		return runs, err
+	}
+	return r.add(ctx, key, runs, unlisted)
+}
+
+// listBy reads the versions of all runs that the selector selects, and of those only that the cache
+// does not have the runs themselves: a run may have a megabyte and more of scripts, and any tenant
+// can have a queue looked at afresh. A run that is read by itself may have moved on since the list;
+// see [engine.Runs].
+func (r *Runs) listBy(
+	ctx context.Context, key queue.Key, selector string,
+) (runs []*queue.Run, listed map[string]bool, err error) {
+	periods := lately(r.by.Clock.Now())
 	var unknown []string // names
-	listed := map[string]bool{}
+	listed = map[string]bool{}
 	list := paged.List[metav1.PartialObjectMetadata]{
-		Namespace: key.Namespace, Options: metav1.ListOptions{LabelSelector: SelectorOf(key.Repository)}, Size: sizeOfMetadata,
+		Namespace: key.Namespace, Options: metav1.ListOptions{LabelSelector: selector}, Size: sizeOfMetadata,
 		Read: func(ctx context.Context, o metav1.ListOptions) ([]metav1.PartialObjectMetadata, string, error) {
 			list, err := r.metadata(ctx, key.Namespace, o)
 			if err != nil {
@@ -170,33 +209,30 @@ func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]*queue.Run, erro
 			return list.Items, list.Continue, nil
 		},
 	}
-	if err := paged.Each(ctx, r.by.Gate, list, func(is *metav1.PartialObjectMetadata) {
+	err = paged.Each(ctx, r.by.Gate, list, func(is *metav1.PartialObjectMetadata) {
 		if k, ok := KeyOf(is); !ok || k != key {
 			return
 		}
 		listed[is.Name] = true
-		if pr := r.cached(is); pr != nil {
-			ended, over := endOf(pr)
-			if k, ok := KeyOf(pr); ok && k == key && (!over || slices.Contains(periods, ended)) {
-				run := reader.read(pr)
-				runs = append(runs, r.by.Arrivals.of(&run))
-			}
+		pr := r.cached(is)
+		if pr == nil {
+			unknown = append(unknown, is.Name)
 			return
 		}
-		unknown = append(unknown, is.Name)
-	}); err != nil {
-		return nil, err
-	}
-	cached, err := r.informer.GetIndexer().ByIndex(indexQueue, key.String())
-	if err != nil {
-		return nil, err
-	}
-	for _, obj := range cached {
-		if pr := obj.(*tektonv1.PipelineRun); !listed[pr.Name] {
-			unknown = append(unknown, pr.Name)
+		ended, over := endOf(pr)
+		if k, ok := KeyOf(pr); ok && k == key && (!over || slices.Contains(periods, ended)) {
+			runs = append(runs, r.read(pr))
 		}
+	})
+	if err == nil {
+		runs, err = r.add(ctx, key, runs, unknown)
 	}
-	for _, name := range unknown {
+	return runs, listed, err
+}
+
+// add reads those that exist of the named runs, too.
+func (r *Runs) add(ctx context.Context, key queue.Key, runs []*queue.Run, names []string) ([]*queue.Run, error) {
+	for _, name := range names {
 		run, exists, err := r.Get(ctx, key, name)
 		if err != nil {
 			return nil, err
@@ -206,6 +242,12 @@ func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]*queue.Run, erro
 		}
 	}
 	return runs, nil
+}
+
+// read reads a run of the cache.
+func (r *Runs) read(pr *tektonv1.PipelineRun) *queue.Run {
+	run := r.by.reader().read(pr)
+	return r.by.Arrivals.of(&run)
 }
 
 // cached returns the run from the cache if it is there as it was listed or as it became later; nil
@@ -292,7 +334,7 @@ func (r *Runs) Get(ctx context.Context, key queue.Key, name string) (queue.Run, 
 }
 
 // Over implements engine.Runs.
-func (r *Runs) Over(uid string) bool { return r.ends.have(types.UID(uid)) }
+func (r *Runs) Over(uid string) (ended time.Time, over bool) { return r.by.Ends.of(types.UID(uid)) }
 
 // notThere says whether the error proves that the object does not exist. A 404 from a proxy, or
 // from a server without the CRD, proves nothing.

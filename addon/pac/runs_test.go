@@ -475,6 +475,7 @@ func TestFreshList(t *testing.T) {
 		return func(pr *tektonv1.PipelineRun) { pr.ResourceVersion = version }
 	}
 	waits, started := pipelineRun("build", at("9")), pipelineRun("build", at("10"), specStatus(""), startedAt(noon))
+	over := ended("build", noon)
 	other := pipelineRun("build", annotated(keys.Repository, "other"))
 	again := pipelineRun("build", at("9"), func(pr *tektonv1.PipelineRun) { pr.UID = "uid-2" })
 	listed := request{
@@ -499,6 +500,7 @@ func TestFreshList(t *testing.T) {
 		"the cache lacks it":                   {listed: waits, is: waits, want: waits, requests: []request{listed, read}},
 		"it is gone after the list":            {listed: waits, requests: []request{listed, read}},
 		"it was gone before the list":          {cached: waits, requests: []request{listed, read}},
+		"it is done, and has lost its label":   {cached: over, want: over, requests: []request{listed}},
 		"it has lost its label":                {cached: started, is: started, want: started, requests: []request{listed, read}},
 		"another queue's":                      {listed: other, is: other, requests: []request{listed}},
 		"no queue's":                           {listed: pipelineRun("build", without(keys.Repository)), requests: []request{listed}},
@@ -542,6 +544,31 @@ func TestFreshList(t *testing.T) {
 				t.Errorf("requests (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestManyUnlisted: of many runs that the cache has and the list lacks, none is read by itself. A
+// second list, which does not go by the queue's label, has those that have only lost it.
+func TestManyUnlisted(t *testing.T) {
+	var all []*tektonv1.PipelineRun
+	for i := range 20 {
+		all = append(all, pipelineRun(fmt.Sprintf("build-%02d", i), func(pr *tektonv1.PipelineRun) {
+			pr.UID = types.UID(pr.Name)
+		}))
+	}
+	runs, api, _ := newRuns(t, func(w http.ResponseWriter, r *http.Request) {
+		list := metadataOf()
+		if !strings.Contains(r.URL.Query().Get("labelSelector"), "repository=app") {
+			list = metadataOf(all[:18]...)
+		}
+		answer(http.StatusOK, list)(w, r)
+	}, all...)
+	got, err := runs.List(t.Context(), shopApp, queue.Fresh)
+	if err != nil || len(got) != 18 {
+		t.Errorf("%d runs, error %v; want the 18 that there still are", len(got), err)
+	}
+	if requests := api.got(); len(requests) != 2 {
+		t.Errorf("requests %v, want two lists", requests)
 	}
 }
 

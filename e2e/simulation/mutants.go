@@ -658,12 +658,12 @@ func (h hooked) Get(ctx context.Context, key queue.Key, name string) (queue.Run,
 	return h.get(key, name, get)
 }
 
-func (h hooked) Over(uid string) bool {
-	over := h.Runs.Over(uid)
+func (h hooked) Over(uid string) (ended time.Time, over bool) {
+	ended, over = h.Runs.Over(uid)
 	if h.over != nil {
 		over = h.over(uid, over)
 	}
-	return over
+	return ended, over
 }
 
 func (h hooked) Start(ctx context.Context, key queue.Key, a queue.Start) error {

@@ -97,13 +97,14 @@ func (r *replica) start(age time.Duration) {
 	r.alive, r.leads, r.dirty = true, map[queue.Key]bool{}, map[queue.Key]bool{}
 	r.shown = map[queue.Key]time.Time{}
 	r.timers, r.passes, r.asleep, r.settled, r.unwritten = nil, nil, time.Time{}, time.Time{}, map[string]int{}
-	arrivals := pac.NewArrivals()
+	arrivals, ends := pac.NewArrivals(), pac.NewEnds()
 	for k, selector := range []string{runs: pac.Selector, leases: lease.Selector, repositories: ""} {
 		parsed, err := labels.Parse(selector)
 		must(err)
 		transform := map[kind]func(any) (any, error){
 			runs: func(obj any) (any, error) {
 				arrivals.Note(obj)
+				ends.Note(obj)
 				return pac.TrimRun(obj)
 			}, leases: lease.Trim, repositories: pac.TrimRepository,
 		}[kind(k)]
@@ -115,7 +116,7 @@ func (r *replica) start(age time.Duration) {
 	_, err := r.informers[runs].AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: r.progress})
 	must(err)
 	by := pac.By{
-		Replica: r.name, Clock: now, Arrivals: arrivals,
+		Replica: r.name, Clock: now, Arrivals: arrivals, Ends: ends,
 		Controllers: func() *pac.Controllers { return c.controllers }, Kueue: func() bool { return true },
 	}
 	r.runs, err = pac.NewRuns(by, runGetter{r}, r.listRunMetadata, r.informers[runs])
