@@ -65,7 +65,7 @@ func Defaults() Config {
 			BackoffBase: 5 * time.Second,
 			BackoffMax:  5 * time.Minute,
 		},
-		Recovery:         recovery.Timing{Interval: time.Second, TakeoverAfter: 3 * time.Second},
+		Recovery:         recovery.Timing{Interval: 200 * time.Millisecond, TakeoverAfter: time.Second},
 		Annotations:      Annotations{Interval: 10 * time.Second, Positions: 20},
 		MetricsMaxQueues: 100,
 	}

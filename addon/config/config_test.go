@@ -148,8 +148,8 @@ func TestReadRefuses(t *testing.T) {
 			[]string{"takeover-after: 30s is not shorter than claim-ttl, 30s; claims would expire before another replica takes over"},
 		},
 		"a shorter claim than the default takeover": {
-			map[string]string{"claim-ttl": "2s"},
-			[]string{"takeover-after: 3s is not shorter than claim-ttl, 2s; claims would expire before another replica takes over"},
+			map[string]string{"claim-ttl": "1s"},
+			[]string{"takeover-after: 1s is not shorter than claim-ttl, 1s; claims would expire before another replica takes over"},
 		},
 		"all that cannot be used, at once": {
 			map[string]string{"claim-ttl": "x", "backoff-max": "y", "backend": "etcd", "order-grace": "25h", "backoff-base": "2h"},

@@ -9,6 +9,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/util/retry"
 
@@ -21,6 +22,15 @@ const electionTimeout = 10 * time.Second
 // ElectionLease names the Lease by which the replicas elect the leader of one part of the queues.
 func ElectionLease(part, of uint32) string {
 	return fmt.Sprintf("%s.queues.%02d-of-%02d", config.Component, part, of)
+}
+
+// identitySeparator is in no name of a pod.
+const identitySeparator = "_"
+
+// ElectionIdentity is what a replica calls itself in leader election: its name, which its writes
+// carry as well, and something that no other process has.
+func ElectionIdentity(replica string) string {
+	return replica + identitySeparator + string(uuid.NewUUID())
 }
 
 // PrepareElection makes the Leases of leader election belong to the ConfigMap of the installation,

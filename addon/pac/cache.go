@@ -48,6 +48,7 @@ var bounds = map[string]int{
 	Reason:         1024,
 	EstimatedStart: 128,
 	QueuedAt:       64,
+	Replica:        validation.DNS1123SubdomainMaxLength,
 }
 
 // trimmedKind tells a trimmed run, whose order is packed, from one that the API server has. No

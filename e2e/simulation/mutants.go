@@ -423,6 +423,34 @@ var mutants = []*mutant{
 		shape: func(m *mixture) { m.podsGone = true },
 	},
 	{name: "has no recovery", caught: 3, noRecovery: true},
+	{
+		name: "takes over a queue whose leader makes progress", caught: 10, shape: oneLeader,
+		wrapReplica: func(r *replica, x product) product {
+			return attributing{x, func(string, string) (string, bool) { return "", false }, r}
+		},
+	},
+	{
+		name: "takes what it writes itself for its leader's life", shape: oneLeader,
+		wrapReplica: func(r *replica, x product) product {
+			return attributing{x, func(writer, leader string) (string, bool) {
+				if writer == r.name {
+					writer = leader
+				}
+				return writer, true
+			}, r}
+		},
+	},
+	{
+		name: "takes for its leader's life what others write that act for it, too", shape: oneLeader,
+		wrapReplica: func(r *replica, x product) product {
+			return attributing{x, func(writer, leader string) (string, bool) {
+				if writer != r.name {
+					writer = leader
+				}
+				return writer, true
+			}, r}
+		},
+	},
 	{name: "does not hear in recovery that a queue has changed", caught: 2, unchanging: true},
 	{
 		name: "keeps slots in the memory of several replicas", caught: 2, manyLeaders: true,
@@ -460,6 +488,27 @@ func eachRun(change func(*queue.Run)) func(context.Context, queue.Key, []queue.R
 			change(&runs[i])
 		}
 		return runs
+	}
+}
+
+// oneLeader has several queues, which one replica leads.
+func oneLeader(m *mixture) {
+	m.together, m.memory, m.switches, m.crowd, m.queues, m.replicas = true, false, false, false, 3, max(3, m.replicas)
+	m.happens["switch"] = 0
+}
+
+// attributing is a replica that takes what is written for another replica's.
+type attributing struct {
+	product
+	// to returns whose a write is taken for, and false if it is not noticed.
+	to func(writer, leader string) (string, bool)
+	r  *replica
+}
+
+func (a attributing) Progress(key queue.Key, writer string) {
+	c := a.r.cluster
+	if writer, noticed := a.to(writer, c.leaderOf(c.part(key))); noticed {
+		a.product.Progress(key, writer)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/engine/recovery"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	shipped "github.com/pac-lease-queue/pac-lease-queue/addon/replica"
@@ -47,6 +48,7 @@ type replica struct {
 	dirty  map[queue.Key]bool
 	timers []timer
 	passes []*pass
+	heard  map[string]sighting // by part
 	// unwritten counts the failures to stamp runs, by UID.
 	unwritten map[string]int
 	round     time.Time // when recovery goes round next
@@ -56,6 +58,9 @@ type replica struct {
 
 // product is what the simulation needs of a replica that ships.
 type product interface {
+	Changed(queue.Key)
+	AllChanged([]queue.Key)
+	Progress(key queue.Key, replica string)
 	Work(context.Context, queue.Key) (shipped.Outcome, error)
 	Round(context.Context)
 	Configure(shipped.Settings)
@@ -91,6 +96,7 @@ func (r *replica) start(age time.Duration) {
 	r.born, r.process = c.now, c.processes
 	r.alive, r.leads, r.dirty = true, map[queue.Key]bool{}, map[queue.Key]bool{}
 	r.timers, r.passes, r.asleep, r.settled, r.unwritten = nil, nil, time.Time{}, time.Time{}, map[string]int{}
+	r.heard = map[string]sighting{}
 	arrivals := pac.NewArrivals()
 	for k, selector := range []string{runs: pac.Selector, leases: lease.Selector, repositories: ""} {
 		parsed, err := labels.Parse(selector)
@@ -101,25 +107,25 @@ func (r *replica) start(age time.Duration) {
 				return pac.TrimRun(obj)
 			}, leases: lease.Trim, repositories: pac.TrimRepository,
 		}[kind(k)]
-		r.informers[k] = newInformer(c.server, kind(k), parsed, transform, r.wake)
+		r.informers[k] = newInformer(c.server, kind(k), parsed, transform, r.wake, r.moved)
 	}
 	now := skewed{replica: r}
 	r.informers[runs].noteRequest = arrivals.NoteRequest
 	must(arrivals.Follow(r.informers[runs]))
 	var err error
 	by := pac.By{
-		Replica: "replica", Clock: now, Arrivals: arrivals,
+		Replica: r.name, Clock: now, Arrivals: arrivals,
 		Controllers: func() *pac.Controllers { return c.controllers }, Kueue: func() bool { return true },
 	}
 	r.runs, err = pac.NewRuns(by, runGetter{r}, r.listRunMetadata, r.informers[runs])
 	must(err)
-	r.leases, err = lease.New(leaseGetter{r}, r.informers[leases], now, func() time.Duration { return c.policy.ClaimTTL }, nil)
+	r.leases, err = lease.New(r.name, leaseGetter{r}, r.informers[leases], now, func() time.Duration { return c.policy.ClaimTTL }, nil)
 	must(err)
 	r.memory = memory.New()
 	inLeases := c.mutant.store(r, byIndex{r.leases})
 	inMemory := c.mutant.store(r, claims{byIndex{r.memory}, r})
 	looks := latest.New(func(key queue.Key) bool { return r.product.Acts(key) })
-	observer := engine.Observers{reported.NewObserver(r, looks), looks}
+	observer := engine.Observers{reported.NewObserver(r, looks), looks, takeovers{r: r}}
 	repositoryLister := paclister.NewRepositoryLister(r.informers[repositories].GetIndexer())
 	r.engine = engine.New(engine.Config{
 		Repositories: limits{
@@ -137,9 +143,13 @@ func (r *replica) start(age time.Duration) {
 		Bounds:   engine.Bounds{Writes: 2, Reads: 1}, // so that many passes leave something
 	})
 	r.config = shipped.Config{
-		Engine: r.engine, Settings: c.settings(), Keys: r.keys, Forget: r.memory.Forget, Clock: now, Observer: observer,
-		Leads: func(key queue.Key) bool { return r.leads[key] },
-		Wake:  func(key queue.Key) { r.dirty[key] = true }, Workers: workers,
+		Name: r.name, Engine: r.engine, Settings: c.settings(), Keys: r.keys, Forget: r.memory.Forget, Clock: now, Observer: observer,
+		Wake: func(key queue.Key) { r.dirty[key] = true }, WakeAll: r.wakeAll, Workers: workers,
+		Leadership: recovery.Leadership{
+			Leads:  func(key queue.Key) bool { return r.leads[key] },
+			Part:   c.part,
+			Leader: func(part string) (string, bool) { return c.leaderOf(part), true },
+		},
 	}
 	c.mutant.wired(r)
 	r.product = c.mutant.replica(r, shipped.New(r.config))
@@ -160,9 +170,11 @@ func (r *replica) keys() []queue.Key {
 func (r *replica) wake(o object) {
 	switch {
 	case r.cluster.isGlobal(o):
-		for _, key := range r.keys() {
-			r.changed(key)
+		if r.cluster.mutant.unchanging {
+			r.wakeAll(r.keys())
+			return
 		}
+		r.product.AllChanged(r.keys())
 	default:
 		if key, ok := keyOf(o); ok {
 			r.changed(key)
@@ -171,10 +183,18 @@ func (r *replica) wake(o object) {
 }
 
 func (r *replica) changed(key queue.Key) {
-	if !r.cluster.mutant.unchanging {
-		r.engine.Changed(key)
+	if r.cluster.mutant.unchanging {
+		r.dirty[key] = true
+		return
 	}
-	r.dirty[key] = true
+	r.product.Changed(key)
+}
+
+// wakeAll wakes one queue after the other, as addon/controller does.
+func (r *replica) wakeAll(keys []queue.Key) {
+	for i, key := range keys {
+		r.timers = append(r.timers, timer{r.cluster.now.Add(time.Duration(i) * time.Millisecond), key})
+	}
 }
 
 // workers of each replica: few, so that queues wait for their namespace's share.

@@ -70,6 +70,8 @@ type mixture struct {
 	podsGone bool
 	// kueue has runs that are labelled for Kueue.
 	kueue bool
+	// together has one replica lead all queues, unless slots may be in memory.
+	together bool
 	// ties has most events come in pairs.
 	ties    bool
 	happens map[string]int // event → how often

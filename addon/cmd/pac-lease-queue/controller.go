@@ -13,6 +13,7 @@ import (
 	"k8s.io/utils/clock"
 	"knative.dev/pkg/configmap"
 	knative "knative.dev/pkg/controller"
+	"knative.dev/pkg/injection"
 	"knative.dev/pkg/logging"
 	"knative.dev/pkg/signals"
 
@@ -108,17 +109,20 @@ func runController(ctx context.Context) error {
 		return err
 	}
 	debug := http.NewServeMux()
-	queues := controller.New(controller.Outside{
-		Environment: env,
-		Watchdog:    dog,
-		Debug:       func(h http.Handler) { debug.Handle("/debug/queues", h) },
-		Ready:       func() { filled.Store(true) },
-	})
-	err = runProcess(ctx, rest, env, debug, func(ctx context.Context, cmw configmap.Watcher) *knative.Impl {
-		if env.Webhook != nil {
-			hold.Store(serveHold(ctx, *env.Webhook))
+	err = runProcess(ctx, rest, env, debug, func(parts uint32) injection.ControllerConstructor {
+		queues := controller.New(controller.Outside{
+			Environment: env,
+			Parts:       parts,
+			Watchdog:    dog,
+			Debug:       func(h http.Handler) { debug.Handle("/debug/queues", h) },
+			Ready:       func() { filled.Store(true) },
+		})
+		return func(ctx context.Context, cmw configmap.Watcher) *knative.Impl {
+			if env.Webhook != nil {
+				hold.Store(serveHold(ctx, *env.Webhook))
+			}
+			return queues(ctx, cmw)
 		}
-		return queues(ctx, cmw)
 	})
 	stop()
 	if server := hold.Load(); server != nil {

@@ -22,6 +22,7 @@ import (
 	"knative.dev/pkg/logging"
 	"knative.dev/pkg/observability/runtime"
 	profiling "knative.dev/pkg/observability/runtime/k8s"
+	"knative.dev/pkg/system"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
@@ -34,10 +35,12 @@ const flushTimeout = 10 * time.Second
 // runProcess runs a controller until the context ends. It does what sharedmain.MainWithConfig does
 // for a controller without knative's webhooks and probes, from the same parts and in the same
 // order, except that the debug port listens on loopback: knative's profiles are on every interface.
+// construct is told how many parts leader election divides the queues into.
 // debug is the mux of that port, before anything else is started. What cannot be set up ends the
 // process.
 func runProcess(
-	ctx context.Context, rest *client.Config, env config.Environment, debug *http.ServeMux, construct injection.ControllerConstructor,
+	ctx context.Context, rest *client.Config, env config.Environment, debug *http.ServeMux,
+	construct func(parts uint32) injection.ControllerConstructor,
 ) error {
 	ctx, startInformers := injection.EnableInjectionOrDie(ctx, rest)
 	logger, level := sharedmain.SetupLoggerOrDie(ctx, config.Component)
@@ -59,6 +62,7 @@ func runProcess(
 	}
 	component := election.GetComponentConfig(config.Component)
 	component.LeaseName = func(part uint32) string { return controller.ElectionLease(part, component.Buckets) }
+	component.Identity = controller.ElectionIdentity(system.PodName())
 	if err := controller.PrepareElection(ctx, kubeclient.Get(ctx), env, component.Buckets); err != nil {
 		logger.Warnw("Cannot prepare leader election: its Leases may stay when the release is uninstalled", "error", err)
 	}
@@ -82,7 +86,7 @@ func runProcess(
 		context.AfterFunc(groupCtx, func() { _ = server.Close() })
 		group.Go(server.Serve)
 	}
-	impl := construct(ctx, configMaps)
+	impl := construct(component.Buckets)(ctx, configMaps)
 	sharedmain.WatchLoggingConfigOrDie(ctx, configMaps, logger, level, config.Component)
 	sharedmain.WatchObservabilityConfigOrDie(ctx, configMaps, profiles, logger, config.Component)
 	if err := configMaps.Start(ctx.Done()); err != nil {

@@ -23,11 +23,22 @@ var (
 	web    = queue.Key{Namespace: "shop", Repository: "web"}
 )
 
-// world is what a loop sees and does.
+// world is what the loop of one replica sees and does. Another one leads, if it is not said
+// otherwise.
 type world struct {
 	engine.Unobserved
 	*recovery.Loop
+	name  string
 	clock *clocktesting.FakeClock
+	// What the tests change.
+	timing  recovery.Timing
+	leads   map[queue.Key]bool
+	part    func(queue.Key) string
+	leader  string
+	unknown bool // who leads
+	blind   bool // to the slots of all queues
+	rests   time.Duration
+	until   time.Time // when time alone changes what is due
 
 	mu   sync.Mutex
 	keys []queue.Key
@@ -38,27 +49,53 @@ type world struct {
 	// What else the observer is told.
 	listed []queue.Key
 	taken  []string
+
+	looks     []queue.Key
+	forgotten []queue.Key
 }
 
 func newWorld(keys ...queue.Key) *world {
-	w := &world{clock: clocktesting.NewFakeClock(noon), keys: keys, due: map[queue.Key][]queue.Action{}, errs: map[queue.Key]error{}}
+	return newReplica("me", clocktesting.NewFakeClock(noon), keys...)
+}
+
+func newReplica(name string, clock *clocktesting.FakeClock, keys ...queue.Key) *world {
+	w := &world{
+		name: name, clock: clock, timing: timing, keys: keys, leader: "leader", part: func(queue.Key) string { return "" },
+		leads: map[queue.Key]bool{}, due: map[queue.Key][]queue.Action{}, errs: map[queue.Key]error{},
+	}
 	w.Loop = recovery.New(recovery.Config{
+		Name: name,
 		Keys: func() []queue.Key { return w.keys },
-		Due: func(_ context.Context, key queue.Key) ([]queue.Action, error) {
+		Due: func(_ context.Context, key queue.Key) ([]queue.Action, time.Time, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			return w.due[key], w.errs[key]
+			w.looks = append(w.looks, key)
+			return w.due[key], w.until, w.errs[key]
 		},
+		Forget:  func(key queue.Key) { w.forgotten = append(w.forgotten, key) },
+		Visible: func(queue.Key) bool { return !w.blind },
+		Rest:    func() time.Duration { return w.rests },
 		Wake: func(key queue.Key) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.woke = append(w.woke, key)
 		},
-		Timing:   func() recovery.Timing { return timing },
+		Leadership: recovery.Leadership{
+			Leads:  func(key queue.Key) bool { return w.leads[key] },
+			Part:   func(key queue.Key) string { return w.part(key) },
+			Leader: func(string) (string, bool) { return w.leader, !w.unknown },
+		},
+		Timing:   func() recovery.Timing { return w.timing },
 		Clock:    w.clock,
 		Observer: w,
 	})
 	return w
+}
+
+// set has a queue wait for other steps than before.
+func (w *world) set(key queue.Key, due ...queue.Action) {
+	w.due[key] = due
+	w.Changed(key)
 }
 
 // Listed implements engine.Observer.
@@ -152,8 +189,9 @@ func TestSameStep(t *testing.T) {
 			w := newWorld(app)
 			var got []int
 			for second, due := range tc.due {
-				w.due[app] = due
-				if woke := w.round(t, time.Second); len(woke) > 0 {
+				w.clock.Step(time.Second / 2)
+				w.set(app, due...)
+				if woke := w.round(t, time.Second/2); len(woke) > 0 {
 					got = append(got, second)
 				}
 			}
@@ -166,13 +204,26 @@ func TestSameStep(t *testing.T) {
 
 func TestPatience(t *testing.T) {
 	w := newWorld(app)
-	w.due[app] = []queue.Action{queue.Release{Slot: slot}}
-	w.round(t, 0)
-	if woke := w.round(t, timing.TakeoverAfter-1); len(woke) > 0 {
+	w.set(app, queue.Release{Slot: slot})
+	w.round(t, time.Second)
+	if woke := w.round(t, timing.TakeoverAfter-time.Second-1); len(woke) > 0 {
 		t.Errorf("woke %v too early", woke)
 	}
 	if diff := cmp.Diff([]queue.Key{app}, w.round(t, 1)); diff != "" {
 		t.Errorf("woken (-want +got):\n%s", diff)
+	}
+}
+
+// TestTakenInTime: a step that was taken just in time raises no alarm, although the queue has not
+// settled.
+func TestTakenInTime(t *testing.T) {
+	w := newWorld(app)
+	w.set(app, queue.Release{Slot: slot})
+	w.round(t, time.Second)
+	w.clock.Step(timing.TakeoverAfter - time.Second - 1)
+	w.set(app)
+	if woke := w.round(t, 1); len(woke) > 0 {
+		t.Errorf("woke %v", woke)
 	}
 }
 
@@ -181,14 +232,15 @@ func TestPatience(t *testing.T) {
 func TestQueuesAreApart(t *testing.T) {
 	w := newWorld(web, app)
 	w.errs[web] = errors.New("no such index")
-	w.due[app] = []queue.Action{queue.Release{Slot: slot}}
-	for range 3 {
+	w.set(web)
+	w.set(app, queue.Release{Slot: slot})
+	for range 2 {
 		if woke := w.round(t, time.Second); len(woke) > 0 {
 			t.Fatalf("woke %v too early", woke)
 		}
 	}
 	delete(w.errs, web)
-	w.due[web] = []queue.Action{queue.Release{Slot: slot}} // the same step, but of another queue
+	w.set(web, queue.Release{Slot: slot}) // the same step, but of another queue
 	if diff := cmp.Diff([]queue.Key{app}, w.round(t, time.Second)); diff != "" {
 		t.Errorf("woken (-want +got):\n%s", diff)
 	}
@@ -197,13 +249,41 @@ func TestQueuesAreApart(t *testing.T) {
 	}
 }
 
-// TestQueueGoesAndComes: a queue that was not there for a while starts over.
+// TestUnreadable: a queue that cannot be looked at is looked at again, and what was due in it
+// before stays so.
+func TestUnreadable(t *testing.T) {
+	w := newWorld(app)
+	w.set(app, queue.Release{Slot: slot})
+	w.round(t, time.Second)
+	w.errs[app] = errors.New("no such index")
+	w.Changed(app)
+	w.round(t, time.Second)
+	looks := len(w.looks)
+	if diff := cmp.Diff([]queue.Key{app}, w.round(t, time.Second)); diff != "" || len(w.looks) != looks+1 {
+		t.Errorf("looked at %d times in the next second; woken (-want +got):\n%s", len(w.looks)-looks, diff)
+	}
+}
+
+// TestQueueGoesAndComes: a queue that was not there for a while starts over, and nothing is
+// remembered of one that is gone.
 func TestQueueGoesAndComes(t *testing.T) {
 	w := newWorld(app)
-	w.due[app] = []queue.Action{queue.Release{Slot: slot}}
+	w.set(app, queue.Release{Slot: slot})
 	w.round(t, time.Second)
 	w.keys = nil
+	w.Changed(app) // by what made it go
+	w.Changed(web) // which no list has ever shown
+	w.round(t, time.Second/2)
+	w.round(t, time.Second/2)
 	w.round(t, time.Second)
+	if diff := cmp.Diff(map[queue.Key]bool{app: true, web: true}, queue.KeySet(w.forgotten)); diff != "" {
+		t.Errorf("forgotten (-want +got):\n%s", diff)
+	}
+	w.looks, w.forgotten = nil, nil
+	w.round(t, time.Minute)
+	if len(w.looks) > 0 || len(w.forgotten) > 0 {
+		t.Errorf("of queues that are gone, %v are looked at and %v forgotten again", w.looks, w.forgotten)
+	}
 	w.keys = []queue.Key{app}
 	for range 3 {
 		if woke := w.round(t, time.Second); len(woke) > 0 {
@@ -223,14 +303,14 @@ func TestActing(t *testing.T) {
 	if w.Acting(app) {
 		t.Error("acts before any alarm")
 	}
-	w.due[app] = []queue.Action{queue.Release{Slot: slot}}
-	w.round(t, 0)
+	w.set(app, queue.Release{Slot: slot})
+	w.round(t, time.Second)
 	if w.Acting(app) {
 		t.Error("acts on what has only just become due")
 	}
 	w.round(t, timing.TakeoverAfter) // the first alarm
 	w.round(t, 2*time.Second)        // and the last
-	w.due[app] = nil
+	w.set(app)
 	w.round(t, time.Second)
 	for _, tc := range []struct {
 		pass time.Duration // since the step before
@@ -243,7 +323,7 @@ func TestActing(t *testing.T) {
 			t.Errorf("%s after noon: acting %t, want %t", w.clock.Since(noon), got, tc.want)
 		}
 	}
-	w.due[app] = []queue.Action{queue.Remove{Slot: slot}}
+	w.set(app, queue.Remove{Slot: slot})
 	w.round(t, time.Second)
 	if w.Acting(app) {
 		t.Error("acts at once on the next step, although its time is over")
@@ -256,20 +336,15 @@ func TestActing(t *testing.T) {
 
 // TestRun: the loop goes round once an interval, and stops with its context.
 func TestRun(t *testing.T) {
-	clock := clocktesting.NewFakeClock(noon)
+	w := newWorld()
 	rounds := make(chan time.Time)
-	loop := recovery.New(recovery.Config{
-		Keys:     func() []queue.Key { rounds <- clock.Now(); return nil },
-		Timing:   func() recovery.Timing { return timing },
-		Clock:    clock,
-		Observer: engine.Unobserved{},
-	})
+	w.Rest = func() time.Duration { rounds <- w.clock.Now(); return 0 }
 	ctx, cancel := context.WithCancel(t.Context())
 	stopped := make(chan struct{})
-	go func() { defer close(stopped); loop.Run(ctx) }()
+	go func() { defer close(stopped); w.Run(ctx) }()
 	for i := range 3 {
-		waitForWaiter(t, clock)
-		clock.Step(timing.Interval)
+		waitForWaiter(t, w.clock)
+		w.clock.Step(timing.Interval)
 		if got, want := <-rounds, noon.Add(time.Duration(i+1)*timing.Interval); !got.Equal(want) {
 			t.Errorf("round %d at %s, want %s", i, got, want)
 		}
@@ -292,33 +367,22 @@ func waitForWaiter(t *testing.T, clock *clocktesting.FakeClock) {
 }
 
 func TestYield(t *testing.T) {
-	key := queue.Key{Namespace: "ci", Repository: "shop"}
-	other := queue.Key{Namespace: "ci", Repository: "other"}
-	clk := clocktesting.NewFakeClock(time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC))
-	l := recovery.New(recovery.Config{
-		Keys:   func() []queue.Key { return []queue.Key{key, other} },
-		Due:    func(context.Context, queue.Key) ([]queue.Action, error) { return []queue.Action{queue.Release{}}, nil },
-		Wake:   func(queue.Key) {},
-		Timing: func() recovery.Timing { return recovery.Timing{Interval: time.Second, TakeoverAfter: 3 * time.Second} },
-		Clock:  clk,
-
-		Observer: engine.Unobserved{},
-	})
-	l.Round(t.Context())
-	clk.Step(3 * time.Second)
-	l.Round(t.Context())
-	if !l.Acting(key) || !l.Acting(other) {
+	w := newWorld(app, web)
+	w.set(app, queue.Release{Slot: slot})
+	w.set(web, queue.Release{Slot: slot})
+	w.round(t, timing.TakeoverAfter)
+	if !w.Acting(app) || !w.Acting(web) {
 		t.Fatal("does not act on overdue queues")
 	}
-	l.Yield(key)
-	if l.Acting(key) {
+	w.Yield(app)
+	if w.Acting(app) {
 		t.Error("acts on a queue that it yielded")
 	}
-	if !l.Acting(other) {
+	if !w.Acting(web) {
 		t.Error("does not act on a queue that it did not yield")
 	}
-	l.Round(t.Context())
-	if !l.Acting(key) {
+	w.round(t, 0)
+	if !w.Acting(app) {
 		t.Error("does not act on a yielded queue that is overdue still")
 	}
 }
@@ -345,19 +409,21 @@ func TestLate(t *testing.T) {
 		{[]queue.Action{start, other}, []queue.Action{other}},
 		{[]queue.Action{start}, []queue.Action{start}},
 	} {
-		w.late, w.due[app] = nil, step.due
-		w.round(t, time.Second)
+		w.late = nil
+		w.clock.Step(time.Second / 2)
+		w.set(app, step.due...)
+		w.round(t, time.Second/2)
 		if diff := cmp.Diff(step.want, w.late); diff != "" {
 			t.Errorf("round %d (-want +got):\n%s", i, diff)
 		}
 	}
 }
 
-// TestObserver: every round tells which queues there are; taking a queue over is told once, as long
-// as the replica goes on with it.
+// TestObserver: every second tells which queues there are; taking a queue over is told once, as
+// long as the replica goes on with it.
 func TestObserver(t *testing.T) {
 	w := newWorld(app, web)
-	w.due[app] = []queue.Action{queue.Start{Run: run}}
+	w.set(app, queue.Start{Run: run})
 	for range 6 {
 		w.round(t, time.Second)
 	}

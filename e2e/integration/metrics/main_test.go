@@ -23,7 +23,7 @@ const (
 )
 
 // takeoverAfter is the chart's default: how long after the death of a leader another replica acts.
-const takeoverAfter = 3 * time.Second
+const takeoverAfter = time.Second
 
 var (
 	cluster    *stack.Stack
