@@ -143,6 +143,21 @@ func TestWhoActs(t *testing.T) {
 	}
 }
 
+// TestInMemory: with slots in memory nothing is due to a replica that does not lead, however it
+// hears of a queue.
+func TestInMemory(t *testing.T) {
+	r := newRig(t, memory, app)
+	r.Round(t.Context())
+	r.due = []queue.Action{queue.Start{Run: queue.Run{Name: "build", UID: "build"}}}
+	r.Changed(app)
+	r.Changed(web)
+	r.clock.Step(time.Second - 1)
+	r.Round(t.Context())
+	if diff := cmp.Diff([]queue.Key{app}, r.overdue); diff != "" {
+		t.Errorf("looked at (-want +got):\n%s", diff)
+	}
+}
+
 // TestYield: a replica whose slot was moved by another leaves the queue to it, unless it leads.
 func TestYield(t *testing.T) {
 	r := newRig(t, lease, app)

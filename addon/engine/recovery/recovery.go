@@ -103,7 +103,8 @@ type Loop struct {
 	listed time.Time // when all queues were listed last
 
 	mu       sync.Mutex
-	known    map[queue.Key]bool
+	lists    int               // of all queues, so far
+	known    map[queue.Key]int // queue → the last list that had it
 	stirring map[queue.Key]*stir
 	acting   map[queue.Key]time.Time // queue → until when this replica acts on it
 	lives    map[string]life         // by part
@@ -130,7 +131,7 @@ type dueStep struct {
 // New returns a loop that has not been started.
 func New(c Config) *Loop {
 	return &Loop{
-		Config: c, known: map[queue.Key]bool{}, stirring: map[queue.Key]*stir{},
+		Config: c, known: map[queue.Key]int{}, stirring: map[queue.Key]*stir{},
 		acting: map[queue.Key]time.Time{}, lives: map[string]life{},
 	}
 }
@@ -206,31 +207,29 @@ func (l *Loop) list(now time.Time) {
 
 // compare returns the queues that there are no longer.
 func (l *Loop) compare(keys []queue.Key, now time.Time) (gone []queue.Key) {
-	is := make(map[queue.Key]bool, len(keys))
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.lists++
 	for _, key := range keys {
-		is[key] = true
-		if !l.known[key] && l.stirring[key] == nil {
+		if l.known[key] == 0 && l.stirring[key] == nil {
 			l.change(key, now)
 		}
+		l.known[key] = l.lists
 	}
 	for key := range l.stirring {
-		if !is[key] {
-			delete(l.stirring, key)
-			delete(l.known, key)
-			gone = append(gone, key)
+		if l.known[key] == 0 {
+			l.known[key] = l.lists - 1 // which no list has shown yet
 		}
 	}
-	for key := range l.known {
-		if !is[key] {
-			gone = append(gone, key)
+	for key, list := range l.known {
+		if list == l.lists {
+			continue
 		}
-	}
-	for _, key := range gone {
+		gone = append(gone, key)
+		delete(l.known, key)
+		delete(l.stirring, key)
 		delete(l.acting, key)
 	}
-	l.known = is
 	return gone
 }
 
@@ -313,7 +312,9 @@ func (l *Loop) beginLook(key queue.Key) (since time.Time, seen bool) {
 	if s == nil {
 		return since, false
 	}
-	l.known[key] = true // so that it is forgotten if no list shows it
+	if l.known[key] == 0 {
+		l.known[key] = l.lists // so that it is forgotten if no list shows it
+	}
 	if since = s.last; since.IsZero() {
 		since = s.next
 	}

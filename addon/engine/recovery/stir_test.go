@@ -58,6 +58,17 @@ func TestRestlessQueue(t *testing.T) {
 	}
 }
 
+// TestRestlessDeath: a queue that changes all the time, but for what is due, is taken over in time.
+func TestRestlessDeath(t *testing.T) {
+	w := newShipped(app)
+	w.set(app, due)
+	w.rounds(t, shipped.TakeoverAfter-shipped.Interval, nothing)
+	w.rounds(t, 2*shipped.Interval, func() { w.Changed(app) })
+	if !w.Acting(app) {
+		t.Error("does not act")
+	}
+}
+
 // TestDeadline: what time alone makes due is looked at then, and is due since then.
 func TestDeadline(t *testing.T) {
 	w := newShipped(app)
@@ -181,11 +192,12 @@ func TestOwnQueue(t *testing.T) {
 		t.Errorf("told %d times of a step that nobody takes, want once", len(w.late))
 	}
 	// What has changed has woken the queue.
-	w.set(app, queue.Remove{Slot: slot})
-	w.woke = nil
-	w.rounds(t, shipped.Interval, nothing)
-	if len(w.woke) > 0 {
-		t.Errorf("woken for what may be over")
+	w.set(app, due)
+	w.woke, w.looks = nil, nil
+	w.clock.Step(shipped.TakeoverAfter / 4)
+	w.Round(t.Context())
+	if len(w.woke) > 0 || len(w.looks) > 0 {
+		t.Errorf("a queue that was just woken is woken again, and looked at %d times", len(w.looks))
 	}
 }
 
