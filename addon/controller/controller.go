@@ -27,6 +27,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/watchdog"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/engine/recovery"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/paged"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
@@ -51,10 +52,10 @@ const (
 
 // Outside is what the process around a controller has to do with it.
 type Outside struct {
-	// Parts is how many parts of the queues have a leader each.
-	Parts uint32
 	// Environment is what the process was told.
 	Environment config.Environment
+	// Parts is how many parts leader election divides the queues into.
+	Parts uint32
 	// Watchdog watches over its work.
 	Watchdog *watchdog.Watchdog
 	// Debug is given what shows the queues as this replica sees them.
@@ -144,10 +145,16 @@ func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*contro
 	// The events compare each look with the one before; the annotations read the latest.
 	observer := engine.Observers{event.NewObserver(events, looks), looks, notices, counts}
 	slots := memory.New()
+	leaders := watchLeaders(ctx, c.kube, outside.Environment.Namespace, outside.Parts)
 	q.replica = replica.New(replica.Config{
-		Engine: all, Settings: settings(configuration.Get()), Keys: all.keys, Forget: slots.Forget, Wake: wake, Clock: clk,
-		Observer: observer, Workers: concurrency,
-		Leads: func(key queue.Key) bool { return q.IsLeaderFor(name(key)) }, Part: partsOf(outside.Parts),
+		Name: system.PodName(), Engine: all, Settings: settings(configuration.Get()), Keys: all.keys, Forget: slots.Forget,
+		Wake: wake, WakeLater: wakeLater, Clock: clk, Observer: observer, Workers: concurrency,
+		WakeAll: func(keys []queue.Key) {
+			apart(keys, func(key queue.Key, delay time.Duration) { impl.EnqueueKeyAfter(name(key), delay) })
+		},
+		Leadership: recovery.Leadership{
+			Leads: func(key queue.Key) bool { return q.IsLeaderFor(name(key)) }, Part: leaders.part, Leader: leaders.of,
+		},
 	})
 	q.PromoteFunc, q.DemoteFunc = q.promoted, q.demoted
 	gate := paged.NewGate(1)
@@ -159,7 +166,7 @@ func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*contro
 	for _, namespace := range outside.Environment.Watched.Each() {
 		all.of[namespace], err = newShard(common{
 			clients: c, environment: outside.Environment, configuration: configuration, replica: q.replica, memory: slots,
-			observer: observer, clock: clk, wake: wake, wakeLater: wakeLater, gate: gate, kueue: beside,
+			observer: observer, clock: clk, gate: gate, kueue: beside,
 		}, namespace)
 		if err != nil {
 			return nil, err

@@ -9,13 +9,11 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/util/retry"
-	"knative.dev/pkg/hash"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
 // electionTimeout bounds the preparation of leader election, which a replica starts with.
@@ -26,15 +24,13 @@ func ElectionLease(part, of uint32) string {
 	return fmt.Sprintf("%s.queues.%02d-of-%02d", config.Component, part, of)
 }
 
-// partsOf returns what names the part of a queue, as knative divides them
-// (knative.dev/pkg/leaderelection, newStandardBuckets).
-func partsOf(parts uint32) func(queue.Key) string {
-	names := sets.New[string]()
-	for part := range parts {
-		names.Insert(ElectionLease(part, parts))
-	}
-	set := hash.NewBucketSet(names)
-	return func(key queue.Key) string { return set.Owner(name(key).String()) }
+// identitySeparator is in no name of a pod.
+const identitySeparator = "_"
+
+// ElectionIdentity is what a replica calls itself in leader election: its name, which its writes
+// carry as well, and something that no other process has.
+func ElectionIdentity(replica string) string {
+	return replica + identitySeparator + string(uuid.NewUUID())
 }
 
 // PrepareElection makes the Leases of leader election belong to the ConfigMap of the installation,

@@ -34,6 +34,17 @@ type shard struct {
 // keys lists its queues; one that has runs and Leases is there twice.
 func (s *shard) keys() []queue.Key { return slices.Concat(s.runs.Keys(), s.leases.Keys()) }
 
+// distinctKeys lists its queues, each once.
+func (s *shard) distinctKeys() []queue.Key { return slices.Collect(maps.Keys(queue.KeySet(s.keys()))) }
+
+// ahead puts a queue that is among them before the others.
+func ahead(keys []queue.Key, first queue.Key) []queue.Key {
+	if i := slices.Index(keys, first); i > 0 {
+		keys[0], keys[i] = keys[i], keys[0]
+	}
+	return keys
+}
+
 // shards are by namespace, or one of all namespaces: a replica that may not look everywhere has one
 // for each namespace that it may look into. They are complete before anything is done with them.
 // To the replica they are one engine, and to the annotator one board.
@@ -88,10 +99,10 @@ func (s shards) Changed(key queue.Key) {
 }
 
 // Overdue implements replica.Engine.
-func (s shards) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, error) {
+func (s shards) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, time.Time, error) {
 	shard, err := s.shard(key)
 	if err != nil {
-		return nil, err
+		return nil, time.Time{}, err
 	}
 	ctx, end := s.watchdog.Begin(ctx, "recovery of queue "+key.String())
 	defer end()
@@ -125,8 +136,6 @@ type common struct {
 	memory        *memory.Store
 	observer      engine.Observer
 	clock         clock.Clock
-	wake          func(queue.Key)
-	wakeLater     func(queue.Key)
 	gate          *paged.Gate
 	kueue         *kueue
 }
@@ -154,6 +163,7 @@ func newShard(c common, namespace string) (*shard, error) {
 		return nil, err
 	}
 	leases, err := lease.New(
+		system.PodName(),
 		c.clients.kube.CoordinationV1(),
 		w.leases,
 		c.clock,
@@ -197,16 +207,8 @@ func newShard(c common, namespace string) (*shard, error) {
 		Observer:     c.observer,
 		Bounds:       engine.Bounds{Writes: 32, Reads: 16, Starts: 8},
 	})
-	changed := func(key queue.Key, canWait bool) {
-		c.replica.Changed(key)
-		if canWait {
-			c.wakeLater(key)
-		} else {
-			c.wake(key)
-		}
-	}
-	if err := w.follow(func(key queue.Key, by string) { c.replica.Progressed(key, by == system.PodName()) }); err != nil {
-		return nil, fmt.Errorf("follow starts: %w", err)
-	}
-	return s, w.each(changed, s.keys, pacNamespace)
+	return s, w.each(hears{
+		changed: c.replica.Changed, progress: c.replica.Progress,
+		allChanged: func(first queue.Key) { c.replica.AllChanged(ahead(s.distinctKeys(), first)) },
+	}, pacNamespace)
 }

@@ -10,6 +10,7 @@ import (
 	pacinformers "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/informers/externalversions"
 	repositoryinformers "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/informers/externalversions/pipelinesascode/v1alpha1"
 	repositorylisters "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/listers/pipelinesascode/v1alpha1"
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	tektoninformers "github.com/tektoncd/pipeline/pkg/client/informers/externalversions"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -115,37 +116,46 @@ func (w *watches) watchPods(c *clients, namespace string) error {
 	return nil
 }
 
-// follow calls do for every queue in which a replica is seen to start a run, with its name.
-func (w *watches) follow(do func(key queue.Key, replica string)) error {
-	_, err := w.runs.AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: func(was, is any) {
-		if replica, started := pac.StartedBy(was, is); started {
-			if key, ok := pac.KeyOf(is.(metav1.Object)); ok {
-				do(key, replica)
-			}
-		}
-	}})
-	return err
-}
-
 // canWait says whether what an event says anew can wait for a moment: a start and what follows it
 // are then looked at together. Nothing can that may make room.
 func canWait(was, is any) bool { return pac.CanWait(was, is) || lease.CanWait(is) }
 
-// each calls wake for every queue that an event says anything new of, and whether that can wait.
-// all lists the queues for events that may concern every one.
-func (w *watches) each(wake func(key queue.Key, canWait bool), all func() []queue.Key, pacNamespace func() string) error {
-	ofRun := func(o metav1.Object) []queue.Key { return only(pac.KeyOf(o)) }
-	ofLease := func(o metav1.Object) []queue.Key { return only(lease.KeyOf(o)) }
-	ofSettings := func(metav1.Object) []queue.Key { return all() }
-	ofRepository := func(o metav1.Object) []queue.Key {
-		if o.GetNamespace() == pacNamespace() {
-			return all() // perhaps the global one, whose limit is the default of every queue
+// hears is who is told what the watches show. It must not wait.
+type hears struct {
+	// changed is called for a queue of which an event says anything new, and with whether that can
+	// wait.
+	changed func(key queue.Key, canWait bool)
+	// allChanged is called for an event that may concern every queue, and one before all.
+	allChanged func(first queue.Key)
+	// progress is called for a write of a replica to a queue. The replica is empty if the write
+	// does not tell.
+	progress func(key queue.Key, replica string)
+}
+
+// each has every event heard.
+func (w *watches) each(h hears, pacNamespace func() string) error {
+	ofRun := func(o metav1.Object, canWait bool) {
+		if key, ok := pac.KeyOf(o); ok {
+			h.changed(key, canWait)
 		}
-		return []queue.Key{{Namespace: o.GetNamespace(), Repository: o.GetName()}}
+	}
+	ofLease := func(o metav1.Object, canWait bool) {
+		if key, ok := lease.KeyOf(o); ok {
+			h.changed(key, canWait)
+		}
+	}
+	ofSettings := func(metav1.Object, bool) { h.allChanged(queue.Key{}) }
+	ofRepository := func(o metav1.Object, _ bool) {
+		key := queue.Key{Namespace: o.GetNamespace(), Repository: o.GetName()}
+		if o.GetNamespace() == pacNamespace() {
+			h.allChanged(key) // perhaps the global one, whose limit is the default of every queue
+			return
+		}
+		h.changed(key, false)
 	}
 	type watch struct {
 		informer cache.SharedIndexInformer
-		keysOf   func(metav1.Object) []queue.Key
+		tell     func(o metav1.Object, canWait bool)
 	}
 	watched := []watch{{w.runs, ofRun}, {w.leases, ofLease}, {w.repositories.Informer(), ofRepository}}
 	if w.global.Informer() != w.repositories.Informer() {
@@ -163,15 +173,19 @@ func (w *watches) each(wake func(key queue.Key, canWait bool), all func() []queu
 				obj = tombstone.Obj
 			}
 			if o, ok := obj.(metav1.Object); ok {
-				for _, key := range watch.keysOf(o) {
-					wake(key, canWait)
-				}
+				watch.tell(o, canWait)
 			}
 		}
-		if _, err := watch.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-			AddFunc: func(obj any) { tell(obj, canWait(nil, obj)) },
+		if _, err := watch.informer.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{
+			AddFunc: func(is any, listed bool) {
+				if !listed {
+					h.moved(nil, is)
+				}
+				tell(is, canWait(nil, is))
+			},
 			UpdateFunc: func(was, is any) {
 				if pac.IsNews(was, is) {
+					h.moved(was, is)
 					tell(is, canWait(was, is))
 				}
 			},
@@ -181,6 +195,20 @@ func (w *watches) each(wake func(key queue.Key, canWait bool), all func() []queu
 		}
 	}
 	return nil
+}
+
+// moved tells of a write by a replica, if that is what lies between two versions of an object. was
+// is nil for a new one.
+func (h hears) moved(was, is any) {
+	key, ours := lease.KeyOf(is)
+	replica, moved := lease.Moved(was, is)
+	if pr, isRun := is.(*tektonv1.PipelineRun); isRun {
+		key, ours = pac.KeyOf(pr)
+		replica, moved = pac.Moved(was, is)
+	}
+	if moved && ours {
+		h.progress(key, replica)
+	}
 }
 
 // fill starts the informers and returns once every cache is filled.
@@ -258,11 +286,4 @@ func (w *watches) controllers(pacNamespace string) *pac.Controllers {
 	}
 	w.read.from, w.read.as = from, is
 	return is
-}
-
-func only(key queue.Key, ok bool) []queue.Key {
-	if !ok {
-		return nil
-	}
-	return []queue.Key{key}
 }

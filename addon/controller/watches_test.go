@@ -5,9 +5,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
 	pacfake "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/clientset/versioned/fake"
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	tektonfake "github.com/tektoncd/pipeline/pkg/client/clientset/versioned/fake"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
@@ -15,6 +19,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 )
 
 // TestMain has informers list and then watch: the fake clients of Tekton and PAC cannot stream a
@@ -38,8 +43,12 @@ func TestWritesThatChangeNothingWakeNothing(t *testing.T) {
 	}
 	all := []queue.Key{{Namespace: "shop", Repository: "app"}, {Namespace: "bank", Repository: "app"}}
 	woken := make(chan queue.Key, 100)
-	wake := func(key queue.Key, _ bool) { woken <- key }
-	if err := w.each(wake, func() []queue.Key { return all }, func() string { return ofPAC }); err != nil {
+	h := hears{changed: func(key queue.Key, _ bool) { woken <- key }, allChanged: func(queue.Key) {
+		for _, key := range all {
+			woken <- key
+		}
+	}}
+	if err := w.each(h, func() string { return ofPAC }); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.fill(t.Context()); err != nil {
@@ -116,7 +125,7 @@ func TestControllersAreRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A factory starts the informers that have been asked for.
-	if err := w.each(func(queue.Key, bool) {}, func() []queue.Key { return nil }, func() string { return "ofpac" }); err != nil {
+	if err := w.each(hears{allChanged: func(queue.Key) {}}, func() string { return "ofpac" }); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.fill(t.Context()); err != nil {
@@ -129,5 +138,70 @@ func TestControllersAreRead(t *testing.T) {
 	}
 	if !w.controllers("elsewhere").Unseen {
 		t.Error("PAC is found where it is not")
+	}
+}
+
+// TestProgress: what replicas write is told along with who wrote it, and what others write is not.
+func TestProgress(t *testing.T) {
+	type told struct {
+		queue.Key
+		replica string
+	}
+	var progress []told
+	h := hears{progress: func(key queue.Key, replica string) { progress = append(progress, told{key, replica}) }}
+	slot := func(edits ...func(*coordinationv1.Lease)) *coordinationv1.Lease {
+		l := lease.Relabel(&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
+			Namespace: "shop", Name: lease.Name("app", 0), Annotations: map[string]string{"pac-lease-queue.dev/replica": "one"},
+			OwnerReferences: []metav1.OwnerReference{{Kind: "Repository", Name: "app"}},
+		}})
+		for _, edit := range edits {
+			edit(l)
+		}
+		return l
+	}
+	run := func(annotations ...string) *tektonv1.PipelineRun {
+		pr := &tektonv1.PipelineRun{ObjectMeta: metav1.ObjectMeta{
+			Namespace: "shop", Name: "a", Annotations: map[string]string{keys.Repository: "app", pac.HeldOrder: "shop/a"},
+		}}
+		for i := 0; i < len(annotations); i += 2 {
+			pr.Annotations[annotations[i]] = annotations[i+1]
+		}
+		return pr
+	}
+	claimed := func(l *coordinationv1.Lease) {
+		l.Spec.HolderIdentity, l.Spec.LeaseTransitions = ptr.To("a"), ptr.To(int32(1))
+		l.Annotations["pac-lease-queue.dev/run-uid"], l.Annotations["pac-lease-queue.dev/attempt"] = "uid-a", "0"
+	}
+	byHand := func(l *coordinationv1.Lease) { l.Annotations["touched"] = "1" }
+	handedBack := run()
+	delete(handedBack.Annotations, pac.HeldOrder)
+	for name, tc := range map[string]struct {
+		was, is any
+		replica string
+		told    bool
+	}{
+		"a slot is made":       {nil, slot(claimed), "one", true},
+		"a slot is claimed":    {slot(), slot(claimed), "one", true},
+		"a slot is emptied":    {slot(claimed), slot(), "one", true},
+		"a slot is annotated":  {slot(), slot(byHand), "", false},
+		"a run comes":          {nil, run(), "", false},
+		"a run is started":     {run(), run(pac.Claim, "0/1/0", pac.Replica, "two"), "two", true},
+		"a run is stamped":     {run(), run(pac.Arrived, "17"), "", true},
+		"a run is fenced":      {run(), run(pac.Attempt, "1"), "", true},
+		"a run is handed back": {run(), handedBack, "", true},
+		"a run names somebody": {run(pac.Claim, "0/1/0"), run(pac.Claim, "0/1/0", pac.Replica, "two"), "", false},
+		"a run is told":        {run(), run(pac.Status, "queued"), "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			progress = nil
+			h.moved(tc.was, tc.is)
+			var want []told
+			if tc.told {
+				want = []told{{queue.Key{Namespace: "shop", Repository: "app"}, tc.replica}}
+			}
+			if diff := cmp.Diff(want, progress, cmp.AllowUnexported(told{})); diff != "" {
+				t.Errorf("told (-want +got):\n%s", diff)
+			}
+		})
 	}
 }

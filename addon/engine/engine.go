@@ -312,11 +312,10 @@ func (e *Engine) Changed(key queue.Key) {
 	delete(e.outlooks, key)
 }
 
-// Overdue returns the actions that the queue is waiting for, judged from the caches alone. It
-// writes nothing. An empty answer means that there is nothing to do. It decides only what has
-// changed since it last did, or what time has changed: every replica asks this of every queue each
-// second.
-func (e *Engine) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, error) {
+// Overdue returns the actions that the queue is waiting for, judged from the caches alone, and when
+// the passing of time alone changes them; zero is never. It writes nothing. Without actions there
+// is nothing to do. It decides only what has changed since it last did, or what time has changed.
+func (e *Engine) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, time.Time, error) {
 	now := e.Clock.Now()
 	// What changes from here on removes this outlook. Until it is known, it answers no other call.
 	is := &outlook{until: now}
@@ -324,7 +323,7 @@ func (e *Engine) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, er
 	was := e.outlooks[key]
 	if was != nil && (was.until.IsZero() || now.Before(was.until)) {
 		e.mu.Unlock()
-		return was.actions, nil
+		return was.actions, was.until, nil
 	}
 	e.outlooks[key] = is
 	e.mu.Unlock()
@@ -332,14 +331,14 @@ func (e *Engine) Overdue(ctx context.Context, key queue.Key) ([]queue.Action, er
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.outlooks[key] != is {
-		return actions, err
+		return actions, until, err
 	}
 	if err != nil {
 		delete(e.outlooks, key)
-		return nil, err
+		return nil, now, err
 	}
 	is.actions, is.until = actions, until
-	return actions, nil
+	return actions, until, nil
 }
 
 func (e *Engine) overdue(ctx context.Context, key queue.Key) (actions []queue.Action, until time.Time, err error) {

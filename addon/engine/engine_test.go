@@ -310,7 +310,7 @@ func TestOverdueDecidesOnce(t *testing.T) {
 	r.Repositories = counted{r.Repositories, &reads}
 	due := func(wantReads int, want ...string) {
 		t.Helper()
-		actions, err := r.Overdue(t.Context(), app)
+		actions, _, err := r.Overdue(t.Context(), app)
 		var got []string
 		for _, a := range actions {
 			got = append(got, a.String())
@@ -346,7 +346,7 @@ func TestOverdueDecidesOnce(t *testing.T) {
 	r.Repositories = repositories{c}
 	c.unreadable = errUnknown
 	r.Changed(app)
-	if _, err := r.Overdue(t.Context(), app); !errors.Is(err, errUnknown) {
+	if _, _, err := r.Overdue(t.Context(), app); !errors.Is(err, errUnknown) {
 		t.Errorf("error %v, want %v", err, errUnknown)
 	}
 	c.unreadable = nil
@@ -375,12 +375,12 @@ func TestOverdueMeanwhile(t *testing.T) {
 	var meanwhile []queue.Action
 	do := func() {
 		var err error
-		if meanwhile, err = r.Overdue(t.Context(), app); err != nil {
+		if meanwhile, _, err = r.Overdue(t.Context(), app); err != nil {
 			t.Error(err)
 		}
 	}
 	r.Repositories = during{r.Repositories, &do}
-	first, err := r.Overdue(t.Context(), app)
+	first, _, err := r.Overdue(t.Context(), app)
 	if err != nil || len(first) != 1 || len(meanwhile) != 1 {
 		t.Errorf("due %v, and meanwhile %v, error %v; want one step each time", first, meanwhile, err)
 	}
@@ -853,7 +853,7 @@ func TestOwnClock(t *testing.T) {
 	t.Run("a look for the recovery loop counts", func(t *testing.T) {
 		c := newCluster(t, 1, pending("a"), slot(0, "a"))
 		r := c.replica()
-		if _, err := r.Overdue(t.Context(), app); err != nil {
+		if _, _, err := r.Overdue(t.Context(), app); err != nil {
 			t.Fatal(err)
 		}
 		r.wait(policy.ClaimTTL)
@@ -900,7 +900,7 @@ func TestParkedClaim(t *testing.T) {
 	r.mustPass()
 	for range 3 {
 		r.wait(policy.ClaimTTL)
-		if due, err := r.Overdue(t.Context(), app); err != nil || len(due) > 0 {
+		if due, _, err := r.Overdue(t.Context(), app); err != nil || len(due) > 0 {
 			t.Fatalf("due: %v, %v; want nothing while a runs", due, err)
 		}
 	}
@@ -1026,7 +1026,7 @@ func TestMissingHolder(t *testing.T) {
 	t.Run("only the queue's own look is live, not the recovery loop's", func(t *testing.T) {
 		c := newCluster(t, 1, append(slices.Clone(running), pending("b")...), slot(0, "a"))
 		c.finished["a"] = true
-		actions, err := c.replica().Overdue(t.Context(), app)
+		actions, _, err := c.replica().Overdue(t.Context(), app)
 		if err != nil || len(actions) != 1 {
 			t.Errorf("due %v, error %v; want one action, which is judged again by who takes it", actions, err)
 		}
@@ -1050,7 +1050,7 @@ func TestOrphaned(t *testing.T) {
 	}
 	c.want()
 	r.wantEvents("Warning RepositoryNotFound a")
-	if actions, err := r.Overdue(t.Context(), app); err != nil || len(actions) > 0 {
+	if actions, _, err := r.Overdue(t.Context(), app); err != nil || len(actions) > 0 {
 		t.Errorf("due %v, error %v; want nothing", actions, err)
 	}
 
@@ -1066,7 +1066,7 @@ func TestRepositoryUnknown(t *testing.T) {
 	r := c.replica()
 	_, err := r.pass()
 	wantUnknown(t, err, "read Repository shop/app")
-	_, err = r.Overdue(t.Context(), app)
+	_, _, err = r.Overdue(t.Context(), app)
 	wantUnknown(t, err, "")
 	c.want()
 	r.wantEvents()
@@ -1154,7 +1154,7 @@ func TestConcurrentLooks(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for range 20 {
-				_, _ = r.Overdue(t.Context(), app)
+				_, _, _ = r.Overdue(t.Context(), app)
 				_, _ = r.pass()
 			}
 		})

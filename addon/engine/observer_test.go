@@ -80,7 +80,7 @@ func TestObserver(t *testing.T) {
 	c.queue.Limit = 2
 	r.mustPass("release 0", "release 1", "remove 2")
 	o.want("confirmed look at 2 runs", "queue.Release: done", "queue.Release: done", "queue.Remove: done")
-	if _, err := r.Overdue(t.Context(), app); err != nil {
+	if _, _, err := r.Overdue(t.Context(), app); err != nil {
 		t.Fatal(err)
 	}
 	o.want("cached look at 2 runs")
@@ -115,7 +115,7 @@ func TestObserver(t *testing.T) {
 		c.missing = true
 		r, o := c.observed()
 		r.mustPass()
-		if _, err := r.Overdue(t.Context(), app); err != nil {
+		if _, _, err := r.Overdue(t.Context(), app); err != nil {
 			t.Fatal(err)
 		}
 		o.want("missing, 1 wait", "missing, 0 wait")

@@ -44,7 +44,7 @@ func TestTwoReplicas(t *testing.T) {
 	t.Run("one starts what the other fences", func(t *testing.T) {
 		c := newCluster(t, 1, pending("a", "b"), slot(0, "a"))
 		one, two := c.replica(), c.replica()
-		_, _ = one.Overdue(t.Context(), app) // has seen the claim
+		_, _, _ = one.Overdue(t.Context(), app) // has seen the claim
 		one.wait(policy.ClaimTTL)
 		c.intercepted["start a with 0/4/0"] = func(commit func() error) error {
 			one.mustPass("start a with 0/4/0", "fence a at 1 until 12:00:25")

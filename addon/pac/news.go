@@ -52,17 +52,6 @@ func CanWait(was, is any) bool {
 	return from == to
 }
 
-// StartedBy returns the replica that has started a run, or passed it to Kueue, if a later version
-// of an object shows that and the earlier one did not; was is nil if there is none.
-func StartedBy(was, is any) (replica string, started bool) {
-	later, ok := is.(*tektonv1.PipelineRun)
-	if !ok || later.Annotations[Claim] == "" {
-		return "", false
-	}
-	earlier, existed := was.(*tektonv1.PipelineRun)
-	return later.Annotations[Replica], existed && earlier.Annotations[Claim] != later.Annotations[Claim]
-}
-
 // decides returns the run without its version and its annotations for people. It shares the rest
 // with the run.
 func decides(pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {

@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,24 +42,29 @@ type Settings struct {
 type Engine interface {
 	Changed(key queue.Key)
 	Reconcile(ctx context.Context, key queue.Key) (next time.Time, err error)
-	Overdue(ctx context.Context, key queue.Key) ([]queue.Action, error)
+	Overdue(ctx context.Context, key queue.Key) (due []queue.Action, until time.Time, err error)
 }
 
 // Config holds what a Replica works with; all of it is required.
 type Config struct {
+	// Name is that of this replica, as its writes carry it.
+	Name   string
 	Engine Engine
 	// Settings are those in force at the start.
 	Settings Settings
 	// Keys lists the queues that exist as far as the caches know.
 	Keys func() []queue.Key
-	// Leads says whether this replica leads a queue.
-	Leads func(queue.Key) bool
-	// Part names the part of the queues that have the same leader as this one.
-	Part func(queue.Key) string
+	// Leadership says which queues this replica leads, and who leads the others.
+	recovery.Leadership
 	// Forget drops the slots in memory of those queues for which it is true.
 	Forget func(func(queue.Key) bool)
 	// Wake has [Replica.Work] called soon. It must not wait.
 	Wake func(queue.Key)
+	// WakeLater has it called in a moment.
+	WakeLater func(queue.Key)
+	// WakeAll does so for many queues of which nothing says that they have something to do: one
+	// after the other, so that those that have are not kept waiting.
+	WakeAll func([]queue.Key)
 	// Workers is how many calls of Work there are at a time.
 	Workers  int
 	Clock    clock.Clock
@@ -83,7 +89,8 @@ type Replica struct {
 func New(c Config) *Replica {
 	r := &Replica{Config: c, settings: c.Settings, failures: map[queue.Key]int{}, long: map[queue.Key]bool{}, shares: newShares(c.Workers)}
 	r.recovery = recovery.New(recovery.Config{
-		Keys: r.visible, Due: r.due, Wake: c.Wake, Clock: c.Clock, Observer: c.Observer, Leads: c.Leads, Part: c.Part,
+		Name: c.Name, Keys: r.visible, Due: c.Engine.Overdue, Forget: c.Engine.Changed, Wake: c.Wake, Clock: c.Clock, Observer: c.Observer,
+		Leadership: c.Leadership, Visible: r.sees, Rest: r.rest,
 		Timing: func() recovery.Timing { return r.Settings().Recovery },
 	})
 	return r
@@ -106,26 +113,36 @@ func (r *Replica) Configure(next Settings) {
 	}
 	r.settings = next
 	r.mu.Unlock()
-	for _, key := range r.Keys() {
-		r.changed(key)
+	r.AllChanged(r.Keys())
+}
+
+// Changed has a queue looked at anew. It is called when the caches show something new of it. What
+// can wait for a moment, because it makes no room, is looked at with what follows from it.
+func (r *Replica) Changed(key queue.Key, canWait bool) {
+	r.note(key)
+	if canWait {
+		r.WakeLater(key)
+	} else {
+		r.Wake(key)
 	}
 }
 
-// changed has a queue looked at anew.
-func (r *Replica) changed(key queue.Key) {
-	r.Changed(key)
-	r.Wake(key)
+// AllChanged has queues looked at anew that something may concern which says of none that it does.
+func (r *Replica) AllChanged(keys []queue.Key) {
+	for _, key := range keys {
+		r.note(key)
+	}
+	r.WakeAll(keys)
 }
 
-// Changed is called when the caches show something new of a queue, before it is woken.
-func (r *Replica) Changed(key queue.Key) {
+func (r *Replica) note(key queue.Key) {
 	r.Engine.Changed(key)
 	r.recovery.Changed(key)
 }
 
-// Progressed is called when a watch shows that a run of the queue was started, by this replica or
-// by another one: that is how a leader shows that it lives.
-func (r *Replica) Progressed(key queue.Key, own bool) { r.recovery.Progressed(key, own) }
+// Progress notes that the caches show what some replica has written to a queue. The writer is empty
+// if the write does not tell.
+func (r *Replica) Progress(key queue.Key, writer string) { r.recovery.Progress(key, writer) }
 
 // Stores lists the store that is in force before the other one, as the engine wants them.
 func (r *Replica) Stores(lease, memory engine.Store) []engine.Store {
@@ -136,12 +153,13 @@ func (r *Replica) Stores(lease, memory engine.Store) []engine.Store {
 }
 
 // Promoted is called when this replica begins to lead the queues for which it is true. What it
-// remembers of their slots is of an earlier term: others may have moved them since.
+// remembers of their slots is of an earlier term: others may have moved them since. It looks at all
+// of them at once, since the leader before may have died.
 func (r *Replica) Promoted(leads func(queue.Key) bool) {
 	r.Forget(leads)
 	for _, key := range r.Keys() {
 		if leads(key) {
-			r.changed(key)
+			r.Changed(key, false)
 		}
 	}
 }
@@ -167,7 +185,7 @@ type Outcome struct {
 func (r *Replica) Work(ctx context.Context, key queue.Key) (Outcome, error) {
 	if !r.Acts(key) {
 		r.succeeded(key)
-		r.note(key, time.Time{})
+		r.noteLong(key, time.Time{})
 		return Outcome{}, nil
 	}
 	if rest := r.rest(); rest > 0 {
@@ -179,7 +197,8 @@ func (r *Replica) Work(ctx context.Context, key queue.Key) (Outcome, error) {
 	}
 	defer r.leave(pass)
 	next, err := r.Engine.Reconcile(ctx, key)
-	r.note(key, next)
+	r.recovery.Changed(key) // by what the engine has learnt, whether the caches show it or not
+	r.noteLong(key, next)
 	if errors.Is(err, engine.ErrOutrun) {
 		// The queue is theirs: the leader's, or that of the replica that was faster in taking it
 		// over.
@@ -205,8 +224,8 @@ func (r *Replica) enter(key queue.Key) (pass turn, begun bool) {
 	return pass, r.shares.enter(pass)
 }
 
-// note remembers whether a pass left something to do at once.
-func (r *Replica) note(key queue.Key, next time.Time) {
+// noteLong remembers whether a pass left something to do at once.
+func (r *Replica) noteLong(key queue.Key, next time.Time) {
 	long := !next.IsZero() && !next.After(r.Clock.Now())
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -270,26 +289,16 @@ func (r *Replica) Run(ctx context.Context) { r.recovery.Run(ctx) }
 // Round looks for overdue queues once.
 func (r *Replica) Round(ctx context.Context) { r.recovery.Round(ctx) }
 
-// due lists what is due in a queue that this replica can see. Nothing is while nobody may act.
-func (r *Replica) due(ctx context.Context, key queue.Key) ([]queue.Action, error) {
-	if r.rest() > 0 || r.Settings().Backend == store.Memory && !r.Leads(key) {
-		return nil, nil
-	}
-	return r.Engine.Overdue(ctx, key)
-}
-
-// visible lists the queues that this replica can see: with slots in memory, only those that it
-// leads.
+// visible lists the queues that this replica can see.
 func (r *Replica) visible() []queue.Key {
 	keys := r.Keys()
 	if r.Settings().Backend != store.Memory {
 		return keys
 	}
-	var led []queue.Key
-	for _, key := range keys {
-		if r.Leads(key) {
-			led = append(led, key)
-		}
-	}
-	return led
+	return slices.DeleteFunc(slices.Clone(keys), func(key queue.Key) bool { return !r.Leads(key) })
+}
+
+// sees says whether this replica can see a queue: with slots in memory, only those that it leads.
+func (r *Replica) sees(key queue.Key) bool {
+	return r.Settings().Backend != store.Memory || r.Leads(key)
 }

@@ -40,7 +40,7 @@ type rig struct {
 	// due is what every queue waits for.
 	due []queue.Action
 
-	passes, woken, forgotten, listed, changed []queue.Key
+	passes, woken, inTime, forgotten, listed, changed []queue.Key
 	// meanwhile is called during each pass.
 	meanwhile func()
 	overdue   []queue.Key // queues that recovery looked at
@@ -54,8 +54,13 @@ func newRig(t *testing.T, settings replica.Settings, leads ...queue.Key) *rig {
 	keys := []queue.Key{app, web}
 	r.Replica = replica.New(replica.Config{
 		Engine: scripted{r}, Settings: settings, Clock: r.clock, Observer: r,
-		Keys:  func() []queue.Key { return keys },
-		Leads: func(key queue.Key) bool { return r.leads[key] }, Part: queue.Key.String,
+		Keys: func() []queue.Key { return keys },
+		Name: "me", WakeLater: func(queue.Key) {}, WakeAll: func(keys []queue.Key) { r.inTime = append(r.inTime, keys...) },
+		Leadership: recovery.Leadership{
+			Leads:  func(key queue.Key) bool { return r.leads[key] },
+			Part:   func(queue.Key) string { return "" },
+			Leader: func(string) (string, bool) { return "leader", true },
+		},
 		Forget: func(of func(queue.Key) bool) {
 			for _, key := range keys {
 				if of(key) {
@@ -81,9 +86,9 @@ func (s scripted) Reconcile(_ context.Context, key queue.Key) (time.Time, error)
 
 func (s scripted) Changed(key queue.Key) { s.changed = append(s.changed, key) }
 
-func (s scripted) Overdue(_ context.Context, key queue.Key) ([]queue.Action, error) {
+func (s scripted) Overdue(_ context.Context, key queue.Key) ([]queue.Action, time.Time, error) {
 	s.overdue = append(s.overdue, key)
-	return s.due, nil
+	return s.due, time.Time{}, nil
 }
 
 // Listed implements engine.Observer.
@@ -106,7 +111,9 @@ func (r *rig) work(key queue.Key, acted bool, again time.Duration) error {
 // takeOver has recovery see every queue overdue.
 func (r *rig) takeOver() {
 	r.due = []queue.Action{queue.Start{Run: queue.Run{Name: "build", UID: "build"}}}
-	r.Round(r.t.Context())
+	for _, key := range []queue.Key{app, web} {
+		r.Changed(key, false)
+	}
 	r.clock.Step(timing.TakeoverAfter)
 	r.Round(r.t.Context())
 }
@@ -133,6 +140,21 @@ func TestWhoActs(t *testing.T) {
 		if diff := cmp.Diff([]queue.Key{app}, keys); diff != "" {
 			t.Errorf("with slots in memory, recovery %s (-want +got):\n%s", what, diff)
 		}
+	}
+}
+
+// TestInMemory: with slots in memory nothing is due to a replica that does not lead, however it
+// hears of a queue.
+func TestInMemory(t *testing.T) {
+	r := newRig(t, memory, app)
+	r.Round(t.Context())
+	r.due = []queue.Action{queue.Start{Run: queue.Run{Name: "build", UID: "build"}}}
+	r.Changed(app, false)
+	r.Changed(web, false)
+	r.clock.Step(time.Second - 1)
+	r.Round(t.Context())
+	if diff := cmp.Diff([]queue.Key{app}, r.overdue); diff != "" {
+		t.Errorf("looked at (-want +got):\n%s", diff)
 	}
 }
 
@@ -224,8 +246,8 @@ func TestChangeover(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, lease, app)
 			r.Configure(tc.to)
-			if diff := cmp.Diff([]queue.Key{app, web}, r.woken); diff != "" {
-				t.Errorf("woken (-want +got):\n%s", diff)
+			if diff := cmp.Diff([]queue.Key{app, web}, r.inTime); diff != "" || len(r.woken) > 0 {
+				t.Errorf("woken at once: %v, in time (-want +got):\n%s", r.woken, diff)
 			}
 			if diff := cmp.Diff([]queue.Key{app, web}, r.changed); diff != "" {
 				t.Errorf("changed (-want +got):\n%s", diff)
@@ -247,6 +269,67 @@ func TestChangeover(t *testing.T) {
 				t.Errorf("%d passes after it, want one", len(r.passes))
 			}
 		})
+	}
+}
+
+// TestRecoveryRests: no step is overdue because nobody was to take it.
+func TestRecoveryRests(t *testing.T) {
+	handBack := lease
+	handBack.HandBack = true
+	r := newRig(t, lease)
+	r.due = []queue.Action{queue.Start{Run: queue.Run{Name: "build", UID: "build"}}}
+	r.Changed(app, false)
+	r.clock.Step(timing.TakeoverAfter - time.Second)
+	r.Round(t.Context())
+	r.Configure(handBack)
+	for range 3 {
+		r.clock.Step(time.Second)
+		r.Round(t.Context())
+	}
+	if r.Acts(app) {
+		t.Error("takes over what nobody could do during the changeover")
+	}
+	r.clock.Step(timing.TakeoverAfter)
+	r.Round(t.Context())
+	if !r.Acts(app) {
+		t.Error("does not take over what nobody does after the changeover")
+	}
+}
+
+// TestProgress: a queue of a leader that writes elsewhere is not taken over.
+func TestProgress(t *testing.T) {
+	r := newRig(t, lease)
+	r.due = []queue.Action{queue.Start{Run: queue.Run{Name: "build", UID: "build"}}}
+	r.Changed(app, false)
+	for range 5 {
+		r.clock.Step(time.Second)
+		r.Progress(web, "leader")
+		r.Round(t.Context())
+	}
+	if r.Acts(app) {
+		t.Error("takes over from a leader that works")
+	}
+}
+
+// TestGone: nothing is remembered of a queue that no list shows any more.
+func TestGone(t *testing.T) {
+	r := newRig(t, lease)
+	gone := queue.Key{Namespace: "shop", Repository: "gone"}
+	r.Changed(gone, false)
+	r.clock.Step(time.Second)
+	r.Round(t.Context()) // drops it, before a look or after
+	r.overdue, r.changed = nil, nil
+	r.Changed(gone, false)
+	r.clock.Step(time.Second - 1)
+	r.Round(t.Context())
+	if !slices.Contains(r.overdue, gone) {
+		t.Fatal("a queue that has changed is not looked at")
+	}
+	r.changed = nil
+	r.clock.Step(time.Second)
+	r.Round(t.Context())
+	if diff := cmp.Diff([]queue.Key{gone}, r.changed); diff != "" {
+		t.Errorf("forgotten (-want +got):\n%s", diff)
 	}
 }
 

@@ -40,7 +40,8 @@ type Cluster struct {
 	named     map[queue.Key]int // runs so far
 	processes int
 	byVandal  bool
-	calm      bool // no faults any more
+	writers   map[string]string // the replicas that claimed, emptied or started, by the version they wrote
+	calm      bool              // no faults any more
 	// outliving are the runs that are done and have pods left, with their queues.
 	outliving map[types.UID]queue.Key
 	// controllers are what PAC is set to.
@@ -56,7 +57,7 @@ func newCluster(seed uint64, o Options) *Cluster {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	m := mix(rnd)
 	m.traceable, m.cancelling.OnPush, m.kueue, m.ties = seed%3 == 0, seed%2 == 0, seed%5 == 4, seed%5 >= 3
-	m.podsGone = seed%19 == 18
+	m.podsGone, m.together = seed%19 == 18, seed%4 < 3
 	m.writes = 2 // so that most passes leave something
 	if seed%4 == 2 {
 		m.writes = 8 // so that much of a pass overlaps
@@ -100,6 +101,7 @@ func emptyCluster(m mixture, rnd *rand.Rand, o Options) *Cluster {
 	c := &Cluster{
 		mixture: m, rnd: rnd, now: noon, context: klog.NewContext(context.Background(), klog.Logger{}),
 		mutant: o.mutant, judges: map[queue.Key]*judge{}, named: map[queue.Key]int{}, trace: func(string, ...any) {},
+		writers:   map[string]string{},
 		outliving: map[types.UID]queue.Key{}, controllers: &pac.Controllers{Default: pac.Features{CancelInProgress: m.cancelling}},
 	}
 	if c.mutant == nil {

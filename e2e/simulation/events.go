@@ -213,20 +213,24 @@ func (c *Cluster) collectOne() {
 	}
 }
 
-// elect has no, one or several replicas believe that they lead a queue; not more
+// elect has no, one or several replicas believe that they lead a part; not more
 // than one with slots in memory, where leading is all that counts.
 func (c *Cluster) elect() {
-	for _, key := range c.queues {
+	for _, part := range c.parts() {
 		if c.backend == store.Memory && !c.mutant.manyLeaders {
-			if c.mayLead(key) {
-				c.electOne(key)
+			if c.mayLead(part[0]) {
+				c.electOne(part[0])
 			}
 			continue
 		}
 		leader, tooMany := c.rnd.IntN(len(c.replicas)+1), c.crowd || c.chance(20)
 		for i, r := range c.replicas {
-			if r.alive {
-				r.elect(key, i == leader || tooMany && c.chance(80) || c.mutant.manyLeaders)
+			if !r.alive {
+				continue
+			}
+			leads := i == leader || tooMany && c.chance(80) || c.mutant.manyLeaders
+			for _, key := range part {
+				r.elect(key, leads)
 			}
 		}
 	}

@@ -22,8 +22,10 @@ type informer struct {
 	selector                  labels.Selector
 	transform                 cache.TransformFunc
 	indexer                   sorted
-	// wake is what the event handlers do. News that can wait is looked at a moment later.
-	wake func(o object, canWait bool)
+	// wake is what the event handlers do, and moved what they do before, except with the first
+	// list; was is nil for what is new. News that can wait is looked at a moment later.
+	wake  func(o object, canWait bool)
+	moved func(was, is object)
 
 	listing []object // of the first list, what has not been processed yet
 	synced  bool
@@ -41,9 +43,11 @@ type informer struct {
 	watched map[types.UID]bool
 }
 
-func newInformer(s *server, k kind, selector labels.Selector, transform cache.TransformFunc, wake func(object, bool)) *informer {
+func newInformer(s *server, k kind, selector labels.Selector, transform cache.TransformFunc, wake func(object, bool),
+	moved func(was, is object),
+) *informer {
 	return &informer{
-		server: s, kind: k, selector: selector, transform: transform, wake: wake, raw: map[string]object{},
+		server: s, kind: k, selector: selector, transform: transform, wake: wake, moved: moved, raw: map[string]object{},
 		indexer:     sorted{cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})},
 		noteRequest: func(metav1.ListOptions) {}, watched: map[types.UID]bool{}, dropped: map[types.UID]bool{},
 	}
@@ -132,6 +136,10 @@ func (i *informer) put(o object) {
 		}
 	}
 	if !known || pac.IsNews(was, trimmed) {
+		if i.synced {
+			before, _ := was.(object)
+			i.moved(before, trimmed.(object))
+		}
 		i.wake(o, pac.CanWait(was, trimmed) || lease.CanWait(trimmed))
 	}
 }

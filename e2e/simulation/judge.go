@@ -66,6 +66,7 @@ func newJudge(c *Cluster, key queue.Key) *judge {
 
 // noted is told every commit.
 func (c *Cluster) noted(ch change, by *request) {
+	c.noteWriter(ch, by)
 	c.trace("        %s", render{ch})
 	switch ch.kind {
 	case repositories:

@@ -455,10 +455,6 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "takes over from a leader that starts runs", caught: 64,
-		wrapReplica: func(_ *replica, x product) product { return deaf{x} },
-	},
-	{
 		name: "does not act on a queue that it has taken over", caught: 3,
 		wrapReplica: func(r *replica, x product) product { return leadersOnly{x, r} },
 	},
@@ -496,7 +492,35 @@ var mutants = []*mutant{
 		name: "gives a slot away while pods of its run are left", caught: 1, podless: true,
 		shape: func(m *mixture) { m.podsGone = true },
 	},
-	{name: "has no recovery", caught: 10, noRecovery: true},
+	{name: "has no recovery", caught: 3, noRecovery: true},
+	{
+		name: "takes over a queue whose leader makes progress", caught: 10, shape: oneLeader,
+		wrapReplica: func(r *replica, x product) product {
+			return attributing{x, func(string, string) (string, bool) { return "", false }, r}
+		},
+	},
+	{
+		name: "takes what it writes itself for its leader's life", shape: oneLeader,
+		wrapReplica: func(r *replica, x product) product {
+			return attributing{x, func(writer, leader string) (string, bool) {
+				if writer == r.name {
+					writer = leader
+				}
+				return writer, true
+			}, r}
+		},
+	},
+	{
+		name: "takes for its leader's life what others write that act for it, too", shape: oneLeader,
+		wrapReplica: func(r *replica, x product) product {
+			return attributing{x, func(writer, leader string) (string, bool) {
+				if writer != r.name {
+					writer = leader
+				}
+				return writer, true
+			}, r}
+		},
+	},
 	{name: "does not hear in recovery that a queue has changed", caught: 2, unchanging: true},
 	{
 		name: "keeps slots in the memory of several replicas", caught: 10, manyLeaders: true,
@@ -565,6 +589,27 @@ type lasting struct{ engine.Store }
 
 func (lasting) Lasting() bool { return true }
 
+// oneLeader has several queues, which one replica leads.
+func oneLeader(m *mixture) {
+	m.together, m.memory, m.switches, m.crowd, m.queues, m.replicas = true, false, false, false, 3, max(3, m.replicas)
+	m.happens["switch"] = 0
+}
+
+// attributing is a replica that takes what is written for another replica's.
+type attributing struct {
+	product
+	// to returns whose a write is taken for, and false if it is not noticed.
+	to func(writer, leader string) (string, bool)
+	r  *replica
+}
+
+func (a attributing) Progress(key queue.Key, writer string) {
+	c := a.r.cluster
+	if writer, noticed := a.to(writer, c.leaderOf(c.part(key))); noticed {
+		a.product.Progress(key, writer)
+	}
+}
+
 // failedClaim is the transition in the token of a claim that was not made.
 const failedClaim = -1
 
@@ -615,11 +660,6 @@ func (u untimed) Work(ctx context.Context, key queue.Key) (shipped.Outcome, erro
 	outcome.Again = 0
 	return outcome, err
 }
-
-// deaf does not hear that other replicas start runs.
-type deaf struct{ product }
-
-func (d deaf) Progressed(queue.Key, bool) {}
 
 // besideKueue is for bugs about runs that are labelled for Kueue.
 func besideKueue(m *mixture) { m.kueue = true }

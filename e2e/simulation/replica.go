@@ -9,10 +9,10 @@ import (
 	paclister "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/listers/pipelinesascode/v1alpha1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/engine/recovery"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	shipped "github.com/pac-lease-queue/pac-lease-queue/addon/replica"
@@ -48,8 +48,7 @@ type replica struct {
 	dirty  map[queue.Key]bool
 	timers []timer
 	passes []*pass
-	// shown is when the watch last showed that another replica has started a run, by queue.
-	shown map[queue.Key]time.Time
+	heard  map[string]sighting // by part
 	// unwritten counts the failures to stamp runs, by UID.
 	unwritten map[string]int
 	round     time.Time // when recovery goes round next
@@ -59,12 +58,13 @@ type replica struct {
 
 // product is what the simulation needs of a replica that ships.
 type product interface {
+	Changed(key queue.Key, canWait bool)
+	AllChanged([]queue.Key)
+	Progress(key queue.Key, replica string)
 	Work(context.Context, queue.Key) (shipped.Outcome, error)
 	Round(context.Context)
 	Configure(shipped.Settings)
 	Promoted(func(queue.Key) bool)
-	Changed(queue.Key)
-	Progressed(key queue.Key, own bool)
 	Acts(queue.Key) bool
 	Settings() shipped.Settings
 	Stores(lease, memory engine.Store) []engine.Store
@@ -95,8 +95,8 @@ func (r *replica) start(age time.Duration) {
 	c.processes++
 	r.born, r.process = c.now, c.processes
 	r.alive, r.leads, r.dirty = true, map[queue.Key]bool{}, map[queue.Key]bool{}
-	r.shown = map[queue.Key]time.Time{}
 	r.timers, r.passes, r.asleep, r.settled, r.unwritten = nil, nil, time.Time{}, time.Time{}, map[string]int{}
+	r.heard = map[string]sighting{}
 	arrivals, ends := pac.NewArrivals(), pac.NewEnds()
 	for k, selector := range []string{runs: pac.Selector, leases: lease.Selector, repositories: ""} {
 		parsed, err := labels.Parse(selector)
@@ -108,26 +108,25 @@ func (r *replica) start(age time.Duration) {
 				return pac.TrimRun(obj)
 			}, leases: lease.Trim, repositories: pac.TrimRepository,
 		}[kind(k)]
-		r.informers[k] = newInformer(c.server, kind(k), parsed, transform, r.wake)
+		r.informers[k] = newInformer(c.server, kind(k), parsed, transform, r.wake, r.moved)
 	}
 	now := skewed{replica: r}
 	r.informers[runs].noteRequest = arrivals.NoteRequest
 	must(arrivals.Follow(r.informers[runs]))
-	_, err := r.informers[runs].AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: r.progress})
-	must(err)
+	var err error
 	by := pac.By{
 		Replica: r.name, Clock: now, Arrivals: arrivals, Ends: ends,
 		Controllers: func() *pac.Controllers { return c.controllers }, Kueue: func() bool { return true },
 	}
 	r.runs, err = pac.NewRuns(by, runGetter{r}, r.listRunMetadata, r.informers[runs])
 	must(err)
-	r.leases, err = lease.New(leaseGetter{r}, r.informers[leases], now, func() time.Duration { return c.policy.ClaimTTL }, nil)
+	r.leases, err = lease.New(r.name, leaseGetter{r}, r.informers[leases], now, func() time.Duration { return c.policy.ClaimTTL }, nil)
 	must(err)
 	r.memory = memory.New()
 	inLeases := c.mutant.store(r, byIndex{r.leases})
 	inMemory := c.mutant.store(r, claims{byIndex{r.memory}, r})
 	looks := latest.New(func(key queue.Key) bool { return r.product.Acts(key) })
-	observer := engine.Observers{reported.NewObserver(r, looks), looks, takeovers{replica: r}}
+	observer := engine.Observers{reported.NewObserver(r, looks), looks, takeovers{r: r}}
 	repositoryLister := paclister.NewRepositoryLister(r.informers[repositories].GetIndexer())
 	r.engine = engine.New(engine.Config{
 		Repositories: limits{
@@ -146,9 +145,13 @@ func (r *replica) start(age time.Duration) {
 		Group:    func(most int) engine.Group { return &group{cluster: c, most: most} },
 	})
 	r.config = shipped.Config{
-		Engine: r.engine, Settings: c.settings(), Keys: r.keys, Forget: r.memory.Forget, Clock: now, Observer: observer,
-		Leads: func(key queue.Key) bool { return r.leads[key] }, Part: queue.Key.String,
-		Wake: func(key queue.Key) { r.dirty[key] = true }, Workers: workers,
+		Name: r.name, Engine: r.engine, Settings: c.settings(), Keys: r.keys, Forget: r.memory.Forget, Clock: now, Observer: observer,
+		Wake: func(key queue.Key) { r.dirty[key] = true }, WakeLater: r.wakeLater, WakeAll: r.wakeAll, Workers: workers,
+		Leadership: recovery.Leadership{
+			Leads:  func(key queue.Key) bool { return r.leads[key] },
+			Part:   c.part,
+			Leader: func(part string) (string, bool) { return c.leaderOf(part), true },
+		},
 	}
 	c.mutant.wired(r)
 	r.product = c.mutant.replica(r, shipped.New(r.config))
@@ -169,9 +172,11 @@ func (r *replica) keys() []queue.Key {
 func (r *replica) wake(o object, canWait bool) {
 	switch {
 	case r.cluster.isGlobal(o):
-		for _, key := range r.keys() {
-			r.changed(key, false)
+		if r.cluster.mutant.unchanging {
+			r.wakeAll(r.keys())
+			return
 		}
+		r.product.AllChanged(r.keys())
 	default:
 		if key, ok := keyOf(o); ok {
 			r.changed(key, canWait)
@@ -182,25 +187,25 @@ func (r *replica) wake(o object, canWait bool) {
 // shortly is how long news waits that can wait.
 const shortly = 100 * time.Millisecond
 
-// progress tells of starts.
-func (r *replica) progress(was, is any) {
-	by, started := pac.StartedBy(was, is)
-	if key, ok := keyOf(is.(object)); ok && started {
-		if by != r.name {
-			r.shown[key] = r.cluster.now
-		}
-		r.product.Progressed(key, by == r.name)
+func (r *replica) changed(key queue.Key, canWait bool) {
+	switch {
+	case !r.cluster.mutant.unchanging:
+		r.product.Changed(key, canWait)
+	case canWait:
+		r.wakeLater(key)
+	default:
+		r.dirty[key] = true
 	}
 }
 
-func (r *replica) changed(key queue.Key, canWait bool) {
-	if !r.cluster.mutant.unchanging {
-		r.product.Changed(key)
-	}
-	if canWait {
-		r.timers = append(r.timers, timer{r.cluster.now.Add(shortly), key})
-	} else {
-		r.dirty[key] = true
+func (r *replica) wakeLater(key queue.Key) {
+	r.timers = append(r.timers, timer{r.cluster.now.Add(shortly), key})
+}
+
+// wakeAll wakes one queue after the other, as addon/controller does.
+func (r *replica) wakeAll(keys []queue.Key) {
+	for i, key := range keys {
+		r.timers = append(r.timers, timer{r.cluster.now.Add(time.Duration(i) * time.Millisecond), key})
 	}
 }
 
@@ -297,20 +302,6 @@ func (r *replica) crash() {
 		p.end()
 	}
 	r.alive, r.passes = false, nil
-}
-
-// takeovers judges what a replica takes over: nothing from a leader that starts runs.
-type takeovers struct {
-	engine.Unobserved
-	*replica
-}
-
-// TookOver implements engine.Observer.
-func (t takeovers) TookOver(key queue.Key, step queue.Action, after time.Duration) {
-	if shown, ok := t.shown[key]; ok && t.cluster.now.Sub(shown) < after {
-		t.cluster.fail("overload is no death: %s takes %s over to %s, and saw another start a run of it %s ago",
-			t.name, key, step, t.cluster.now.Sub(shown))
-	}
 }
 
 // Record implements engine.Recorder.

@@ -72,6 +72,8 @@ type mixture struct {
 	kueue bool
 	// writes is how many a pass makes at most.
 	writes int
+	// together has one replica lead all queues, unless slots may be in memory.
+	together bool
 	// ties has most events come in pairs.
 	ties    bool
 	happens map[string]int // event → how often

@@ -23,6 +23,7 @@ import (
 	"knative.dev/pkg/logging"
 	"knative.dev/pkg/observability/runtime"
 	profiling "knative.dev/pkg/observability/runtime/k8s"
+	"knative.dev/pkg/system"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
@@ -61,6 +62,7 @@ func runProcess(
 	}
 	component := election.GetComponentConfig(config.Component)
 	component.LeaseName = func(part uint32) string { return controller.ElectionLease(part, component.Buckets) }
+	component.Identity = controller.ElectionIdentity(system.PodName())
 	if err := controller.PrepareElection(ctx, kubeclient.Get(ctx), env, component.Buckets); err != nil {
 		logger.Warnw("Cannot prepare leader election: its Leases may stay when the release is uninstalled", "error", err)
 	}

@@ -1,18 +1,27 @@
 // Package recovery finds queues that no replica brings forward.
 //
-// Every replica runs the loop, leader or not. The loop needs three signals before it raises an
-// alarm: the caches show a step that is due; the same step has been due, by this replica's own
-// clock, for longer than a live leader would need; and for as long no other replica has started a
-// run in a queue of the same leader. A leader that is busy shows it by its starts, so overload does
-// not look like death. The engine then decides anew; a false alarm costs refused writes.
+// Every replica runs the loop. In a queue that another replica leads it raises an alarm if the
+// caches show a step that is due, the same step has been due for TakeoverAfter by this replica's
+// own clock, and nothing has been seen of the leader's writes for as long: a leader that is busy
+// writes elsewhere. Whoever reacts to an alarm decides anew; a false one costs refused writes.
 //
-// Guaranteed: a step that is visibly due and stays undone raises an alarm within TakeoverAfter plus
-// a second if the leader does nothing, and within sixty times that whatever the leader does. Not
-// guaranteed: that only one replica raises it.
+// Guaranteed, for steps that stay visibly due:
+//   - in a queue of a leader that writes nothing, the alarm comes within TakeoverAfter plus two
+//     Intervals;
+//   - whatever is seen of anybody's writes, it comes within ten times TakeoverAfter plus two
+//     Intervals;
+//   - what this replica writes itself never counts as another one's life, and once it acts in place
+//     of a leader, only what that leader writes does: of several replicas that act for a dead one,
+//     none waits for another. A replica that acts for nobody waits for whoever does.
+//
+// Not guaranteed: that only one replica raises the alarm.
 package recovery
 
 import (
+	"cmp"
 	"context"
+	"hash/fnv"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,18 +32,26 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
-// Config holds what a Loop works with; all of it is required.
+// Config holds what a Loop works with; all of it is required. No function may wait for another call
+// of the loop.
 type Config struct {
+	// Name is that of this replica, as its writes carry it.
+	Name string
 	// Keys lists the queues that exist as far as the caches know.
 	Keys func() []queue.Key
-	// Due lists the steps a queue is waiting for, judged from the caches.
-	Due func(context.Context, queue.Key) ([]queue.Action, error)
-	// Leads says whether this replica leads a queue. It takes nothing over from itself.
-	Leads func(queue.Key) bool
-	// Part names the part of the queues that have the same leader as this one.
-	Part func(queue.Key) string
+	// Due lists the steps a queue is waiting for, judged from the caches, and says when the passing
+	// of time alone changes them; zero is never.
+	Due func(context.Context, queue.Key) ([]queue.Action, time.Time, error)
+	// Forget drops what Due remembers of a queue that does not exist any more.
+	Forget func(queue.Key)
+	// Visible says whether this replica can see the slots of a queue: otherwise nothing is due.
+	Visible func(queue.Key) bool
+	// Rest is how much longer no replica acts on any queue, so that nothing counts as due.
+	Rest func() time.Duration
 	// Wake has the queue reconciled soon, by this replica.
 	Wake func(queue.Key)
+	// Leadership says who acts first on which queues.
+	Leadership Leadership
 	// Timing is asked at every round, so that it can change at run time.
 	Timing func() Timing
 	Clock  clock.Clock
@@ -47,59 +64,96 @@ type Config struct {
 type Timing struct {
 	// Interval is the pause between rounds.
 	Interval time.Duration
-	// TakeoverAfter is how long a step may be due, and the leader do nothing, before this replica
-	// takes the step.
+	// TakeoverAfter is how long a step may be due, and its leader silent, before this replica takes
+	// it.
 	TakeoverAfter time.Duration
 }
 
 const (
+	// patient is how much longer than TakeoverAfter a step may be due if its leader goes on
+	// elsewhere.
+	patient = 10
 	// actingFor is how long after its last alarm for a queue a replica keeps acting on it at once,
 	// in multiples of TakeoverAfter: after the leader's death, the steps that follow must not each
 	// wait for an alarm of their own.
 	actingFor = 10
-	// late is how long a step may be due whatever the leader does, in multiples of TakeoverAfter:
-	// perhaps it brings all queues forward but this one.
-	late = 60
-	// every is how often all queues are looked at, and how often a queue is woken at most while a
-	// step of it stays due. The rounds in between look at those in which something stirs.
-	every = time.Second
+
+	// listPause separates two lists of all queues.
+	listPause = time.Second
+	// longestSettling is how long a queue that changes all the time is not looked at.
+	longestSettling = time.Second
+	// wakePause separates two wakes for one step: a pass that fails is repeated without them.
+	wakePause = time.Second
+	// lookPause is when a queue is looked at again that could not be read, or that has to be looked
+	// at again and again.
+	lookPause = time.Second
 )
 
-// Loop is the background loop of one replica. It is safe for concurrent use.
+// settling is how long a queue has to be left alone before it is looked at. A step that is taken
+// within that time costs no look.
+func (t Timing) settling() time.Duration { return min(t.TakeoverAfter/2, longestSettling/2) }
+
+// late is how long a step may be due whatever its leader does elsewhere.
+func (t Timing) late() time.Duration { return patient * t.TakeoverAfter }
+
+// Loop is the background loop of one replica. It is safe for concurrent use, except that rounds
+// follow one another.
 type Loop struct {
 	Config
-	looked time.Time // when all queues were looked at last
-	due    map[queue.Key]map[string]dueStep
+	listed time.Time // when all queues were listed last
 
-	mu     sync.Mutex
-	stirs  map[queue.Key]stir
-	acting map[queue.Key]time.Time // queue → until when this replica acts on it
-	parts  map[string]part
+	mu       sync.Mutex
+	lists    int               // of all queues, so far
+	known    map[queue.Key]int // queue → the last list that had it
+	stirring map[queue.Key]*stir
+	acting   map[queue.Key]time.Time // queue → until when this replica acts on it
+	lives    map[string]life         // by part
 }
 
-// dueStep is a step that has been due for some rounds.
+// stir is what happens in a queue. A queue in which nothing has changed since the last look,
+// nothing is due, and nothing becomes due in time, has none.
+type stir struct {
+	// first and last are the changes since the last look; zero if there are none.
+	first, last time.Time
+	// next is when to look again although nothing changes; zero is never.
+	next time.Time
+	due  []dueStep
+}
+
+// dueStep is a step that has been due for some time.
 type dueStep struct {
-	since time.Time // when it was first seen due
-	woke  time.Time // when the queue was last woken for it
+	queue.Action
+	since time.Time // of the change that made it due
+	woken time.Time // when the queue was last woken for it
 	told  bool      // that it is overdue
-}
-
-// stir is when a queue changed that has not been looked at since.
-type stir struct{ first, last time.Time }
-
-// part is what is known of the leader of a part of the queues.
-type part struct {
-	// others and own are when another replica last started a run, and when this one did.
-	others, own time.Time
-	// dead is until when the leader counts as dead, because this replica has taken a queue over.
-	dead time.Time
 }
 
 // New returns a loop that has not been started.
 func New(c Config) *Loop {
 	return &Loop{
-		Config: c, due: map[queue.Key]map[string]dueStep{}, stirs: map[queue.Key]stir{},
-		acting: map[queue.Key]time.Time{}, parts: map[string]part{},
+		Config: c, known: map[queue.Key]int{}, stirring: map[queue.Key]*stir{},
+		acting: map[queue.Key]time.Time{}, lives: map[string]life{},
+	}
+}
+
+// Changed notes that a queue may wait for something else than before.
+func (l *Loop) Changed(key queue.Key) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.change(key, l.Clock.Now())
+}
+
+func (l *Loop) change(key queue.Key, now time.Time) {
+	s := l.stirring[key]
+	if s == nil {
+		s = &stir{}
+		l.stirring[key] = s
+	}
+	if s.last.IsZero() {
+		s.first = now
+	}
+	if now.After(s.last) {
+		s.last = now
 	}
 }
 
@@ -115,171 +169,287 @@ func (l *Loop) Run(ctx context.Context) {
 	}
 }
 
-// Changed has a queue looked at once its changes have settled for an Interval, or a second later at
-// the latest.
-func (l *Loop) Changed(key queue.Key) {
-	if l.Leads(key) {
-		return // its passes look at it, and so does the next round over all queues
-	}
-	now := l.Clock.Now()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	is, again := l.stirs[key]
-	if is.last = now; !again {
-		is.first = now
-	}
-	l.stirs[key] = is
-}
-
-// Progressed is told that a run of the queue was started, by this replica or by another one.
-func (l *Loop) Progressed(key queue.Key, own bool) {
-	now, name := l.Clock.Now(), l.Part(key)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	is := l.parts[name]
-	if own {
-		is.own = now
-	} else {
-		is.others = now
-	}
-	l.parts[name] = is
-}
-
-// Round looks at the queues in which something stirs or is due, and once a second at all of them.
+// Round looks at every queue in which something has changed or become due, and raises an alarm for
+// every step that is overdue.
 func (l *Loop) Round(ctx context.Context) {
 	now, timing := l.Clock.Now(), l.Timing()
-	if l.looked.IsZero() || now.Sub(l.looked) >= every {
-		l.looked = now
-		keys := l.Keys()
-		l.Observer.Listed(keys)
-		changed, was := l.settle(now, 0), l.due
-		l.due = make(map[queue.Key]map[string]dueStep, len(was))
-		for _, key := range keys {
-			l.look(ctx, key, was[key], changed[key], timing)
-		}
+	l.list(now)
+	if rest := l.Rest(); rest > 0 {
+		l.restart(now.Add(rest))
 		return
 	}
-	changed := l.settle(now, timing.Interval)
-	for key := range l.due {
-		if _, too := changed[key]; !too {
-			changed[key] = now
-		}
+	for _, key := range l.where(func(s *stir) bool { return s.wantsLook(now, timing) }) {
+		l.look(ctx, key, now)
 	}
-	for key, since := range changed {
-		l.look(ctx, key, l.due[key], since, timing)
+	for _, key := range l.where(func(s *stir) bool { return len(s.due) > 0 }) {
+		a := l.judge(key, now, timing)
+		if a.changed {
+			l.look(ctx, key, now) // perhaps the step has been taken
+			a = l.judge(key, now, timing)
+		}
+		l.raise(ctx, key, a)
 	}
 }
 
-// settle returns the queues that have not changed for a while, and those whose first change is long
-// ago, each with its last change. They count as looked at.
-func (l *Loop) settle(now time.Time, since time.Duration) map[queue.Key]time.Time {
+// list tells the observer once in a while which queues exist, and finds those that have come
+// without a change or have gone.
+func (l *Loop) list(now time.Time) {
+	if !l.listed.IsZero() && now.Sub(l.listed) < listPause {
+		return
+	}
+	l.listed = now
+	keys := l.Keys()
+	l.Observer.Listed(keys)
+	for _, gone := range l.compare(keys, now) {
+		l.Forget(gone)
+	}
+}
+
+// compare returns the queues that there are no longer.
+func (l *Loop) compare(keys []queue.Key, now time.Time) (gone []queue.Key) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	changed := map[queue.Key]time.Time{}
-	for key, is := range l.stirs {
-		if now.Sub(is.last) >= since || now.Sub(is.first) >= every {
-			changed[key] = is.last
-			delete(l.stirs, key)
+	l.lists++
+	for _, key := range keys {
+		if l.known[key] == 0 && l.stirring[key] == nil {
+			l.change(key, now)
+		}
+		l.known[key] = l.lists
+	}
+	for key := range l.stirring {
+		if l.known[key] == 0 {
+			l.known[key] = l.lists - 1 // which no list has shown yet
 		}
 	}
-	return changed
+	for key, list := range l.known {
+		if list == l.lists {
+			continue
+		}
+		gone = append(gone, key)
+		delete(l.known, key)
+		delete(l.stirring, key)
+		delete(l.acting, key)
+	}
+	return gone
 }
 
-// look looks at one queue, in which those steps were due before. What is due now besides became so
-// with the queue's last change, if that is known.
-func (l *Loop) look(ctx context.Context, key queue.Key, was map[string]dueStep, changed time.Time, timing Timing) {
-	now := l.Clock.Now()
-	if changed.IsZero() {
-		changed = now
+// restart has everything that is due count from a later time on.
+func (l *Loop) restart(then time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.stirring {
+		*s = stir{first: then, last: then}
 	}
-	actions, err := l.Due(ctx, key)
-	if err != nil {
-		klog.FromContext(ctx).Error(err, "recovery cannot look at a queue", "queue", key.String())
+}
+
+// where lists the queues for which it is true, in an order that every replica has for itself: two
+// that take the same queues over begin with different ones.
+func (l *Loop) where(is func(*stir) bool) []queue.Key {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	type ranked struct {
+		queue.Key
+		rank uint64
 	}
-	if len(actions) == 0 {
-		delete(l.due, key)
+	var found []ranked
+	for key, s := range l.stirring {
+		if is(s) {
+			h := fnv.New64a()
+			_, _ = h.Write([]byte(l.Name + " " + key.String()))
+			found = append(found, ranked{key, h.Sum64()})
+		}
+	}
+	slices.SortFunc(found, func(a, b ranked) int { return cmp.Compare(a.rank, b.rank) })
+	keys := make([]queue.Key, len(found))
+	for i, f := range found {
+		keys[i] = f.Key
+	}
+	return keys
+}
+
+func (s *stir) wantsLook(now time.Time, t Timing) bool {
+	settled := now.Sub(s.last) >= t.settling() || now.Sub(s.first) >= longestSettling
+	return !s.last.IsZero() && settled || !s.next.IsZero() && !now.Before(s.next)
+}
+
+// look finds out what a queue waits for. A step that was not due before is due since the last
+// change, or since the time that made it due.
+func (l *Loop) look(ctx context.Context, key queue.Key, now time.Time) {
+	since, seen := l.beginLook(key)
+	if !seen {
 		return
 	}
-	leads := l.Leads(key)
-	steps := make(map[string]dueStep, len(actions))
-	var overdue queue.Action
-	wake := false
-	for _, a := range actions {
-		step := a.Step()
-		is, again := was[step]
-		if !again {
-			is.since = changed
+	var actions []queue.Action
+	var until time.Time
+	if l.Visible(key) {
+		var err error
+		if actions, until, err = l.Due(ctx, key); err != nil {
+			klog.FromContext(ctx).Error(err, "recovery cannot look at a queue", "queue", key.String())
+			l.postpone(key, now.Add(lookPause))
+			return
 		}
-		if age := now.Sub(is.since); age >= timing.TakeoverAfter {
-			isOverdue := l.isOverdue(key, age, leads, now, timing.TakeoverAfter)
-			if isOverdue {
-				overdue = a
-			}
-			if isOverdue && !is.told {
-				is.told = true
-				l.Observer.Overdue(key, a)
-			}
-			if (isOverdue || leads) && now.Sub(is.woke) >= every {
-				is.woke, wake = now, true
-			}
+	}
+	if !until.IsZero() && !until.After(now) {
+		until = now.Add(lookPause)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.stirring[key]
+	if s == nil {
+		return // it has gone meanwhile
+	}
+	s.next, s.due = until, again(s.due, actions, since)
+	if len(s.due) == 0 && s.next.IsZero() && s.last.IsZero() {
+		delete(l.stirring, key)
+	}
+}
+
+// beginLook returns when the queue last changed. What changes from here on wants another look.
+func (l *Loop) beginLook(key queue.Key) (since time.Time, seen bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.stirring[key]
+	if s == nil {
+		return since, false
+	}
+	if l.known[key] == 0 {
+		l.known[key] = l.lists // so that it is forgotten if no list shows it
+	}
+	if since = s.last; since.IsZero() {
+		since = s.next
+	}
+	s.first, s.last, s.next = time.Time{}, time.Time{}, time.Time{}
+	return since, true
+}
+
+func (l *Loop) postpone(key queue.Key, next time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := l.stirring[key]; s != nil {
+		s.next = next
+	}
+}
+
+// again returns the actions as what is due; those that were due before have been so for longer.
+func again(was []dueStep, actions []queue.Action, since time.Time) []dueStep {
+	before := make(map[string]dueStep, len(was))
+	for _, step := range was {
+		before[step.Step()] = step
+	}
+	is := make([]dueStep, len(actions))
+	for i, a := range actions {
+		step, known := before[a.Step()]
+		if !known {
+			step.since = since
 		}
-		steps[step] = is
+		step.Action = a
+		is[i] = step
 	}
-	l.due[key] = steps
-	if overdue != nil && !leads {
-		l.takeOver(ctx, key, overdue, timing.TakeoverAfter)
+	return is
+}
+
+// alarm is what follows from steps that are overdue.
+type alarm struct {
+	told []queue.Action // steps that the observer has not heard of
+	wake bool
+	// took is the step for which this replica begins to act on the queue, and after how long; nil
+	// if it does not, or acts already.
+	took  queue.Action
+	after time.Duration
+	late  bool
+	// changed says that the queue has to be looked at first.
+	changed bool
+}
+
+// judge says what follows from the steps of a queue that are overdue. A leader takes nothing over
+// from itself: what it has not done in good time only wakes its queue, unless a change has done so.
+func (l *Loop) judge(key queue.Key, now time.Time, t Timing) (a alarm) {
+	leads, part, visible := l.Leadership.Leads(key), l.Leadership.Part(key), l.Visible(key)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.stirring[key]
+	switch {
+	case s == nil:
+		return a
+	case !visible: // any more
+		s.due = nil
+		return a
 	}
-	if wake {
+	patience := t.late()
+	switch {
+	case leads:
+		patience = t.settling()
+	case l.lives[part].silent(now, t):
+		patience = t.TakeoverAfter
+	}
+	overdue := func(step dueStep) bool { return now.Sub(step.since) >= patience }
+	first := slices.IndexFunc(s.due, overdue)
+	switch {
+	case first < 0, leads && !s.last.IsZero():
+		return a
+	case !s.last.IsZero():
+		return alarm{changed: true}
+	}
+	for i := range s.due {
+		step := &s.due[i]
+		if !overdue(*step) {
+			continue
+		}
+		if now.Sub(step.woken) >= wakePause {
+			step.woken, a.wake = now, true
+		}
+		if !step.told && (!leads || now.Sub(step.since) >= t.late()) {
+			step.told = true
+			a.told = append(a.told, step.Action)
+		}
+	}
+	if !leads && l.takeOver(key, part, now, t, patience) {
+		a.took, a.after, a.late = s.due[first].Action, now.Sub(s.due[first].since), patience > t.TakeoverAfter
+	}
+	return a
+}
+
+// raise has an alarm heard.
+func (l *Loop) raise(ctx context.Context, key queue.Key, a alarm) {
+	for _, step := range a.told {
+		l.Observer.Overdue(key, step)
+	}
+	if a.took != nil {
+		klog.FromContext(ctx).Info("recovery takes over a queue", "queue", key.String(), "overdue", a.took.String(), "late", a.late)
+		l.Observer.TookOver(key, a.took, a.after)
+	}
+	if a.wake {
 		l.Wake(key)
 	}
 }
 
-// isOverdue says whether a step that has been due for longer than TakeoverAfter should have been
-// taken.
-func (l *Loop) isOverdue(key queue.Key, age time.Duration, leads bool, now time.Time, after time.Duration) bool {
-	name := l.Part(key)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	is := l.parts[name]
-	lives := is.others
-	if leads {
-		lives = is.own
-	}
-	return age >= late*after || now.Sub(lives) >= after || !leads && now.Before(is.dead)
-}
-
-func (l *Loop) takeOver(ctx context.Context, key queue.Key, step queue.Action, after time.Duration) {
-	until, name := l.Clock.Now().Add(actingFor*after), l.Part(key)
-	l.mu.Lock()
-	_, already := l.acting[key]
+// takeOver has this replica act on the queue for a while. It says whether it did not already.
+func (l *Loop) takeOver(key queue.Key, part string, now time.Time, t Timing, patience time.Duration) bool {
+	was, acted := l.acting[key]
+	until := now.Add(actingFor * t.TakeoverAfter)
 	l.acting[key] = until
-	is := l.parts[name]
-	is.dead = until
-	l.parts[name] = is
-	l.mu.Unlock()
-	if !already {
-		klog.FromContext(ctx).Info("recovery takes over a queue", "queue", key.String(), "overdue", step.String())
-		l.Observer.TookOver(key, step, after)
+	if patience < t.late() {
+		l.lives[part] = l.lives[part].replaced(until)
 	}
+	return !acted || !now.Before(was)
 }
 
 // Yield ends this replica's acting on the queue. The caller yields when a write was refused because
-// another replica had moved the queue: of several replicas that took it over, one goes on. Perhaps
-// it is the leader, which counts as dead no longer.
+// another replica had moved the queue: of several replicas that took it over, one goes on.
 func (l *Loop) Yield(key queue.Key) {
-	name := l.Part(key)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.acting, key)
-	is := l.parts[name]
-	is.dead = time.Time{}
-	l.parts[name] = is
 }
 
 // Acting says whether this replica has taken the queue over.
 func (l *Loop) Acting(key queue.Key) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.acts(key)
+}
+
+func (l *Loop) acts(key queue.Key) bool {
 	until, ok := l.acting[key]
 	if ok && !l.Clock.Now().Before(until) {
 		delete(l.acting, key)

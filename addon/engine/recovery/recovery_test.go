@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -25,11 +23,22 @@ var (
 	web    = queue.Key{Namespace: "shop", Repository: "web"}
 )
 
-// world is what a loop sees and does.
+// world is what the loop of one replica sees and does. Another one leads, if it is not said
+// otherwise.
 type world struct {
 	engine.Unobserved
 	*recovery.Loop
+	name  string
 	clock *clocktesting.FakeClock
+	// What the tests change.
+	timing  recovery.Timing
+	leads   map[queue.Key]bool
+	part    func(queue.Key) string
+	leader  string
+	unknown bool // who leads
+	blind   bool // to the slots of all queues
+	rests   time.Duration
+	until   time.Time // when time alone changes what is due
 
 	mu   sync.Mutex
 	keys []queue.Key
@@ -40,36 +49,53 @@ type world struct {
 	// What else the observer is told.
 	listed []queue.Key
 	taken  []string
-	// looked are the queues that the loop asked about.
-	looked []queue.Key
-	led    map[queue.Key]bool
+
+	looks     []queue.Key
+	forgotten []queue.Key
 }
 
 func newWorld(keys ...queue.Key) *world {
+	return newReplica("me", clocktesting.NewFakeClock(noon), keys...)
+}
+
+func newReplica(name string, clock *clocktesting.FakeClock, keys ...queue.Key) *world {
 	w := &world{
-		clock: clocktesting.NewFakeClock(noon), keys: keys, due: map[queue.Key][]queue.Action{}, errs: map[queue.Key]error{},
-		led: map[queue.Key]bool{},
+		name: name, clock: clock, timing: timing, keys: keys, leader: "leader", part: func(queue.Key) string { return "" },
+		leads: map[queue.Key]bool{}, due: map[queue.Key][]queue.Action{}, errs: map[queue.Key]error{},
 	}
 	w.Loop = recovery.New(recovery.Config{
+		Name: name,
 		Keys: func() []queue.Key { return w.keys },
-		Due: func(_ context.Context, key queue.Key) ([]queue.Action, error) {
+		Due: func(_ context.Context, key queue.Key) ([]queue.Action, time.Time, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			w.looked = append(w.looked, key)
-			return w.due[key], w.errs[key]
+			w.looks = append(w.looks, key)
+			return w.due[key], w.until, w.errs[key]
 		},
+		Forget:  func(key queue.Key) { w.forgotten = append(w.forgotten, key) },
+		Visible: func(queue.Key) bool { return !w.blind },
+		Rest:    func() time.Duration { return w.rests },
 		Wake: func(key queue.Key) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.woke = append(w.woke, key)
 		},
-		Leads:    func(key queue.Key) bool { return w.led[key] },
-		Part:     func(key queue.Key) string { return key.Namespace },
-		Timing:   func() recovery.Timing { return timing },
+		Leadership: recovery.Leadership{
+			Leads:  func(key queue.Key) bool { return w.leads[key] },
+			Part:   func(key queue.Key) string { return w.part(key) },
+			Leader: func(string) (string, bool) { return w.leader, !w.unknown },
+		},
+		Timing:   func() recovery.Timing { return w.timing },
 		Clock:    w.clock,
 		Observer: w,
 	})
 	return w
+}
+
+// set has a queue wait for other steps than before.
+func (w *world) set(key queue.Key, due ...queue.Action) {
+	w.due[key] = due
+	w.Changed(key)
 }
 
 // Listed implements engine.Observer.
@@ -87,7 +113,7 @@ func (w *world) TookOver(key queue.Key, step queue.Action, after time.Duration) 
 func (w *world) round(t *testing.T, d time.Duration) []queue.Key {
 	t.Helper()
 	w.clock.Step(d)
-	w.woke, w.looked = nil, nil
+	w.woke = nil
 	w.Round(t.Context())
 	return w.woke
 }
@@ -163,8 +189,9 @@ func TestSameStep(t *testing.T) {
 			w := newWorld(app)
 			var got []int
 			for second, due := range tc.due {
-				w.due[app] = due
-				if woke := w.round(t, time.Second); len(woke) > 0 {
+				w.clock.Step(time.Second / 2)
+				w.set(app, due...)
+				if woke := w.round(t, time.Second/2); len(woke) > 0 {
 					got = append(got, second)
 				}
 			}
@@ -177,13 +204,26 @@ func TestSameStep(t *testing.T) {
 
 func TestPatience(t *testing.T) {
 	w := newWorld(app)
-	w.due[app] = []queue.Action{queue.Release{Slot: slot}}
-	w.round(t, 0)
-	if woke := w.round(t, timing.TakeoverAfter-1); len(woke) > 0 {
+	w.set(app, queue.Release{Slot: slot})
+	w.round(t, time.Second)
+	if woke := w.round(t, timing.TakeoverAfter-time.Second-1); len(woke) > 0 {
 		t.Errorf("woke %v too early", woke)
 	}
 	if diff := cmp.Diff([]queue.Key{app}, w.round(t, 1)); diff != "" {
 		t.Errorf("woken (-want +got):\n%s", diff)
+	}
+}
+
+// TestTakenInTime: a step that was taken just in time raises no alarm, although the queue has not
+// settled.
+func TestTakenInTime(t *testing.T) {
+	w := newWorld(app)
+	w.set(app, queue.Release{Slot: slot})
+	w.round(t, time.Second)
+	w.clock.Step(timing.TakeoverAfter - time.Second - 1)
+	w.set(app)
+	if woke := w.round(t, 1); len(woke) > 0 {
+		t.Errorf("woke %v", woke)
 	}
 }
 
@@ -192,14 +232,15 @@ func TestPatience(t *testing.T) {
 func TestQueuesAreApart(t *testing.T) {
 	w := newWorld(web, app)
 	w.errs[web] = errors.New("no such index")
-	w.due[app] = []queue.Action{queue.Release{Slot: slot}}
-	for range 3 {
+	w.set(web)
+	w.set(app, queue.Release{Slot: slot})
+	for range 2 {
 		if woke := w.round(t, time.Second); len(woke) > 0 {
 			t.Fatalf("woke %v too early", woke)
 		}
 	}
 	delete(w.errs, web)
-	w.due[web] = []queue.Action{queue.Release{Slot: slot}} // the same step, but of another queue
+	w.set(web, queue.Release{Slot: slot}) // the same step, but of another queue
 	if diff := cmp.Diff([]queue.Key{app}, w.round(t, time.Second)); diff != "" {
 		t.Errorf("woken (-want +got):\n%s", diff)
 	}
@@ -208,13 +249,41 @@ func TestQueuesAreApart(t *testing.T) {
 	}
 }
 
-// TestQueueGoesAndComes: a queue that was not there for a while starts over.
+// TestUnreadable: a queue that cannot be looked at is looked at again, and what was due in it
+// before stays so.
+func TestUnreadable(t *testing.T) {
+	w := newWorld(app)
+	w.set(app, queue.Release{Slot: slot})
+	w.round(t, time.Second)
+	w.errs[app] = errors.New("no such index")
+	w.Changed(app)
+	w.round(t, time.Second)
+	looks := len(w.looks)
+	if diff := cmp.Diff([]queue.Key{app}, w.round(t, time.Second)); diff != "" || len(w.looks) != looks+1 {
+		t.Errorf("looked at %d times in the next second; woken (-want +got):\n%s", len(w.looks)-looks, diff)
+	}
+}
+
+// TestQueueGoesAndComes: a queue that was not there for a while starts over, and nothing is
+// remembered of one that is gone.
 func TestQueueGoesAndComes(t *testing.T) {
 	w := newWorld(app)
-	w.due[app] = []queue.Action{queue.Release{Slot: slot}}
+	w.set(app, queue.Release{Slot: slot})
 	w.round(t, time.Second)
 	w.keys = nil
+	w.Changed(app) // by what made it go
+	w.Changed(web) // which no list has ever shown
+	w.round(t, time.Second/2)
+	w.round(t, time.Second/2)
 	w.round(t, time.Second)
+	if diff := cmp.Diff(map[queue.Key]bool{app: true, web: true}, queue.KeySet(w.forgotten)); diff != "" {
+		t.Errorf("forgotten (-want +got):\n%s", diff)
+	}
+	w.looks, w.forgotten = nil, nil
+	w.round(t, time.Minute)
+	if len(w.looks) > 0 || len(w.forgotten) > 0 {
+		t.Errorf("of queues that are gone, %v are looked at and %v forgotten again", w.looks, w.forgotten)
+	}
 	w.keys = []queue.Key{app}
 	for range 3 {
 		if woke := w.round(t, time.Second); len(woke) > 0 {
@@ -234,14 +303,14 @@ func TestActing(t *testing.T) {
 	if w.Acting(app) {
 		t.Error("acts before any alarm")
 	}
-	w.due[app] = []queue.Action{queue.Release{Slot: slot}}
-	w.round(t, 0)
+	w.set(app, queue.Release{Slot: slot})
+	w.round(t, time.Second)
 	if w.Acting(app) {
 		t.Error("acts on what has only just become due")
 	}
 	w.round(t, timing.TakeoverAfter) // the first alarm
 	w.round(t, 2*time.Second)        // and the last
-	w.due[app] = nil
+	w.set(app)
 	w.round(t, time.Second)
 	for _, tc := range []struct {
 		pass time.Duration // since the step before
@@ -254,7 +323,7 @@ func TestActing(t *testing.T) {
 			t.Errorf("%s after noon: acting %t, want %t", w.clock.Since(noon), got, tc.want)
 		}
 	}
-	w.due[app] = []queue.Action{queue.Remove{Slot: slot}}
+	w.set(app, queue.Remove{Slot: slot})
 	w.round(t, time.Second)
 	if w.Acting(app) {
 		t.Error("acts at once on the next step, although its time is over")
@@ -267,20 +336,15 @@ func TestActing(t *testing.T) {
 
 // TestRun: the loop goes round once an interval, and stops with its context.
 func TestRun(t *testing.T) {
-	clock := clocktesting.NewFakeClock(noon)
+	w := newWorld()
 	rounds := make(chan time.Time)
-	loop := recovery.New(recovery.Config{
-		Keys:     func() []queue.Key { rounds <- clock.Now(); return nil },
-		Timing:   func() recovery.Timing { return timing },
-		Clock:    clock,
-		Observer: engine.Unobserved{},
-	})
+	w.Rest = func() time.Duration { rounds <- w.clock.Now(); return 0 }
 	ctx, cancel := context.WithCancel(t.Context())
 	stopped := make(chan struct{})
-	go func() { defer close(stopped); loop.Run(ctx) }()
+	go func() { defer close(stopped); w.Run(ctx) }()
 	for i := range 3 {
-		waitForWaiter(t, clock)
-		clock.Step(timing.Interval)
+		waitForWaiter(t, w.clock)
+		w.clock.Step(timing.Interval)
 		if got, want := <-rounds, noon.Add(time.Duration(i+1)*timing.Interval); !got.Equal(want) {
 			t.Errorf("round %d at %s, want %s", i, got, want)
 		}
@@ -303,35 +367,22 @@ func waitForWaiter(t *testing.T, clock *clocktesting.FakeClock) {
 }
 
 func TestYield(t *testing.T) {
-	key := queue.Key{Namespace: "ci", Repository: "shop"}
-	other := queue.Key{Namespace: "ci", Repository: "other"}
-	clk := clocktesting.NewFakeClock(time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC))
-	l := recovery.New(recovery.Config{
-		Keys:   func() []queue.Key { return []queue.Key{key, other} },
-		Due:    func(context.Context, queue.Key) ([]queue.Action, error) { return []queue.Action{queue.Release{}}, nil },
-		Wake:   func(queue.Key) {},
-		Timing: func() recovery.Timing { return recovery.Timing{Interval: time.Second, TakeoverAfter: 3 * time.Second} },
-		Clock:  clk,
-		Leads:  func(queue.Key) bool { return false },
-		Part:   queue.Key.String,
-
-		Observer: engine.Unobserved{},
-	})
-	l.Round(t.Context())
-	clk.Step(3 * time.Second)
-	l.Round(t.Context())
-	if !l.Acting(key) || !l.Acting(other) {
+	w := newWorld(app, web)
+	w.set(app, queue.Release{Slot: slot})
+	w.set(web, queue.Release{Slot: slot})
+	w.round(t, timing.TakeoverAfter)
+	if !w.Acting(app) || !w.Acting(web) {
 		t.Fatal("does not act on overdue queues")
 	}
-	l.Yield(key)
-	if l.Acting(key) {
+	w.Yield(app)
+	if w.Acting(app) {
 		t.Error("acts on a queue that it yielded")
 	}
-	if !l.Acting(other) {
+	if !w.Acting(web) {
 		t.Error("does not act on a queue that it did not yield")
 	}
-	l.Round(t.Context())
-	if !l.Acting(key) {
+	w.round(t, 0)
+	if !w.Acting(app) {
 		t.Error("does not act on a yielded queue that is overdue still")
 	}
 }
@@ -358,19 +409,21 @@ func TestLate(t *testing.T) {
 		{[]queue.Action{start, other}, []queue.Action{other}},
 		{[]queue.Action{start}, []queue.Action{start}},
 	} {
-		w.late, w.due[app] = nil, step.due
-		w.round(t, time.Second)
+		w.late = nil
+		w.clock.Step(time.Second / 2)
+		w.set(app, step.due...)
+		w.round(t, time.Second/2)
 		if diff := cmp.Diff(step.want, w.late); diff != "" {
 			t.Errorf("round %d (-want +got):\n%s", i, diff)
 		}
 	}
 }
 
-// TestObserver: every round tells which queues there are; taking a queue over is told once, as long
-// as the replica goes on with it.
+// TestObserver: every second tells which queues there are; taking a queue over is told once, as
+// long as the replica goes on with it.
 func TestObserver(t *testing.T) {
 	w := newWorld(app, web)
-	w.due[app] = []queue.Action{queue.Start{Run: run}}
+	w.set(app, queue.Start{Run: run})
 	for range 6 {
 		w.round(t, time.Second)
 	}
@@ -380,128 +433,4 @@ func TestObserver(t *testing.T) {
 	if diff := cmp.Diff([]string{"shop/app after 3s: start build"}, w.taken); diff != "" {
 		t.Errorf("taken over (-want +got):\n%s", diff)
 	}
-}
-
-// ago lets time pass in rounds of a fifth of a second, and returns after how long the loop took the
-// queue over; zero if it did not.
-func (w *world) takenAfter(t *testing.T, key queue.Key, within time.Duration, each func()) time.Duration {
-	t.Helper()
-	const step = 200 * time.Millisecond
-	for passed := step; passed <= within; passed += step {
-		w.round(t, step)
-		if w.Acting(key) {
-			return passed
-		}
-		each()
-	}
-	return 0
-}
-
-// TestBusyLeader: a leader that starts runs lives, however long the steps of a queue are due. It is
-// taken over from as soon as it does nothing for as long as a step may be due, and its other queues
-// with it, even if the survivors now start runs. A queue that alone makes no progress is not left
-// for ever.
-func TestBusyLeader(t *testing.T) {
-	w := newWorld(app, web)
-	w.due[app], w.due[web] = []queue.Action{queue.Release{Slot: slot}}, []queue.Action{queue.Start{Run: run}}
-	if after := w.takenAfter(t, app, time.Minute, func() { w.Progressed(web, false) }); after != 0 {
-		t.Errorf("taken over after %s from a leader that starts runs", after)
-	}
-	after := w.takenAfter(t, app, time.Minute, func() { w.Progressed(web, true) })
-	if after != timing.TakeoverAfter {
-		t.Errorf("taken over %s after the leader's last start, want %s", after, timing.TakeoverAfter)
-	}
-	if !w.Acting(web) {
-		t.Error("the other queue of the same leader is not taken over")
-	}
-	api := queue.Key{Namespace: "shop", Repository: "api"}
-	w.keys, w.due[api] = append(w.keys, api), []queue.Action{queue.Release{Slot: slot}}
-	after = w.takenAfter(t, api, time.Minute, func() { w.Progressed(web, false) })
-	if after == 0 || after > timing.TakeoverAfter+time.Second {
-		t.Errorf("a queue of the dead leader is taken over after %s, because another survivor starts runs", after)
-	}
-}
-
-// TestLateStep: whatever the leader does elsewhere, no queue is left for ever.
-func TestLateStep(t *testing.T) {
-	w := newWorld(app)
-	w.due[app] = []queue.Action{queue.Release{Slot: slot}}
-	w.round(t, 0)
-	if after := w.takenAfter(t, app, 5*time.Minute, func() { w.Progressed(web, false) }); after != 60*timing.TakeoverAfter {
-		t.Errorf("taken over after %s, want %s", after, 60*timing.TakeoverAfter)
-	}
-}
-
-// TestPartsAreApart: the leader of one part says nothing about that of another.
-func TestPartsAreApart(t *testing.T) {
-	w := newWorld(app)
-	w.due[app] = []queue.Action{queue.Release{Slot: slot}}
-	w.round(t, 0)
-	other := queue.Key{Namespace: "bank", Repository: "app"}
-	if after := w.takenAfter(t, app, time.Minute, func() { w.Progressed(other, false) }); after != timing.TakeoverAfter {
-		t.Errorf("taken over after %s, want %s", after, timing.TakeoverAfter)
-	}
-}
-
-// TestOwnQueues: a leader takes nothing over from itself. A step that stays due wakes its queue
-// once a second, and is overdue if the leader starts nothing at all.
-func TestOwnQueues(t *testing.T) {
-	w := newWorld(app)
-	w.led[app] = true
-	w.due[app] = []queue.Action{queue.Release{Slot: slot}}
-	w.round(t, 0)
-	woken := 0
-	for range 50 { // ten seconds
-		woken += len(w.round(t, 200*time.Millisecond))
-		w.Progressed(app, true)
-	}
-	if w.Acting(app) || len(w.taken) > 0 || len(w.late) > 0 {
-		t.Errorf("acting %t, taken over %v, late %v", w.Acting(app), w.taken, w.late)
-	}
-	if woken != 8 { // from the third second on
-		t.Errorf("woken %d times in ten seconds, want 8", woken)
-	}
-	for range 20 {
-		w.round(t, 200*time.Millisecond)
-	}
-	if len(w.late) != 1 || len(w.taken) > 0 {
-		t.Errorf("late %v, taken over %v; want one step that is late", w.late, w.taken)
-	}
-}
-
-// TestStirs: between the rounds over all queues, a queue is looked at once its changes have
-// settled, and one that does not settle a second after its first change at the latest.
-func TestStirs(t *testing.T) {
-	w := newWorld(app, web)
-	const step = 200 * time.Millisecond
-	was := timing
-	defer func() { timing = was }()
-	timing.Interval = step
-	want := func(what string, keys ...queue.Key) {
-		t.Helper()
-		w.round(t, step)
-		slices.SortFunc(w.looked, func(a, b queue.Key) int { return strings.Compare(a.String(), b.String()) })
-		if diff := cmp.Diff(keys, w.looked); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", what, diff)
-		}
-	}
-	want("the first round", app, web)
-	want("nothing has changed")
-	w.Changed(web)
-	want("it has changed an interval ago", web)
-	want("it has not changed since")
-	want("neither")
-	w.Changed(app)
-	want("a second after the first round", app, web)
-	want("the round before has looked at it")
-	w.led[app] = true
-	w.Changed(app)
-	want("the replica leads it")
-	for range 2 {
-		w.clock.Step(step / 2)
-		w.Changed(web)
-		w.clock.Step(-step / 2)
-		want("it keeps changing")
-	}
-	want("a second after the last round over all", app, web)
 }

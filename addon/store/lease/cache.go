@@ -15,6 +15,7 @@ var bounds = map[string]int{
 	keyRepository: validation.DNS1123SubdomainMaxLength,
 	keyRunUID:     128,
 	keyAttempt:    32,
+	keyReplica:    validation.DNS1123SubdomainMaxLength,
 	keyEvent:      validation.DNS1123SubdomainMaxLength + len(" 2006-01-02T15:04:05Z <=18446744073709551615"),
 }
 

@@ -32,6 +32,8 @@ const (
 	keyRunUID  = "pac-lease-queue.dev/run-uid"
 	keyAttempt = "pac-lease-queue.dev/attempt"
 	keyEvent   = "pac-lease-queue.dev/event"
+	// keyReplica is the replica that wrote the slot last. No claim depends on it.
+	keyReplica = "pac-lease-queue.dev/replica"
 
 	infix = ".slot-"
 

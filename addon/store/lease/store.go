@@ -27,6 +27,7 @@ const ownWrites = 30 * time.Second
 
 // Store is the [engine.Store] on Leases. It is safe for concurrent use.
 type Store struct {
+	replica  string
 	leases   coordinationclient.LeasesGetter
 	informer cache.SharedIndexInformer
 	written  cache.MutationCache
@@ -37,17 +38,17 @@ type Store struct {
 
 var _ engine.Store = (*Store)(nil)
 
-// New returns a store that reads through the informer, which must select [Selector], trim with
-// [Trim] and not have been started yet. ttl returns what goes into a claim's leaseDurationSeconds.
-// The gate is shared by all that read long lists; nil for none.
-func New(leases coordinationclient.LeasesGetter, informer cache.SharedIndexInformer, c clock.PassiveClock,
+// New returns the store of a replica. It reads through the informer, which must select [Selector],
+// trim with [Trim] and not have been started yet. ttl returns what goes into a claim's
+// leaseDurationSeconds. The gate is shared by all that read long lists; nil for none.
+func New(replica string, leases coordinationclient.LeasesGetter, informer cache.SharedIndexInformer, c clock.PassiveClock,
 	ttl func() time.Duration, gate *paged.Gate,
 ) (*Store, error) {
 	if err := informer.AddIndexers(cache.Indexers{indexQueue: byQueue}); err != nil {
 		return nil, fmt.Errorf("index Leases by queue: %w", err)
 	}
 	written := cache.NewIntegerResourceVersionMutationCache(klog.Background(), informer.GetStore(), informer.GetIndexer(), ownWrites, false)
-	return &Store{leases: leases, informer: informer, written: written, clock: c, ttl: ttl, gate: gate}, nil
+	return &Store{replica: replica, leases: leases, informer: informer, written: written, clock: c, ttl: ttl, gate: gate}, nil
 }
 
 // KeyOf returns the queue of an object from the informer.
@@ -71,6 +72,22 @@ func CanWait(obj any) bool {
 	}
 	_, slot, ours := Decode(l)
 	return ours && slot.Holder != nil
+}
+
+// Moved says whether a replica has claimed or emptied a slot between two versions of an object of
+// the informer, and which one it was: the last, if there were several. was is nil for a new Lease.
+func Moved(was, is any) (replica string, moved bool) {
+	after, ok := is.(*coordinationv1.Lease)
+	if !ok {
+		return "", false
+	}
+	replica = after.Annotations[keyReplica]
+	before, existed := was.(*coordinationv1.Lease)
+	if !existed {
+		return replica, true
+	}
+	from, to := decode(before), decode(after)
+	return replica, from.Transition != to.Transition || from.Holder != nil && to.Holder == nil
 }
 
 // Keys lists the queues that have slots.
@@ -147,6 +164,7 @@ func (s *Store) Remove(ctx context.Context, q engine.Repository, slot queue.Slot
 
 // write creates the Lease if it carries no version and updates it otherwise.
 func (s *Store) write(ctx context.Context, q engine.Repository, l *coordinationv1.Lease) (*coordinationv1.Lease, error) {
+	l.Annotations[keyReplica] = s.replica
 	var written *coordinationv1.Lease
 	var err error
 	if l.ResourceVersion == "" {

@@ -66,7 +66,7 @@ func newStore(t *testing.T, c *rest.Config) *lease.Store {
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0,
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = lease.Selector }))
 	informer := factory.Coordination().V1().Leases().Informer()
-	store, err := lease.New(client.CoordinationV1(), informer, clock.RealClock{}, func() time.Duration { return claimTTL }, nil)
+	store, err := lease.New("one", client.CoordinationV1(), informer, clock.RealClock{}, func() time.Duration { return claimTTL }, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,11 +216,18 @@ func TestLeaseReadsAsSlot(t *testing.T) {
 	if len(l.OwnerReferences) != 1 || l.OwnerReferences[0].Name != "shop" || string(l.OwnerReferences[0].UID) != f.queue.UID {
 		t.Errorf("owners are %+v, want Repository shop alone", l.OwnerReferences)
 	}
+	if writer, moved := lease.Moved(nil, l); writer != "one" || !moved {
+		t.Errorf("claimed by %q, moved: %t; want one", writer, moved)
+	}
+	before := l
 	if err := f.store.Release(t.Context(), f.queue, f.slot); err != nil {
 		t.Fatal(err)
 	}
 	if l = f.get(); l.Spec.HolderIdentity != nil || l.Spec.AcquireTime != nil {
 		t.Errorf("released, the Lease still says %+v", l.Spec)
+	}
+	if writer, moved := lease.Moved(before, l); writer != "one" || !moved {
+		t.Errorf("released by %q, moved: %t; want one", writer, moved)
 	}
 }
 

@@ -196,7 +196,7 @@ func TestRecoveryBusy(t *testing.T) {
 		fixture.Must(t, replica.Kill())
 		// If the killed replica led, the other one takes over.
 		survivor := addon.Replicas()[1-victim].Name()
-		ctx, cancel := context.WithTimeout(t.Context(), 3*takeoverAfter)
+		ctx, cancel := context.WithTimeout(t.Context(), 9*takeoverAfter)
 		defer cancel()
 		for ctx.Err() == nil && !increased(ctx, survivor) {
 			sleep(ctx, 200*time.Millisecond)

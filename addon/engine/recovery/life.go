@@ -1,0 +1,63 @@
+package recovery
+
+import (
+	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+)
+
+// Leadership says who acts first on which queues. The queues are divided into parts, and a part has
+// one leader; if parts cannot be told apart, all queues are one.
+type Leadership struct {
+	// Leads says whether this replica leads a queue.
+	Leads func(queue.Key) bool
+	// Part names the part that a queue is in.
+	Part func(queue.Key) string
+	// Leader is the replica that leads a part, as its writes carry its name; empty if none does. It
+	// is false if this replica cannot tell.
+	Leader func(part string) (name string, known bool)
+}
+
+// life is what this replica has seen of the others at work in one part of the queues, by its own
+// clock. What they are seen to write proves life; the renewal of a leader's lease does not, since a
+// process can renew it and do nothing else.
+type life struct {
+	leader time.Time // its last write
+	others time.Time // that of any other replica, or of one that cannot be told
+	// replacing is until when this replica acts on queues in place of a leader that was silent.
+	replacing time.Time
+}
+
+// silent says that there is nobody to wait for. Whoever acts for a dead leader waits for no other
+// that does so, too; everyone else does.
+func (l life) silent(now time.Time, t Timing) bool {
+	quiet := func(last time.Time) bool { return now.Sub(last) >= t.TakeoverAfter }
+	return quiet(l.leader) && (now.Before(l.replacing) || quiet(l.others))
+}
+
+func (l life) replaced(until time.Time) life {
+	l.replacing = until
+	return l
+}
+
+// Progress notes that some replica has written to a queue. The writer is empty if the write does
+// not tell: in a queue that this replica leads or acts on it is then taken for its own.
+func (l *Loop) Progress(key queue.Key, writer string) {
+	if writer == l.Name {
+		return
+	}
+	part := l.Leadership.Part(key)
+	leader, known := l.Leadership.Leader(part)
+	leads := l.Leadership.Leads(key)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now, is := l.Clock.Now(), l.lives[part]
+	switch {
+	case writer != "" && (writer == leader || !known):
+		is.leader = now
+	case writer == "" && (leads || l.acts(key)):
+	default:
+		is.others = now
+	}
+	l.lives[part] = is
+}
