@@ -35,6 +35,9 @@ type Config struct {
 	Recovery      recovery.Timing
 	// Annotations bounds what is written on runs for people.
 	Annotations Annotations
+	// TextsPerSecond is how many texts for people, events and annotations together, a replica
+	// writes per second at most.
+	TextsPerSecond int
 	// MetricsMaxQueues is how many queues have metrics of their own at most.
 	MetricsMaxQueues int
 }
@@ -67,6 +70,7 @@ func Defaults() Config {
 		},
 		Recovery:         recovery.Timing{Interval: time.Second, TakeoverAfter: 3 * time.Second},
 		Annotations:      Annotations{Interval: 10 * time.Second, Positions: 20},
+		TextsPerSecond:   20,
 		MetricsMaxQueues: 100,
 	}
 }
@@ -77,6 +81,9 @@ const mostMetricsQueues = 1000
 // mostPositions keeps a round of annotations within what an API server is glad to
 // take at once.
 const mostPositions = 1000
+
+// mostTexts per second are more than any API server is glad to take.
+const mostTexts = 10_000
 
 // example is what begins the name of keys that are for readers: knative's
 // ConfigMaps document themselves in one.
@@ -140,6 +147,7 @@ var settings = []setting{
 		time.Minute)},
 	{"takeover-after", false, duration(func(c *Config) *time.Duration { return &c.Recovery.TakeoverAfter }, 100*time.Millisecond,
 		time.Hour)},
+	{"texts-per-second", false, number(func(c *Config) *int { return &c.TextsPerSecond }, 1, mostTexts)},
 }
 
 // Settings are the keys there are, sorted.
@@ -216,13 +224,17 @@ func duration(field func(*Config) *time.Duration, from, to time.Duration) func(*
 }
 
 func count(field func(*Config) *int, most int) func(*Config, string) error {
+	return number(field, 0, most)
+}
+
+func number(field func(*Config) *int, least, most int) func(*Config, string) error {
 	return func(c *Config, value string) error {
 		n, err := strconv.Atoi(value)
 		switch {
 		case err != nil:
 			return fmt.Errorf("%q is not a whole number", value)
-		case n < 0 || n > most:
-			return fmt.Errorf("%d is not between 0 and %d", n, most)
+		case n < least || n > most:
+			return fmt.Errorf("%d is not between %d and %d", n, least, most)
 		}
 		*field(c) = n
 		return nil

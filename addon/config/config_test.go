@@ -32,7 +32,8 @@ func TestRead(t *testing.T) {
 				"backend": "lease", "pac-namespace": "openshift-pipelines", "pac-global-repository": "all", "hand-back": "false",
 				"claim-ttl": "40s", "order-grace": "10s", "readiness-grace": "1m", "backoff-base": "2s", "backoff-max": "10m",
 				"takeover-after": "2500ms", "recovery-interval": "500ms", "metrics-max-queues": "7",
-				"annotations-interval": "1m", "annotations-positions": "0", "kueue-accounts": "system:serviceaccount:a:b,c",
+				"annotations-interval": "1m", "annotations-positions": "0", "texts-per-second": "1",
+				"kueue-accounts": "system:serviceaccount:a:b,c",
 			},
 			func() config.Config {
 				var c config.Config
@@ -40,7 +41,7 @@ func TestRead(t *testing.T) {
 				c.Policy.ClaimTTL, c.Policy.OrderGrace, c.Policy.ReadyGrace = 40*time.Second, 10*time.Second, time.Minute
 				c.Policy.BackoffBase, c.Policy.BackoffMax = 2*time.Second, 10*time.Minute
 				c.Recovery.TakeoverAfter, c.Recovery.Interval = 2500*time.Millisecond, 500*time.Millisecond
-				c.MetricsMaxQueues = 7
+				c.MetricsMaxQueues, c.TextsPerSecond = 7, 1
 				c.Annotations.Interval, c.Annotations.Positions = time.Minute, 0
 				c.KueueAccounts = "system:serviceaccount:a:b,c"
 				return c
@@ -121,10 +122,13 @@ func TestReadRefuses(t *testing.T) {
 			[]string{`metrics-max-queues: "many" is not a whole number`},
 		},
 		"more than can be told apart": {
-			map[string]string{"metrics-max-queues": "1001", "annotations-positions": "-1", "annotations-interval": "0s"},
+			map[string]string{
+				"metrics-max-queues": "1001", "annotations-positions": "-1", "annotations-interval": "0s",
+				"texts-per-second": "0",
+			},
 			[]string{
 				"annotations-interval: 0s is not between 1s and 1h0m0s", "annotations-positions: -1 is not between 0 and 1000",
-				"metrics-max-queues: 1001 is not between 0 and 1000",
+				"metrics-max-queues: 1001 is not between 0 and 1000", "texts-per-second: 0 is not between 1 and 10000",
 			},
 		},
 		"unknown backend": {
@@ -243,6 +247,7 @@ func render(c config.Config) map[string]string {
 		"readiness-grace": c.Policy.ReadyGrace.String(),
 		"backoff-base":    c.Policy.BackoffBase.String(), "backoff-max": c.Policy.BackoffMax.String(),
 		"takeover-after": c.Recovery.TakeoverAfter.String(), "recovery-interval": c.Recovery.Interval.String(),
+		"texts-per-second": strconv.Itoa(c.TextsPerSecond),
 	}
 }
 

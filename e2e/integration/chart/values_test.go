@@ -99,6 +99,7 @@ var values = []struct {
 	{name: "profiling.enabled", json: `true`},
 	{name: "runAnnotations.interval", json: `"1m"`},
 	{name: "runAnnotations.positions", json: `0`},
+	{name: "texts.perSecond", json: `5`},
 	{name: "metrics.port", json: `9191`},
 	{name: "metrics.service.enabled", json: `false`},
 	{name: "metrics.service.annotations", json: `{"scrape": "yes"}`},
