@@ -130,7 +130,7 @@ func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*contro
 	all := shards{watchdog: outside.Watchdog, of: map[string]*shard{}}
 	looks := latest.New(acts)
 	notices := annotate.New(annotate.Config{
-		Board: all, Looks: looks, Events: events, Clock: clk, Policy: policy, Acts: acts,
+		Board: all, Looks: looks, Events: events, Clock: clk, Pace: texts, Policy: policy, Acts: acts,
 		Refresh: func() annotate.Refresh { return annotate.Refresh(configuration.Get().Annotations) },
 	})
 	// The events compare each look with the one before; the annotations read the latest.

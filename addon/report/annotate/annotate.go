@@ -2,10 +2,13 @@
 // position, what they wait for and when their turn may come.
 //
 // Guaranteed: per queue there is at most one round of writes per interval, and a
-// round writes only to runs whose text changed, of which only those in the first
-// positions have a text that changes as the queue moves. What the rest have says no
-// more than that they are further back. Nothing waits for these writes, and a run
-// that has changed since it was seen is not written to.
+// round writes only to runs whose text changed, once each, of which only those in
+// the first positions have a text that changes as the queue moves. What the rest
+// have says no more than that they are further back. Every write waits for its
+// token; what it says is decided after that, by a look that was the latest less
+// than a second ago, and a run that no longer waits is left alone. Namespaces take
+// turns, and so do the queues of each, with a few writes in a turn. Nothing waits
+// for these writes, and a run that has changed since it was seen is not written to.
 //
 // Not guaranteed: that a text is true when it is read. Times in it are absolute for
 // that reason, and the plugin tells the truth of the moment.
@@ -30,6 +33,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/latest"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/pace"
 )
 
 // Refresh bounds what is written.
@@ -37,7 +41,7 @@ type Refresh struct {
 	// Interval is the least time between two rounds over a queue.
 	Interval time.Duration
 	// Positions is how many, from the front, are told exactly. None is written to
-	// if it is zero.
+	// if it is zero; a round under way then ends at once.
 	Positions int
 }
 
@@ -53,9 +57,11 @@ type Config struct {
 	Board Board
 	// Looks are the latest looks. They have to come before the Annotator among the observers of a
 	// replica: a change that it hears of is in them.
-	Looks   *latest.Looks
-	Events  event.Sink
-	Clock   clock.Clock
+	Looks  *latest.Looks
+	Events event.Sink
+	Clock  clock.Clock
+	// Pace is how fast texts are written.
+	Pace    *pace.Pace
 	Policy  func() queue.Policy
 	Refresh func() Refresh
 	// Acts says whether this replica works on the queue. Others write nothing.
@@ -71,6 +77,18 @@ type Annotator struct {
 
 	mu     sync.Mutex
 	queues map[queue.Key]*sheet
+
+	// The rest is that of Run alone.
+
+	// rounds are those under way. Their queues stand in the line.
+	rounds map[queue.Key]*round
+	line   line
+	// asked is when it was last asked which rounds are due.
+	asked time.Time
+	// plan is the last one that was made; nil once it is of no more use.
+	plan *plan
+	// token says that one was taken and nothing was left to be written with it.
+	token bool
 }
 
 // sheet is what was written about one queue.
@@ -82,7 +100,9 @@ type sheet struct {
 var _ engine.Observer = (*Annotator)(nil)
 
 // New returns an Annotator.
-func New(c Config) *Annotator { return &Annotator{Config: c, queues: map[queue.Key]*sheet{}} }
+func New(c Config) *Annotator {
+	return &Annotator{Config: c, queues: map[queue.Key]*sheet{}, rounds: map[queue.Key]*round{}}
+}
 
 // Looked implements engine.Observer. What the caches alone show is not written.
 func (a *Annotator) Looked(l engine.Look) {
@@ -132,8 +152,13 @@ func (a *Annotator) Listed(keys []queue.Key) {
 	maps.DeleteFunc(a.queues, func(key queue.Key, _ *sheet) bool { return !exists[key] })
 }
 
-// look is how often queues are looked at for one whose round is due.
-const look = time.Second
+const (
+	// look is how often queues are looked at for one whose round is due, and how long a plan is
+	// good for: what goes into one costs more than a write once thousands of runs wait.
+	look = time.Second
+	// perTurn is how many texts of a queue are written before it is another's turn.
+	perTurn = 5
+)
 
 // Run writes until the context ends.
 func (a *Annotator) Run(ctx context.Context) {
@@ -147,38 +172,43 @@ func (a *Annotator) Run(ctx context.Context) {
 	}
 }
 
-// Round writes what is due of all queues.
+// Round writes what is due of all queues, and what becomes due meanwhile.
 func (a *Annotator) Round(ctx context.Context) {
-	refresh := a.Refresh()
-	for _, key := range a.due(refresh) {
-		known, ok := a.Looks.Get(key)
-		if !ok || !known.Confirmed() {
-			continue // the next confirmed look brings it back
+	a.begin()
+	for ctx.Err() == nil {
+		if a.Clock.Since(a.asked) >= look {
+			a.begin()
 		}
-		if err := a.write(ctx, known, refresh.Positions); err != nil {
-			klog.FromContext(ctx).V(1).Info("annotations not written", "queue", key.String(), "reason", err.Error())
-			a.again(key)
+		key, ok := a.line.next()
+		if !ok {
+			return
+		}
+		if !a.turn(ctx, key) {
+			delete(a.rounds, key)
+			a.line.leave(key)
+			a.plan = nil
 		}
 	}
 }
 
-// due lists the queues that have changed and whose last round is long enough ago. Their next round
-// counts from now.
-func (a *Annotator) due(refresh Refresh) []queue.Key {
+// begin begins the rounds that are due: those of the queues that have changed and whose last round
+// began long enough ago.
+func (a *Annotator) begin() {
+	refresh := a.Refresh()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var due []queue.Key
 	now := a.Clock.Now()
+	a.asked = now
 	for key, s := range a.queues {
 		switch {
 		case !a.Acts(key):
 			delete(a.queues, key) // another replica's now; its news will bring it back
-		case refresh.Positions > 0 && s.changed && now.Sub(s.round) >= refresh.Interval:
+		case a.rounds[key] == nil && refresh.Positions > 0 && s.changed && now.Sub(s.round) >= refresh.Interval:
 			s.changed, s.round = false, now
-			due = append(due, key)
+			a.rounds[key] = &round{told: map[string]bool{}}
+			a.line.join(key)
 		}
 	}
-	return due
 }
 
 // again has the next round of a queue try what this one could not write.
@@ -190,53 +220,49 @@ func (a *Annotator) again(key queue.Key) {
 	}
 }
 
-// write brings the texts of one queue up to date. A run that has changed since is
-// left to the next round. One whose change is refused keeps no other from being
-// told; after any other error, or too many refusals, the rest is left to the next
-// round, too.
-func (a *Annotator) write(ctx context.Context, known latest.Known, positions int) error {
-	now, key := a.Clock.Now(), known.Snapshot.Key
-	all := queue.Stand(known.Snapshot, now, a.Policy())
-	typical, of := a.recent.Typical(key)
-	var turns map[string]time.Time
-	if of > 0 {
-		turns = report.Turns(all, typical, now)
-	}
-	var refused []error
-	for _, is := range all.Runs {
-		refusal := known.Refusals[is.Run.UID]
-		if !lasts(is, refusal) {
-			continue
+// turn writes a few texts of a queue, and says whether its round goes on. What is written is
+// decided once there is a token for it. A run that has changed since is left to the next round. One
+// whose change is refused keeps no other from being told; after any other error, or too many
+// refusals, the rest is left to the next round, too.
+func (a *Annotator) turn(ctx context.Context, key queue.Key) (goesOn bool) {
+	for range perTurn {
+		if _, is := a.next(key); !is {
+			return false
 		}
-		text := texts(is, all, refusal, positions)
-		if turn, ok := turns[is.Run.UID]; ok && 0 < is.Position && is.Position <= positions {
-			text[pac.EstimatedStart] = fmt.Sprintf("%s (the last %d took %s, by the median)",
-				turn.UTC().Truncate(time.Minute).Format("2006-01-02T15:04Z"), of, report.Round(typical))
+		if !a.token && a.Pace.Take(ctx) != nil {
+			return true
 		}
-		shown, kept := a.Board.Shown(key, is.Run)
-		if !kept {
-			continue
+		a.token = true
+		n, is := a.next(key)
+		if !is {
+			return false
 		}
-		text[pac.QueuedAt] = shown[pac.QueuedAt]
-		first := text[pac.QueuedAt] == ""
-		if first {
-			text[pac.QueuedAt] = now.UTC().Format(time.RFC3339)
-		}
-		if same(text, shown) {
-			continue
-		}
-		switch err := a.Board.Show(ctx, key, is.Run, text); {
-		case errors.Is(err, engine.ErrStale):
-		case err != nil:
-			refused = append(refused, fmt.Errorf("%s: %w", is.Run.Name, err))
-			if !isRefusal(err) || len(refused) > positions {
-				return errors.Join(refused...)
-			}
-		case first:
-			a.Events.Record(event.Queued(key, is.Run, text[pac.Reason]))
+		a.token = false
+		if err := a.show(ctx, key, n); err != nil {
+			klog.FromContext(ctx).V(1).Info("annotations not written", "queue", key.String(), "reason", err.Error())
+			a.again(key)
+			return false
 		}
 	}
-	return errors.Join(refused...)
+	return true
+}
+
+// show writes one text. It returns an error if that ends the round.
+func (a *Annotator) show(ctx context.Context, key queue.Key, n notice) error {
+	r := a.rounds[key]
+	r.told[n.run.UID] = true
+	switch err := a.Board.Show(ctx, key, n.run, n.text); {
+	case errors.Is(err, engine.ErrStale):
+	case err != nil:
+		a.again(key)
+		r.refused++
+		if !isRefusal(err) || r.refused > a.Refresh().Positions {
+			return fmt.Errorf("%s: %w", n.run.Name, err)
+		}
+	case n.first:
+		a.Events.Record(event.Queued(key, n.run, n.text[pac.Reason]))
+	}
+	return nil
 }
 
 // lasts says whether where the run stands is worth writing down: nothing is that is

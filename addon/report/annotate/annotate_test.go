@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
@@ -20,6 +21,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/annotate"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/latest"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/pace"
 )
 
 var (
@@ -32,7 +34,9 @@ type board struct {
 	texts  map[string]map[string]string // by run name
 	writes int
 	refuse map[string]error
-	stubs  map[string]bool // runs whose texts are not known
+	// after is called after each write with the number of writes; nil for nothing.
+	after func(writes int)
+	stubs map[string]bool // runs whose texts are not known
 }
 
 func (b *board) Shown(_ queue.Key, run queue.Run) (map[string]string, bool) {
@@ -51,6 +55,9 @@ func (b *board) Show(_ context.Context, _ queue.Key, run queue.Run, texts map[st
 	maps.Copy(is, texts)
 	maps.DeleteFunc(is, func(_, text string) bool { return text == "" })
 	b.texts[run.Name] = is
+	if b.after != nil {
+		b.after(b.writes)
+	}
 	return nil
 }
 
@@ -58,25 +65,34 @@ type rig struct {
 	engine.Observers
 	annotator *annotate.Annotator
 	board
-	clock  *clocktesting.FakeClock
-	events []event.Event
-	acts   bool
+	clock     *clocktesting.FakeClock // nil by the time of a bubble
+	now       func() time.Time
+	pace      *pace.Pace
+	events    []event.Event
+	acts      bool
+	positions int
 }
 
 func (r *rig) Record(e event.Event) { r.events = append(r.events, e) }
 
 func newRig(positions int) *rig {
+	clk := clocktesting.NewFakeClock(noon)
+	r := newRigBy(clk, positions, 10_000)
+	r.clock = clk
+	return r
+}
+
+func newRigBy(clk clock.WithTicker, positions, perSecond int) *rig {
 	r := &rig{
 		board: board{texts: map[string]map[string]string{}, refuse: map[string]error{}},
-		clock: clocktesting.NewFakeClock(noon),
-		acts:  true,
+		now:   clk.Now, pace: pace.New(clk, perSecond), acts: true, positions: positions,
 	}
 	acts := func(queue.Key) bool { return r.acts }
 	looks := latest.New(acts)
 	r.annotator = annotate.New(annotate.Config{
-		Board: &r.board, Looks: looks, Events: r, Clock: r.clock, Acts: acts,
+		Board: &r.board, Looks: looks, Events: r, Clock: clk, Acts: acts, Pace: r.pace,
 		Policy:  func() queue.Policy { return queue.Policy{ClaimTTL: 30 * time.Second, OrderGrace: 30 * time.Second} },
-		Refresh: func() annotate.Refresh { return annotate.Refresh{Interval: 10 * time.Second, Positions: positions} },
+		Refresh: func() annotate.Refresh { return annotate.Refresh{Interval: 10 * time.Second, Positions: r.positions} },
 	})
 	r.Observers = engine.Observers{looks, r.annotator}
 	return r
@@ -84,7 +100,7 @@ func newRig(positions int) *rig {
 
 // see has the replica look at the queue.
 func (r *rig) see(s queue.Snapshot) {
-	r.Looked(engine.Look{Snapshot: s, At: r.clock.Now()})
+	r.Looked(engine.Look{Snapshot: s, At: r.now()})
 }
 
 // round lets time pass and returns how much a round wrote.
