@@ -32,8 +32,8 @@ func TestRead(t *testing.T) {
 				"backend": "lease", "pac-namespace": "openshift-pipelines", "pac-global-repository": "all", "hand-back": "false",
 				"claim-ttl": "40s", "order-grace": "10s", "readiness-grace": "1m", "backoff-base": "2s", "backoff-max": "10m",
 				"takeover-after": "2500ms", "recovery-interval": "500ms", "metrics-max-queues": "7",
-				"texts-per-second":     "5",
-				"annotations-interval": "1m", "annotations-positions": "0", "kueue-accounts": "system:serviceaccount:a:b,c",
+				"annotations-interval": "1m", "annotations-positions": "0", "texts-per-second": "1",
+				"kueue-accounts": "system:serviceaccount:a:b,c",
 			},
 			func() config.Config {
 				var c config.Config
@@ -41,7 +41,7 @@ func TestRead(t *testing.T) {
 				c.Policy.ClaimTTL, c.Policy.OrderGrace, c.Policy.ReadyGrace = 40*time.Second, 10*time.Second, time.Minute
 				c.Policy.BackoffBase, c.Policy.BackoffMax = 2*time.Second, 10*time.Minute
 				c.Recovery.TakeoverAfter, c.Recovery.Interval = 2500*time.Millisecond, 500*time.Millisecond
-				c.MetricsMaxQueues, c.TextsPerSecond = 7, 5
+				c.MetricsMaxQueues, c.TextsPerSecond = 7, 1
 				c.Annotations.Interval, c.Annotations.Positions = time.Minute, 0
 				c.KueueAccounts = "system:serviceaccount:a:b,c"
 				return c
@@ -243,11 +243,11 @@ func render(c config.Config) map[string]string {
 		"backend": string(c.Backend), "pac-namespace": c.PACNamespace, "pac-global-repository": c.PACGlobalRepository,
 		"hand-back": strconv.FormatBool(c.HandBack), "annotations-interval": c.Annotations.Interval.String(),
 		"annotations-positions": strconv.Itoa(c.Annotations.Positions), "metrics-max-queues": strconv.Itoa(c.MetricsMaxQueues),
-		"texts-per-second": strconv.Itoa(c.TextsPerSecond),
-		"claim-ttl":        c.Policy.ClaimTTL.String(), "order-grace": c.Policy.OrderGrace.String(),
+		"claim-ttl": c.Policy.ClaimTTL.String(), "order-grace": c.Policy.OrderGrace.String(),
 		"readiness-grace": c.Policy.ReadyGrace.String(),
 		"backoff-base":    c.Policy.BackoffBase.String(), "backoff-max": c.Policy.BackoffMax.String(),
 		"takeover-after": c.Recovery.TakeoverAfter.String(), "recovery-interval": c.Recovery.Interval.String(),
+		"texts-per-second": strconv.Itoa(c.TextsPerSecond),
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/record"
 	"knative.dev/pkg/configmap"
 	"knative.dev/pkg/logging"
 
@@ -77,7 +76,7 @@ func watchConfiguration(
 	kube kubernetes.Interface,
 	env config.Environment,
 	cmw configmap.Watcher,
-	recorder record.EventRecorder,
+	recorder event.Sink,
 ) (*configuration, error) {
 	f := &follower{logger: logging.FromContext(ctx), recorder: recorder, live: &configuration{}}
 	var cm *corev1.ConfigMap
@@ -98,7 +97,7 @@ func watchConfiguration(
 // follower puts in force what a ConfigMap says.
 type follower struct {
 	logger   *zap.SugaredLogger
-	recorder record.EventRecorder
+	recorder event.Sink
 	live     *configuration
 	// seen is the version of the ConfigMap that was read last.
 	seen string
@@ -142,8 +141,8 @@ func (f *follower) next(cm *corev1.ConfigMap) {
 		return
 	}
 	if next.Backend != was.Backend {
-		f.recorder.Eventf(on(cm), corev1.EventTypeNormal, string(event.ReasonBackendChanged),
-			"Slots are kept by the backend %s now; it was %s.", next.Backend, was.Backend)
+		f.recorder.Record(on(cm, event.ReasonBackendChanged,
+			fmt.Sprintf("Slots are kept by the backend %s now; it was %s.", next.Backend, was.Backend)))
 	}
 	f.logger.Infow("Configuration changed", "configuration", next)
 }
@@ -166,9 +165,18 @@ func (f *follower) report(cm *corev1.ConfigMap, r config.Reading, refusal string
 // warn logs a message and makes a Warning event of it on the ConfigMap.
 func (f *follower) warn(cm *corev1.ConfigMap, reason event.Reason, message string) {
 	f.logger.Warnw(message, "configMap", cm.Namespace+"/"+cm.Name)
-	f.recorder.Event(on(cm), corev1.EventTypeWarning, string(reason), queue.Clip(message, event.MaxMessage))
+	f.recorder.Record(warningOn(cm, reason, message))
 }
 
-func on(cm *corev1.ConfigMap) *corev1.ObjectReference {
-	return &corev1.ObjectReference{APIVersion: "v1", Kind: "ConfigMap", Namespace: cm.Namespace, Name: cm.Name, UID: cm.UID}
+func on(cm *corev1.ConfigMap, reason event.Reason, message string) event.Event {
+	return event.Event{
+		Kind: event.ConfigMap, Key: queue.Key{Namespace: cm.Namespace}, Name: cm.Name, UID: string(cm.UID), Reason: reason,
+		Message: message,
+	}
+}
+
+func warningOn(cm *corev1.ConfigMap, reason event.Reason, message string) event.Event {
+	e := on(cm, reason, message)
+	e.Warning = true
+	return e
 }

@@ -10,28 +10,40 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
-	"k8s.io/client-go/tools/record"
 	"knative.dev/pkg/configmap"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store"
 )
 
 // replicaConfiguration is what one replica makes of its ConfigMap.
 type replicaConfiguration struct {
 	*testing.T
-	kube     *fake.Clientset
-	watcher  *configmap.ManualWatcher
-	recorder *record.FakeRecorder
-	live     *configuration
-	version  int
+	kube    *fake.Clientset
+	watcher *configmap.ManualWatcher
+	recorded
+	live    *configuration
+	version int
+}
+
+// recorded are the events on the configuration, with type, reason and message.
+type recorded []string
+
+// Record implements event.Sink.
+func (r *recorded) Record(e event.Event) {
+	kind := corev1.EventTypeNormal
+	if e.Warning {
+		kind = corev1.EventTypeWarning
+	}
+	*r = append(*r, fmt.Sprintf("%s %s %s", kind, e.Reason, e.Message))
 }
 
 const tools, configName = "tools", "queue-config"
 
 func newReplicaConfiguration(t *testing.T) *replicaConfiguration {
 	return &replicaConfiguration{
-		T: t, kube: fake.NewClientset(), recorder: record.NewFakeRecorder(100),
+		T: t, kube: fake.NewClientset(),
 		watcher: &configmap.ManualWatcher{Namespace: tools},
 	}
 }
@@ -61,7 +73,7 @@ func (r *replicaConfiguration) start(data map[string]string, within time.Duratio
 	ctx, stop := context.WithTimeout(r.Context(), within)
 	defer stop()
 	var err error
-	r.live, err = watchConfiguration(ctx, r.kube, config.Environment{Namespace: tools, ConfigMap: configName}, r.watcher, r.recorder)
+	r.live, err = watchConfiguration(ctx, r.kube, config.Environment{Namespace: tools, ConfigMap: configName}, r.watcher, &r.recorded)
 	if err != nil && ctx.Err() == nil {
 		r.Fatal(err)
 	}
@@ -75,10 +87,8 @@ func (r *replicaConfiguration) change(data map[string]string) { r.watcher.OnChan
 // each time with these words.
 func (r *replicaConfiguration) wantWarnings(wanted ...string) {
 	r.Helper()
-	var got []string
-	for len(r.recorder.Events) > 0 {
-		got = append(got, <-r.recorder.Events)
-	}
+	got := r.recorded
+	r.recorded = nil
 	for i := range max(len(wanted), len(got)) {
 		if i >= len(got) || i >= len(wanted) || !strings.HasPrefix(got[i], "Warning ") || !strings.Contains(got[i], wanted[i]) {
 			r.Errorf("the events are %q, want Warnings with %q", got, wanted)

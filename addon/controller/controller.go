@@ -10,12 +10,8 @@ import (
 	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
 	"go.opentelemetry.io/otel"
 	"go.uber.org/zap"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/kubernetes/scheme"
-	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/metadata"
-	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 	kubeclient "knative.dev/pkg/client/injection/kube/client"
 	"knative.dev/pkg/configmap"
@@ -33,11 +29,11 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/replica"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/annotate"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/report/budget"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/debug"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/latest"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/metrics"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/pace"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/memory"
 )
 
@@ -82,6 +78,7 @@ type clients struct {
 	tekton   tektonclient.Interface
 	pac      pacclient.Interface
 	metadata metadata.Interface
+	texts    *textClients
 }
 
 func newClients(ctx context.Context) (*clients, error) {
@@ -98,7 +95,11 @@ func newClients(ctx context.Context) (*clients, error) {
 	if err != nil {
 		return nil, fmt.Errorf("metadata client: %w", err)
 	}
-	return &clients{kube: kubeclient.Get(ctx), tekton: tekton, pac: paas, metadata: meta}, nil
+	texts, err := newTextClients(config)
+	if err != nil {
+		return nil, err
+	}
+	return &clients{kube: kubeclient.Get(ctx), tekton: tekton, pac: paas, metadata: meta, texts: texts}, nil
 }
 
 func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*controller.Impl, error) {
@@ -106,19 +107,22 @@ func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*contro
 	if err != nil {
 		return nil, err
 	}
-	recorder := newRecorder(ctx, c.kube)
 	clk := clock.RealClock{}
-	configuration, err := watchConfiguration(ctx, c.kube, outside.Environment, cmw, recorder)
-	if err != nil {
-		return nil, err
-	}
-	policy := func() queue.Policy { return configuration.Get().Policy }
+	var configuration *configuration
 	counts, err := metrics.New(metrics.Config{
 		Meters: otel.GetMeterProvider(), Clock: clk, MaxQueues: func() int { return configuration.Get().MetricsMaxQueues },
 	})
 	if err != nil {
 		return nil, err
 	}
+	texts := pace.New(clk, config.Defaults().TextsPerSecond)
+	events := newRecorder(c.texts, clk, texts, counts)
+	go events.Run(ctx) // it tells of a configuration that this replica cannot start with, too
+	if configuration, err = watchConfiguration(ctx, c.kube, outside.Environment, cmw, events); err != nil {
+		return nil, err
+	}
+	texts.Set(configuration.Get().TextsPerSecond)
+	policy := func() queue.Policy { return configuration.Get().Policy }
 
 	q := &queues{}
 	impl := controller.NewContext(ctx, q, controller.ControllerOptions{
@@ -134,12 +138,8 @@ func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*contro
 
 	all := shards{watchdog: outside.Watchdog, of: map[string]*shard{}}
 	looks := latest.New(acts)
-	texts := budget.New(func() int { return configuration.Get().TextsPerSecond }, clk)
-	var events *event.Recorder
-	outbox := event.NewOutbox(event.Writer{Events: recorder}, texts, func(e event.Event) { events.Forget(e) })
-	events = event.NewRecorder(outbox)
 	notices := annotate.New(annotate.Config{
-		Board: all, Looks: looks, Events: events, Clock: clk, Policy: policy, Acts: acts, Budget: texts,
+		Board: all, Looks: looks, Events: events, Clock: clk, Pace: texts, Policy: policy, Acts: acts,
 		Refresh: func() annotate.Refresh { return annotate.Refresh(configuration.Get().Annotations) },
 	})
 	// The events compare each look with the one before; the annotations read the latest.
@@ -172,13 +172,16 @@ func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*contro
 			return nil, err
 		}
 	}
-	configuration.Follow(func(is config.Config) { q.replica.Configure(settings(is)) })
+	configuration.Follow(func(is config.Config) {
+		q.replica.Configure(settings(is))
+		texts.Set(is.TextsPerSecond)
+	})
 	for _, s := range all.of {
 		if err := s.watches.fill(ctx); err != nil {
 			return nil, err
 		}
 	}
-	warnOfOthers(ctx, c.kube, outside.Environment, recorder, clk.Now())
+	warnOfOthers(ctx, c.kube, outside.Environment, events, clk.Now())
 	outside.Debug(debug.Handler{Looks: looks, Policy: policy, Clock: clk})
 	if err := counts.Report(q.leads.count); err != nil {
 		return nil, err
@@ -186,12 +189,5 @@ func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*contro
 	go q.replica.Run(ctx)
 	go beside.Run(ctx)
 	go notices.Run(ctx)
-	go outbox.Run(ctx)
 	return impl, nil
-}
-
-func newRecorder(ctx context.Context, kube kubernetes.Interface) record.EventRecorder {
-	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
-	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: kube.CoreV1().Events("")})
-	return broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: config.Component, Host: system.PodName()})
 }

@@ -7,10 +7,8 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/record"
 	"knative.dev/pkg/logging"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
@@ -30,7 +28,7 @@ const (
 // warnOfOthers warns of other installations, by the Leases of their leaders. Only a replica that
 // works on all namespaces may see those, and every other installation then works on some of the
 // same.
-func warnOfOthers(ctx context.Context, kube kubernetes.Interface, env config.Environment, recorder record.EventRecorder, now time.Time) {
+func warnOfOthers(ctx context.Context, kube kubernetes.Interface, env config.Environment, recorder event.Sink, now time.Time) {
 	if !env.Watched.All() {
 		return
 	}
@@ -50,7 +48,7 @@ func warnOfOthers(ctx context.Context, kube kubernetes.Interface, env config.Env
 	logging.FromContext(ctx).Warnw(message)
 	cm, err := kube.CoreV1().ConfigMaps(env.Namespace).Get(ctx, env.ConfigMap, metav1.GetOptions{})
 	if err == nil {
-		recorder.Event(on(cm), corev1.EventTypeWarning, string(event.ReasonSecondInstallation), message)
+		recorder.Record(warningOn(cm, event.ReasonSecondInstallation, message))
 	}
 }
 

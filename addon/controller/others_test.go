@@ -11,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
-	"k8s.io/client-go/tools/record"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 )
@@ -49,11 +48,11 @@ func TestSecondInstallationIsWarnedOf(t *testing.T) {
 				}
 				return true, list, nil
 			})
-			recorder := record.NewFakeRecorder(10)
-			warnOfOthers(t.Context(), kube, config.Environment{Namespace: tools, ConfigMap: configName, Watched: c.watched}, recorder, now)
+			var told recorded
+			warnOfOthers(t.Context(), kube, config.Environment{Namespace: tools, ConfigMap: configName, Watched: c.watched}, &told, now)
 			got := ""
-			if len(recorder.Events) > 0 {
-				got = <-recorder.Events
+			if len(told) > 0 {
+				got = told[0]
 			}
 			if c.want == "" && got != "" || !strings.Contains(got, c.want) || c.want != "" && !strings.HasPrefix(got, "Warning ") {
 				t.Errorf("the event is %q, want a Warning with %q", got, c.want)

@@ -147,7 +147,7 @@ func newShard(c common, namespace string) (*shard, error) {
 		return nil, err
 	}
 	by := pac.By{
-		Replica: system.PodName(), Clock: c.clock, Gate: c.gate, Arrivals: w.arrivals, Ends: w.ends,
+		Replica: system.PodName(), Clock: c.clock, Gate: c.gate, Arrivals: w.arrivals, Ends: w.ends, Texts: c.clients.texts.runs,
 		Controllers: func() *pac.Controllers { return w.controllers(configuration.Get().PACNamespace) },
 	}
 	kueueStarts := func() bool { return configuration.Get().KueueAccounts != "" }

@@ -68,6 +68,8 @@ type By struct {
 	// AskForKueue asks the API server that before a run that is labelled for Kueue is started
 	// without it; nil if Kueue never is at work.
 	AskForKueue func(context.Context) (bool, error)
+	// Texts write what is for people only; nil if the client of all other writes does.
+	Texts tektonclient.PipelineRunsGetter
 }
 
 // reader returns what reads runs as they are in this cluster now. Equal readers read alike.
@@ -393,7 +395,11 @@ func (r *Runs) Show(ctx context.Context, key queue.Key, run queue.Run, texts map
 			annotations[name] = nil
 		}
 	}
-	_, err := r.patchPending(ctx, key, run, map[string]any{"metadata": map[string]any{"annotations": annotations}})
+	by := r.by.Texts
+	if by == nil {
+		by = r.runs
+	}
+	_, err := r.patchPendingBy(ctx, by, key, run, map[string]any{"metadata": map[string]any{"annotations": annotations}})
 	return err
 }
 
@@ -477,14 +483,26 @@ func (r *Runs) HandBack(ctx context.Context, key queue.Key, run queue.Run) error
 
 // patchPending patches a run, and refuses to if it was not pending when observed.
 func (r *Runs) patchPending(ctx context.Context, key queue.Key, run queue.Run, patch map[string]any) (*tektonv1.PipelineRun, error) {
+	return r.patchPendingBy(ctx, r.runs, key, run, patch)
+}
+
+func (r *Runs) patchPendingBy(
+	ctx context.Context, by tektonclient.PipelineRunsGetter, key queue.Key, run queue.Run, patch map[string]any,
+) (*tektonv1.PipelineRun, error) {
 	if run.Phase != queue.Pending {
 		return nil, fmt.Errorf("%w: it is %s", engine.ErrStale, run.Phase)
 	}
-	return r.patch(ctx, key, run, patch)
+	return r.patchBy(ctx, by, key, run, patch)
 }
 
 func (r *Runs) patch(ctx context.Context, key queue.Key, run queue.Run, patch map[string]any) (*tektonv1.PipelineRun, error) {
-	pr, err := patchRun(ctx, r.runs, key.Namespace, run, patch)
+	return r.patchBy(ctx, r.runs, key, run, patch)
+}
+
+func (r *Runs) patchBy(
+	ctx context.Context, by tektonclient.PipelineRunsGetter, key queue.Key, run queue.Run, patch map[string]any,
+) (*tektonv1.PipelineRun, error) {
+	pr, err := patchRun(ctx, by, key.Namespace, run, patch)
 	if err != nil {
 		return nil, err
 	}

@@ -630,3 +630,34 @@ func reset(t *testing.T) http.HandlerFunc {
 		_ = conn.Close()
 	}
 }
+
+// Annotations for people go by the client for texts, and nothing else does. What they made of a run
+// is known at once all the same.
+func TestTextsHaveTheirOwnClient(t *testing.T) {
+	cached := pipelineRun("build")
+	run := pac.ReadRun(cached)
+	told := pipelineRun("build", annotated(pac.Position, "3"), func(pr *tektonv1.PipelineRun) { pr.ResourceVersion = "8" })
+	texts, err := tektonclient.NewForConfig(&rest.Config{Host: serve(t, answer(http.StatusOK, told)), QPS: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := pac.By{Clock: clocktesting.NewFakePassiveClock(noon), Texts: texts.TektonV1()}
+	runs, api, _ := newRunsOf(t, by, refusal(apierrors.NewForbidden(pipelineRuns, run.Name, nil)), cached)
+	for name, write := range writes {
+		if err := write(t.Context(), runs, run); (err == nil) != (name == "show") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if n := len(api.got()); n != len(writes)-1 {
+		t.Errorf("%d requests by the client of all other writes, want %d", n, len(writes)-1)
+	}
+	if shown, _ := runs.Shown(shopApp, run); shown[pac.Position] != "3" {
+		t.Errorf("the run shows %v", shown)
+	}
+}
+
+func serve(t *testing.T, answer http.HandlerFunc) string {
+	server := httptest.NewServer(answer)
+	t.Cleanup(server.Close)
+	return server.URL
+}

@@ -91,7 +91,7 @@ type sighting struct {
 }
 
 // takeovers judges that no leader is taken for dead that has just been seen to claim, to release or
-// to start, unless a step has been due for ten times as long.
+// to start, unless a step has been due for sixty times as long.
 type takeovers struct {
 	engine.Unobserved
 	r *replica
@@ -102,7 +102,7 @@ func (t takeovers) TookOver(key queue.Key, step queue.Action, after time.Duratio
 	c, part := t.r.cluster, t.r.cluster.part(key)
 	leader, patience := c.leaderOf(part), c.timing.TakeoverAfter
 	seen := t.r.heard[part]
-	if ago := c.now.Sub(seen.at); seen.leader == leader && leader != "" && after < 10*patience && ago < patience {
+	if ago := c.now.Sub(seen.at); seen.leader == leader && leader != "" && after < 60*patience && ago < patience {
 		c.fail("death: %s takes %s over to %s, and its leader %s was seen at work %s ago", t.r.name, key, step, leader, ago)
 	}
 	if c.backend == store.Memory {

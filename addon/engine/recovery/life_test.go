@@ -58,12 +58,12 @@ func TestBusyLeader(t *testing.T) {
 	w := newShipped(app, web)
 	w.set(app, due)
 	busy := func() { w.Progress(web, "leader") }
-	w.rounds(t, 10*shipped.TakeoverAfter-shipped.Interval, busy)
+	w.rounds(t, 60*shipped.TakeoverAfter-shipped.Interval, busy)
 	if len(w.woke) > 0 || len(w.late) > 0 || w.Acting(app) {
 		t.Fatalf("a busy leader is taken for dead: woke %v, told of %v", w.woke, w.late)
 	}
 	w.rounds(t, 2*shipped.Interval, busy)
-	if diff := cmp.Diff([]string{"shop/app after 10s: release slot 0"}, w.taken); diff != "" || !w.Acting(app) {
+	if diff := cmp.Diff([]string{"shop/app after 1m0s: release slot 0"}, w.taken); diff != "" || !w.Acting(app) {
 		t.Errorf("acts: %t, taken over (-want +got):\n%s", w.Acting(app), diff)
 	}
 	// Nor is it dead for the other queues.

@@ -8,7 +8,7 @@
 // Guaranteed, for steps that stay visibly due:
 //   - in a queue of a leader that writes nothing, the alarm comes within TakeoverAfter plus two
 //     Intervals;
-//   - whatever is seen of anybody's writes, it comes within ten times TakeoverAfter plus two
+//   - whatever is seen of anybody's writes, it comes within sixty times TakeoverAfter plus two
 //     Intervals;
 //   - what this replica writes itself never counts as another one's life, and once it acts in place
 //     of a leader, only what that leader writes does: of several replicas that act for a dead one,
@@ -71,8 +71,12 @@ type Timing struct {
 
 const (
 	// patient is how much longer than TakeoverAfter a step may be due if its leader goes on
-	// elsewhere.
-	patient = 10
+	// elsewhere: where hundreds of queues begin at once, a leader takes tens of seconds to get to all
+	// of them, and a second replica that does the same only makes that worse.
+	patient = 60
+	// tellsAfter is how long a step of its own may be due before a leader tells of it, in multiples
+	// of TakeoverAfter.
+	tellsAfter = 10
 	// actingFor is how long after its last alarm for a queue a replica keeps acting on it at once,
 	// in multiples of TakeoverAfter: after the leader's death, the steps that follow must not each
 	// wait for an alarm of their own.
@@ -398,7 +402,7 @@ func (l *Loop) judge(key queue.Key, now time.Time, t Timing) (a alarm) {
 		if now.Sub(step.woken) >= wakePause {
 			step.woken, a.wake = now, true
 		}
-		if !step.told && (!leads || now.Sub(step.since) >= t.late()) {
+		if !step.told && (!leads || now.Sub(step.since) >= tellsAfter*t.TakeoverAfter) {
 			step.told = true
 			a.told = append(a.told, step.Action)
 		}

@@ -1,11 +1,14 @@
 // Package annotate tells people on the runs themselves where they stand: their
 // position, what they wait for and when their turn may come.
 //
-// Guaranteed: no text is written that the budget has no room for, and queues take turns; per queue
-// there is at most one round of writes per interval, and a round writes only to runs whose text
-// changed, of which only those in the first positions have a text that changes as the queue moves.
-// What the rest have says no more than that they are further back. Nothing waits for these writes,
-// and a run that has changed since it was seen is not written to.
+// Guaranteed: per queue there is at most one round of writes per interval, and a
+// round writes only to runs whose text changed, once each, of which only those in
+// the first positions have a text that changes as the queue moves. What the rest
+// have says no more than that they are further back. Every write waits for its
+// token; what it says is decided after that, by a look that was the latest less
+// than a second ago, and a run that no longer waits is left alone. Namespaces take
+// turns, and so do the queues of each, with a few writes in a turn. Nothing waits
+// for these writes, and a run that has changed since it was seen is not written to.
 //
 // Not guaranteed: that a text is true when it is read. Times in it are absolute for
 // that reason, and the plugin tells the truth of the moment.
@@ -30,6 +33,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/latest"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/pace"
 )
 
 // Refresh bounds what is written.
@@ -37,7 +41,7 @@ type Refresh struct {
 	// Interval is the least time between two rounds over a queue.
 	Interval time.Duration
 	// Positions is how many, from the front, are told exactly. None is written to
-	// if it is zero.
+	// if it is zero; a round under way then ends at once.
 	Positions int
 }
 
@@ -53,14 +57,15 @@ type Config struct {
 	Board Board
 	// Looks are the latest looks. They have to come before the Annotator among the observers of a
 	// replica: a change that it hears of is in them.
-	Looks   *latest.Looks
-	Events  event.Sink
-	Clock   clock.Clock
+	Looks  *latest.Looks
+	Events event.Sink
+	Clock  clock.Clock
+	// Pace is how fast texts are written.
+	Pace    *pace.Pace
 	Policy  func() queue.Policy
 	Refresh func() Refresh
 	// Acts says whether this replica works on the queue. Others write nothing.
-	Acts   func(queue.Key) bool
-	Budget event.Budget
+	Acts func(queue.Key) bool
 }
 
 // Annotator keeps the texts of all queues up to date. It observes a replica, and is safe for
@@ -72,27 +77,32 @@ type Annotator struct {
 
 	mu     sync.Mutex
 	queues map[queue.Key]*sheet
+
+	// The rest is that of Run alone.
+
+	// rounds are those under way. Their queues stand in the line.
+	rounds map[queue.Key]*round
+	line   line
+	// asked is when it was last asked which rounds are due.
+	asked time.Time
+	// plan is the last one that was made; nil once it is of no more use.
+	plan *plan
+	// token says that one was taken and nothing was left to be written with it.
+	token bool
 }
 
 // sheet is what was written about one queue.
 type sheet struct {
 	changed bool      // since the last round
-	unended bool      // the last round has left something to the queue's next turn
-	began   time.Time // when the last round did
-	round   *round    // the last one; Run's own
-}
-
-// round is what became of one round so far. A run has one text in it, and one that refuses its
-// text keeps no other from its own.
-type round struct {
-	tried   map[string]bool // by run UID
-	refused int
+	round   time.Time // the last one
 }
 
 var _ engine.Observer = (*Annotator)(nil)
 
 // New returns an Annotator.
-func New(c Config) *Annotator { return &Annotator{Config: c, queues: map[queue.Key]*sheet{}} }
+func New(c Config) *Annotator {
+	return &Annotator{Config: c, queues: map[queue.Key]*sheet{}, rounds: map[queue.Key]*round{}}
+}
 
 // Looked implements engine.Observer. What the caches alone show is not written.
 func (a *Annotator) Looked(l engine.Look) {
@@ -142,8 +152,13 @@ func (a *Annotator) Listed(keys []queue.Key) {
 	maps.DeleteFunc(a.queues, func(key queue.Key, _ *sheet) bool { return !exists[key] })
 }
 
-// look is how often queues are looked at for one whose round is due.
-const look = time.Second
+const (
+	// look is how often queues are looked at for one whose round is due, and how long a plan is
+	// good for: what goes into one costs more than a write once thousands of runs wait.
+	look = time.Second
+	// perTurn is how many texts of a queue are written before it is another's turn.
+	perTurn = 5
+)
 
 // Run writes until the context ends.
 func (a *Annotator) Run(ctx context.Context) {
@@ -157,153 +172,97 @@ func (a *Annotator) Run(ctx context.Context) {
 	}
 }
 
-// Round writes what is due of all queues, which take turns.
+// Round writes what is due of all queues, and what becomes due meanwhile.
 func (a *Annotator) Round(ctx context.Context) {
-	for due := a.due(a.Refresh()); len(due) > 0; due = a.due(a.Refresh()) {
-		for key, round := range due {
-			if ctx.Err() != nil {
-				return
-			}
-			a.turn(ctx, key, round)
+	a.begin()
+	for ctx.Err() == nil {
+		if a.Clock.Since(a.asked) >= look {
+			a.begin()
+		}
+		key, ok := a.line.next()
+		if !ok {
+			return
+		}
+		if !a.turn(ctx, key) {
+			delete(a.rounds, key)
+			a.line.leave(key)
+			a.plan = nil
 		}
 	}
 }
 
-// perTurn is how many texts of a queue are written before it is the next queue's turn.
-const perTurn = 10
-
-// turn writes some of what is due of one queue.
-func (a *Annotator) turn(ctx context.Context, key queue.Key, r *round) {
-	unended, err := a.write(ctx, key, r)
-	if err != nil {
-		klog.FromContext(ctx).V(1).Info("annotations not written", "queue", key.String(), "reason", err.Error())
-	}
+// begin begins the rounds that are due: those of the queues that have changed and whose last round
+// began long enough ago.
+func (a *Annotator) begin() {
+	refresh := a.Refresh()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if s := a.queues[key]; s != nil {
-		s.changed, s.unended = s.changed || err != nil, unended
-	}
-}
-
-// due are the rounds of the queues that have changed and whose last round is long enough ago, which
-// count from now, and those that have not ended.
-func (a *Annotator) due(refresh Refresh) map[queue.Key]*round {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	due := map[queue.Key]*round{}
 	now := a.Clock.Now()
+	a.asked = now
 	for key, s := range a.queues {
 		switch {
 		case !a.Acts(key):
 			delete(a.queues, key) // another replica's now; its news will bring it back
-		case refresh.Positions > 0 && s.unended:
-			s.unended = false
-			due[key] = s.round
-		case refresh.Positions > 0 && s.changed && now.Sub(s.began) >= refresh.Interval:
-			s.changed, s.began, s.round = false, now, &round{tried: map[string]bool{}}
-			due[key] = s.round
-		}
-	}
-	return due
-}
-
-// write brings the texts of one queue up to date, as far as one turn goes, and says whether that
-// leaves something to the next turn. What is written is decided once there is room for it, by the
-// latest look. A run that has changed since is left to the next round; so is the rest after an
-// error that is no refusal, or after too many refusals.
-func (a *Annotator) write(ctx context.Context, key queue.Key, r *round) (unended bool, err error) {
-	var now page
-	var refused []error
-	room := false
-	for written := 0; ; {
-		known, ok := a.Looks.Get(key)
-		positions := a.Refresh().Positions
-		switch {
-		case !ok || !known.Confirmed(): // the next confirmed look brings it back
-			return false, errors.Join(refused...)
-		case positions == 0:
-			return true, errors.Join(refused...)
-		case !now.At.Equal(known.At) || now.positions != positions:
-			now = a.page(known, positions)
-		}
-		is, text, ok := a.next(&now, r)
-		switch {
-		case !ok:
-			return false, errors.Join(refused...)
-		case written == perTurn:
-			return true, errors.Join(refused...)
-		case !room:
-			if err := a.Budget.Wait(ctx); err != nil {
-				return false, err
-			}
-			room = true
-			continue
-		}
-		room = false
-		written++
-		r.tried[is.Run.UID] = true
-		first := text[pac.QueuedAt] == ""
-		if first {
-			text[pac.QueuedAt] = a.Clock.Now().UTC().Format(time.RFC3339)
-		}
-		switch err := a.Board.Show(ctx, key, *is.Run, text); {
-		case errors.Is(err, engine.ErrStale):
-		case err != nil:
-			refused = append(refused, fmt.Errorf("%s: %w", is.Run.Name, err))
-			r.refused++
-			if !isRefusal(err) || r.refused > positions {
-				return false, errors.Join(refused...)
-			}
-		case first:
-			a.Events.Record(event.Queued(key, *is.Run, text[pac.Reason]))
+		case a.rounds[key] == nil && refresh.Positions > 0 && s.changed && now.Sub(s.round) >= refresh.Interval:
+			s.changed, s.round = false, now
+			a.rounds[key] = &round{told: map[string]bool{}}
+			a.line.join(key)
 		}
 	}
 }
 
-// page is what one look has to tell about a queue.
-type page struct {
-	latest.Known
-	queue.Standings
-	positions int
-	typical   time.Duration // what a run took
-	of        int           // of how many that is known
-	turns     map[string]time.Time
-	at        int // the first run that is not yet known to have its text
+// again has the next round of a queue try what this one could not write.
+func (a *Annotator) again(key queue.Key) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if s := a.queues[key]; s != nil {
+		s.changed = true
+	}
 }
 
-func (a *Annotator) page(known latest.Known, positions int) page {
-	now := a.Clock.Now()
-	p := page{Known: known, Standings: queue.Stand(known.Snapshot, now, a.Policy()), positions: positions}
-	p.typical, p.of = a.recent.Typical(known.Snapshot.Key)
-	if p.of > 0 {
-		p.turns = report.Turns(p.Standings, p.typical, now)
+// turn writes a few texts of a queue, and says whether its round goes on. What is written is
+// decided once there is a token for it. A run that has changed since is left to the next round. One
+// whose change is refused keeps no other from being told; after any other error, or too many
+// refusals, the rest is left to the next round, too.
+func (a *Annotator) turn(ctx context.Context, key queue.Key) (goesOn bool) {
+	for range perTurn {
+		if _, is := a.next(key); !is {
+			return false
+		}
+		if !a.token && a.Pace.Take(ctx) != nil {
+			return true
+		}
+		a.token = true
+		n, is := a.next(key)
+		if !is {
+			return false
+		}
+		a.token = false
+		if err := a.show(ctx, key, n); err != nil {
+			klog.FromContext(ctx).V(1).Info("annotations not written", "queue", key.String(), "reason", err.Error())
+			a.again(key)
+			return false
+		}
 	}
-	return p
+	return true
 }
 
-// next is the first run whose text is not what it should be, of those that the round has not tried,
-// with its text. Since when it waits is empty if it has not been told.
-func (a *Annotator) next(p *page, r *round) (is queue.Standing, text map[string]string, ok bool) {
-	for ; p.at < len(p.Standings.Runs); p.at++ {
-		is := p.Standings.Runs[p.at]
-		refusal := p.Refusals[is.Run.UID]
-		if r.tried[is.Run.UID] || !lasts(is, refusal) {
-			continue
+// show writes one text. It returns an error if that ends the round.
+func (a *Annotator) show(ctx context.Context, key queue.Key, n notice) error {
+	r := a.rounds[key]
+	r.told[n.run.UID] = true
+	switch err := a.Board.Show(ctx, key, n.run, n.text); {
+	case errors.Is(err, engine.ErrStale):
+	case err != nil:
+		a.again(key)
+		r.refused++
+		if !isRefusal(err) || r.refused > a.Refresh().Positions {
+			return fmt.Errorf("%s: %w", n.run.Name, err)
 		}
-		shown, kept := a.Board.Shown(p.Snapshot.Key, *is.Run)
-		if !kept {
-			continue
-		}
-		text := texts(is, p.Standings, refusal, p.positions)
-		if turn, ok := p.turns[is.Run.UID]; ok && 0 < is.Position && is.Position <= p.positions {
-			text[pac.EstimatedStart] = fmt.Sprintf("%s (the last %d took %s, by the median)",
-				turn.UTC().Truncate(time.Minute).Format("2006-01-02T15:04Z"), p.of, report.Round(p.typical))
-		}
-		if text[pac.QueuedAt] = shown[pac.QueuedAt]; text[pac.QueuedAt] == "" || !same(text, shown) {
-			return is, text, true
-		}
+	case n.first:
+		a.Events.Record(event.Queued(key, n.run, n.text[pac.Reason]))
 	}
-	return queue.Standing{}, nil, false
+	return nil
 }
 
 // lasts says whether where the run stands is worth writing down: nothing is that is

@@ -5,14 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
@@ -21,6 +22,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/annotate"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/latest"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/pace"
 )
 
 var (
@@ -30,10 +32,13 @@ var (
 
 // board keeps what is shown, and counts how often.
 type board struct {
+	mu     sync.Mutex
 	texts  map[string]map[string]string // by run name
 	writes int
 	refuse map[string]error
-	stubs  map[string]bool // runs whose texts are not known
+	// after is called after each write with the number of writes; nil for nothing.
+	after func(writes int)
+	stubs map[string]bool // runs whose texts are not known
 }
 
 func (b *board) Shown(_ queue.Key, run queue.Run) (map[string]string, bool) {
@@ -41,6 +46,8 @@ func (b *board) Shown(_ queue.Key, run queue.Run) (map[string]string, bool) {
 }
 
 func (b *board) Show(_ context.Context, _ queue.Key, run queue.Run, texts map[string]string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.writes++
 	if err := b.refuse[run.Name]; err != nil {
 		return err
@@ -52,43 +59,49 @@ func (b *board) Show(_ context.Context, _ queue.Key, run queue.Run, texts map[st
 	maps.Copy(is, texts)
 	maps.DeleteFunc(is, func(_, text string) bool { return text == "" })
 	b.texts[run.Name] = is
+	if b.after != nil {
+		b.after(b.writes)
+	}
 	return nil
+}
+
+// written is how often anything was shown so far.
+func (b *board) written() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.writes
 }
 
 type rig struct {
 	engine.Observers
 	annotator *annotate.Annotator
 	board
-	clock  *clocktesting.FakeClock
-	events []event.Event
-	acts   bool
-	// positions are in force. waits counts the texts that the budget was asked for, and waited is
-	// what happens meanwhile.
-	positions, waits int
-	waited           func()
-}
-
-// Wait implements event.Budget.
-func (r *rig) Wait(ctx context.Context) error {
-	r.waits++
-	if r.waited != nil {
-		r.waited()
-	}
-	return ctx.Err()
+	clock     *clocktesting.FakeClock // nil by the time of a bubble
+	now       func() time.Time
+	pace      *pace.Pace
+	events    []event.Event
+	acts      bool
+	positions int
 }
 
 func (r *rig) Record(e event.Event) { r.events = append(r.events, e) }
 
 func newRig(positions int) *rig {
+	clk := clocktesting.NewFakeClock(noon)
+	r := newRigBy(clk, positions, 10_000)
+	r.clock = clk
+	return r
+}
+
+func newRigBy(clk clock.WithTicker, positions, perSecond int) *rig {
 	r := &rig{
 		board: board{texts: map[string]map[string]string{}, refuse: map[string]error{}},
-		clock: clocktesting.NewFakeClock(noon),
-		acts:  true, positions: positions,
+		now:   clk.Now, pace: pace.New(clk, perSecond), acts: true, positions: positions,
 	}
 	acts := func(queue.Key) bool { return r.acts }
 	looks := latest.New(acts)
 	r.annotator = annotate.New(annotate.Config{
-		Board: &r.board, Looks: looks, Events: r, Clock: r.clock, Acts: acts, Budget: r,
+		Board: &r.board, Looks: looks, Events: r, Clock: clk, Acts: acts, Pace: r.pace,
 		Policy:  func() queue.Policy { return queue.Policy{ClaimTTL: 30 * time.Second, OrderGrace: 30 * time.Second} },
 		Refresh: func() annotate.Refresh { return annotate.Refresh{Interval: 10 * time.Second, Positions: r.positions} },
 	})
@@ -98,7 +111,7 @@ func newRig(positions int) *rig {
 
 // see has the replica look at the queue.
 func (r *rig) see(s queue.Snapshot) {
-	r.Looked(engine.Look{Snapshot: s, At: r.clock.Now()})
+	r.Looked(engine.Look{Snapshot: s, At: r.now()})
 }
 
 // round lets time pass and returns how much a round wrote.
@@ -346,49 +359,6 @@ func TestSwitchedOff(t *testing.T) {
 	}
 }
 
-// TestTurnsOfQueues: a queue in which many runs are new does not keep the texts of another one
-// waiting, and in the end all are written, each within the budget.
-func TestTurnsOfQueues(t *testing.T) {
-	r := newRig(2)
-	long, short := look(100), look(3)
-	short.Key.Repository = "web"
-	for i := range short.Runs {
-		short.Runs[i].Name = "web-" + short.Runs[i].Name
-	}
-	r.see(long)
-	r.see(short)
-	behind := 0
-	r.waited = func() {
-		if r.texts["web-run-002"] == nil {
-			behind = r.writes
-		}
-	}
-	if n := r.round(t, 0); n != 101 || r.waits != n {
-		t.Errorf("%d writes after %d waits for the budget, want 101 of each", n, r.waits)
-	}
-	if behind > 12 {
-		t.Errorf("the short queue is told after %d texts of the long one", behind)
-	}
-}
-
-// TestPositionsOff: no text is written any more once positions is zero, not even one that waits for
-// the budget, and all are once it is not.
-func TestPositionsOff(t *testing.T) {
-	r := newRig(2)
-	r.see(look(30))
-	r.waited = func() { r.positions = 0 }
-	if n := r.round(t, 0); n != 0 {
-		t.Errorf("%d texts are written after positions became 0", n)
-	}
-	if n := r.round(t, time.Minute); n != 0 {
-		t.Errorf("%d texts are written with positions=0", n)
-	}
-	r.waited, r.positions = nil, 3
-	if n := r.round(t, time.Minute); n != 29 {
-		t.Errorf("%d texts are written once positions are told again, want 29", n)
-	}
-}
-
 // TestRefusedFront: runs at the front that refuse their texts keep none behind them from its own.
 // They are not tried again in the same round, but in the next one.
 func TestRefusedFront(t *testing.T) {
@@ -398,44 +368,10 @@ func TestRefusedFront(t *testing.T) {
 		r.refuse[fmt.Sprintf("run-%03d", i)] = apierrors.NewForbidden(schema.GroupResource{}, "", errors.New("no"))
 	}
 	r.see(look(40))
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	r.waited = func() {
-		if r.writes > 100 {
-			cancel()
-		}
+	if n := r.round(t, 0); n != 39 || len(r.texts) != 39-refused {
+		t.Errorf("%d writes, and %d runs are told; want one for each of 39, of which %d refuse", n, len(r.texts), refused)
 	}
-	r.annotator.Round(ctx)
-	if r.writes != 39 || len(r.texts) != 39-refused {
-		t.Errorf("%d writes, and %d runs are told; want one for each of 39, of which %d refuse", r.writes, len(r.texts), refused)
-	}
-	r.waited = nil
 	if n := r.round(t, time.Minute); n != refused {
 		t.Errorf("%d writes in the next round, want those of the %d that refused", n, refused)
-	}
-}
-
-// TestLatestLook: what is written is decided by the look there is once the budget has room. A run
-// that has started meanwhile is not written to, and its place in the budget goes to the next one.
-func TestLatestLook(t *testing.T) {
-	r := newRig(2)
-	s := look(4)
-	r.see(s)
-	r.waited = func() {
-		if r.waits > 1 {
-			return
-		}
-		s.Runs = slices.Clone(s.Runs)
-		s.Runs[0].Phase, s.Runs[0].Ended = queue.Done, noon
-		s.Runs[1].Phase, s.Runs[1].Began = queue.Started, noon
-		s.Slots = []queue.Slot{{Version: "2", Holder: &queue.Holder{Name: "run-001", UID: "run-001"}, HeldSince: noon}}
-		r.clock.Step(time.Second)
-		r.see(s)
-	}
-	if n := r.round(t, 0); n != 2 || r.waits != 2 || r.texts["run-001"] != nil {
-		t.Errorf("%d writes after %d waits for the budget, run-001 has %v; want two for the two that wait", n, r.waits, r.texts["run-001"])
-	}
-	if position := r.texts["run-002"][pac.Position]; position != "1" {
-		t.Errorf("the run behind the one that started is told position %q, want 1", position)
 	}
 }

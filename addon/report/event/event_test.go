@@ -9,11 +9,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/record"
+	"k8s.io/utils/clock"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/pace"
 )
 
 var (
@@ -27,17 +28,46 @@ type written struct {
 	Type, Reason, Message string
 }
 
-// events is an event recorder that keeps what it is given.
-type events struct {
-	record.EventRecorder // nil: any other method is not expected
-	mu                   sync.Mutex
-	all                  []written
+// cluster is where events are written.
+type cluster struct {
+	mu  sync.Mutex
+	all []written
+	// answer is what becomes of the next requests; nil for what should.
+	answer func(*corev1.Event) error
 }
 
-func (e *events) Event(on runtime.Object, kind, reason, message string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.all = append(e.all, written{*on.(*corev1.ObjectReference), kind, reason, message})
+// Create implements record.EventSink.
+func (c *cluster) Create(e *corev1.Event) (*corev1.Event, error) { return c.write(e) }
+
+// Update implements record.EventSink.
+func (c *cluster) Update(e *corev1.Event) (*corev1.Event, error) { return c.write(e) }
+
+// Patch implements record.EventSink.
+func (c *cluster) Patch(e *corev1.Event, _ []byte) (*corev1.Event, error) { return c.write(e) }
+
+func (c *cluster) write(e *corev1.Event) (*corev1.Event, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.answer != nil {
+		if err := c.answer(e); err != nil {
+			return nil, err
+		}
+	}
+	c.all = append(c.all, written{e.InvolvedObject, e.Type, e.Reason, e.Message})
+	return e, nil
+}
+
+// newRecorder returns a recorder whose pace nothing has to wait for, and what it has left out.
+func newRecorder(c record.EventSink) (*event.Recorder, map[event.Cause]int) {
+	return recorderAt(c, 10_000)
+}
+
+func recorderAt(c record.EventSink, perSecond int) (*event.Recorder, map[event.Cause]int) {
+	leftOut, clk := map[event.Cause]int{}, clock.RealClock{}
+	return event.NewRecorder(event.Config{
+		Cluster: c, Source: corev1.EventSource{Component: "test"}, Clock: clk, Pace: pace.New(clk, perSecond),
+		LeftOut: func(why event.Cause) { leftOut[why]++ },
+	}), leftOut
 }
 
 // TestEvents: what people read, word for word, and on which object.
@@ -153,9 +183,11 @@ func TestEvents(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cluster := &events{}
-			event.NewRecorder(event.Writer{Events: cluster}).Record(tc.event)
-			if diff := cmp.Diff([]written{tc.want}, cluster.all); diff != "" {
+			c := &cluster{}
+			r, _ := newRecorder(c)
+			r.Record(tc.event)
+			r.Flush(t.Context())
+			if diff := cmp.Diff([]written{tc.want}, c.all); diff != "" {
 				t.Errorf("events (-want +got):\n%s", diff)
 			}
 		})
@@ -180,58 +212,78 @@ func TestRecorderRepeats(t *testing.T) {
 		event.ClaimExpired(app, queue.Expire{Run: run, Attempt: 2}, ""),
 		event.BadRepository(app, "uid-app", "one"),
 	}
-	cluster := &events{}
-	r := event.NewRecorder(event.Writer{Events: cluster})
+	c := &cluster{}
+	r, _ := newRecorder(c)
 	for range 3 {
 		for _, e := range different {
 			r.Record(e)
 		}
+		r.Flush(t.Context())
 	}
-	if len(cluster.all) != len(different) {
-		t.Errorf("%d events are written, want %d: %+v", len(cluster.all), len(different), cluster.all)
+	if len(c.all) != len(different) {
+		t.Errorf("%d events are written, want %d: %+v", len(c.all), len(different), c.all)
 	}
-	other := &events{}
-	event.NewRecorder(event.Writer{Events: other}).Record(different[0])
+	other := &cluster{}
+	r, _ = newRecorder(other)
+	r.Record(different[0])
+	r.Flush(t.Context())
 	if len(other.all) != 1 {
 		t.Error("another recorder knows what this one told")
+	}
+}
+
+// What is said of the configuration is told whenever it is said: it may change back and forth.
+func TestConfigurationIsToldAgain(t *testing.T) {
+	c := &cluster{}
+	r, _ := newRecorder(c)
+	for range 3 {
+		r.Record(event.Event{Kind: event.ConfigMap, Key: queue.Key{Namespace: "tools"}, Name: "c", Reason: event.ReasonBackendChanged})
+		r.Flush(t.Context())
+	}
+	want := corev1.ObjectReference{APIVersion: "v1", Kind: "ConfigMap", Namespace: "tools", Name: "c"}
+	if len(c.all) != 3 || c.all[0].On != want {
+		t.Errorf("written: %+v", c.all)
 	}
 }
 
 // TestRecorderForgets: its memory is bounded, so a repetition is possible, a loss
 // is not.
 func TestRecorderForgets(t *testing.T) {
-	cluster := &events{}
-	r := event.NewRecorder(event.Writer{Events: cluster})
+	c := &cluster{}
+	r, _ := newRecorder(c)
 	const many = 10_000
+	tell := func(i int) int {
+		r.Record(event.BadAnnotation(app, queue.Run{Name: "run-" + strconv.Itoa(i), UID: strconv.Itoa(i)}, "odd"))
+		r.Flush(t.Context())
+		return len(c.all)
+	}
 	for i := range many {
-		r.Record(event.BadAnnotation(app, run, strconv.Itoa(i)))
+		if n := tell(i); n != i+1 {
+			t.Fatalf("%d of %d events are written", n, i+1)
+		}
 	}
-	if len(cluster.all) != many {
-		t.Fatalf("%d of %d events are written", len(cluster.all), many)
-	}
-	r.Record(event.BadAnnotation(app, run, strconv.Itoa(many-1)))
-	if len(cluster.all) != many {
+	if tell(many-1) != many {
 		t.Error("the last event is written again")
 	}
-	r.Record(event.BadAnnotation(app, run, "0"))
-	if len(cluster.all) != many+1 {
+	if tell(0) != many+1 {
 		t.Error("what was told very long ago is remembered still: the memory is not bounded")
 	}
 }
 
 func TestRecorderConcurrently(t *testing.T) {
-	cluster := &events{}
-	r := event.NewRecorder(event.Writer{Events: cluster})
+	c := &cluster{}
+	r, _ := newRecorder(c)
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
 			for i := range 50 {
-				r.Record(event.BadAnnotation(app, run, strconv.Itoa(i)))
+				r.Record(event.BadAnnotation(app, queue.Run{Name: "run", UID: strconv.Itoa(i)}, "odd"))
 			}
 		})
 	}
 	wg.Wait()
-	if len(cluster.all) != 50 {
-		t.Errorf("%d events are written, want each of 50 once", len(cluster.all))
+	r.Flush(t.Context())
+	if len(c.all) != 50 {
+		t.Errorf("%d events are written, want each of 50 once", len(c.all))
 	}
 }

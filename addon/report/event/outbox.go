@@ -2,164 +2,175 @@ package event
 
 import (
 	"container/list"
-	"context"
-	"slices"
 	"sync"
+	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/turns"
 )
+
+// Cause is why an event is not written.
+type Cause string
+
+// The causes there are.
+const (
+	// CauseSequel is that a later event of the same run says more.
+	CauseSequel Cause = "sequel"
+	// CauseFull is that too many events waited to be written, most of them its namespace's.
+	CauseFull Cause = "full"
+	// CauseFrequent is that its object had too many events.
+	CauseFrequent Cause = "frequent"
+	// CauseFailed is that the API server refused it, or could not be reached for long.
+	CauseFailed Cause = "failed"
+)
+
+// Causes lists all there are.
+func Causes() []Cause { return []Cause{CauseSequel, CauseFull, CauseFrequent, CauseFailed} }
 
 // mostWaiting bounds how many events wait to be written.
 const mostWaiting = 8192
 
-// sequels are the reasons of the events that say all that an earlier event of the same run said. An
-// earlier one that still waits to be written is left out. No other event is.
-var sequels = map[Reason][]Reason{
-	ReasonSlotAcquired: {ReasonQueued},
-	ReasonStarted:      {ReasonQueued, ReasonSlotAcquired},
-	ReasonPassed:       {ReasonQueued, ReasonSlotAcquired},
+// step is how far an event of the usual course says that a run has come; none of the others makes
+// an event before it superfluous, or is made so.
+func (e Event) step() int {
+	return map[Reason]int{ReasonQueued: 1, ReasonSlotAcquired: 2, ReasonStarted: 3, ReasonPassed: 3}[e.Reason]
 }
 
-// Budget is how many texts may be written.
-type Budget interface {
-	// Wait returns when one may be written, or with an error when the context ends.
-	Wait(context.Context) error
+// waiting is an event that waits to be written.
+type waiting struct {
+	Event
+	at time.Time // when it happened
 }
 
-// Outbox holds events back until the budget allows to write them. It is a Sink, and safe for
-// concurrent use.
-//
-// Namespaces take turns. If there are too many events, one of the namespace with the most of them
-// is dropped: its oldest Normal event or, if it has none, its oldest Warning.
-type Outbox struct {
-	to      Sink
-	budget  Budget
-	dropped func(Event)
+// outbox has the events that wait to be written. Namespaces take turns; within one, Warnings go
+// first, and then what happened first. If there are too many, the namespace with the most loses
+// its oldest event that is no Warning, or its oldest Warning if it has nothing else: whoever makes
+// more events than can be written pays for that alone. It is safe for concurrent use, and nothing
+// waits for it.
+type outbox struct {
+	most int
+	// leftOut is told of every event that will not be written.
+	leftOut func(Event, Cause)
+	// news has an element after anything was put in.
+	news chan struct{}
 
 	mu     sync.Mutex
-	spaces map[string]*space
-	turns  []string // the namespaces of spaces
-	count  int
-	filled chan struct{} // of length one: something was put into an empty outbox
+	number int
+	boxes  map[string]*box // by namespace
+	turns  turns.Ring[string]
+	// usual is where the last event of the usual course of a run waits.
+	usual map[object]*list.Element
 }
 
-// space has the events of one namespace.
-type space struct {
-	events list.List // of Event, oldest first
-	// open are those that a sequel replaces, by the UID of their run.
-	open map[string]*list.Element
+// box has the events of one namespace, the oldest first.
+type box struct{ warnings, others list.List }
+
+func (b *box) len() int { return b.warnings.Len() + b.others.Len() }
+
+func (b *box) of(e Event) *list.List {
+	if e.Warning {
+		return &b.warnings
+	}
+	return &b.others
 }
 
-// NewOutbox returns an Outbox that writes to a sink. It is told of what is dropped.
-func NewOutbox(to Sink, budget Budget, dropped func(Event)) *Outbox {
-	return &Outbox{to: to, budget: budget, dropped: dropped, spaces: map[string]*space{}, filled: make(chan struct{}, 1)}
+// object is what an event is about.
+type object struct{ namespace, uid string }
+
+func (e Event) about() object { return object{e.Key.Namespace, e.UID} }
+
+func newOutbox(most int, leftOut func(Event, Cause)) *outbox {
+	return &outbox{
+		most: most, leftOut: leftOut, news: make(chan struct{}, 1),
+		boxes: map[string]*box{}, usual: map[object]*list.Element{},
+	}
 }
 
-// Record implements Sink.
-func (o *Outbox) Record(e Event) {
-	if dropped, full := o.put(e); full {
-		o.dropped(dropped)
+// put has an event wait. What it makes superfluous, and what there is no room for, is left out.
+func (o *outbox) put(w waiting) {
+	superfluous, excess := o.add(w)
+	if superfluous != nil {
+		o.leftOut(*superfluous, CauseSequel)
+	}
+	if excess != nil {
+		o.leftOut(*excess, CauseFull)
 	}
 	select {
-	case o.filled <- struct{}{}:
-	default:
+	case o.news <- struct{}{}:
+	default: // it is known already
 	}
 }
 
-// Run writes until the context ends.
-func (o *Outbox) Run(ctx context.Context) {
-	for {
-		for o.waits() {
-			if o.budget.Wait(ctx) != nil {
-				return
-			}
-			if e, ok := o.take(); ok {
-				o.to.Record(e)
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-o.filled:
-		}
-	}
-}
-
-func (o *Outbox) waits() bool {
+func (o *outbox) add(w waiting) (superfluous, excess *Event) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.count > 0
+	if before := o.usual[w.about()]; before != nil && before.Value.(waiting).step() < w.step() {
+		superfluous = o.remove(before)
+	}
+	namespace := w.Key.Namespace
+	in := o.boxes[namespace]
+	if in == nil {
+		in = &box{}
+		o.boxes[namespace] = in
+		o.turns.Join(namespace)
+	}
+	at := in.of(w.Event).PushBack(w)
+	if w.step() > 0 {
+		o.usual[w.about()] = at
+	}
+	if o.number++; o.number > o.most {
+		excess = o.makeRoom()
+	}
+	return superfluous, excess
 }
 
-func (o *Outbox) put(e Event) (dropped Event, full bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	namespace := e.Key.Namespace
-	s := o.spaces[namespace]
-	if s == nil {
-		s = &space{open: map[string]*list.Element{}}
-		o.spaces[namespace] = s
-		o.turns = append(o.turns, namespace)
-	}
-	if was := s.open[e.UID]; was != nil && slices.Contains(sequels[e.Reason], was.Value.(Event).Reason) {
-		was.Value = e
-		s.keepOpen(was)
-		return Event{}, false
-	}
-	s.keepOpen(s.events.PushBack(e))
-	if o.count++; o.count <= mostWaiting {
-		return Event{}, false
-	}
-	return o.drop(), true
-}
-
-// keepOpen remembers an event that a sequel may replace.
-func (s *space) keepOpen(at *list.Element) {
-	e := at.Value.(Event)
-	if e.Reason == ReasonQueued || e.Reason == ReasonSlotAcquired {
-		s.open[e.UID] = at
-	} else if s.open[e.UID] == at {
-		delete(s.open, e.UID)
-	}
-}
-
-func (o *Outbox) drop() Event {
-	largest := ""
-	for namespace, s := range o.spaces {
-		if most := o.spaces[largest]; most == nil || s.events.Len() > most.events.Len() {
-			largest = namespace
+// makeRoom takes out an event of the namespace with the most.
+func (o *outbox) makeRoom() *Event {
+	var most *box
+	for _, b := range o.boxes {
+		if most == nil || b.len() > most.len() {
+			most = b
 		}
 	}
-	s := o.spaces[largest]
-	oldest := s.events.Front()
-	for at := oldest; at != nil; at = at.Next() {
-		if !at.Value.(Event).Warning {
-			oldest = at
-			break
-		}
+	if oldest := most.others.Front(); oldest != nil {
+		return o.remove(oldest)
 	}
-	return o.remove(largest, oldest)
+	return o.remove(most.warnings.Front())
 }
 
-// take takes the oldest event of the namespace whose turn it is.
-func (o *Outbox) take() (Event, bool) {
+// next takes out the event whose turn it is; false if there is none.
+func (o *outbox) next() (waiting, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.turns) == 0 {
-		return Event{}, false
+	namespace, ok := o.turns.Next()
+	if !ok {
+		return waiting{}, false
 	}
-	namespace := o.turns[0]
-	o.turns = append(o.turns[1:], namespace)
-	return o.remove(namespace, o.spaces[namespace].events.Front()), true
+	first := o.boxes[namespace].warnings.Front()
+	if first == nil {
+		first = o.boxes[namespace].others.Front()
+	}
+	w := first.Value.(waiting)
+	o.remove(first)
+	return w, true
 }
 
-func (o *Outbox) remove(namespace string, at *list.Element) Event {
-	s := o.spaces[namespace]
-	e := s.events.Remove(at).(Event)
-	if s.open[e.UID] == at {
-		delete(s.open, e.UID)
+func (o *outbox) remove(at *list.Element) *Event {
+	e := at.Value.(waiting).Event
+	in := o.boxes[e.Key.Namespace]
+	in.of(e).Remove(at)
+	o.number--
+	if in.len() == 0 {
+		delete(o.boxes, e.Key.Namespace)
+		o.turns.Leave(e.Key.Namespace)
 	}
-	if o.count--; s.events.Len() == 0 {
-		delete(o.spaces, namespace)
-		o.turns = slices.DeleteFunc(o.turns, func(n string) bool { return n == namespace })
+	if o.usual[e.about()] == at {
+		delete(o.usual, e.about())
 	}
-	return e
+	return &e
+}
+
+func (o *outbox) len() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.number
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
 )
 
 // scope is how the instruments of this package are told from others.
@@ -36,6 +37,7 @@ type Metrics struct {
 	engine.Unobserved
 	Config
 	starts, expiredClaims, conflicts, recoveries metric.Int64Counter
+	eventsLeftOut                                metric.Int64Counter
 	wait, freeSlot, decision                     metric.Float64Histogram
 	meter                                        metric.Meter
 
@@ -53,6 +55,7 @@ func New(c Config) (*Metrics, error) {
 	m.expiredClaims = i.counter(expiredClaims)
 	m.conflicts = i.counter(conflicts)
 	m.recoveries = i.counter(recoveries)
+	m.eventsLeftOut = i.counter(eventsLeftOut)
 	m.wait = i.histogram(waitSeconds)
 	m.freeSlot = i.histogram(freeSlotSeconds)
 	m.decision = i.histogram(decisionSeconds)
@@ -69,7 +72,15 @@ func New(c Config) (*Metrics, error) {
 	for _, kind := range recoveryKinds() {
 		count(m.recoveries, 0, attribute.String(kindLabel, kind))
 	}
+	for _, cause := range event.Causes() {
+		count(m.eventsLeftOut, 0, attribute.String(causeLabel, string(cause)))
+	}
 	return m, nil
+}
+
+// LeftOut counts an event that is not written.
+func (m *Metrics) LeftOut(cause event.Cause) {
+	count(m.eventsLeftOut, 1, attribute.String(causeLabel, string(cause)))
 }
 
 // Report has every scrape told how things stand, and how many buckets this replica leads. Call it

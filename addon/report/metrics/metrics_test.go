@@ -19,6 +19,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/metrics"
 )
 
@@ -449,6 +450,16 @@ func TestCounters(t *testing.T) {
 	r.see(look(1), 2*time.Millisecond)
 	r.see(cached(look(1)), time.Millisecond)
 	r.want("pac_lease_queue_decision_duration_seconds", "2 in 0.003s")
+}
+
+// TestLeftOut: events that are not written are counted by cause.
+func TestLeftOut(t *testing.T) {
+	r := newReplica(t)
+	r.want("pac_lease_queue_events_left_out_total")
+	r.LeftOut(event.CauseFull)
+	r.LeftOut(event.CauseSequel)
+	r.LeftOut(event.CauseFull)
+	r.want("pac_lease_queue_events_left_out_total", "full 2", "sequel 1")
 }
 
 // TestConcurrently: scrapes and work at the same time, for the race detector.

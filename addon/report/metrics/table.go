@@ -28,6 +28,7 @@ const (
 	repositoryLabel = "repository"
 	kindLabel       = "kind"
 	objectLabel     = "object"
+	causeLabel      = "cause"
 
 	seconds = "s"
 )
@@ -85,6 +86,12 @@ var (
 		Help: "Steps of recovery. stamp, claim, start, expire, release, remove, cancel, hand-back: a step that was not taken in time. " +
 			"adopt: a started run without a slot got one. rewrite: a slot that could not be read was written anew.",
 	}
+	eventsLeftOut = Metric{
+		Name: "pac_lease_queue_events_left_out_total", Type: Counter, Labels: []string{causeLabel},
+		Help: "Events that this replica did not write. sequel: a later event of the same run said more. full: too many waited to be " +
+			"written, most of them its namespace's. frequent: its object had too many. failed: the API server refused it, or did " +
+			"not answer.",
+	}
 	waitSeconds = Metric{
 		Name: "pac_lease_queue_wait_duration_seconds", Type: Histogram, Unit: seconds,
 		Help:    "From the creation of a run to its start, no matter who started it.",
@@ -107,7 +114,7 @@ var (
 func All() []Metric {
 	return []Metric{
 		queuesSeen, runsWaiting, slotsUsed, slotsLimit, runsExcess, stalledSeconds, leaderBuckets,
-		starts, expiredClaims, conflicts, recoveries,
+		starts, expiredClaims, conflicts, recoveries, eventsLeftOut,
 		waitSeconds, freeSlotSeconds, decisionSeconds,
 	}
 }

@@ -411,6 +411,7 @@ func TestSchemaRefusals(t *testing.T) {
 		"replicaCount=0":                "at '/replicaCount': minimum: got 0, want 1",
 		"leaderElection.buckets=11":     "at '/leaderElection/buckets': maximum: got 11, want 10",
 		"runAnnotations.positions=1001": "at '/runAnnotations/positions': maximum: got 1,001, want 1,000",
+		"texts.perSecond=0":             "at '/texts/perSecond': minimum: got 0, want 1",
 		"metrics.maxQueues=1001":        "at '/metrics/maxQueues': maximum: got 1,001, want 1,000",
 		"metrics.port=80":               "at '/metrics/port': minimum: got 80, want 1,024",
 		"probes.port=80":                "at '/probes/port': minimum: got 80, want 1,024",
