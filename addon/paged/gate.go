@@ -8,12 +8,12 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// Gate bounds what is in memory of all lists that share it: so many large pages. It lets in one
-// reader of a namespace at a time, so that a tenant with many long lists keeps its own waiting and
-// not those of the others. A nil Gate lets in everybody.
+// Gate bounds what is in memory of all lists that share it: so many large pages, and so many light
+// reads. Beside light reads, it lets in one reader of a namespace at a time, so that a tenant with
+// many long lists keeps its own waiting and not those of the others. A nil Gate lets in everybody.
 type Gate struct {
-	room  *semaphore.Weighted // in objects
-	heavy chan struct{}
+	room         *semaphore.Weighted // in objects
+	heavy, light chan struct{}
 
 	mu    sync.Mutex
 	turns map[string]*turn
@@ -21,14 +21,15 @@ type Gate struct {
 
 // turn is whose turn it is in a namespace.
 type turn struct {
-	taken chan struct{}
-	users int // that have it or wait for it
+	taken, light chan struct{}
+	users        int // that have a place or wait for one
 }
 
 // NewGate returns a gate for so many large pages.
 func NewGate(pages int) *Gate {
 	return &Gate{
-		room: semaphore.NewWeighted(int64(pages * large)), heavy: make(chan struct{}, pages*heavyLists), turns: map[string]*turn{},
+		room: semaphore.NewWeighted(int64(pages * large)), heavy: make(chan struct{}, pages*heavyLists),
+		light: make(chan struct{}, lightReaders), turns: map[string]*turn{},
 	}
 }
 
@@ -37,32 +38,48 @@ func (g *Gate) enter(ctx context.Context, namespace string, isHeavy bool, object
 	if g == nil {
 		return func() {}, ctx.Err()
 	}
-	var left []func()
-	leave = func() {
-		for _, do := range slices.Backward(left) {
-			do()
-		}
-	}
 	t := g.turn(namespace)
-	left = append(left, func() { g.leave(namespace, t) })
 	places := []chan struct{}{t.taken}
 	if isHeavy {
 		places = append(places, g.heavy)
 	}
+	goAway, err := g.take(ctx, namespace, t, places)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.room.Acquire(ctx, int64(objects)); err != nil {
+		goAway()
+		return nil, err
+	}
+	return func() { g.room.Release(int64(objects)); goAway() }, nil
+}
+
+// enterLightly waits until a light read may begin, and returns what to call afterwards.
+func (g *Gate) enterLightly(ctx context.Context, namespace string) (leave func(), err error) {
+	t := g.turn(namespace)
+	return g.take(ctx, namespace, t, []chan struct{}{t.light, g.light})
+}
+
+// take takes a place of each kind, in their order.
+func (g *Gate) take(ctx context.Context, namespace string, t *turn, places []chan struct{}) (leave func(), err error) {
+	taken := 0
+	leave = func() {
+		for _, place := range slices.Backward(places[:taken]) {
+			<-place
+		}
+		g.leave(namespace, t)
+	}
 	for _, place := range places {
 		select {
 		case place <- struct{}{}:
-			left = append(left, func() { <-place })
+			taken++
 		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
 			leave()
 			return nil, ctx.Err()
 		}
 	}
-	if err := g.room.Acquire(ctx, int64(objects)); err != nil {
-		leave()
-		return nil, err
-	}
-	left = append(left, func() { g.room.Release(int64(objects)) })
 	return leave, nil
 }
 
@@ -71,7 +88,7 @@ func (g *Gate) turn(namespace string) *turn {
 	defer g.mu.Unlock()
 	t := g.turns[namespace]
 	if t == nil {
-		t = &turn{taken: make(chan struct{}, 1)}
+		t = &turn{taken: make(chan struct{}, 1), light: make(chan struct{}, lightReaders/2)}
 		g.turns[namespace] = t
 	}
 	t.users++

@@ -1,21 +1,26 @@
 // Package paged reads long lists in little memory.
 //
-// Guaranteed: no more whole objects are in memory than the gate lets in, however long the lists and
-// however large the objects: one may have 1.5 MiB, and a tenant writes as many as it likes. All
-// pages of a list are of one instant. Between two pages, other readers get their turn. Lists of
-// heavy objects are read in small pages, of which the gate lets in several, so that those of one
-// tenant do not delay a short list of another.
+// Guaranteed: no more is in memory than the gate lets in, however long the lists and however large
+// the objects: one may have 1.5 MiB, and a tenant writes as many as it likes. Between two pages,
+// other readers get their turn. All pages of a list are of one instant.
+//
+// Most lists are light: their answers have some kilobytes, and many are read at a time. A list with
+// a longer answer is begun again from there in small pages, of which the gate lets in several, so
+// that the lists of one tenant delay neither the light ones nor the short ones of another.
 package paged
 
 import (
 	"context"
+	"errors"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Sizes of pages, in objects. The first page of a list is small, and so are all others whose
-// predecessor was heavy.
+// Sizes of pages, in objects. Beside light reads, the first page of a list is small, and so are all
+// others whose predecessor was heavy.
 const (
+	// first is that of the first page of a light read.
+	first = 16
 	small = 4
 	large = 16
 	// heavy is the average size of an object, in bytes, from which on a page is.
@@ -38,16 +43,23 @@ type List[T any] struct {
 // Each lists page by page, and calls do for every object. It must not keep the object, only what it
 // copies of it. The error is that of the list, and what has been seen until then is incomplete.
 func Each[T any](ctx context.Context, gate *Gate, list List[T], do func(*T)) error {
-	o := list.Options
+	o, more, err := lightPages(ctx, gate, list, do)
+	if err != nil || !more {
+		return err
+	}
 	o.Limit = small
 	isHeavy := false
 	for {
-		next, bytes, err := page(ctx, gate, isHeavy, list, o, do)
+		leave, err := gate.enter(ctx, list.Namespace, isHeavy, int(o.Limit))
+		if err != nil {
+			return err
+		}
+		next, objects, bytes, err := page(ctx, leave, list, o, do)
 		if err != nil || next == "" {
 			return err
 		}
 		o.Continue = next
-		if isHeavy = bytes >= heavy*int(o.Limit); isHeavy {
+		if isHeavy = bytes >= heavy*objects; isHeavy {
 			o.Limit = small
 		} else {
 			o.Limit = large
@@ -55,21 +67,43 @@ func Each[T any](ctx context.Context, gate *Gate, list List[T], do func(*T)) err
 	}
 }
 
-func page[T any](
-	ctx context.Context, gate *Gate, isHeavy bool, list List[T], o metav1.ListOptions, do func(*T),
-) (next string, bytes int, err error) {
-	leave, err := gate.enter(ctx, list.Namespace, isHeavy, int(o.Limit))
-	if err != nil {
-		return "", 0, err
+// lightPages reads the pages up to the first one that is not light. There are more from the returned
+// options on if it finds one, or if there is no gate, behind which memory is no matter.
+func lightPages[T any](
+	ctx context.Context, gate *Gate, list List[T], do func(*T),
+) (o metav1.ListOptions, more bool, err error) {
+	o = list.Options
+	if gate == nil {
+		return o, true, nil
 	}
+	for o.Limit = first; ; {
+		leave, err := gate.enterLightly(ctx, list.Namespace)
+		if err != nil {
+			return o, false, err
+		}
+		next, objects, bytes, err := page(light(ctx), leave, list, o, do)
+		switch {
+		case errors.Is(err, errHeavy):
+			return o, true, nil
+		case err != nil, next == "":
+			return o, false, err
+		}
+		o.Continue, o.Limit = next, lightLimit(objects, bytes)
+	}
+}
+
+// page reads one page, and leaves the gate after it.
+func page[T any](
+	ctx context.Context, leave func(), list List[T], o metav1.ListOptions, do func(*T),
+) (next string, objects, bytes int, err error) {
 	defer leave()
 	items, next, err := list.Read(ctx, o)
 	if err != nil {
-		return "", 0, err
+		return "", 0, 0, err
 	}
 	for i := range items {
 		bytes += list.Size(&items[i])
 		do(&items[i])
 	}
-	return next, bytes, nil
+	return next, len(items), bytes, nil
 }

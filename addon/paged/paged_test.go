@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -37,6 +39,103 @@ func pages(total int) func(context.Context, metav1.ListOptions) ([]int, string, 
 
 func light(*int) int { return 2 << 10 }
 func heavy(*int) int { return 900 << 10 }
+
+// answers is a server whose answers have so many bytes.
+type answers int
+
+func (a answers) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{Body: io.NopCloser(io.LimitReader(zeroes{}, int64(a)))}, nil
+}
+
+type zeroes struct{}
+
+func (zeroes) Read(p []byte) (int, error) { return len(p), nil }
+
+// transfer has a client read an answer of so many bytes.
+func transfer(ctx context.Context, bytes int) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://cluster", nil)
+	if err != nil {
+		return err
+	}
+	response, err := paged.Through(answers(bytes)).RoundTrip(request)
+	if err != nil {
+		return fmt.Errorf("list: %w", err)
+	}
+	read, err := io.Copy(io.Discard, response.Body)
+	if err == nil && read != int64(bytes) {
+		err = fmt.Errorf("read %d of %d bytes", read, bytes)
+	}
+	return errors.Join(err, response.Body.Close())
+}
+
+// TestLight: light lists are read in few pages, many at a time, also of one namespace; one that
+// turns out to be heavy goes on in small pages, one reader at a time.
+func TestLight(t *testing.T) {
+	for name, tc := range map[string]struct {
+		size     func(*int) int
+		want     []int64 // pages
+		together int64
+	}{
+		"light": {light, []int64{16, 64, 64, 64}, 16},
+		"heavy": {heavy, []int64{16, 4, 4, 4}, 1},
+		"heavy in the end": {func(i *int) int {
+			if *i < 60 {
+				return light(i)
+			}
+			return heavy(i)
+		}, []int64{16, 64, 4, 16, 16, 16, 4, 4}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				gate := paged.NewGate(1)
+				var inside, most atomic.Int64
+				limits := make([][]int64, 20)
+				var readers errgroup.Group
+				for reader := range 20 {
+					readers.Go(func() error {
+						seen := 0
+						read := pages(200)
+						err := paged.Each(t.Context(), gate, paged.List[int]{
+							Namespace: "shop", Size: tc.size,
+							Read: func(ctx context.Context, o metav1.ListOptions) ([]int, string, error) {
+								limits[reader] = append(limits[reader], o.Limit)
+								items, next, err := read(ctx, o)
+								bytes := 0
+								for i := range items {
+									bytes += tc.size(&items[i])
+								}
+								if err = errors.Join(err, transfer(ctx, bytes)); err != nil {
+									return nil, "", err
+								}
+								most.Store(max(most.Load(), inside.Add(1)))
+								time.Sleep(time.Second)
+								inside.Add(-1)
+								return items, next, nil
+							},
+						}, func(i *int) {
+							if *i == seen {
+								seen++
+							}
+						})
+						if seen != 200 {
+							err = errors.Join(err, fmt.Errorf("saw %d of 200, in order", seen))
+						}
+						return err
+					})
+				}
+				if err := readers.Wait(); err != nil {
+					t.Error(err)
+				}
+				if is := limits[0]; !slices.Equal(is[:min(len(is), len(tc.want))], tc.want) {
+					t.Errorf("pages of %v, want %v", is, tc.want)
+				}
+				if tc.together > 0 && most.Load() != tc.together {
+					t.Errorf("%d readers at a time, want %d", most.Load(), tc.together)
+				}
+			})
+		})
+	}
+}
 
 func TestEach(t *testing.T) {
 	for _, total := range []int{0, 1, 4, 5, 20, 21, 1000} {
@@ -103,6 +202,9 @@ func TestGate(t *testing.T) {
 			err := paged.Each(t.Context(), gate, paged.List[int]{
 				Namespace: namespace, Size: size,
 				Read: func(ctx context.Context, o metav1.ListOptions) ([]int, string, error) {
+					if err := transfer(ctx, int(o.Limit)*heavy(nil)); err != nil {
+						return nil, "", err
+					}
 					now := inside.Add(o.Limit)
 					defer inside.Add(-o.Limit)
 					for was := most.Load(); now > was && !most.CompareAndSwap(was, now); was = most.Load() {
@@ -138,6 +240,9 @@ func TestGateOfNamespaces(t *testing.T) {
 				_ = paged.Each(ctx, gate, paged.List[int]{
 					Namespace: fmt.Sprintf("hostile-%d", i%3), Size: heavy,
 					Read: func(ctx context.Context, o metav1.ListOptions) ([]int, string, error) {
+						if err := transfer(ctx, int(o.Limit)*heavy(nil)); err != nil {
+							return nil, "", err
+						}
 						if first {
 							first = false
 							return make([]int, o.Limit), "more", nil
@@ -177,7 +282,10 @@ func TestGateShut(t *testing.T) {
 	first.Go(func() error {
 		return paged.Each(context.Background(), gate, paged.List[int]{
 			Namespace: "a", Size: light,
-			Read: func(context.Context, metav1.ListOptions) ([]int, string, error) {
+			Read: func(ctx context.Context, o metav1.ListOptions) ([]int, string, error) {
+				if err := transfer(ctx, int(o.Limit)*heavy(nil)); err != nil {
+					return nil, "", err
+				}
 				close(inside)
 				<-leave
 				return nil, "", nil

@@ -20,6 +20,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/watchdog"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/paged"
 )
 
 // patience is how long work may show no sign of life. Dead connections are closed within 45
@@ -70,6 +71,7 @@ func runController(ctx context.Context) error {
 	rest.QPS = -1
 	dog := watchdog.New(clock.RealClock{}, patience)
 	rest.Wrap(dog.Through)
+	rest.Wrap(paged.Through)
 
 	// Probes answer from the beginning: alive until work is stuck, ready when the
 	// caches are filled and the API server can be served.
