@@ -46,14 +46,14 @@ type Repositories interface {
 // version as preconditions, return ErrStale if either differs, and may have
 // been carried out whenever they return another error.
 type Runs interface {
-	// List returns the runs that PAC has not finished with, but for those that have been over for
-	// long. Only a [queue.Fresh] list has to go past the caches. The slice is the caller's, the runs
-	// are shared, as those of a [queue.Snapshot] are.
+	// List returns the runs that PAC has not finished with, but for those that have been over
+	// for long. Only a [queue.Fresh] list has to go past the caches. The slice is the caller's,
+	// the runs are shared, as those of a [queue.Snapshot] are.
 	List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]*queue.Run, error)
 	// Get reads one run of the queue past every cache, whatever PAC thinks of it.
 	Get(ctx context.Context, key queue.Key, name string) (run queue.Run, exists bool, err error)
-	// Over says whether a watch has shown the run of that UID to be done, and when it ended, if that
-	// is known. That is final. False proves nothing.
+	// Over says whether a watch has shown the run of that UID to be done, and when it ended, if
+	// that is known. That is final. False proves nothing.
 	Over(uid string) (ended time.Time, over bool)
 	// Stamp writes on the run when its event came.
 	Stamp(ctx context.Context, key queue.Key, run queue.Run, arrival queue.Arrival) error

@@ -80,7 +80,8 @@ func newCrowd(b *testing.B, many int) *crowd {
 			if len(c.held) == 0 {
 				pr.Spec.Status, pr.Annotations[pac.Claim] = "", "0/1/0"
 				pr.Status.StartTime = &metav1.Time{Time: noon}
-				c.slots = []queue.Slot{{Version: "1", Transition: 1, Holder: &queue.Holder{Name: name, UID: string(pr.UID)}, HeldSince: noon}}
+				holder := &queue.Holder{Name: name, UID: string(pr.UID)}
+				c.slots = []queue.Slot{{Version: "1", Transition: 1, Holder: holder, HeldSince: noon}}
 			}
 			c.put(b, pr)
 			c.held = append(c.held, pr)
@@ -154,13 +155,13 @@ func BenchmarkLook(b *testing.B) {
 				c.change(b, i)
 				s := c.look(b)
 				queue.Decide(s, crowdNow, crowdPolicy)
-				observers.Looked(engine.Look{Repository: engine.Repository{Key: shopApp, Limit: 1}, Snapshot: s, Policy: crowdPolicy, At: crowdNow})
+				observers.Looked(engine.Look{Repository: ofShop, Snapshot: s, Policy: crowdPolicy, At: crowdNow})
 			}
 		})
 		b.Run(fmt.Sprintf("%d/annotated", many), func(b *testing.B) {
 			c := newCrowd(b, many)
 			observers, annotator := observe(b)
-			look := engine.Look{Repository: engine.Repository{Key: shopApp, Limit: 1}, Snapshot: c.look(b), Policy: crowdPolicy, At: crowdNow}
+			look := engine.Look{Repository: ofShop, Snapshot: c.look(b), Policy: crowdPolicy, At: crowdNow}
 			b.ReportAllocs()
 			for b.Loop() {
 				observers.Looked(look)
@@ -185,3 +186,6 @@ func observe(b *testing.B) (engine.Observers, *annotate.Annotator) {
 	})
 	return engine.Observers{event.NewObserver(shown, looks), looks, counted, annotator}, annotator
 }
+
+// ofShop is the Repository of the queue.
+var ofShop = engine.Repository{Key: shopApp, Limit: 1}

@@ -15,9 +15,9 @@ import (
 const mostEnds = 16384
 
 // Ends note the runs that an informer shows to be done, which is final, and when each ended. PAC
-// marks a run as finished soon after its end, and the informer drops it: what it was then, the event
-// still says. That a run is dropped proves nothing by itself, since PAC also marks runs that Tekton
-// is still ending. Ends are safe for concurrent use.
+// marks a run as finished soon after its end, and the informer drops it: what it was then, the
+// event still says. That a run is dropped proves nothing by itself, since PAC also marks runs that
+// Tekton is still ending. Ends are safe for concurrent use.
 type Ends struct{ times *lru.Cache } // by UID
 
 // NewEnds returns Ends that have noted nothing yet.

@@ -99,8 +99,8 @@ func TestCanWait(t *testing.T) {
 	}
 }
 
-// TestMoved: only the version that brings it along tells of a replica's write, and only what no user
-// may write.
+// TestMoved: only the version that brings it along tells of a replica's write, and only what no
+// user may write.
 func TestMoved(t *testing.T) {
 	claim, by := annotated(pac.Claim, "0/1/0"), annotated(pac.Replica, "replica-1")
 	waits := pipelineRun("build")

@@ -158,13 +158,13 @@ func (r *Runs) shown(key queue.Key) ([]any, error) {
 	return objects, nil
 }
 
-// mostUnlisted is how many runs are read one by one that the cache has and a list lacks. Where there
-// are more, as while a namespace is emptied, one list of all runs that PAC has not finished with is
-// cheaper.
+// mostUnlisted is how many runs are read one by one that the cache has and a list lacks. Where
+// there are more, as while a namespace is emptied, one list of all runs that PAC has not finished
+// with is cheaper.
 const mostUnlisted = 16
 
-// listFresh lists the runs that PAC has labelled as the queue's. One that the cache has and the list
-// lacks has perhaps only lost its label; that it is done is final.
+// listFresh lists the runs that PAC has labelled as the queue's. One that the cache has and the
+// list lacks has perhaps only lost its label; that it is done is final.
 func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]*queue.Run, error) {
 	runs, listed, err := r.listBy(ctx, key, SelectorOf(key.Repository))
 	if err != nil {

@@ -67,8 +67,8 @@ func Each[T any](ctx context.Context, gate *Gate, list List[T], do func(*T)) err
 	}
 }
 
-// lightPages reads the pages up to the first one that is not light. There are more from the returned
-// options on if it finds one, or if there is no gate, behind which memory is no matter.
+// lightPages reads the pages up to the first one that is not light. There are more from the
+// returned options on if it finds one, or if there is no gate, behind which memory is no matter.
 func lightPages[T any](
 	ctx context.Context, gate *Gate, list List[T], do func(*T),
 ) (o metav1.ListOptions, more bool, err error) {

@@ -71,8 +71,8 @@ type Timing struct {
 
 const (
 	// patient is how much longer than TakeoverAfter a step may be due if its leader goes on
-	// elsewhere: where hundreds of queues begin at once, a leader takes tens of seconds to get to all
-	// of them, and a second replica that does the same only makes that worse.
+	// elsewhere: where hundreds of queues begin at once, a leader takes tens of seconds to get to
+	// all of them, and a second replica that does the same only makes that worse.
 	patient = 60
 	// tellsAfter is how long a step of its own may be due before a leader tells of it, in multiples
 	// of TakeoverAfter.

@@ -54,8 +54,8 @@ func TestWritesPerRun(t *testing.T) {
 	if early < 0 || early > stamps {
 		t.Errorf("%d stamps until the first %d runs were started, want %d at most", early, limit, stamps)
 	}
-	// Creating a Lease needs a fresh look, because its absence has no version. Of the runs, it comes
-	// in a first page and a longer one.
+	// Creating a Lease needs a fresh look, because its absence has no version. Of the runs, it
+	// comes in a first page and a longer one.
 	if diff := cmp.Diff(map[string]int{
 		"create leases": limit, "patch pipelineruns": limit + early,
 		"get repositories": 1, "list leases": 1, "list pipelineruns": 2, // the Repository has a limit of its own

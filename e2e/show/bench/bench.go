@@ -55,7 +55,7 @@ func (b *bench) play(ctx context.Context) (r show.Result, err error) {
 				}
 				b.Say("%s, %s: %s", m.name, who, m.about)
 				began := time.Now()
-				f, err := m.take(ctx, &session{bench: b, contender: contenders[who](b), who: who, what: m})
+				f, err := m.take(ctx, &session{bench: b, contender: contenders[who](b, m), who: who, what: m})
 				if err != nil {
 					return r, fmt.Errorf("%s, %s: %w", m.name, who, err)
 				}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -47,11 +48,13 @@ type contender interface {
 var order = []string{floorName, leaseName, pacName, kueueName}
 
 // contenders make the contenders.
-var contenders = map[string]func(*bench) contender{
-	floorName: func(b *bench) contender { return &floorContender{bench: b, name: floorName} },
-	leaseName: func(b *bench) contender { return &leaseContender{bench: b} },
-	pacName:   func(b *bench) contender { return &pacContender{bench: b} },
-	kueueName: func(b *bench) contender { return &floorContender{bench: b, name: kueueName, besides: kueueBesides} },
+var contenders = map[string]func(*bench, measure) contender{
+	floorName: func(b *bench, _ measure) contender { return &floorContender{bench: b, name: floorName} },
+	leaseName: func(b *bench, m measure) contender { return &leaseContender{bench: b, values: m.values} },
+	pacName:   func(b *bench, _ measure) contender { return &pacContender{bench: b} },
+	kueueName: func(b *bench, _ measure) contender {
+		return &floorContender{bench: b, name: kueueName, besides: kueueBesides}
+	},
 }
 
 // floorContender runs the floor within this process, or what does more than the floor.
@@ -116,11 +119,12 @@ func (*floorContender) marks() bool { return false }
 // leaseContender is this product, as its chart installs it.
 type leaseContender struct {
 	*bench
-	addon *stack.Addon
+	values []string
+	addon  *stack.Addon
 }
 
 func (c *leaseContender) up(ctx context.Context, _ int) (err error) {
-	c.addon, err = c.InstallAddon(ctx, stack.AddonOptions{Replicas: 2, Values: c.config.Values})
+	c.addon, err = c.InstallAddon(ctx, stack.AddonOptions{Replicas: 2, Values: slices.Concat(c.values, c.config.Values)})
 	return err
 }
 
