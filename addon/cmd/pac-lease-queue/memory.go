@@ -9,8 +9,8 @@ import (
 )
 
 // garbage is how much garbage the heap may have, in percent of what is in use: half of Go's own. A
-// replica's heap is mostly its caches, which are large and quiet, so collecting twice as often costs
-// little, and saves half a megabyte for each that is cached.
+// replica's heap is mostly its caches, which are large and quiet, so collecting twice as often
+// costs little, and saves half a megabyte for each that is cached.
 const garbage = 50
 
 // limitMemory has Go's runtime collect garbage harder as the process nears the memory limit of its

@@ -74,8 +74,9 @@ func CanWait(obj any) bool {
 	return ours && slot.Holder != nil
 }
 
-// Moved says whether a replica has claimed or emptied a slot between two versions of an object of
-// the informer, and which one it was: the last, if there were several. was is nil for a new Lease.
+// Moved says whether a replica has claimed, emptied or repaired a slot between two versions of an
+// object of the informer, and which one it was: the last, if there were several. was is nil for a
+// new Lease.
 func Moved(was, is any) (replica string, moved bool) {
 	after, ok := is.(*coordinationv1.Lease)
 	if !ok {
@@ -86,9 +87,16 @@ func Moved(was, is any) (replica string, moved bool) {
 	if !existed {
 		return replica, true
 	}
+	if _, ours := keyOf(before); !ours {
+		return replica, true
+	}
 	from, to := decode(before), decode(after)
-	return replica, from.Transition != to.Transition || from.Holder != nil && to.Holder == nil
+	return replica, from.Transition != to.Transition || from.Holder != nil && to.Holder == nil ||
+		unusable(from) && !unusable(to)
 }
+
+// unusable says that the slot cannot be claimed as it is.
+func unusable(s queue.Slot) bool { return s.Blocked || s.Damaged != "" }
 
 // Keys lists the queues that have slots.
 func (s *Store) Keys() []queue.Key {

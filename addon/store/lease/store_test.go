@@ -219,6 +219,14 @@ func TestLeaseReadsAsSlot(t *testing.T) {
 	if writer, moved := lease.Moved(nil, l); writer != "one" || !moved {
 		t.Errorf("claimed by %q, moved: %t; want one", writer, moved)
 	}
+	foreign := l.DeepCopy()
+	foreign.Annotations = nil
+	if _, moved := lease.Moved(foreign, l); !moved {
+		t.Error("a slot that was repaired has not moved")
+	}
+	if _, moved := lease.Moved(l, l); moved {
+		t.Error("a slot that stays as it is has moved")
+	}
 	before := l
 	if err := f.store.Release(t.Context(), f.queue, f.slot); err != nil {
 		t.Fatal(err)
