@@ -476,7 +476,7 @@ var mutants = []*mutant{
 		wire: func(_ *replica, c *shipped.Config) { c.Forget = func(func(queue.Key) bool) {} },
 	},
 	{
-		name: "does not look at its queues when it is promoted", caught: 7054,
+		name: "does not look at its queues when it is promoted", caught: 11080,
 		wrapReplica: func(r *replica, x product) product { return unpromoted{x, r} },
 	},
 	{
