@@ -72,7 +72,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "believes a cache that a slot does not exist", caught: 834, weather: &fair, shape: func(m *mixture) {
+		name: "believes a cache that a slot does not exist", caught: 2240, weather: &fair, shape: func(m *mixture) {
 			m.happens["delete-lease"] = 40
 			m.crowd, m.memory, m.switches, m.replicas, m.queues, m.deliver = true, false, false, max(2, m.replicas), 1, 1
 		},
@@ -159,7 +159,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "has the claim of a run that waits for Kueue expire", caught: 1, shape: besideKueue,
+		name: "has the claim of a run that waits for Kueue expire", caught: 3, shape: besideKueue,
 		wrapRuns: func(_ *replica, x engine.Runs, _ engine.Store) engine.Runs {
 			return hooked{Runs: x, seen: func(_ context.Context, _ queue.Key, seen []queue.Run) []queue.Run {
 				for i, run := range seen {
