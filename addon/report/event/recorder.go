@@ -133,7 +133,11 @@ func (r *Recorder) write(ctx context.Context, w waiting) {
 			r.related.UpdateState(written)
 			return
 		}
-		klog.FromContext(ctx).V(1).Info("event not written", "on", w.Key.String(), "event", string(w.Reason), "reason", err.Error())
+		log := klog.FromContext(ctx)
+		if !isFinal(err) {
+			log = log.V(1) // another try follows
+		}
+		log.Info("event not written", "on", w.Key.String(), "event", string(w.Reason), "reason", err.Error())
 		switch {
 		case again > 0 && apierrors.IsAlreadyExists(err): // it was written, and the reply was lost
 			return
