@@ -130,14 +130,14 @@ type setting struct {
 // settings are all there are, sorted by key.
 var settings = []setting{
 	{"annotations-interval", false, duration(func(c *Config) *time.Duration { return &c.Annotations.Interval }, time.Second, time.Hour)},
-	{"annotations-positions", false, count(func(c *Config) *int { return &c.Annotations.Positions }, mostPositions)},
+	{"annotations-positions", false, count(func(c *Config) *int { return &c.Annotations.Positions }, 0, mostPositions)},
 	{"backend", true, readBackend},
 	{"backoff-base", false, duration(func(c *Config) *time.Duration { return &c.Policy.BackoffBase }, time.Second, time.Hour)},
 	{"backoff-max", false, duration(func(c *Config) *time.Duration { return &c.Policy.BackoffMax }, time.Second, 24*time.Hour)},
 	{"claim-ttl", false, duration(func(c *Config) *time.Duration { return &c.Policy.ClaimTTL }, time.Second, time.Hour)},
 	{HandBackKey, true, readHandBack},
 	{"kueue-accounts", false, readKueueAccounts},
-	{"metrics-max-queues", false, count(func(c *Config) *int { return &c.MetricsMaxQueues }, mostMetricsQueues)},
+	{"metrics-max-queues", false, count(func(c *Config) *int { return &c.MetricsMaxQueues }, 0, mostMetricsQueues)},
 	{"order-grace", false, duration(func(c *Config) *time.Duration { return &c.Policy.OrderGrace }, time.Second, 24*time.Hour)},
 	{"pac-global-repository", true, name(func(c *Config) *string { return &c.PACGlobalRepository }, "a Repository",
 		validation.IsDNS1123Subdomain)},
@@ -147,7 +147,7 @@ var settings = []setting{
 		time.Minute)},
 	{"takeover-after", false, duration(func(c *Config) *time.Duration { return &c.Recovery.TakeoverAfter }, 100*time.Millisecond,
 		time.Hour)},
-	{"texts-per-second", false, number(func(c *Config) *int { return &c.TextsPerSecond }, 1, mostTexts)},
+	{"texts-per-second", false, count(func(c *Config) *int { return &c.TextsPerSecond }, 1, mostTexts)},
 }
 
 // Settings are the keys there are, sorted.
@@ -223,11 +223,7 @@ func duration(field func(*Config) *time.Duration, from, to time.Duration) func(*
 	}
 }
 
-func count(field func(*Config) *int, most int) func(*Config, string) error {
-	return number(field, 0, most)
-}
-
-func number(field func(*Config) *int, least, most int) func(*Config, string) error {
+func count(field func(*Config) *int, least, most int) func(*Config, string) error {
 	return func(c *Config, value string) error {
 		n, err := strconv.Atoi(value)
 		switch {

@@ -207,7 +207,7 @@ func newShard(c common, namespace string) (*shard, error) {
 		Observer:     c.observer,
 		Bounds:       engine.Bounds{Writes: 32, Reads: 16, Starts: 8},
 	})
-	return s, w.each(hears{
+	return s, w.each(listener{
 		changed: c.replica.Changed, progress: c.replica.Progress,
 		allChanged: func(first queue.Key) { c.replica.AllChanged(ahead(s.distinctKeys(), first)) },
 	}, pacNamespace)

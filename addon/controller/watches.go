@@ -120,8 +120,8 @@ func (w *watches) watchPods(c *clients, namespace string) error {
 // are then looked at together. Nothing can that may make room.
 func canWait(was, is any) bool { return pac.CanWait(was, is) || lease.CanWait(is) }
 
-// hears is who is told what the watches show. It must not wait.
-type hears struct {
+// listener is told what the watches show. No function of it may wait.
+type listener struct {
 	// changed is called for a queue of which an event says anything new, and with whether that can
 	// wait.
 	changed func(key queue.Key, canWait bool)
@@ -132,26 +132,26 @@ type hears struct {
 	progress func(key queue.Key, replica string)
 }
 
-// each has every event heard.
-func (w *watches) each(h hears, pacNamespace func() string) error {
+// each tells a listener of every event.
+func (w *watches) each(l listener, pacNamespace func() string) error {
 	ofRun := func(o metav1.Object, canWait bool) {
 		if key, ok := pac.KeyOf(o); ok {
-			h.changed(key, canWait)
+			l.changed(key, canWait)
 		}
 	}
 	ofLease := func(o metav1.Object, canWait bool) {
 		if key, ok := lease.KeyOf(o); ok {
-			h.changed(key, canWait)
+			l.changed(key, canWait)
 		}
 	}
-	ofSettings := func(metav1.Object, bool) { h.allChanged(queue.Key{}) }
+	ofSettings := func(metav1.Object, bool) { l.allChanged(queue.Key{}) }
 	ofRepository := func(o metav1.Object, _ bool) {
 		key := queue.Key{Namespace: o.GetNamespace(), Repository: o.GetName()}
 		if o.GetNamespace() == pacNamespace() {
-			h.allChanged(key) // perhaps the global one, whose limit is the default of every queue
+			l.allChanged(key) // perhaps the global one, whose limit is the default of every queue
 			return
 		}
-		h.changed(key, false)
+		l.changed(key, false)
 	}
 	type watch struct {
 		informer cache.SharedIndexInformer
@@ -179,13 +179,13 @@ func (w *watches) each(h hears, pacNamespace func() string) error {
 		if _, err := watch.informer.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{
 			AddFunc: func(is any, listed bool) {
 				if !listed {
-					h.moved(nil, is)
+					l.moved(nil, is)
 				}
 				tell(is, canWait(nil, is))
 			},
 			UpdateFunc: func(was, is any) {
 				if pac.IsNews(was, is) {
-					h.moved(was, is)
+					l.moved(was, is)
 					tell(is, canWait(was, is))
 				}
 			},
@@ -199,7 +199,7 @@ func (w *watches) each(h hears, pacNamespace func() string) error {
 
 // moved tells of a write by a replica, if that is what lies between two versions of an object. was
 // is nil for a new one.
-func (h hears) moved(was, is any) {
+func (l listener) moved(was, is any) {
 	key, ours := lease.KeyOf(is)
 	replica, moved := lease.Moved(was, is)
 	if pr, isRun := is.(*tektonv1.PipelineRun); isRun {
@@ -207,7 +207,7 @@ func (h hears) moved(was, is any) {
 		replica, moved = pac.Moved(was, is)
 	}
 	if moved && ours {
-		h.progress(key, replica)
+		l.progress(key, replica)
 	}
 }
 

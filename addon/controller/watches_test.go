@@ -43,12 +43,12 @@ func TestWritesThatChangeNothingWakeNothing(t *testing.T) {
 	}
 	all := []queue.Key{{Namespace: "shop", Repository: "app"}, {Namespace: "bank", Repository: "app"}}
 	woken := make(chan queue.Key, 100)
-	h := hears{changed: func(key queue.Key, _ bool) { woken <- key }, allChanged: func(queue.Key) {
+	l := listener{changed: func(key queue.Key, _ bool) { woken <- key }, allChanged: func(queue.Key) {
 		for _, key := range all {
 			woken <- key
 		}
 	}}
-	if err := w.each(h, func() string { return ofPAC }); err != nil {
+	if err := w.each(l, func() string { return ofPAC }); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.fill(t.Context()); err != nil {
@@ -125,7 +125,7 @@ func TestControllersAreRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A factory starts the informers that have been asked for.
-	if err := w.each(hears{allChanged: func(queue.Key) {}}, func() string { return "ofpac" }); err != nil {
+	if err := w.each(listener{allChanged: func(queue.Key) {}}, func() string { return "ofpac" }); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.fill(t.Context()); err != nil {
@@ -148,7 +148,7 @@ func TestProgress(t *testing.T) {
 		replica string
 	}
 	var progress []told
-	h := hears{progress: func(key queue.Key, replica string) { progress = append(progress, told{key, replica}) }}
+	l := listener{progress: func(key queue.Key, replica string) { progress = append(progress, told{key, replica}) }}
 	slot := func(edits ...func(*coordinationv1.Lease)) *coordinationv1.Lease {
 		l := lease.Relabel(&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
 			Namespace: "shop", Name: lease.Name("app", 0), Annotations: map[string]string{"pac-lease-queue.dev/replica": "one"},
@@ -194,7 +194,7 @@ func TestProgress(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			progress = nil
-			h.moved(tc.was, tc.is)
+			l.moved(tc.was, tc.is)
 			var want []told
 			if tc.told {
 				want = []told{{queue.Key{Namespace: "shop", Repository: "app"}, tc.replica}}

@@ -182,7 +182,7 @@ type pass struct {
 	now        time.Time
 	// Again is when the queue is due again because this pass has left something undone.
 	again time.Time
-	// Notable are such runs of the last look.
+	// notable are the runs of the last look that [Look.Notable] returns.
 	notable []*queue.Run
 }
 

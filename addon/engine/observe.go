@@ -116,12 +116,10 @@ func (p *pass) readHolders(ctx context.Context, s *queue.Snapshot, known map[str
 			return fmt.Errorf("look for %s, holder of slot %d of %s: %w", slot.Holder.Name, slot.Index, s.Key, err)
 		}
 		p.markRead(s.Key, slot.Index)
-		exists = exists && run.UID == slot.Holder.UID
-		switch {
-		case !exists:
-			p.over.Add(slot.Holder.UID, time.Time{})
-			learnt = true
-		case run.Phase == queue.Done:
+		if exists = exists && run.UID == slot.Holder.UID; !exists {
+			run = queue.Run{}
+		}
+		if !exists || run.Phase == queue.Done {
 			p.over.Add(slot.Holder.UID, run.Ended)
 			learnt = true
 		}

@@ -35,8 +35,6 @@ func (e *Ends) of(uid types.UID) (ended time.Time, over bool) {
 		return time.Time{}, false
 	}
 	is, over := e.times.Get(uid)
-	if !over {
-		return time.Time{}, false
-	}
-	return is.(time.Time), true
+	ended, _ = is.(time.Time)
+	return ended, over
 }

@@ -98,29 +98,3 @@ func TestCanWait(t *testing.T) {
 		}
 	}
 }
-
-// TestMoved: only the version that brings it along tells of a replica's write, and only what no
-// user may write.
-func TestMoved(t *testing.T) {
-	claim, by := annotated(pac.Claim, "0/1/0"), annotated(pac.Replica, "replica-1")
-	waits := pipelineRun("build")
-	claimed := pipelineRun("build", specStatus(""), claim, by)
-	for name, tc := range map[string]struct {
-		was, is any
-		moved   bool
-		by      string
-	}{
-		"it is started":         {waits, claimed, true, "replica-1"},
-		"Tekton begins":         {claimed, pipelineRun("build", specStatus(""), startedAt(noon), claim, by), false, ""},
-		"it waits still":        {waits, waits, false, ""},
-		"it is started by PAC":  {waits, pipelineRun("build", specStatus("")), false, ""},
-		"it was started before": {nil, claimed, false, ""},
-		"it is stamped":         {waits, pipelineRun("build", annotated(pac.Arrived, "5")), true, ""},
-		"it is fenced":          {waits, pipelineRun("build", annotated(pac.Attempt, "1")), true, ""},
-		"it is cancelled":       {waits, pipelineRun("build", specStatus("Cancelled")), false, ""},
-	} {
-		if by, moved := pac.Moved(tc.was, tc.is); moved != tc.moved || by != tc.by {
-			t.Errorf("%s: moved %t by %q, want %t by %q", name, moved, by, tc.moved, tc.by)
-		}
-	}
-}

@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// lightBytes is the longest answer to a light read, and lightReaders how many of them a gate
-	// lets in, half of them in one namespace. With what decoding takes, that is less than what one
-	// large page of the heaviest objects takes.
+	// lightBytes is the longest answer to a light read, and lightReaders how many light reads a
+	// gate lets in at a time, at most half of them in one namespace. Decoded, they take less than
+	// one large page of the heaviest objects.
 	lightBytes, lightReaders = 256 << 10, 32
 	// longest is the longest page of a light read, in objects.
 	longest = 500
@@ -56,5 +56,5 @@ func light(ctx context.Context) context.Context { return context.WithValue(ctx, 
 
 // lightLimit is how long the next page of a light read is, after one of so many objects and bytes.
 func lightLimit(objects, bytes int) int64 {
-	return int64(max(first, min(longest, lightBytes/2/max(1, bytes/max(1, objects)))))
+	return int64(max(large, min(longest, lightBytes/2/max(1, bytes/max(1, objects)))))
 }

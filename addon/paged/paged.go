@@ -4,9 +4,9 @@
 // the objects: one may have 1.5 MiB, and a tenant writes as many as it likes. Between two pages,
 // other readers get their turn. All pages of a list are of one instant.
 //
-// Most lists are light: their answers have some kilobytes, and many are read at a time. A list with
-// a longer answer is begun again from there in small pages, of which the gate lets in several, so
-// that the lists of one tenant delay neither the light ones nor the short ones of another.
+// Most lists are light: their answers have some kilobytes, and many are read at a time. A list
+// whose next answer is longer goes on in small pages, of which the gate lets in several, so that
+// the lists of one tenant delay neither the light ones nor the short ones of another.
 package paged
 
 import (
@@ -16,11 +16,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Sizes of pages, in objects. Beside light reads, the first page of a list is small, and so are all
-// others whose predecessor was heavy.
+// Sizes of pages, in objects. A light read begins with a large one. Otherwise the first page of a
+// list is small, and so are all others whose predecessor was heavy.
 const (
-	// first is that of the first page of a light read.
-	first = 16
 	small = 4
 	large = 16
 	// heavy is the average size of an object, in bytes, from which on a page is.
@@ -54,12 +52,12 @@ func Each[T any](ctx context.Context, gate *Gate, list List[T], do func(*T)) err
 		if err != nil {
 			return err
 		}
-		next, objects, bytes, err := page(ctx, leave, list, o, do)
+		next, _, bytes, err := page(ctx, leave, list, o, do)
 		if err != nil || next == "" {
 			return err
 		}
 		o.Continue = next
-		if isHeavy = bytes >= heavy*objects; isHeavy {
+		if isHeavy = bytes >= heavy*int(o.Limit); isHeavy {
 			o.Limit = small
 		} else {
 			o.Limit = large
@@ -76,7 +74,7 @@ func lightPages[T any](
 	if gate == nil {
 		return o, true, nil
 	}
-	for o.Limit = first; ; {
+	for o.Limit = large; ; {
 		leave, err := gate.enterLightly(ctx, list.Namespace)
 		if err != nil {
 			return o, false, err

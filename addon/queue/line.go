@@ -25,8 +25,8 @@ type lineUp struct {
 	sections []section
 }
 
-// lineUps are those that no decision is made with at the moment. They may keep the runs of the last
-// look, until the garbage collector takes them.
+// lineUps are those that are not in use. They may keep the runs of the last look until the garbage
+// collector takes them.
 var lineUps = sync.Pool{New: func() any { return new(lineUp) }}
 
 // beginning is the beginning of an event, as far as it is known.

@@ -213,7 +213,7 @@ type Snapshot struct {
 	// Runs of the queue, of those that are over only the latest. From Confirmed up, a holder of a
 	// slot that is not among them is done or gone, unless the slot is unread. Looks share the runs
 	// that have not changed in between, also across goroutines: nobody changes a run of a snapshot.
-	// Who needs another one changes a copy.
+	// A caller changes a copy.
 	Runs []*Run
 	// Slots that exist, in any order.
 	Slots []Slot

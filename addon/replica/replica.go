@@ -62,8 +62,8 @@ type Config struct {
 	Wake func(queue.Key)
 	// WakeLater has it called in a moment.
 	WakeLater func(queue.Key)
-	// WakeAll does so for many queues of which nothing says that they have something to do: one
-	// after the other, so that those that have are not kept waiting.
+	// WakeAll has it called for many queues, most of which have nothing to do: one after the
+	// other, so that those that have something to do need not wait for the rest.
 	WakeAll func([]queue.Key)
 	// Workers is how many calls of Work there are at a time.
 	Workers  int
@@ -127,7 +127,7 @@ func (r *Replica) Changed(key queue.Key, canWait bool) {
 	}
 }
 
-// AllChanged has queues looked at anew that something may concern which says of none that it does.
+// AllChanged has many queues looked at anew, because of news that may concern any of them.
 func (r *Replica) AllChanged(keys []queue.Key) {
 	for _, key := range keys {
 		r.note(key)

@@ -37,6 +37,19 @@ func (w *world) rounds(t *testing.T, d time.Duration, before func()) {
 
 func nothing() {}
 
+// actsAfter fails the test unless the replica acts on the queue after so long, and not before.
+func (w *world) actsAfter(t *testing.T, key queue.Key, d time.Duration) {
+	t.Helper()
+	w.rounds(t, d, nothing)
+	if w.Acting(key) {
+		t.Errorf("acts within %s, which is too early", d)
+	}
+	w.rounds(t, 2*w.timing.Interval, nothing)
+	if !w.Acting(key) {
+		t.Errorf("does not act after %s", d)
+	}
+}
+
 // TestDeath: a leader that has written until now and then dies is replaced in time.
 func TestDeath(t *testing.T) {
 	w := newShipped(app, web)

@@ -78,14 +78,7 @@ func TestDeadline(t *testing.T) {
 		t.Fatalf("%d looks before anything is due, want one", len(w.looks))
 	}
 	w.until, w.due[app] = time.Time{}, []queue.Action{due}
-	w.rounds(t, shipped.TakeoverAfter, nothing)
-	if w.Acting(app) {
-		t.Error("acts too early")
-	}
-	w.rounds(t, 2*shipped.Interval, nothing)
-	if !w.Acting(app) {
-		t.Error("does not act on what has become due in time")
-	}
+	w.actsAfter(t, app, shipped.TakeoverAfter)
 }
 
 // TestPoll: a queue that has to be looked at again and again is looked at once a second.
@@ -116,19 +109,12 @@ func TestMeanwhile(t *testing.T) {
 	}
 }
 
-// TestLongPatience: a takeover in time does not depend on how long it is configured to take.
+// TestLongPatience: a takeover is as punctual with a long takeoverAfter as with a short one.
 func TestLongPatience(t *testing.T) {
 	w := newShipped(app)
 	w.timing.TakeoverAfter = 5 * time.Minute
 	w.set(app, due)
-	w.rounds(t, w.timing.TakeoverAfter-shipped.Interval, nothing)
-	if w.Acting(app) {
-		t.Error("acts too early")
-	}
-	w.rounds(t, 2*shipped.Interval, nothing)
-	if !w.Acting(app) {
-		t.Error("does not act")
-	}
+	w.actsAfter(t, app, w.timing.TakeoverAfter-shipped.Interval)
 }
 
 // TestRest: nothing is due while nobody acts, and after that everything is due anew.

@@ -29,11 +29,11 @@ func Causes() []Cause { return []Cause{CauseSequel, CauseFull, CauseFrequent, Ca
 // mostWaiting bounds how many events wait to be written.
 const mostWaiting = 8192
 
-// step is how far an event of the usual course says that a run has come; none of the others makes
-// an event before it superfluous, or is made so.
-func (e Event) step() int {
-	return map[Reason]int{ReasonQueued: 1, ReasonSlotAcquired: 2, ReasonStarted: 3, ReasonPassed: 3}[e.Reason]
-}
+// steps are how far the events of the usual course say that a run has come.
+var steps = map[Reason]int{ReasonQueued: 1, ReasonSlotAcquired: 2, ReasonStarted: 3, ReasonPassed: 3}
+
+// step is zero for an event that makes none before it superfluous, and is not made so.
+func (e Event) step() int { return steps[e.Reason] }
 
 // waiting is an event that waits to be written.
 type waiting struct {

@@ -120,7 +120,7 @@ type change struct {
 	slot *queue.Slot
 }
 
-// read returns the change of an object, without what the object does not tell.
+// read returns a change with what the object itself tells.
 func read(object metav1.Object) change {
 	c := change{object: object}
 	switch o := object.(type) {
@@ -137,7 +137,7 @@ func read(object metav1.Object) change {
 	return c
 }
 
-// runOf returns the PipelineRun that changed, if it belongs to the queue.
+// runOf returns what the change says of a run, if it is one of the queue.
 func (c change) runOf(key queue.Key) (queue.Run, bool) {
 	if c.run == nil || c.key != key {
 		return queue.Run{}, false
@@ -145,7 +145,7 @@ func (c change) runOf(key queue.Key) (queue.Run, bool) {
 	return *c.run, true
 }
 
-// slotOf returns the slot that changed, if it belongs to the queue.
+// slotOf returns what the change says of a slot, if it is one of the queue.
 func (c change) slotOf(key queue.Key) (queue.Slot, bool) {
 	if c.slot == nil || c.key != key {
 		return queue.Slot{}, false

@@ -88,8 +88,8 @@ etcd, the API server, PAC's controller, Gitea, the add-on and PAC's watcher are 
 copy of one that PAC made for a push. Tekton is played, and so is PAC's watcher but for PAC's own
 queue: a started run ends after its time, and PAC's mark follows. Everything shares the cores of
 one machine, so times are long, and differ between machines; ratios hardly do. Where thousands of
-runs wait, texts.perSecond is 1000 instead of 20, and what is measured begins when all are told:
-that would take a quarter of an hour.
+runs wait, texts.perSecond is 1000 instead of 20: measuring begins once every run has its text,
+which takes a quarter of an hour otherwise.
 
 ![How long a freed slot waits for its next start in the burst](benchmarks/pauses.svg)
 
