@@ -70,6 +70,9 @@ type By struct {
 	AskForKueue func(context.Context) (bool, error)
 	// Texts write what is for people only; nil if the client of all other writes does.
 	Texts tektonclient.PipelineRunsGetter
+	// Learnt hears of a run that a refused write has shown to be another than the informer still
+	// shows; nil if nothing has to.
+	Learnt func(was, is any)
 }
 
 // reader returns what reads runs as they are in this cluster now. Equal readers read alike.
@@ -399,7 +402,10 @@ func (r *Runs) Show(ctx context.Context, key queue.Key, run queue.Run, texts map
 	if by == nil {
 		by = r.runs
 	}
-	_, err := r.patchPendingBy(ctx, by, key, run, map[string]any{"metadata": map[string]any{"annotations": annotations}})
+	if err := pending(run); err != nil {
+		return err
+	}
+	_, err := r.patchBy(ctx, by, key, run, map[string]any{"metadata": map[string]any{"annotations": annotations}})
 	return err
 }
 
@@ -483,20 +489,41 @@ func (r *Runs) HandBack(ctx context.Context, key queue.Key, run queue.Run) error
 
 // patchPending patches a run, and refuses to if it was not pending when observed.
 func (r *Runs) patchPending(ctx context.Context, key queue.Key, run queue.Run, patch map[string]any) (*tektonv1.PipelineRun, error) {
-	return r.patchPendingBy(ctx, r.runs, key, run, patch)
-}
-
-func (r *Runs) patchPendingBy(
-	ctx context.Context, by tektonclient.PipelineRunsGetter, key queue.Key, run queue.Run, patch map[string]any,
-) (*tektonv1.PipelineRun, error) {
-	if run.Phase != queue.Pending {
-		return nil, fmt.Errorf("%w: it is %s", engine.ErrStale, run.Phase)
+	if err := pending(run); err != nil {
+		return nil, err
 	}
-	return r.patchBy(ctx, by, key, run, patch)
+	return r.patch(ctx, key, run, patch)
 }
 
+func pending(run queue.Run) error {
+	if run.Phase != queue.Pending {
+		return fmt.Errorf("%w: it is %s", engine.ErrStale, run.Phase)
+	}
+	return nil
+}
+
+// patch patches a run. If that is refused because the run has changed, it reads the run: an API
+// server that has much to do sends its news seconds later, and the same patch would be refused
+// again and again until then.
 func (r *Runs) patch(ctx context.Context, key queue.Key, run queue.Run, patch map[string]any) (*tektonv1.PipelineRun, error) {
-	return r.patchBy(ctx, r.runs, key, run, patch)
+	pr, err := r.patchBy(ctx, r.runs, key, run, patch)
+	if apierrors.IsConflict(err) {
+		r.learn(ctx, key, run)
+	}
+	return pr, err
+}
+
+// learn reads a run that is not as it was observed, for the looks to come.
+func (r *Runs) learn(ctx context.Context, key queue.Key, run queue.Run) {
+	pr, err := r.runs.PipelineRuns(key.Namespace).Get(ctx, run.Name, metav1.GetOptions{})
+	if err != nil || string(pr.UID) != run.UID {
+		return
+	}
+	was := r.get(key.Namespace, run.Name)
+	is := r.note(key, pr)
+	if was != nil && is != nil && r.by.Learnt != nil {
+		r.by.Learnt(was, is)
+	}
 }
 
 func (r *Runs) patchBy(
@@ -506,10 +533,20 @@ func (r *Runs) patchBy(
 	if err != nil {
 		return nil, err
 	}
-	if trimmed, err := TrimRun(pr); err == nil {
-		r.written.note(key, trimmed.(*tektonv1.PipelineRun))
-	}
+	r.note(key, pr)
 	return pr, nil
+}
+
+// note has the looks to come see the run as the API server has answered, and returns that; nil if
+// it cannot be told.
+func (r *Runs) note(key queue.Key, pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {
+	trimmed, err := TrimRun(pr)
+	if err != nil {
+		return nil
+	}
+	is := trimmed.(*tektonv1.PipelineRun)
+	r.written.note(key, is)
+	return is
 }
 
 // patchRun sends one merge patch. The API server answers 409 when the UID or the

@@ -251,14 +251,19 @@ func TestCancelStarted(t *testing.T) {
 // Everything else leaves open whether the write happened.
 func TestPatchRefused(t *testing.T) {
 	conflict := refusal(apierrors.NewConflict(pipelineRuns, "build", errors.New("the object has been modified")))
+	failed := refusal(apierrors.NewInternalError(errors.New("etcd is on fire"))) // nor can it be read then
 	for name, tc := range map[string]struct {
 		answers   []http.HandlerFunc // the last one from then on
 		want      string
 		wantStale bool
-		// wantRequests is more than one where client-go repeats the request.
+		// wantRequests is more than one where client-go repeats the request, and reads says that the
+		// run is read then, unless the write was only for people.
 		wantRequests int
+		reads        bool
 	}{
-		"another version or UID": {answers: []http.HandlerFunc{conflict}, want: "the object has been modified", wantStale: true},
+		"another version or UID": {
+			answers: []http.HandlerFunc{conflict, failed}, want: "the object has been modified", wantStale: true, reads: true,
+		},
 		"gone": {
 			answers: []http.HandlerFunc{refusal(apierrors.NewNotFound(pipelineRuns, "build"))},
 			want:    `"build" not found`, wantStale: true,
@@ -272,7 +277,7 @@ func TestPatchRefused(t *testing.T) {
 				nil))}, want: "is invalid",
 		},
 		"the server failed": {
-			answers: []http.HandlerFunc{refusal(apierrors.NewInternalError(errors.New("etcd is on fire")))},
+			answers: []http.HandlerFunc{failed},
 			want:    "etcd is on fire",
 		},
 		"no Kubernetes answer at all": {
@@ -295,8 +300,8 @@ func TestPatchRefused(t *testing.T) {
 			answers: []http.HandlerFunc{func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Retry-After", "0")
 				http.Error(w, "timed out", http.StatusInternalServerError)
-			}, conflict},
-			want: "the object has been modified", wantStale: true, wantRequests: 2,
+			}, conflict, failed},
+			want: "the object has been modified", wantStale: true, wantRequests: 2, reads: true,
 		},
 	} {
 		for kind, write := range writes {
@@ -310,8 +315,12 @@ func TestPatchRefused(t *testing.T) {
 				if errors.Is(err, engine.ErrStale) != tc.wantStale {
 					t.Errorf("error %v is stale: %t, want %t", err, !tc.wantStale, tc.wantStale)
 				}
-				if n := len(api.got()); n != max(1, tc.wantRequests) {
-					t.Errorf("%d requests, want %d", n, max(1, tc.wantRequests))
+				want := max(1, tc.wantRequests)
+				if tc.reads && kind != "show" {
+					want++
+				}
+				if n := len(api.got()); n != want {
+					t.Errorf("%d requests, want %d", n, want)
 				}
 				// Nothing is taken for written.
 				checkList(t, runs, pac.ReadRun(cached))
@@ -354,6 +363,56 @@ func TestPatchOnlyPending(t *testing.T) {
 				if got := api.got(); len(got) > 0 {
 					t.Errorf("asked the server: %+v", got)
 				}
+			})
+		}
+	}
+}
+
+// TestRefusedWrite: after a write that was refused because the run has changed, the next look has
+// the run as it is, however late the news of it are. Whoever follows the replicas hears of it, too.
+func TestRefusedWrite(t *testing.T) {
+	cached := pipelineRun("build")
+	changed := pipelineRun("build", specStatus(""), annotated(pac.Claim, "1/12/2"), annotated(pac.Replica, "other"),
+		func(pr *tektonv1.PipelineRun) { pr.ResourceVersion = "9" })
+	another := pipelineRun("build", func(pr *tektonv1.PipelineRun) { pr.UID, pr.ResourceVersion = "another", "9" })
+	for name, tc := range map[string]struct {
+		now  http.HandlerFunc // what the API server has
+		want *tektonv1.PipelineRun
+	}{
+		"it was started":             {answer(http.StatusOK, changed), changed},
+		"another has taken its name": {answer(http.StatusOK, another), cached},
+		"it is gone":                 {refusal(apierrors.NewNotFound(pipelineRuns, "build")), cached},
+		"it cannot be read":          {refusal(apierrors.NewInternalError(errors.New("etcd is on fire"))), cached},
+	} {
+		for kind, write := range writes {
+			if kind == "show" {
+				continue // texts can wait for the news
+			}
+			t.Run(kind+"/"+name, func(t *testing.T) {
+				var learnt []string
+				by := pac.By{
+					Replica: "replica-1", Clock: clocktesting.NewFakePassiveClock(noon),
+					Learnt: func(was, is any) {
+						replica, moved := pac.Moved(was, is)
+						learnt = append(learnt, fmt.Sprint(replica, " ", moved))
+					},
+				}
+				conflict := refusal(apierrors.NewConflict(pipelineRuns, "build", errors.New("the object has been modified")))
+				runs, _, informer := newRunsOf(t, by, inTurn(conflict, tc.now), cached)
+				if err := write(t.Context(), runs, pac.ReadRun(cached)); !errors.Is(err, engine.ErrStale) {
+					t.Fatalf("error %v, want ErrStale", err)
+				}
+				checkList(t, runs, pac.ReadRun(tc.want))
+				var want []string
+				if tc.want == changed {
+					want = []string{"other true"}
+				}
+				if diff := cmp.Diff(want, learnt); diff != "" {
+					t.Errorf("told of (-want +got):\n%s", diff)
+				}
+				newest := pipelineRun("build", func(pr *tektonv1.PipelineRun) { pr.ResourceVersion = "10" })
+				add(t, informer, newest)
+				checkList(t, runs, pac.ReadRun(newest))
 			})
 		}
 	}

@@ -14,12 +14,12 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
-// ownWrites is how long Runs remembers its own writes, in case the informer has not seen them yet,
-// and mostWrites how many. That only saves refused writes.
+// ownWrites is how long Runs remembers its own writes, and what refused ones have shown, in case
+// the informer has not seen them yet, and mostWrites how many. That only saves refused writes.
 const ownWrites, mostWrites = 30 * time.Second, 4096
 
-// written has each run as the last own write left it. A look at a queue asks only for those that
-// were written in it. It is safe for concurrent use.
+// written has each run as the last own write left it, or as it was when one was refused. A look at
+// a queue asks only for those that were written in it. It is safe for concurrent use.
 type written struct {
 	clock clock.PassiveClock
 
@@ -30,7 +30,7 @@ type written struct {
 	inOrder []ownWrite
 }
 
-// ownWrite is a run as a write left it.
+// ownWrite is a run as the answer to a write showed it.
 type ownWrite struct {
 	queue queue.Key
 	run   *tektonv1.PipelineRun
@@ -50,6 +50,11 @@ func (w *written) note(key queue.Key, pr *tektonv1.PipelineRun) {
 			w.forget(oldest.run.UID)
 		}
 		w.inOrder = w.inOrder[1:]
+	}
+	if was, known := w.runs[pr.UID]; known {
+		if order, err := resourceversion.CompareResourceVersion(was.run.ResourceVersion, pr.ResourceVersion); err == nil && order > 0 {
+			return // a later answer was faster
+		}
 	}
 	w.forget(pr.UID)
 	is := ownWrite{key, pr, now.Add(ownWrites)}

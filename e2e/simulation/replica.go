@@ -49,6 +49,9 @@ type replica struct {
 	timers []timer
 	passes []*pass
 	heard  map[string]sighting // by part
+	// tried is when it last took over a queue of a part, and proved when it last saw what it wrote,
+	// or took over another queue because it had.
+	tried, proved map[string]time.Time
 	// unwritten counts the failures to stamp runs, by UID.
 	unwritten map[string]int
 	round     time.Time // when recovery goes round next
@@ -96,7 +99,7 @@ func (r *replica) start(age time.Duration) {
 	r.born, r.process = c.now, c.processes
 	r.alive, r.leads, r.dirty = true, map[queue.Key]bool{}, map[queue.Key]bool{}
 	r.timers, r.passes, r.asleep, r.settled, r.unwritten = nil, nil, time.Time{}, time.Time{}, map[string]int{}
-	r.heard = map[string]sighting{}
+	r.heard, r.tried, r.proved = map[string]sighting{}, map[string]time.Time{}, map[string]time.Time{}
 	arrivals, ends := pac.NewArrivals(), pac.NewEnds()
 	for k, selector := range []string{runs: pac.Selector, leases: lease.Selector, repositories: ""} {
 		parsed, err := labels.Parse(selector)
@@ -117,6 +120,7 @@ func (r *replica) start(age time.Duration) {
 	by := pac.By{
 		Replica: r.name, Clock: now, Arrivals: arrivals, Ends: ends,
 		Controllers: func() *pac.Controllers { return c.controllers }, Kueue: func() bool { return true },
+		Learnt: func(was, is any) { r.moved(was.(object), is.(object)) },
 	}
 	r.runs, err = pac.NewRuns(by, runGetter{r}, r.listRunMetadata, r.informers[runs])
 	must(err)

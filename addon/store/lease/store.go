@@ -21,8 +21,8 @@ import (
 // indexQueue finds the Leases of a queue in the informer.
 const indexQueue = "pac-lease-queue"
 
-// ownWrites is how long the store remembers its own writes, in case the informer has not seen them
-// yet. That only saves refused writes.
+// ownWrites is how long the store remembers its own writes, and what refused ones have shown, in
+// case the informer has not seen them yet. That only saves refused writes.
 const ownWrites = 30 * time.Second
 
 // Store is the [engine.Store] on Leases. It is safe for concurrent use.
@@ -183,11 +183,22 @@ func (s *Store) write(ctx context.Context, q engine.Repository, l *coordinationv
 	} else {
 		written, err = s.leases.Leases(l.Namespace).Update(ctx, l, metav1.UpdateOptions{})
 	}
+	if apierrors.IsConflict(err) {
+		s.learn(ctx, l)
+	}
 	if err != nil {
 		return nil, stale(err)
 	}
 	s.written.Mutation(trim(written))
 	return written, nil
+}
+
+// learn reads a Lease that is not as it was observed, for the looks to come: the news of it may
+// take seconds.
+func (s *Store) learn(ctx context.Context, observed *coordinationv1.Lease) {
+	if l, err := s.leases.Leases(observed.Namespace).Get(ctx, observed.Name, metav1.GetOptions{}); err == nil && l.UID == observed.UID {
+		s.written.Mutation(trim(l))
+	}
 }
 
 // reclaim handles a Lease that exists although no list of slots shows it: either a slot lost its

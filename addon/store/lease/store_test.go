@@ -59,6 +59,12 @@ func config(t *testing.T) *rest.Config {
 // newStore is a store with caches of its own.
 func newStore(t *testing.T, c *rest.Config) *lease.Store {
 	t.Helper()
+	return newStoreUntil(t.Context(), t, c)
+}
+
+// newStoreUntil is a store whose caches get no more news once the context ends.
+func newStoreUntil(ctx context.Context, t *testing.T, c *rest.Config) *lease.Store {
+	t.Helper()
 	client, err := kubernetes.NewForConfig(c)
 	if err != nil {
 		t.Fatal(err)
@@ -70,8 +76,8 @@ func newStore(t *testing.T, c *rest.Config) *lease.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	factory.Start(t.Context().Done())
-	if !cache.WaitForCacheSync(t.Context().Done(), informer.HasSynced) {
+	factory.Start(ctx.Done())
+	if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
 		t.Fatal("the informer never synced")
 	}
 	return store
@@ -396,6 +402,36 @@ func TestDeletedByHand(t *testing.T) {
 	}
 	f.wantSlots()
 	f.wantSlots(f.claim(queue.Slot{}, holder("run-2")))
+}
+
+// TestRefusedWrite: after a write that was refused because the slot has moved, the next look has
+// the slot as it is, however late the news of it are.
+func TestRefusedWrite(t *testing.T) {
+	for name, write := range map[string]func(*lease.Store, *fixture) error{
+		"claim": func(s *lease.Store, f *fixture) error {
+			_, err := s.Claim(f.Context(), f.queue, f.slot, holder("run-2"))
+			return err
+		},
+		"release": func(s *lease.Store, f *fixture) error { return s.Release(f.Context(), f.queue, f.slot) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			ctx, deafen := context.WithCancel(t.Context())
+			deaf := newStoreUntil(ctx, t, config(t))
+			deafen()
+			moved := f.claim(f.slot, holder("run-3"))
+			if err := write(deaf, f); !errors.Is(err, engine.ErrStale) {
+				t.Fatalf("error %v, want ErrStale", err)
+			}
+			got, err := deaf.List(t.Context(), f.queue.Key, queue.Cached)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]queue.Slot{moved}, got); diff != "" {
+				t.Errorf("cached slots (-want +got):\n%s", diff)
+			}
+		})
+	}
 }
 
 // A write whose reply is lost fails, is no proof of anything, and is there when
