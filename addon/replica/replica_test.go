@@ -116,6 +116,8 @@ func (r *rig) takeOver() {
 	}
 	r.clock.Step(timing.TakeoverAfter)
 	r.Round(r.t.Context())
+	r.clock.Step(timing.Interval) // one queue in each round
+	r.Round(r.t.Context())
 }
 
 // TestWhoActs: the leader acts, and so does a replica that has taken an overdue queue over; with

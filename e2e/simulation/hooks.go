@@ -26,6 +26,7 @@ type mutant struct {
 	beforeSync  bool // recovery acts before the caches are filled
 	manyLeaders bool // even with slots in memory
 	noRecovery  bool
+	takesAll    bool // whoever takes a queue over says that it has seen a write of its own
 	podless     bool // no replica looks for pods
 	anyVersion  bool // a fresh look takes what the cache has for what it lists
 	unchanging  bool // recovery does not hear that a queue has changed

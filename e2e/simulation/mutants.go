@@ -499,6 +499,7 @@ var mutants = []*mutant{
 			return attributing{x, func(string, string) (string, bool) { return "", false }, r}
 		},
 	},
+	{name: "takes over all queues of a leader before it has seen a write of its own", caught: 2, shape: oneLeader, takesAll: true},
 	{
 		name: "takes what it writes itself for its leader's life", shape: oneLeader,
 		wrapReplica: func(r *replica, x product) product {

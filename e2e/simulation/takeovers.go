@@ -59,6 +59,9 @@ func (r *replica) moved(was, is object) {
 	if name := c.writers[is.GetResourceVersion()]; name != "" && name == c.leaderOf(part) {
 		r.heard[part] = sighting{name, c.now}
 	}
+	if moved && (writer == r.name || writer == "") {
+		r.proved[part] = c.now
+	}
 	if moved {
 		r.product.Progress(key, writer)
 	}
@@ -91,7 +94,8 @@ type sighting struct {
 }
 
 // takeovers judges that no leader is taken for dead that has just been seen to claim, to release or
-// to start, unless a step has been due for sixty times as long.
+// to start, unless a step has been due for sixty times as long; and that a replica that has seen
+// nothing of what it wrote itself takes over one queue of a part at a time.
 type takeovers struct {
 	engine.Unobserved
 	r *replica
@@ -104,6 +108,16 @@ func (t takeovers) TookOver(key queue.Key, step queue.Action, after time.Duratio
 	seen := t.r.heard[part]
 	if ago := c.now.Sub(seen.at); seen.leader == leader && leader != "" && after < 60*patience && ago < patience {
 		c.fail("death: %s takes %s over to %s, and its leader %s was seen at work %s ago", t.r.name, key, step, leader, ago)
+	}
+	replaces := c.now.Sub(t.r.proved[part]) <= 10*patience
+	if after < 60*patience && t.r.tried[part].Equal(c.now) && !replaces {
+		c.fail("death: %s takes %s over along with another queue, and its watches have shown nothing that it wrote", t.r.name, key)
+	}
+	if t.r.tried[part] = c.now; replaces {
+		t.r.proved[part] = c.now
+	}
+	if c.mutant.takesAll {
+		t.r.product.Progress(key, t.r.name)
 	}
 	if c.backend == store.Memory {
 		c.fail("death: %s takes %s over, and cannot see its slots", t.r.name, key)

@@ -26,6 +26,9 @@ type life struct {
 	others time.Time // that of any other replica, or of one that cannot be told
 	// replacing is until when this replica acts on queues in place of a leader that was silent.
 	replacing time.Time
+	// tried is the round in which this replica last took over a queue without replacing the leader
+	// yet.
+	tried time.Time
 }
 
 // silent says that there is nobody to wait for. Whoever acts for a dead leader waits for no other
@@ -35,27 +38,41 @@ func (l life) silent(now time.Time, t Timing) bool {
 	return quiet(l.leader) && (now.Before(l.replacing) || quiet(l.others))
 }
 
-func (l life) replaced(until time.Time) life {
-	l.replacing = until
-	return l
+// mayTake says whether this replica may begin to act on one more queue of a part whose leader is
+// silent, and notes that it does. A leader also looks silent to a replica whose watches lag. So the
+// replica takes over a single queue in each round until its watches show what it has written
+// itself: then they are alive, and it replaces the leader in all of them.
+func (l *Loop) mayTake(part string, now time.Time, t Timing) bool {
+	is := l.lives[part]
+	switch {
+	case now.Before(is.replacing):
+		is.replacing = now.Add(actingFor * t.TakeoverAfter)
+	case now.After(is.tried):
+		is.tried = now
+	default:
+		return false
+	}
+	l.lives[part] = is
+	return true
 }
 
 // Progress notes that some replica has written to a queue. The writer is empty if the write does
 // not tell: in a queue that this replica leads or acts on it is then taken for its own.
 func (l *Loop) Progress(key queue.Key, writer string) {
-	if writer == l.Name {
-		return
-	}
 	part := l.Leadership.Part(key)
 	leader, known := l.Leadership.Leader(part)
 	leads := l.Leadership.Leads(key)
+	until := l.Clock.Now().Add(actingFor * l.Timing().TakeoverAfter)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now, is := l.Clock.Now(), l.lives[part]
 	switch {
+	case writer == l.Name || writer == "" && (leads || l.acts(key)):
+		if !leads && l.acts(key) {
+			is.replacing = until
+		}
 	case writer != "" && (writer == leader || !known):
 		is.leader = now
-	case writer == "" && (leads || l.acts(key)):
 	default:
 		is.others = now
 	}

@@ -2,6 +2,7 @@ package recovery_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -134,6 +135,7 @@ func TestWhoseProgress(t *testing.T) {
 					if !w.Acting(app) {
 						t.Fatal("does not replace a leader that writes nothing")
 					}
+					w.Progress(app, "me")
 					w.set(app)
 					want = tc.waitsReplacing
 				}
@@ -144,6 +146,40 @@ func TestWhoseProgress(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestOneAtATime: until a replica has seen what it wrote itself, it takes over one queue in each
+// round, since its watches may show nothing of a leader that is at work. Then it takes all.
+func TestOneAtATime(t *testing.T) {
+	var keys []queue.Key
+	for i := range 100 {
+		keys = append(keys, queue.Key{Namespace: "shop", Repository: fmt.Sprintf("app-%d", i)})
+	}
+	w := newShipped(keys...)
+	for _, key := range keys {
+		w.set(key, due)
+	}
+	w.rounds(t, shipped.TakeoverAfter, nothing)
+	for round := range 3 {
+		w.rounds(t, shipped.Interval, nothing)
+		if got, most := w.actsOn(keys), round+2; got == 0 || got > most {
+			t.Errorf("acts on %d queues after %d rounds in which it saw nothing, want 1 to %d", got, round+1, most)
+		}
+	}
+	for _, other := range []string{"leader", "other"} {
+		held := w.actsOn(keys)
+		w.rounds(t, shipped.TakeoverAfter, func() { w.Progress(keys[0], other) })
+		if got := w.actsOn(keys); got != held {
+			t.Errorf("acts on %d more queues while %s is at work", got-held, other)
+		}
+	}
+	w.rounds(t, shipped.TakeoverAfter, nothing)
+	i := slices.IndexFunc(keys, w.Acting)
+	w.Progress(keys[i], "me")
+	w.rounds(t, shipped.Interval, nothing)
+	if got := w.actsOn(keys); got != len(keys) {
+		t.Errorf("acts on %d queues of %d once it has seen what it wrote", got, len(keys))
 	}
 }
 

@@ -7,7 +7,8 @@
 //
 // Guaranteed, for steps that stay visibly due:
 //   - in a queue of a leader that writes nothing, the alarm comes within TakeoverAfter plus two
-//     Intervals;
+//     Intervals. In further queues of that leader it comes with the first round after this
+//     replica's watches have shown what it has written in one of them, or in one of them per round;
 //   - whatever is seen of anybody's writes, it comes within sixty times TakeoverAfter plus two
 //     Intervals;
 //   - what this replica writes itself never counts as another one's life, and once it acts in place
@@ -393,6 +394,8 @@ func (l *Loop) judge(key queue.Key, now time.Time, t Timing) (a alarm) {
 		return a
 	case !s.last.IsZero():
 		return alarm{changed: true}
+	case !leads && patience < t.late() && !l.acts(key) && !l.mayTake(part, now, t):
+		return a
 	}
 	for i := range s.due {
 		step := &s.due[i]
@@ -407,7 +410,7 @@ func (l *Loop) judge(key queue.Key, now time.Time, t Timing) (a alarm) {
 			a.told = append(a.told, step.Action)
 		}
 	}
-	if !leads && l.takeOver(key, part, now, t, patience) {
+	if !leads && l.takeOver(key, now, t) {
 		a.took, a.after, a.late = s.due[first].Action, now.Sub(s.due[first].since), patience > t.TakeoverAfter
 	}
 	return a
@@ -428,13 +431,9 @@ func (l *Loop) raise(ctx context.Context, key queue.Key, a alarm) {
 }
 
 // takeOver has this replica act on the queue for a while. It says whether it did not already.
-func (l *Loop) takeOver(key queue.Key, part string, now time.Time, t Timing, patience time.Duration) bool {
+func (l *Loop) takeOver(key queue.Key, now time.Time, t Timing) bool {
 	was, acted := l.acting[key]
-	until := now.Add(actingFor * t.TakeoverAfter)
-	l.acting[key] = until
-	if patience < t.late() {
-		l.lives[part] = l.lives[part].replaced(until)
-	}
+	l.acting[key] = now.Add(actingFor * t.TakeoverAfter)
 	return !acted || !now.Before(was)
 }
 

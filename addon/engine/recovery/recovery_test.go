@@ -371,6 +371,7 @@ func TestYield(t *testing.T) {
 	w.set(app, queue.Release{Slot: slot})
 	w.set(web, queue.Release{Slot: slot})
 	w.round(t, timing.TakeoverAfter)
+	w.round(t, timing.Interval)
 	if !w.Acting(app) || !w.Acting(web) {
 		t.Fatal("does not act on overdue queues")
 	}
@@ -381,7 +382,7 @@ func TestYield(t *testing.T) {
 	if !w.Acting(web) {
 		t.Error("does not act on a queue that it did not yield")
 	}
-	w.round(t, 0)
+	w.round(t, timing.Interval)
 	if !w.Acting(app) {
 		t.Error("does not act on a yielded queue that is overdue still")
 	}
