@@ -162,6 +162,11 @@ system:serviceaccount:{{ .Release.Namespace }}:{{ include "pac-lease-queue.fulln
 system:serviceaccounts:{{ include "pac-lease-queue.pacNamespace" . }}
 {{- end -}}
 
+{{/* Pipelines-as-Code makes the request. */}}
+{{- define "pac-lease-queue.isByPAC" -}}
+(has(request.userInfo.groups) && {{ include "pac-lease-queue.pacGroup" . | squote }} in request.userInfo.groups)
+{{- end -}}
+
 {{/* Match condition: the user is in no break-glass group. Empty if there are no such groups. */}}
 {{- define "pac-lease-queue.notBreakGlass" -}}
 {{- with .Values.admission.guard.breakGlassGroups -}}
@@ -243,7 +248,7 @@ object.metadata.labels['app.kubernetes.io/managed-by'] == 'pipelinesascode.tekto
 (request.operation == 'CREATE' &&
 has(object.metadata.labels) && 'app.kubernetes.io/managed-by' in object.metadata.labels &&
 object.metadata.labels['app.kubernetes.io/managed-by'] == 'pipelinesascode.tekton.dev' &&
-!(has(request.userInfo.groups) && '{{ include "pac-lease-queue.pacGroup" . }}' in request.userInfo.groups))
+!{{ include "pac-lease-queue.isByPAC" . }})
 {{- end -}}
 
 {{/*
