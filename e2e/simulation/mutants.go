@@ -26,7 +26,7 @@ import (
 // mutants are the deliberate bugs that the simulation has to find.
 var mutants = []*mutant{
 	{
-		name: "frees the slot before it has fenced the run", caught: 37, weather: &storm, shape: rejections,
+		name: "frees the slot before it has fenced the run", caught: 268, weather: &storm, shape: rejections,
 		wrapRuns: func(r *replica, x engine.Runs, s engine.Store) engine.Runs {
 			return hooked{Runs: x, fence: func(ctx context.Context, key queue.Key, run queue.Run, fence func() error) error {
 				r.freeSlotOf(ctx, s, key, run)
@@ -35,7 +35,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "frees the slot instead of fencing the run", caught: 136, weather: &storm, shape: rejections,
+		name: "frees the slot instead of fencing the run", caught: 5, weather: &storm, shape: rejections,
 		wrapRuns: func(r *replica, x engine.Runs, s engine.Store) engine.Runs {
 			return hooked{Runs: x, fence: func(ctx context.Context, key queue.Key, run queue.Run, _ func() error) error {
 				r.freeSlotOf(ctx, s, key, run)
@@ -44,7 +44,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "starts a run without its resourceVersion", caught: 12,
+		name: "starts a run without its resourceVersion", caught: 28,
 		patchBody: func(_ *replica, body []byte) []byte {
 			var patch map[string]map[string]any
 			if json.Unmarshal(body, &patch) == nil && patch["spec"] != nil {
@@ -72,7 +72,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "believes a cache that a slot does not exist", caught: 2240, weather: &fair, shape: func(m *mixture) {
+		name: "believes a cache that a slot does not exist", caught: 1254, weather: &fair, shape: func(m *mixture) {
 			m.happens["delete-lease"] = 40
 			m.crowd, m.memory, m.switches, m.replicas, m.queues, m.deliver = true, false, false, max(2, m.replicas), 1, 1
 		},
@@ -82,7 +82,7 @@ var mutants = []*mutant{
 		wrapStore: func(_ *replica, x engine.Store) engine.Store { return neverFresh{x} },
 	},
 	{
-		name: "believes a cache that a holder is gone", caught: 2, shape: func(m *mixture) {
+		name: "believes a cache that a holder is gone", caught: 550, shape: func(m *mixture) {
 			m.often("cancel", "label")
 			m.memory, m.switches, m.queues = false, false, 1
 			m.happens["push"], m.happens["tekton"] = 20, 6
@@ -97,7 +97,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "takes a holder that the watch drops for done", caught: 2, shape: func(m *mixture) {
+		name: "takes a holder that the watch drops for done", caught: 550, shape: func(m *mixture) {
 			m.often("cancel", "label")
 			m.memory, m.switches, m.queues = false, false, 1
 			m.happens["push"], m.happens["tekton"] = 20, 6
@@ -107,7 +107,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "goes by the label of a run instead of its queue", caught: 4, shape: func(m *mixture) { m.often("unlabel") },
+		name: "goes by the label of a run instead of its queue", caught: 5, shape: func(m *mixture) { m.often("unlabel") },
 		wrapRuns: func(r *replica, x engine.Runs, _ engine.Store) engine.Runs {
 			return hooked{Runs: x, seen: func(_ context.Context, key queue.Key, seen []queue.Run) []queue.Run {
 				return slices.DeleteFunc(seen, func(run queue.Run) bool {
@@ -136,7 +136,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "releases the slot on any error of a start", caught: 83, weather: &storm, shape: rejections,
+		name: "releases the slot on any error of a start", caught: 826, weather: &storm, shape: rejections,
 		wrapRuns: func(r *replica, x engine.Runs, s engine.Store) engine.Runs {
 			return hooked{Runs: x, start: func(ctx context.Context, key queue.Key, a queue.Start, start func() error) error {
 				err := start()
@@ -159,7 +159,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "has the claim of a run that waits for Kueue expire", caught: 3, shape: besideKueue,
+		name: "has the claim of a run that waits for Kueue expire", caught: 1, shape: besideKueue,
 		wrapRuns: func(_ *replica, x engine.Runs, _ engine.Store) engine.Runs {
 			return hooked{Runs: x, seen: func(_ context.Context, _ queue.Key, seen []queue.Run) []queue.Run {
 				for i, run := range seen {
@@ -185,7 +185,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "counts runs by PAC's state annotation", caught: 1,
+		name: "counts runs by PAC's state annotation", caught: 2,
 		wrapRuns: func(r *replica, x engine.Runs, _ engine.Store) engine.Runs {
 			return hooked{Runs: x, seen: func(_ context.Context, key queue.Key, seen []queue.Run) []queue.Run {
 				for i, run := range seen {
@@ -220,14 +220,14 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "recovers before its caches are filled", caught: 6093, beforeSync: true, weather: &hasty,
+		name: "recovers before its caches are filled", caught: 1593, beforeSync: true, weather: &hasty,
 		shape: func(m *mixture) {
 			m.happens["crash"], m.happens["push"], m.happens["promise"], m.happens["limit"] = 40, 20, 40, 0
 			m.deliver, m.wait, m.longWaits, m.queues = 1, 1, false, 1
 		},
 	},
 	{
-		name: "claims a slot without its resourceVersion", caught: 234,
+		name: "claims a slot without its resourceVersion", caught: 159,
 		beforePut: func(s *server, l *coordinationv1.Lease) {
 			if is, ok := s.lease(l.Namespace, l.Name); ok {
 				l.ResourceVersion, l.UID = is.ResourceVersion, is.UID
@@ -281,7 +281,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "makes a claim before the last one is answered", caught: 38, shape: overlaps,
+		name: "makes a claim before the last one is answered", caught: 81, shape: overlaps,
 		wrapStore: func(r *replica, x engine.Store) engine.Store {
 			return hookedStore{Store: x, claim: func(slot queue.Slot, h queue.Holder, claim claimer) (queue.Slot, error) {
 				r.cluster.running.pass.claimEarly(h, claim)
@@ -305,7 +305,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "starts a run before its claim is answered", caught: 115, shape: overlaps,
+		name: "starts a run before its claim is answered", caught: 177, shape: overlaps,
 		wrapStore: func(r *replica, x engine.Store) engine.Store {
 			return hookedStore{Store: x, claim: func(slot queue.Slot, h queue.Holder, claim claimer) (queue.Slot, error) {
 				s := r.cluster.running
@@ -321,7 +321,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "starts several runs at a time with slots in memory", caught: 88,
+		name: "starts several runs at a time with slots in memory", caught: 21,
 		shape: func(m *mixture) {
 			overlaps(m)
 			m.memory = true
@@ -414,7 +414,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "claims before it has written down which of two events came first", caught: 2, weather: &fair, shape: ties,
+		name: "claims before it has written down which of two events came first", caught: 1, weather: &fair, shape: ties,
 		wrapRuns: func(_ *replica, x engine.Runs, _ engine.Store) engine.Runs {
 			return hooked{Runs: x, seen: eachRun(func(run *queue.Run) {
 				if !run.Arrived.Known() {
@@ -424,7 +424,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "stamps a run without its resourceVersion", caught: 43, shape: ties,
+		name: "stamps a run without its resourceVersion", caught: 17, shape: ties,
 		patchBody: func(_ *replica, body []byte) []byte {
 			var patch map[string]map[string]any
 			if json.Unmarshal(body, &patch) == nil && strings.Contains(string(body), pac.Arrived) && patch["spec"] == nil {
@@ -443,7 +443,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "takes what a list shows for just created", caught: 5, shape: ties,
+		name: "takes what a list shows for just created", caught: 3, shape: ties,
 		wrapRuns: func(_ *replica, x engine.Runs, _ engine.Store) engine.Runs {
 			return hooked{Runs: x, seen: eachRun(func(run *queue.Run) { run.Seen.AtMost = false })}
 		},
@@ -459,7 +459,7 @@ var mutants = []*mutant{
 		wrapReplica: func(r *replica, x product) product { return leadersOnly{x, r} },
 	},
 	{
-		name: "acts without leading on slots in memory", caught: 24,
+		name: "acts without leading on slots in memory", caught: 10,
 		shape: func(m *mixture) { m.memory, m.switches, m.replicas = true, false, max(2, m.replicas) },
 		wire: func(r *replica, c *shipped.Config) {
 			leads := c.Leads
@@ -467,7 +467,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "keeps the slots in memory of an earlier term", caught: 1757,
+		name: "keeps the slots in memory of an earlier term", caught: 458,
 		shape: func(m *mixture) {
 			m.happens["elect"], m.happens["push"], m.happens["promise"], m.happens["tekton"] = 30, 20, 30, 20
 			m.memory, m.switches, m.replicas, m.queues, m.deliver = true, false, 2, 1, 6
@@ -476,18 +476,18 @@ var mutants = []*mutant{
 		wire: func(_ *replica, c *shipped.Config) { c.Forget = func(func(queue.Key) bool) {} },
 	},
 	{
-		name: "does not look at its queues when it is promoted", caught: 11080,
+		name: "does not look at its queues when it is promoted", caught: 3290,
 		wrapReplica: func(r *replica, x product) product { return unpromoted{x, r} },
 	},
 	{
-		name: "does not look again when time is up", caught: 2020,
+		name: "does not look again when time is up", caught: 646,
 		shape: func(m *mixture) {
 			m.switches, m.memory, m.replicas = true, false, max(2, m.replicas)
 			m.happens["switch"] = 20
 		},
 		wrapReplica: func(_ *replica, x product) product { return untimed{x} },
 	},
-	{name: "believes a cache that has an older version than the list", caught: 64, anyVersion: true},
+	{name: "believes a cache that has an older version than the list", caught: 533, anyVersion: true},
 	{
 		name: "gives a slot away while pods of its run are left", caught: 1, podless: true,
 		shape: func(m *mixture) { m.podsGone = true },
@@ -524,7 +524,7 @@ var mutants = []*mutant{
 	},
 	{name: "does not hear in recovery that a queue has changed", caught: 3, unchanging: true},
 	{
-		name: "keeps slots in the memory of several replicas", caught: 10, manyLeaders: true,
+		name: "keeps slots in the memory of several replicas", caught: 174, manyLeaders: true,
 		shape: func(m *mixture) { m.memory, m.switches, m.replicas = true, false, max(2, m.replicas) },
 	},
 }
