@@ -251,13 +251,13 @@ func TestCancelStarted(t *testing.T) {
 // Everything else leaves open whether the write happened.
 func TestPatchRefused(t *testing.T) {
 	conflict := refusal(apierrors.NewConflict(pipelineRuns, "build", errors.New("the object has been modified")))
-	failed := refusal(apierrors.NewInternalError(errors.New("etcd is on fire"))) // nor can it be read then
+	failed := refusal(apierrors.NewInternalError(errors.New("etcd is on fire")))
 	for name, tc := range map[string]struct {
 		answers   []http.HandlerFunc // the last one from then on
 		want      string
 		wantStale bool
-		// wantRequests is more than one where client-go repeats the request, and reads says that the
-		// run is read then, unless the write was only for people.
+		// wantRequests is more than one where client-go repeats the request, and reads says that
+		// the run is read then, unless the write was only for people.
 		wantRequests int
 		reads        bool
 	}{
