@@ -267,8 +267,8 @@ func (c *Cluster) advance(d time.Duration) {
 			}
 		}
 	}
+	c.land(then)
 	c.now = then
-	c.land()
 	for _, r := range c.replicas {
 		r.tick()
 	}

@@ -305,7 +305,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "starts a run before its claim is answered", caught: 177, shape: overlaps,
+		name: "starts a run before its claim is answered", caught: 218, shape: overlaps,
 		wrapStore: func(r *replica, x engine.Store) engine.Store {
 			return hookedStore{Store: x, claim: func(slot queue.Slot, h queue.Holder, claim claimer) (queue.Slot, error) {
 				s := r.cluster.running

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
@@ -93,10 +94,13 @@ func (c *Cluster) abandon(q *request) {
 	}
 }
 
-// land carries out what has been under way long enough.
-func (c *Cluster) land() {
+// land carries out what arrives until then, each when it is due.
+func (c *Cluster) land(then time.Time) {
 	slices.SortStableFunc(c.inFlight, func(a, b *request) int { return a.due.Compare(b.due) })
-	for len(c.inFlight) > 0 && !c.inFlight[0].due.After(c.now) {
+	for len(c.inFlight) > 0 && !c.inFlight[0].due.After(then) {
+		if due := c.inFlight[0].due; due.After(c.now) {
+			c.now = due
+		}
 		c.landFirst()
 	}
 }
