@@ -521,7 +521,7 @@ func (r *Runs) learn(ctx context.Context, key queue.Key, run queue.Run) {
 	}
 	was := r.get(key.Namespace, run.Name)
 	is := r.note(key, pr)
-	if was != nil && is != nil && r.by.Learnt != nil {
+	if was != nil && is != nil && was.ResourceVersion != is.ResourceVersion && r.by.Learnt != nil {
 		r.by.Learnt(was, is)
 	}
 }
