@@ -378,11 +378,14 @@ func TestRefusedWrite(t *testing.T) {
 	for name, tc := range map[string]struct {
 		now  http.HandlerFunc // what the API server has
 		want *tektonv1.PipelineRun
+		// known says that the informer has brought the news meanwhile.
+		known bool
 	}{
-		"it was started":             {answer(http.StatusOK, changed), changed},
-		"another has taken its name": {answer(http.StatusOK, another), cached},
-		"it is gone":                 {refusal(apierrors.NewNotFound(pipelineRuns, "build")), cached},
-		"it cannot be read":          {refusal(apierrors.NewInternalError(errors.New("etcd is on fire"))), cached},
+		"it was started, which is known": {now: answer(http.StatusOK, changed), want: changed, known: true},
+		"it was started":                 {now: answer(http.StatusOK, changed), want: changed},
+		"another has taken its name":     {now: answer(http.StatusOK, another), want: cached},
+		"it is gone":                     {now: refusal(apierrors.NewNotFound(pipelineRuns, "build")), want: cached},
+		"it cannot be read":              {now: refusal(apierrors.NewInternalError(errors.New("etcd is on fire"))), want: cached},
 	} {
 		for kind, write := range writes {
 			if kind == "show" {
@@ -399,12 +402,15 @@ func TestRefusedWrite(t *testing.T) {
 				}
 				conflict := refusal(apierrors.NewConflict(pipelineRuns, "build", errors.New("the object has been modified")))
 				runs, _, informer := newRunsOf(t, by, inTurn(conflict, tc.now), cached)
+				if tc.known {
+					add(t, informer, tc.want)
+				}
 				if err := write(t.Context(), runs, pac.ReadRun(cached)); !errors.Is(err, engine.ErrStale) {
 					t.Fatalf("error %v, want ErrStale", err)
 				}
 				checkList(t, runs, pac.ReadRun(tc.want))
 				var want []string
-				if tc.want == changed {
+				if tc.want == changed && !tc.known {
 					want = []string{"other true"}
 				}
 				if diff := cmp.Diff(want, learnt); diff != "" {
