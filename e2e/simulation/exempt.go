@@ -9,6 +9,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 )
 
 // Here is all that the simulation does not do to the product, because the
@@ -34,9 +35,13 @@ func (c *Cluster) busy(key queue.Key, which func(*request, *pass) bool) bool {
 func anything(*request, *pass) bool { return true }
 
 // mayDelete: nothing is left of a deleted Lease that the start of its holder, or
-// a creation decided upon before, could be refused by.
+// a creation decided upon before, could be refused by. A damaged one does not say
+// who its holder was.
 func (c *Cluster) mayDelete(l *coordinationv1.Lease) bool {
 	key := queue.Key{Namespace: l.Namespace, Repository: queueOfName(l.Name)}
+	if _, slot, _ := lease.Decode(l); slot.Damaged != "" {
+		return !c.busy(key, anything)
+	}
 	return !c.holderWaits(l) && !c.busy(key, func(q *request, p *pass) bool {
 		return q != nil && q.verb == "create" || p != nil && p.listedAfresh
 	})
