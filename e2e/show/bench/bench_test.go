@@ -131,7 +131,7 @@ func TestJudge(t *testing.T) {
 		"burst: starts per second, against the floor|0.79 ×|at least 0.80 ×|missed",
 		"burst: freed slot to next start, p50, against the floor|1.50 ×|at most 1.50 ×|met",
 		"burst: freed slot to next start, p99, against the floor|2.50 ×|at most 2.00 ×|missed",
-		"burst: reads per run|0.50|at most 0|missed",
+		"burst: runs and slots read, per run|0.50|at most 0.010|missed",
 		"long queue: CPU of a start, against one in a queue of 50|1.50 ×|at most 2.00 ×|met",
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
