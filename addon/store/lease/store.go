@@ -219,7 +219,7 @@ func (s *Store) reclaim(ctx context.Context, q engine.Repository, wanted *coordi
 		return fmt.Errorf("%w: Lease %s/%s is not a slot of Repository %s; delete it, because the queue needs its name",
 			engine.ErrBlocked, l.Namespace, l.Name, q.Key.Repository)
 	}
-	// Only the labels are restored; the next look reads its holder.
+	// Only what tells a slot is restored; the next look reads its holder.
 	l = l.DeepCopy()
 	if l.Labels == nil {
 		l.Labels = map[string]string{}
@@ -230,7 +230,7 @@ func (s *Store) reclaim(ctx context.Context, q engine.Repository, wanted *coordi
 	for k, v := range wanted.Labels {
 		l.Labels[k] = v
 	}
-	l.Annotations[keyRepository] = q.Key.Repository
+	l.Annotations[keyRepository], l.Annotations[keyReplica] = q.Key.Repository, s.replica
 	if _, err := s.leases.Leases(l.Namespace).Update(ctx, l, metav1.UpdateOptions{}); err != nil {
 		return stale(err)
 	}

@@ -259,7 +259,10 @@ func TestLabelsTakenOff(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
-			f.edit(takeOff)
+			f.edit(func(l *coordinationv1.Lease) {
+				l.Annotations["pac-lease-queue.dev/replica"] = "another"
+				takeOff(l)
+			})
 			f.wantSlots()
 			if _, err := f.store.Claim(t.Context(), f.queue, queue.Slot{}, holder("run-2")); !errors.Is(err, engine.ErrStale) {
 				t.Fatalf("claim of the hidden slot: %v, want ErrStale", err)
@@ -269,6 +272,9 @@ func TestLabelsTakenOff(t *testing.T) {
 				t.Fatalf("slots after the claim was refused: %+v, want slot 0 back", slots)
 			}
 			f.wantSlots(slots...)
+			if got := f.get().Annotations["pac-lease-queue.dev/replica"]; got != "one" {
+				t.Errorf("the slot says that %q wrote it, want one", got)
+			}
 			if name == "labels and annotations" {
 				if slots[0].Damaged == "" {
 					t.Errorf("slot is %+v, want it damaged: it lost the UID of its holder", slots[0])
