@@ -124,8 +124,8 @@ func TestJudge(t *testing.T) {
 		{Measure: "long", Contender: leaseName, Figures: figures{perStart: 0.015}},
 	}}
 	var got []string
-	for _, row := range s.judge() {
-		got = append(got, strings.Join(row, "|"))
+	for _, v := range s.judge() {
+		got = append(got, strings.Join(v.cells(), "|"))
 	}
 	want := []string{
 		"burst: starts per second, against the floor|0.79 ×|at least 0.80 ×|missed",

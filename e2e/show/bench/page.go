@@ -24,8 +24,11 @@ type labelled struct {
 	summary
 }
 
+// before is the label of what was measured before anything was changed.
+const before = "before"
+
 // labels orders what is kept: what was before comes first.
-var labels = []string{"before", "now"}
+var labels = []string{before, "now"}
 
 // readKept reads all summaries in a folder, in the order of labels, others behind.
 func readKept(dir string) ([]labelled, error) {
@@ -99,14 +102,32 @@ which takes a quarter of an hour otherwise.
 		fmt.Fprintf(&out, "\n## %s\n\n%s, %s:\n\n```console\nmake bench %s\n```\n",
 			capitalized(l.label), l.Date, l.Machine, l.Settings)
 		out.WriteString("\n| budget | seen | bound | |\n| --- | --- | --- | --- |\n")
-		for _, row := range l.judge() {
-			fmt.Fprintf(&out, "| %s |\n", strings.Join(row, " | "))
+		for _, v := range l.judge() {
+			fmt.Fprintf(&out, "| %s |\n", strings.Join(v.cells(), " | "))
+		}
+		if l.label != before {
+			l.excuses(&out)
 		}
 		for _, m := range measures {
 			l.table(&out, m)
 		}
 	}
 	return out.String()
+}
+
+// excuses say why budgets are missed.
+func (s summary) excuses(out io.Writer) {
+	first := true
+	for _, v := range s.judge() {
+		if v.met || v.why == "" {
+			continue
+		}
+		if first {
+			fmt.Fprint(out, "\nWhy budgets are missed:\n\n")
+			first = false
+		}
+		fmt.Fprintf(out, "- **%s**:\n  %s\n", v.what, v.why)
+	}
 }
 
 func capitalized(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

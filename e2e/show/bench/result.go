@@ -109,6 +109,15 @@ type budget struct {
 	most  float64
 	least bool // the value is to be at least that
 	unit  string
+	// why says for people why the product misses the budget where it does.
+	why string
+}
+
+// verdict is what became of a budget.
+type verdict struct {
+	budget
+	value float64
+	met   bool
 }
 
 // ratio compares a figure of the product with the same one of another contender.
@@ -142,7 +151,13 @@ func requestsPer(kinds ...string) func(summary) (float64, bool) {
 }
 
 var budgets = []budget{
-	{what: "burst: starts per second, against the floor", of: ratio("burst", perSecond, floorName), most: 0.8, least: true, unit: "×"},
+	{
+		what: "burst: starts per second, against the floor", of: ratio("burst", perSecond, floorName), most: 0.8, least: true, unit: "×",
+		why: `the API server takes three quarters of the machine, so what each run costs it decides. The
+  floor asks it for two writes. Beside the add-on, each write to a run passes the hold and the
+  guard (without them, 1.2 times as many runs start), two replicas watch every run, for which they
+  take 0.3 of a core, and up to twenty texts a second are written meanwhile.`,
+	},
 	{what: "burst: freed slot to next start, p50, against the floor", of: ratio("burst", p50, floorName), most: 1.5, unit: "×"},
 	{what: "burst: freed slot to next start, p99, against the floor", of: ratio("burst", p99, floorName), most: 2, unit: "×"},
 	{what: "lone queue: freed slot to next start, p50, against the floor", of: ratio("lone", p50, floorName), most: 2, unit: "×"},
@@ -152,10 +167,18 @@ var budgets = []budget{
 	{
 		what: fmt.Sprintf("a limit rises to %d: until all are started, against the floor", wideLimit),
 		of:   ratio("fill", filling, floorName), most: 2, unit: "×",
+		why: `the order of claims is that of their writes, so each of them is answered before the next
+  one is made. The floor makes sixteen at a time, in no order.`,
 	},
-	{what: fmt.Sprintf("long queue: CPU of a start, against one in a queue of %d", shortLine), of: longAgainstShort, most: 2, unit: "×"},
+	{
+		what: fmt.Sprintf("long queue: CPU of a start, against one in a queue of %d", shortLine), of: longAgainstShort, most: 2, unit: "×",
+		why: `each look puts all runs that wait in line, though it reads only those that have changed.`,
+	},
 	{what: "idle: a replica's part of a core", of: plain("idle", cores), most: 0.01},
-	{what: "idle, 10,000 queued: memory of the larger replica", of: memoryUpTo(0, 10_000), most: 100, unit: "MiB"},
+	{
+		what: "idle, 10,000 queued: memory of the larger replica", of: memoryUpTo(0, 10_000), most: 100, unit: "MiB",
+		why: `52 MiB of it are pages of the program's file, which the kernel takes back when it needs them.`,
+	},
 	{what: "idle, 100,000 queued: memory of the larger replica", of: memoryUpTo(10_000, 100_000), most: 400, unit: "MiB"},
 	{what: "death of the leader: freed slot to next start, p95", of: plain("death", p95), most: 1.5, unit: "s"},
 }
@@ -178,27 +201,35 @@ func longAgainstShort(s summary) (float64, bool) {
 }
 
 // judge says what became of each budget that was measured.
-func (s summary) judge() [][]string {
-	var rows [][]string
+func (s summary) judge() []verdict {
+	var all []verdict
 	for _, b := range budgets {
 		value, ok := b.of(s)
 		if !ok {
 			continue
 		}
-		bound, met := "at most", value <= b.most
+		met := value <= b.most
 		if b.least {
-			bound, met = "at least", value >= b.most
+			met = value >= b.most
 		}
-		outcome := "met"
-		if !met {
-			outcome = "missed"
-		}
-		rows = append(rows, []string{
-			b.what, strings.TrimSpace(fmt.Sprintf("%s %s", number(value), b.unit)),
-			strings.TrimSpace(fmt.Sprintf("%s %s %s", bound, number(b.most), b.unit)), outcome,
-		})
+		all = append(all, verdict{b, value, met})
 	}
-	return rows
+	return all
+}
+
+// cells are those of a table: the budget, what was seen, the bound, and what became of it.
+func (v verdict) cells() []string {
+	bound, outcome := "at most", "missed"
+	if v.least {
+		bound = "at least"
+	}
+	if v.met {
+		outcome = "met"
+	}
+	return []string{
+		v.what, strings.TrimSpace(fmt.Sprintf("%s %s", number(v.value), v.unit)),
+		strings.TrimSpace(fmt.Sprintf("%s %s %s", bound, number(v.most), v.unit)), outcome,
+	}
 }
 
 // text is the report for a terminal.
@@ -210,8 +241,8 @@ func (s summary) text() string {
 		fmt.Fprintf(table, "%s\t%s\t%s\n", r.Measure, r.Contender, r.Figures.line())
 	}
 	fmt.Fprintln(table)
-	for _, row := range s.judge() {
-		fmt.Fprintln(table, strings.Join(row, "\t"))
+	for _, v := range s.judge() {
+		fmt.Fprintln(table, strings.Join(v.cells(), "\t"))
 	}
 	table.Flush()
 	return out.String()
