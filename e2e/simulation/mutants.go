@@ -107,7 +107,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "goes by the label of a run instead of its queue", caught: 5, shape: func(m *mixture) { m.often("unlabel") },
+		name: "goes by the label of a run instead of its queue", caught: 2, shape: func(m *mixture) { m.often("unlabel") },
 		wrapRuns: func(r *replica, x engine.Runs, _ engine.Store) engine.Runs {
 			return hooked{Runs: x, seen: func(_ context.Context, key queue.Key, seen []queue.Run) []queue.Run {
 				return slices.DeleteFunc(seen, func(run queue.Run) bool {
@@ -281,7 +281,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "makes a claim before the last one is answered", caught: 81, shape: overlaps,
+		name: "makes a claim before the last one is answered", caught: 38, shape: overlaps,
 		wrapStore: func(r *replica, x engine.Store) engine.Store {
 			return hookedStore{Store: x, claim: func(slot queue.Slot, h queue.Holder, claim claimer) (queue.Slot, error) {
 				r.cluster.running.pass.claimEarly(h, claim)
@@ -492,7 +492,7 @@ var mutants = []*mutant{
 		name: "gives a slot away while pods of its run are left", caught: 1, podless: true,
 		shape: func(m *mixture) { m.podsGone = true },
 	},
-	{name: "has no recovery", caught: 3, noRecovery: true},
+	{name: "has no recovery", caught: 2, noRecovery: true},
 	{
 		name: "takes over a queue whose leader makes progress", caught: 1, shape: oneLeader,
 		wrapReplica: func(r *replica, x product) product {
