@@ -150,8 +150,8 @@ func newShard(c common, namespace string) (*shard, error) {
 		Replica: system.PodName(), Clock: c.clock, Gate: c.gate, Arrivals: w.arrivals, Ends: w.ends, Texts: c.clients.texts.runs,
 		Controllers: func() *pac.Controllers { return w.controllers(configuration.Get().PACNamespace) },
 	}
-	listener := listener{changed: c.replica.Changed, progress: c.replica.Progress}
-	by.Learnt = listener.moved
+	tells := listener{changed: c.replica.Changed, progress: c.replica.Progress}
+	by.Learnt = tells.moved
 	kueueStarts := func() bool { return configuration.Get().KueueAccounts != "" }
 	by.Kueue = func() bool { return kueueStarts() && c.kueue.Admits() }
 	by.AskForKueue = func(ctx context.Context) (bool, error) {
@@ -209,6 +209,6 @@ func newShard(c common, namespace string) (*shard, error) {
 		Observer:     c.observer,
 		Bounds:       engine.Bounds{Writes: 32, Reads: 16, Starts: 8},
 	})
-	listener.allChanged = func(first queue.Key) { c.replica.AllChanged(ahead(s.distinctKeys(), first)) }
-	return s, w.each(listener, pacNamespace)
+	tells.allChanged = func(first queue.Key) { c.replica.AllChanged(ahead(s.distinctKeys(), first)) }
+	return s, w.each(tells, pacNamespace)
 }

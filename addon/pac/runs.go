@@ -70,8 +70,8 @@ type By struct {
 	AskForKueue func(context.Context) (bool, error)
 	// Texts write what is for people only; nil if the client of all other writes does.
 	Texts tektonclient.PipelineRunsGetter
-	// Learnt hears of a run that a refused write has shown to be another than the informer still
-	// shows; nil if nothing has to.
+	// Learnt is told of a run that has another version than the informer shows, as a refused write
+	// has brought to light; nil if nobody listens.
 	Learnt func(was, is any)
 }
 
@@ -402,7 +402,7 @@ func (r *Runs) Show(ctx context.Context, key queue.Key, run queue.Run, texts map
 	if by == nil {
 		by = r.runs
 	}
-	if err := pending(run); err != nil {
+	if err := checkPending(run); err != nil {
 		return err
 	}
 	_, err := r.patchBy(ctx, by, key, run, map[string]any{"metadata": map[string]any{"annotations": annotations}})
@@ -489,13 +489,13 @@ func (r *Runs) HandBack(ctx context.Context, key queue.Key, run queue.Run) error
 
 // patchPending patches a run, and refuses to if it was not pending when observed.
 func (r *Runs) patchPending(ctx context.Context, key queue.Key, run queue.Run, patch map[string]any) (*tektonv1.PipelineRun, error) {
-	if err := pending(run); err != nil {
+	if err := checkPending(run); err != nil {
 		return nil, err
 	}
 	return r.patch(ctx, key, run, patch)
 }
 
-func pending(run queue.Run) error {
+func checkPending(run queue.Run) error {
 	if run.Phase != queue.Pending {
 		return fmt.Errorf("%w: it is %s", engine.ErrStale, run.Phase)
 	}
@@ -513,7 +513,7 @@ func (r *Runs) patch(ctx context.Context, key queue.Key, run queue.Run, patch ma
 	return pr, err
 }
 
-// learn reads a run that is not as it was observed, for the looks to come.
+// learn reads a run that is not as it was observed, and shows it to the next looks.
 func (r *Runs) learn(ctx context.Context, key queue.Key, run queue.Run) {
 	pr, err := r.runs.PipelineRuns(key.Namespace).Get(ctx, run.Name, metav1.GetOptions{})
 	if err != nil || string(pr.UID) != run.UID {
@@ -521,7 +521,7 @@ func (r *Runs) learn(ctx context.Context, key queue.Key, run queue.Run) {
 	}
 	was := r.get(key.Namespace, run.Name)
 	is := r.note(key, pr)
-	if was != nil && is != nil && was.ResourceVersion != is.ResourceVersion && r.by.Learnt != nil {
+	if r.by.Learnt != nil && was != nil && was.ResourceVersion != is.ResourceVersion {
 		r.by.Learnt(was, is)
 	}
 }
@@ -537,14 +537,9 @@ func (r *Runs) patchBy(
 	return pr, nil
 }
 
-// note has the looks to come see the run as the API server has answered, and returns that; nil if
-// it cannot be told.
+// note shows the run, as the API server has answered, to the next looks. It returns what they see.
 func (r *Runs) note(key queue.Key, pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {
-	trimmed, err := TrimRun(pr)
-	if err != nil {
-		return nil
-	}
-	is := trimmed.(*tektonv1.PipelineRun)
+	is := trim(pr)
 	r.written.note(key, is)
 	return is
 }

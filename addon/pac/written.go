@@ -51,10 +51,8 @@ func (w *written) note(key queue.Key, pr *tektonv1.PipelineRun) {
 		}
 		w.inOrder = w.inOrder[1:]
 	}
-	if was, known := w.runs[pr.UID]; known {
-		if order, err := resourceversion.CompareResourceVersion(was.run.ResourceVersion, pr.ResourceVersion); err == nil && order > 0 {
-			return // a later answer was faster
-		}
+	if was, known := w.runs[pr.UID]; known && newer(was.run, pr) {
+		return // a later answer was faster
 	}
 	w.forget(pr.UID)
 	is := ownWrite{key, pr, now.Add(ownWrites)}
@@ -85,12 +83,17 @@ func (w *written) latest(observed *tektonv1.PipelineRun) *tektonv1.PipelineRun {
 	if !known {
 		return observed
 	}
-	order, err := resourceversion.CompareResourceVersion(own.run.ResourceVersion, observed.ResourceVersion)
-	if err != nil || order <= 0 || w.clock.Now().After(own.until) {
+	if !newer(own.run, observed) || w.clock.Now().After(own.until) {
 		w.forget(observed.UID)
 		return observed
 	}
 	return own.run
+}
+
+// newer compares two versions of a run. It is false if they cannot be compared.
+func newer(pr, than *tektonv1.PipelineRun) bool {
+	order, err := resourceversion.CompareResourceVersion(pr.ResourceVersion, than.ResourceVersion)
+	return err == nil && order > 0
 }
 
 // in lists the runs that were written in the queue, in any order.

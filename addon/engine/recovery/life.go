@@ -46,7 +46,7 @@ func (l *Loop) mayTake(part string, now time.Time, t Timing) bool {
 	is := l.lives[part]
 	switch {
 	case now.Before(is.replacing):
-		is.replacing = now.Add(actingFor * t.TakeoverAfter)
+		is.replacing = now.Add(t.acting())
 	case now.After(is.tried):
 		is.tried = now
 	default:
@@ -59,18 +59,19 @@ func (l *Loop) mayTake(part string, now time.Time, t Timing) bool {
 // Progress notes that some replica has written to a queue. The writer is empty if the write does
 // not tell: in a queue that this replica leads or acts on it is then taken for its own.
 func (l *Loop) Progress(key queue.Key, writer string) {
-	part := l.Leadership.Part(key)
+	mayBeOwn := writer == l.Name || writer == ""
+	if mayBeOwn && l.Leadership.Leads(key) {
+		return
+	}
+	part, timing := l.Leadership.Part(key), l.Timing()
 	leader, known := l.Leadership.Leader(part)
-	leads := l.Leadership.Leads(key)
-	until := l.Clock.Now().Add(actingFor * l.Timing().TakeoverAfter)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now, is := l.Clock.Now(), l.lives[part]
 	switch {
-	case writer == l.Name || writer == "" && (leads || l.acts(key)):
-		if !leads && l.acts(key) {
-			is.replacing = until
-		}
+	case mayBeOwn && l.acts(key):
+		is.replacing = now.Add(timing.acting())
+	case writer == l.Name: // an answer that came late
 	case writer != "" && (writer == leader || !known):
 		is.leader = now
 	default:

@@ -101,6 +101,10 @@ func (t Timing) settling() time.Duration { return min(t.TakeoverAfter/2, longest
 // late is how long a step may be due whatever its leader does elsewhere.
 func (t Timing) late() time.Duration { return patient * t.TakeoverAfter }
 
+// acting is how long a replica keeps acting on a queue, or replacing a leader, after the last
+// reason for it.
+func (t Timing) acting() time.Duration { return actingFor * t.TakeoverAfter }
+
 // Loop is the background loop of one replica. It is safe for concurrent use, except that rounds
 // follow one another.
 type Loop struct {
@@ -380,11 +384,11 @@ func (l *Loop) judge(key queue.Key, now time.Time, t Timing) (a alarm) {
 		s.due = nil
 		return a
 	}
-	patience := t.late()
+	patience, silent := t.late(), !leads && l.lives[part].silent(now, t)
 	switch {
 	case leads:
 		patience = t.settling()
-	case l.lives[part].silent(now, t):
+	case silent:
 		patience = t.TakeoverAfter
 	}
 	overdue := func(step dueStep) bool { return now.Sub(step.since) >= patience }
@@ -394,7 +398,7 @@ func (l *Loop) judge(key queue.Key, now time.Time, t Timing) (a alarm) {
 		return a
 	case !s.last.IsZero():
 		return alarm{changed: true}
-	case !leads && patience < t.late() && !l.acts(key) && !l.mayTake(part, now, t):
+	case silent && !l.acts(key) && !l.mayTake(part, now, t):
 		return a
 	}
 	for i := range s.due {
@@ -433,7 +437,7 @@ func (l *Loop) raise(ctx context.Context, key queue.Key, a alarm) {
 // takeOver has this replica act on the queue for a while. It says whether it did not already.
 func (l *Loop) takeOver(key queue.Key, now time.Time, t Timing) bool {
 	was, acted := l.acting[key]
-	l.acting[key] = now.Add(actingFor * t.TakeoverAfter)
+	l.acting[key] = now.Add(t.acting())
 	return !acted || !now.Before(was)
 }
 

@@ -193,8 +193,8 @@ func (s *Store) write(ctx context.Context, q engine.Repository, l *coordinationv
 	return written, nil
 }
 
-// learn reads a Lease that is not as it was observed, for the looks to come: the news of it may
-// take seconds.
+// learn reads a Lease that is not as it was observed, and shows it to the next looks: the news of
+// it may take seconds.
 func (s *Store) learn(ctx context.Context, observed *coordinationv1.Lease) {
 	if l, err := s.leases.Leases(observed.Namespace).Get(ctx, observed.Name, metav1.GetOptions{}); err == nil && l.UID == observed.UID {
 		s.written.Mutation(trim(l))
@@ -219,7 +219,7 @@ func (s *Store) reclaim(ctx context.Context, q engine.Repository, wanted *coordi
 		return fmt.Errorf("%w: Lease %s/%s is not a slot of Repository %s; delete it, because the queue needs its name",
 			engine.ErrBlocked, l.Namespace, l.Name, q.Key.Repository)
 	}
-	// Only what tells a slot is restored; the next look reads its holder.
+	// Only what marks the Lease as a slot is restored; the next look reads its holder.
 	l = l.DeepCopy()
 	if l.Labels == nil {
 		l.Labels = map[string]string{}

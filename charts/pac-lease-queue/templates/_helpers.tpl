@@ -167,6 +167,11 @@ system:serviceaccounts:{{ include "pac-lease-queue.pacNamespace" . }}
 (has(request.userInfo.groups) && {{ include "pac-lease-queue.pacGroup" . | squote }} in request.userInfo.groups)
 {{- end -}}
 
+{{/* The run was held before the request. */}}
+{{- define "pac-lease-queue.wasHeld" -}}
+has(oldObject.spec) && has(oldObject.spec.status) && oldObject.spec.status == 'PipelineRunPending'
+{{- end -}}
+
 {{/* Match condition: the user is in no break-glass group. Empty if there are no such groups. */}}
 {{- define "pac-lease-queue.notBreakGlass" -}}
 {{- with .Values.admission.guard.breakGlassGroups -}}
@@ -219,15 +224,15 @@ for a moment and let an order slip through.
 {{- define "pac-lease-queue.cancelsGracefully" -}}
 (request.operation == 'UPDATE' && has(object.spec) && has(object.spec.status) &&
 object.spec.status in ['CancelledRunFinally', 'StoppedRunFinally'] &&
-has(oldObject.spec) && has(oldObject.spec.status) && oldObject.spec.status == 'PipelineRunPending' &&
+{{ include "pac-lease-queue.wasHeld" . }} &&
 has(oldObject.metadata.labels) && 'app.kubernetes.io/managed-by' in oldObject.metadata.labels &&
 oldObject.metadata.labels['app.kubernetes.io/managed-by'] == 'pipelinesascode.tekton.dev')
 {{- end -}}
 
 {{/* Kueue starts a run that was passed to it, and the run still says that it waits for Kueue. */}}
 {{- define "pac-lease-queue.startsByKueue" -}}
-(request.operation == 'UPDATE' && has(oldObject.spec) && has(oldObject.spec.status) &&
-oldObject.spec.status == 'PipelineRunPending' && !(has(object.spec) && has(object.spec.status) && object.spec.status != '') &&
+(request.operation == 'UPDATE' && {{ include "pac-lease-queue.wasHeld" . }} &&
+!(has(object.spec) && has(object.spec.status) && object.spec.status != '') &&
 has(object.metadata.labels) && 'kueue.x-k8s.io/queue-name' in object.metadata.labels &&
 has(object.metadata.annotations) && 'pac-lease-queue.dev/status' in object.metadata.annotations &&
 object.metadata.annotations['pac-lease-queue.dev/status'] == 'claimed')

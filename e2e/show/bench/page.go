@@ -102,11 +102,12 @@ which takes a quarter of an hour otherwise.
 		fmt.Fprintf(&out, "\n## %s\n\n%s, %s:\n\n```console\nmake bench %s\n```\n",
 			capitalized(l.label), l.Date, l.Machine, l.Settings)
 		out.WriteString("\n| budget | seen | bound | |\n| --- | --- | --- | --- |\n")
-		for _, v := range l.judge() {
+		verdicts := l.judge()
+		for _, v := range verdicts {
 			fmt.Fprintf(&out, "| %s |\n", strings.Join(v.cells(), " | "))
 		}
 		if l.label != before {
-			l.excuses(&out)
+			out.WriteString(reasons(verdicts))
 		}
 		for _, m := range measures {
 			l.table(&out, m)
@@ -115,19 +116,18 @@ which takes a quarter of an hour otherwise.
 	return out.String()
 }
 
-// excuses say why budgets are missed.
-func (s summary) excuses(out io.Writer) {
-	first := true
-	for _, v := range s.judge() {
-		if v.met || v.why == "" {
-			continue
+// reasons says why budgets are missed; nothing if none is.
+func reasons(verdicts []verdict) string {
+	var missed strings.Builder
+	for _, v := range verdicts {
+		if !v.met && v.why != "" {
+			fmt.Fprintf(&missed, "- **%s**:\n  %s\n", v.what, v.why)
 		}
-		if first {
-			fmt.Fprint(out, "\nWhy budgets are missed:\n\n")
-			first = false
-		}
-		fmt.Fprintf(out, "- **%s**:\n  %s\n", v.what, v.why)
 	}
+	if missed.Len() == 0 {
+		return ""
+	}
+	return "\nWhy budgets are missed:\n\n" + missed.String()
 }
 
 func capitalized(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

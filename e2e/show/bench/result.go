@@ -109,7 +109,7 @@ type budget struct {
 	most  float64
 	least bool // the value is to be at least that
 	unit  string
-	// why says for people why the product misses the budget where it does.
+	// why tells people why the product misses the budget. The page has it only if it does.
 	why string
 }
 
@@ -154,8 +154,8 @@ var budgets = []budget{
 	{
 		what: "burst: starts per second, against the floor", of: ratio("burst", perSecond, floorName), most: 0.8, least: true, unit: "×",
 		why: `the API server takes three quarters of the machine, so what each run costs it decides. The
-  floor asks it for two writes. Beside the add-on, each write to a run passes the hold and the
-  guard (without them, 1.2 times as many runs start), two replicas watch every run, for which they
+  floor asks it for two writes. With the add-on, each write to a run also passes the hold and the
+  guard (without them, 1.2 times as many runs start per second), two replicas watch every run and
   take 0.3 of a core, and up to twenty texts a second are written meanwhile.`,
 	},
 	{what: "burst: freed slot to next start, p50, against the floor", of: ratio("burst", p50, floorName), most: 1.5, unit: "×"},
@@ -172,12 +172,13 @@ var budgets = []budget{
 	},
 	{
 		what: fmt.Sprintf("long queue: CPU of a start, against one in a queue of %d", shortLine), of: longAgainstShort, most: 2, unit: "×",
-		why: `each look puts all runs that wait in line, though it reads only those that have changed.`,
+		why: `each look goes through all runs that wait, though it parses only those that have changed.`,
 	},
 	{what: "idle: a replica's part of a core", of: plain("idle", cores), most: 0.01},
 	{
 		what: "idle, 10,000 queued: memory of the larger replica", of: memoryUpTo(0, 10_000), most: 100, unit: "MiB",
-		why: `52 MiB of it are pages of the program's file, which the kernel takes back when it needs them.`,
+		why: `the caches and what else is allocated take about 105 MiB. The rest is pages of the program's
+  file, which the kernel takes back when it needs them.`,
 	},
 	{what: "idle, 100,000 queued: memory of the larger replica", of: memoryUpTo(10_000, 100_000), most: 400, unit: "MiB"},
 	{what: "death of the leader: freed slot to next start, p95", of: plain("death", p95), most: 1.5, unit: "s"},
