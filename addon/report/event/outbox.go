@@ -42,10 +42,11 @@ type waiting struct {
 }
 
 // outbox has the events that wait to be written. Namespaces take turns; within one, Warnings go
-// first, and then what happened first. If there are too many, the namespace with the most loses
-// its oldest event that is no Warning, or its oldest Warning if it has nothing else: whoever makes
-// more events than can be written pays for that alone. It is safe for concurrent use, and nothing
-// waits for it.
+// first, of which those of different reasons take turns, and then what happened first. If there are
+// too many, the namespace with the most loses its oldest event that is no Warning, or the oldest
+// Warning of its most frequent reason if it has nothing else: whoever makes more events than can be
+// written pays for that alone, and still hears of everything that is wrong. It is safe for
+// concurrent use, and nothing waits for it.
 type outbox struct {
 	most int
 	// leftOut is told of every event that will not be written.
@@ -61,16 +62,61 @@ type outbox struct {
 	usual map[object]*list.Element
 }
 
-// box has the events of one namespace, the oldest first.
-type box struct{ warnings, others list.List }
-
-func (b *box) len() int { return b.warnings.Len() + b.others.Len() }
+// box has the events of one namespace, the oldest first: the Warnings of each reason, and all
+// others.
+type box struct {
+	warnings map[Reason]*list.List
+	reasons  turns.Ring[Reason] // of the Warnings
+	others   list.List
+	number   int
+}
 
 func (b *box) of(e Event) *list.List {
-	if e.Warning {
-		return &b.warnings
+	if !e.Warning {
+		return &b.others
 	}
-	return &b.others
+	if b.warnings[e.Reason] == nil {
+		b.warnings[e.Reason] = &list.List{}
+		b.reasons.Join(e.Reason)
+	}
+	return b.warnings[e.Reason]
+}
+
+// put puts an event last.
+func (b *box) put(w waiting) *list.Element {
+	b.number++
+	return b.of(w.Event).PushBack(w)
+}
+
+func (b *box) remove(at *list.Element) {
+	b.number--
+	e := at.Value.(waiting).Event
+	if in := b.of(e); in.Remove(at) != nil && e.Warning && in.Len() == 0 {
+		delete(b.warnings, e.Reason)
+		b.reasons.Leave(e.Reason)
+	}
+}
+
+// next is the event whose turn it is. There is one.
+func (b *box) next() *list.Element {
+	if reason, any := b.reasons.Next(); any {
+		return b.warnings[reason].Front()
+	}
+	return b.others.Front()
+}
+
+// least is the event that is missed least. There is one.
+func (b *box) least() *list.Element {
+	if oldest := b.others.Front(); oldest != nil {
+		return oldest
+	}
+	var most *list.List
+	for _, of := range b.warnings {
+		if most == nil || of.Len() > most.Len() {
+			most = of
+		}
+	}
+	return most.Front()
 }
 
 // object is what an event is about.
@@ -109,11 +155,11 @@ func (o *outbox) add(w waiting) (superfluous, excess *Event) {
 	namespace := w.Key.Namespace
 	in := o.boxes[namespace]
 	if in == nil {
-		in = &box{}
+		in = &box{warnings: map[Reason]*list.List{}}
 		o.boxes[namespace] = in
 		o.turns.Join(namespace)
 	}
-	at := in.of(w.Event).PushBack(w)
+	at := in.put(w)
 	if w.step() > 0 {
 		o.usual[w.about()] = at
 	}
@@ -127,14 +173,11 @@ func (o *outbox) add(w waiting) (superfluous, excess *Event) {
 func (o *outbox) makeRoom() *Event {
 	var most *box
 	for _, b := range o.boxes {
-		if most == nil || b.len() > most.len() {
+		if most == nil || b.number > most.number {
 			most = b
 		}
 	}
-	if oldest := most.others.Front(); oldest != nil {
-		return o.remove(oldest)
-	}
-	return o.remove(most.warnings.Front())
+	return o.remove(most.least())
 }
 
 // next takes out the event whose turn it is; false if there is none.
@@ -145,21 +188,18 @@ func (o *outbox) next() (waiting, bool) {
 	if !ok {
 		return waiting{}, false
 	}
-	first := o.boxes[namespace].warnings.Front()
-	if first == nil {
-		first = o.boxes[namespace].others.Front()
-	}
-	w := first.Value.(waiting)
-	o.remove(first)
+	at := o.boxes[namespace].next()
+	w := at.Value.(waiting)
+	o.remove(at)
 	return w, true
 }
 
 func (o *outbox) remove(at *list.Element) *Event {
 	e := at.Value.(waiting).Event
 	in := o.boxes[e.Key.Namespace]
-	in.of(e).Remove(at)
+	in.remove(at)
 	o.number--
-	if in.len() == 0 {
+	if in.number == 0 {
 		delete(o.boxes, e.Key.Namespace)
 		o.turns.Leave(e.Key.Namespace)
 	}

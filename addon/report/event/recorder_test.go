@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -226,6 +227,25 @@ func TestWarningsOutlastNormalEvents(t *testing.T) {
 	}
 }
 
+// However many Warnings of one reason a namespace has, it soon hears of another one; and of too
+// many it loses those of the most frequent reason.
+func TestReasonsTakeTurns(t *testing.T) {
+	c := &cluster{}
+	r, leftOut := recorderAt(c, 20_000)
+	for i := range 9000 {
+		r.Record(event.RepositoryMissing(app, of(i)))
+	}
+	for i := range 3 {
+		r.Record(event.BadAnnotation(app, of(i), "too long"))
+	}
+	r.Flush(t.Context())
+	told := c.told()
+	first := slices.DeleteFunc(slices.Clone(told[:6]), func(is string) bool { return is != "shop BadAnnotation" })
+	if want := map[event.Cause]int{event.CauseFull: 811}; len(first) != 3 || len(told) != 8192 || !maps.Equal(leftOut, want) {
+		t.Errorf("%d of 3 are among the first 6 of %d, left out: %v", len(first), len(told), leftOut)
+	}
+}
+
 // What there was no room for may be told again: what is wrong with a run is said at every look.
 func TestWhatWasLeftOutIsToldAgain(t *testing.T) {
 	c := &cluster{}
@@ -233,7 +253,7 @@ func TestWhatWasLeftOutIsToldAgain(t *testing.T) {
 	first := event.BadAnnotation(app, of(0), "odd")
 	r.Record(first)
 	for range 8192 { // one that the memory has room for
-		r.Record(event.Event{Kind: event.ConfigMap, Key: app, Name: "c", Warning: true, Reason: event.ReasonUnknownSetting})
+		r.Record(event.Event{Kind: event.ConfigMap, Key: app, Name: "c", Warning: true, Reason: first.Reason})
 	}
 	r.Flush(t.Context())
 	if slices.ContainsFunc(c.all, func(w written) bool { return w.On.Name == first.Name }) {
