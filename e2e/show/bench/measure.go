@@ -21,6 +21,9 @@ const (
 	players = 16
 	// deadline bounds each wait. It fails what gets stuck, and measures nothing.
 	deadline = 15 * time.Minute
+	// patience is how long it may take until all that many waiting runs have to say is said. Of
+	// 100,000 it is hours at the usual pace: VALUES=texts.perSecond=200 makes it half an hour.
+	patience = time.Hour
 
 	loneRuns  = 40
 	wideLimit = 100
@@ -282,7 +285,7 @@ func idle(ctx context.Context, s *session) (figures, error) {
 		if err := s.record.await(ctx, "each queue has a run started", deadline, s.load.total(), s.config.Idle, 0); err != nil {
 			return err
 		}
-		if err := s.audit.settled(ctx, s.contender.users(), deadline); err != nil {
+		if err := s.audit.settled(ctx, s.contender.users(), patience); err != nil {
 			return err
 		}
 		used, began := s.cpu(), time.Now()
