@@ -216,24 +216,8 @@ func (r report) broken() []string {
 	return lines
 }
 
-// slowdown is how many times as long as on the idle stack the floor took, and at least 1. Where
-// the machine stalls now and then, as while the API server reads what a tenant has stored, the
-// median of few starts is one in a stall or one between two stalls, by chance. The mean of the
-// floor then shows the stalls.
-func (r report) slowdown(m *measured) float64 {
-	slower := max(1, ratio(m.floor, r.Idle.floor))
-	if idle := mean(r.Idle.floor); idle > 0 {
-		slower = max(slower, float64(mean(m.floor))/float64(idle))
-	}
-	return slower
-}
-
-func mean(all []time.Duration) (of time.Duration) {
-	for _, d := range all {
-		of += d / time.Duration(len(all))
-	}
-	return of
-}
+// slowdown is how many times as long as on the idle stack the floor took, and at least 1.
+func (r report) slowdown(m *measured) float64 { return max(1, ratio(m.floor, r.Idle.floor)) }
 
 // mostSudden is how long an honest start of a sudden attack may take on this machine, whose stalls
 // the floor shows.
@@ -289,8 +273,7 @@ func (r report) text() string {
 	_ = table.Flush()
 	fmt.Fprintf(&b, "\nStarts: median, worst and number of the honest runs that could start in this time. "+
 		"Floor: the same of two bare writes.\n"+
-		"Times idle: compared with the idle stack. Times floor: that, divided by the same of the floor, or of its mean if "+
-		"that is more; %d is the most.\n"+
+		"Times idle: compared with the idle stack. Times floor: that, divided by the same of the floor; %d is the most.\n"+
 		"Memory: the most that a replica had of the %s of its container. Restarts: %d.\n",
 		mostSlower, mebibytes(r.Limit), len(r.Restarts))
 	if r.Uncontained != nil {

@@ -96,13 +96,6 @@ func TestVerdict(t *testing.T) {
 			func(r *report) { r.Phases[0].next, r.Phases[0].floor = all(61), all(10) },
 			"orders: an honest start takes 6.1 times as long as on the idle stack, 6.0 times is the most",
 		},
-		"the machine stalls now and then": {
-			func(r *report) { r.Phases[0].first, r.Phases[0].floor = all(40, 449, 450), all(5, 5, 5, 45) }, "",
-		},
-		"and the add-on stalls for longer": {
-			func(r *report) { r.Phases[0].first, r.Phases[0].floor = all(40, 451, 460), all(5, 5, 5, 45) },
-			"orders: the first start of an honest queue takes 9.0 times as long as on the idle stack, 9.0 times is the most",
-		},
 		"a replica does not rest": {
 			func(r *report) { r.Phases[0].rest = 0.4 },
 			"orders: a replica used 0.40 of a core more than on the idle stack while the tenants rested, 0.35 is the most",
