@@ -7,7 +7,7 @@
 //
 // Guaranteed: no more is written than the pace allows, and no more waits to be written than fits
 // into a bounded outbox. Namespaces take turns, and one with more events than can be written loses
-// its own only. A Warning waits for no other event of its namespace but Warnings, and not for all
-// of another reason. While events wait, one of the usual course of a run (Queued, SlotAcquired,
-// Started) makes way for the next; all others are written, with the time at which they happened.
+// its own only. In a namespace, Warnings go before all other events, and their reasons take turns.
+// While events wait, one of the usual course of a run (Queued, SlotAcquired, Started) makes way for
+// the next; all others are written, with the time at which they happened.
 package event

@@ -42,7 +42,7 @@ type waiting struct {
 }
 
 // outbox has the events that wait to be written. Namespaces take turns; within one, Warnings go
-// first, of which those of different reasons take turns, and then what happened first. If there are
+// first, and their reasons take turns; then comes what happened first. If there are
 // too many, the namespace with the most loses its oldest event that is no Warning, or the oldest
 // Warning of its most frequent reason if it has nothing else: whoever makes more events than can be
 // written pays for that alone, and still hears of everything that is wrong. It is safe for
@@ -91,7 +91,9 @@ func (b *box) put(w waiting) *list.Element {
 func (b *box) remove(at *list.Element) {
 	b.number--
 	e := at.Value.(waiting).Event
-	if in := b.of(e); in.Remove(at) != nil && e.Warning && in.Len() == 0 {
+	in := b.of(e)
+	in.Remove(at)
+	if e.Warning && in.Len() == 0 {
 		delete(b.warnings, e.Reason)
 		b.reasons.Leave(e.Reason)
 	}
@@ -99,7 +101,7 @@ func (b *box) remove(at *list.Element) {
 
 // next is the event whose turn it is. There is one.
 func (b *box) next() *list.Element {
-	if reason, any := b.reasons.Next(); any {
+	if reason, warns := b.reasons.Next(); warns {
 		return b.warnings[reason].Front()
 	}
 	return b.others.Front()

@@ -21,8 +21,8 @@ const (
 	players = 16
 	// deadline bounds each wait. It fails what gets stuck, and measures nothing.
 	deadline = 15 * time.Minute
-	// patience is how long it may take until all that many waiting runs have to say is said. Of
-	// 100,000 it is hours at the usual pace: VALUES=texts.perSecond=200 makes it half an hour.
+	// patience bounds the wait until the add-on has written all texts about the waiting runs. With
+	// 100,000 runs that takes hours by the default texts.perSecond; VALUES can raise it.
 	patience = time.Hour
 
 	loneRuns  = 40
