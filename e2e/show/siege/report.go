@@ -51,7 +51,8 @@ type measured struct {
 	// Warned says that a tenant got the Warning of the attack.
 	warned bool
 	// Starts are the pauses between the time at which a run could start and its start.
-	first, next, floor []time.Duration
+	first, next []time.Duration
+	floor       floors
 }
 
 func (s *siege) measure(p phase) *measured {
@@ -178,16 +179,22 @@ func (r report) broken() []string {
 	lines := append(slices.Clone(r.Violations), r.Restarts...)
 	for _, m := range r.Phases {
 		name := m.title()
-		busy := r.slowdown(m)
 		for _, kind := range []struct {
-			what      string
-			now, idle []time.Duration
-		}{{"the first start of an honest queue", m.first, r.Idle.first}, {"an honest start", m.next, r.Idle.next}} {
+			what             string
+			now, idle        []time.Duration
+			floor, idleFloor []time.Duration
+		}{
+			{"the first start of an honest queue", m.first, r.Idle.first, m.floor.first, r.Idle.floor.first},
+			{"an honest start", m.next, r.Idle.next, m.floor.next, r.Idle.floor.next},
+		} {
+			busy := slowdown(kind.floor, kind.idleFloor)
 			if slower := ratio(kind.now, kind.idle); slower > mostSlower*busy {
 				lines = append(lines, fmt.Sprintf("%s: %s takes %.1f times as long as on the idle stack, %.1f times is the most",
 					name, kind.what, slower, mostSlower*busy))
 			}
-			if most := r.mostSudden(m); m.sudden && slowest(kind.now) > most {
+			// mostSudden is multiplied by what the floor shows of the machine, stalls included.
+			most := max(time.Duration(busy*float64(mostSudden)), mostSlower*slowest(kind.floor))
+			if m.sudden && slowest(kind.now) > most {
 				lines = append(lines, fmt.Sprintf("%s: %s takes %s at the worst, %s is the most",
 					name, kind.what, show.Brief(slowest(kind.now)), show.Brief(most)))
 			}
@@ -217,13 +224,7 @@ func (r report) broken() []string {
 }
 
 // slowdown is how many times as long as on the idle stack the floor took, and at least 1.
-func (r report) slowdown(m *measured) float64 { return max(1, ratio(m.floor, r.Idle.floor)) }
-
-// mostSudden is how long an honest start of a sudden attack may take on this machine, whose stalls
-// the floor shows.
-func (r report) mostSudden(m *measured) time.Duration {
-	return max(time.Duration(r.slowdown(m)*float64(mostSudden)), mostSlower*slowest(m.floor))
-}
+func slowdown(floor, idle []time.Duration) float64 { return max(1, ratio(floor, idle)) }
 
 func slowest(all []time.Duration) time.Duration {
 	if len(all) == 0 {
@@ -235,7 +236,7 @@ func slowest(all []time.Duration) time.Duration {
 // busy lists the phases in which the machine was so busy that starts are judged leniently.
 func (r report) busy() (names []string) {
 	for _, m := range r.Phases {
-		if ratio(m.floor, r.Idle.floor) > mostBusy {
+		if ratio(m.floor.next, r.Idle.floor.next) > mostBusy {
 			names = append(names, m.title())
 		}
 	}
@@ -250,6 +251,13 @@ func (m *measured) title() string {
 	return m.name + " without the guard"
 }
 
+// besideFloor has five cells of the report: starts and, beside them, the floor.
+func besideFloor(starts, idle, floor, idleFloor []time.Duration) string {
+	slower := ratio(starts, idle)
+	return fmt.Sprintf("%s\t%.1f\t%.1f\t%s\t%.1f",
+		times(starts), slower, slower/slowdown(floor, idleFloor), times(floor), ratio(floor, idleFloor))
+}
+
 // text writes the report for people.
 func (r report) text() string {
 	var b strings.Builder
@@ -258,21 +266,21 @@ func (r report) text() string {
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, strings.Join([]string{
 		"attack", "guard", "tried", "let through", "refused",
-		"first start", "times idle", "times floor", "next start", "times idle", "times floor", "floor", "times idle",
+		"first start", "times idle", "times floor", "floor", "times idle",
+		"next start", "times idle", "times floor", "floor", "times idle",
 		"memory", "core in assault", "core deciding", "core at rest", "decisions/s at rest",
 	}, "\t"))
 	for _, m := range append([]*measured{r.Idle}, r.Phases...) {
 		guard := map[bool]string{true: "on", false: "off"}[m.guarded]
-		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%s\t%.1f\t%.1f\t%s\t%.1f\t%.1f\t%s\t%.1f\t%s\t%.2f\t%.2f\t%.2f\t%.0f\n", m.name, guard,
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%s\t%s\t%s\t%.2f\t%.2f\t%.2f\t%.0f\n", m.name, guard,
 			m.tally.tried.Load(), m.tally.admitted.Load(), m.tally.refused.Load(),
-			times(m.first), ratio(m.first, r.Idle.first), ratio(m.first, r.Idle.first)/r.slowdown(m),
-			times(m.next), ratio(m.next, r.Idle.next), ratio(m.next, r.Idle.next)/r.slowdown(m),
-			times(m.floor), ratio(m.floor, r.Idle.floor),
+			besideFloor(m.first, r.Idle.first, m.floor.first, r.Idle.floor.first),
+			besideFloor(m.next, r.Idle.next, m.floor.next, r.Idle.floor.next),
 			mebibytes(m.memory), m.busy, m.deciding, m.rest, m.decisions)
 	}
 	_ = table.Flush()
 	fmt.Fprintf(&b, "\nStarts: median, worst and number of the honest runs that could start in this time. "+
-		"Floor: the same of two bare writes.\n"+
+		"Floor: the same of two bare writes, after a list if it is a first start.\n"+
 		"Times idle: compared with the idle stack. Times floor: that, divided by the same of the floor; %d is the most.\n"+
 		"Memory: the most that a replica had of the %s of its container. Restarts: %d.\n",
 		mostSlower, mebibytes(r.Limit), len(r.Restarts))

@@ -30,11 +30,11 @@ func all(ms ...int) []time.Duration {
 func calm() report {
 	idle := &measured{
 		phase: phase{attack: attack{name: "none"}, guarded: true},
-		first: all(40, 50, 60), next: all(9, 10, 11), floor: all(5),
+		first: all(40, 50, 60), next: all(9, 10, 11), floor: floors{first: all(8), next: all(5)},
 	}
 	under := &measured{
 		phase: phase{attack: attack{name: "orders"}, guarded: true}, memory: 80 << 20, rest: 0.1,
-		first: all(100, 150, 900), next: all(20, 30, 40), floor: all(5),
+		first: all(100, 150, 900), next: all(20, 30, 40), floor: floors{first: all(8), next: all(5)},
 	}
 	return report{Limit: 256 << 20, Idle: idle, Phases: []*measured{under}}
 }
@@ -43,16 +43,16 @@ func calm() report {
 func TestFloorDuring(t *testing.T) {
 	at := func(ms int) time.Time { return time.UnixMilli(int64(ms)) }
 	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
-	f := &floor{steps: []sample{
+	steps := []sample{
 		{at(0), at(10), ms(5)}, {at(20), at(30), ms(7)}, {at(40), at(90), ms(5)}, {at(100), at(500), ms(400)}, {at(950), at(960), ms(5)},
-	}}
+	}
 	for _, tc := range []struct {
 		from, to int
 		want     string
 	}{
 		{0, 40, "[5ms 7ms]"}, {40, 100, "[5ms]"}, {100, 200, "[800ms]"}, {600, 900, "[800ms]"}, {900, 901, "[]"}, {955, 956, "[15ms]"},
 	} {
-		if got := fmt.Sprint(f.during(at(tc.from), at(tc.to))); got != tc.want {
+		if got := fmt.Sprint(during(steps, at(tc.from), at(tc.to))); got != tc.want {
 			t.Errorf("from %d to %d: %s, want %s", tc.from, tc.to, got, tc.want)
 		}
 	}
@@ -86,15 +86,26 @@ func TestVerdict(t *testing.T) {
 		"one waits in another attack": {func(r *report) { r.Phases[0].next = all(20, 20, 1100) }, ""},
 		"one waits in a sudden attack, and the floor as well": {
 			func(r *report) {
-				r.Phases[0].sudden, r.Phases[0].next, r.Phases[0].floor = true, all(20, 20, 1100), all(5, 5, 400)
+				r.Phases[0].sudden, r.Phases[0].next, r.Phases[0].floor.next = true, all(20, 20, 1100), all(5, 5, 400)
 			}, "",
 		},
 		"the whole machine is slow": {
-			func(r *report) { r.Phases[0].next, r.Phases[0].floor = all(59), all(10) }, "",
+			func(r *report) { r.Phases[0].next, r.Phases[0].floor.next = all(59), all(10) }, "",
 		},
 		"and the add-on is slower": {
-			func(r *report) { r.Phases[0].next, r.Phases[0].floor = all(61), all(10) },
+			func(r *report) { r.Phases[0].next, r.Phases[0].floor.next = all(61), all(10) },
 			"orders: an honest start takes 6.1 times as long as on the idle stack, 6.0 times is the most",
+		},
+		"lists are slow": {
+			func(r *report) { r.Phases[0].first, r.Phases[0].floor.first = all(299), all(16) }, "",
+		},
+		"and first starts are slower": {
+			func(r *report) { r.Phases[0].first, r.Phases[0].floor.first = all(301), all(16) },
+			"orders: the first start of an honest queue takes 6.0 times as long as on the idle stack, 6.0 times is the most",
+		},
+		"slow writes excuse no slow lists": {
+			func(r *report) { r.Phases[0].first, r.Phases[0].floor.next = all(151), all(16) },
+			"orders: the first start of an honest queue takes 3.0 times as long as on the idle stack, 3.0 times is the most",
 		},
 		"a replica does not rest": {
 			func(r *report) { r.Phases[0].rest = 0.4 },
@@ -136,7 +147,7 @@ func TestBusyMachineIsNamed(t *testing.T) {
 	if text := r.text(); strings.Contains(text, "say little") {
 		t.Errorf("the machine was not busy:\n%s", text)
 	}
-	r.Phases[0].floor, r.Phases[0].guarded = all(26), false
+	r.Phases[0].floor.next, r.Phases[0].guarded = all(26), false
 	if text := r.text(); !strings.Contains(text, "say little of the add-on: orders without the guard.") {
 		t.Errorf("the machine was busy:\n%s", text)
 	}
