@@ -102,14 +102,16 @@ func (t *Trimmer) forget(pr *tektonv1.PipelineRun) {
 
 func stub(trimmed *tektonv1.PipelineRun) *tektonv1.PipelineRun {
 	short := *trimmed
-	short.Kind, short.Annotations = stubKind, map[string]string{}
+	short.Kind = stubKind
+	kept, all := map[string]string{}, unpacked(trimmed)
 	for key := range stubbed {
-		if value, present := trimmed.Annotations[key]; present {
-			short.Annotations[key] = value
+		if value, present := all[key]; present {
+			kept[key] = value
 		}
 	}
-	if key, packed, present := orderOf(trimmed); present {
-		short.Annotations[key] = eventOnly(packed)
+	if key, order, present := orderOf(trimmed); present {
+		kept[key] = eventOnly(order)
 	}
+	short.Annotations = shared(packed(kept))
 	return &short
 }

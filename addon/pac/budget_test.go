@@ -149,7 +149,7 @@ func TestManyRuns(t *testing.T) {
 		most int // bytes for each run
 	}{
 		"as heavy as they may be": {heavy, 20_000, 3_200},
-		"as PAC makes them":       {typical, 20_000, 2_200},
+		"as PAC makes them":       {typical, 20_000, 1_500},
 		"done": {func(i int) *tektonv1.PipelineRun {
 			pr := heavy(i)
 			pr.Annotations[keys.Repository], pr.Annotations[keys.ControllerInfo] = "app", "{}"

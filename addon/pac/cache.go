@@ -21,7 +21,7 @@ import (
 
 // bounds are the annotations that are kept of a run, and how many bytes of each mean anything. A
 // longer one is unusable: the cache keeps its length instead. So a run costs some 8 KiB at most,
-// half of them for its order, whatever a tenant writes; a run as PAC makes it costs 2 KiB. Orders
+// half of them for its order, whatever a tenant writes; a run as PAC makes it costs 1.5 KiB. Orders
 // have bounds of their own, and only their packed form is kept. [Trimmer] bounds what all runs of a
 // namespace cost.
 var bounds = map[string]int{
@@ -91,31 +91,31 @@ func trim(pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {
 	trimmed := &tektonv1.PipelineRun{
 		TypeMeta: metav1.TypeMeta{Kind: trimmedKind},
 		ObjectMeta: metav1.ObjectMeta{
-			Name: pr.Name, Namespace: pr.Namespace, UID: pr.UID, ResourceVersion: pr.ResourceVersion,
+			Name: pr.Name, Namespace: unique.Make(pr.Namespace).Value(), UID: pr.UID, ResourceVersion: pr.ResourceVersion,
 			CreationTimestamp: pr.CreationTimestamp, DeletionTimestamp: pr.DeletionTimestamp,
-			Annotations: map[string]string{},
 		},
 		Spec: tektonv1.PipelineRunSpec{Status: pr.Spec.Status},
 	}
 	keepQueueName(trimmed, pr)
-	keep := func(key, value string) { trimmed.Annotations[key] = unique.Make(value).Value() }
+	kept := map[string]string{}
 	_, queued := KeyOf(pr)
 	over := !queued || phase(pr) == queue.Done
 	for key, most := range bounds {
 		if value, present := pr.Annotations[key]; present && (!over || lasting[key]) {
-			keep(key, queue.Bounded(value, most))
+			kept[key] = queue.Bounded(value, most)
 		}
 	}
 	if key, value, present := orderOf(pr); present && queued {
-		packed := packOrder(value, pr.Namespace, pr.Name)
+		order := packOrder(value, pr.Namespace, pr.Name)
 		if over {
-			packed = eventOnly(packed)
+			order = eventOnly(order)
 		}
-		keep(key, packed)
+		kept[key] = order
 	}
 	if !over && namesSecret(pr) {
-		trimmed.Annotations[needsSecret] = "true"
+		kept[needsSecret] = "true"
 	}
+	trimmed.Annotations = shared(packed(kept))
 	if manager := ptr.Deref(pr.Spec.ManagedBy, pipeline.ManagedBy); manager != pipeline.ManagedBy && !over {
 		trimmed.Spec.ManagedBy = ptr.To(queue.Clip(manager, mostManager))
 	}
@@ -130,6 +130,21 @@ func trim(pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {
 		trimmed.Status.Conditions = append(trimmed.Status.Conditions, short)
 	}
 	return trimmed
+}
+
+// repeated are the annotations of which many runs have the same value.
+var repeated = []string{
+	keys.Repository, keys.ControllerInfo, keys.SecretCreated, HeldOrder, ExecutionOrder, packOfOrigin, Replica,
+}
+
+// shared has runs with equal values share one copy. It changes the map, and returns it.
+func shared(annotations map[string]string) map[string]string {
+	for _, key := range repeated {
+		if value, present := annotations[key]; present {
+			annotations[key] = unique.Make(value).Value()
+		}
+	}
+	return annotations
 }
 
 // mostStatus and mostReason are well above the longest spec.status and the longest reason of a

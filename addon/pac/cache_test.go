@@ -259,7 +259,7 @@ func everywhere(text string) *tektonv1.PipelineRun {
 		pac.HeldOrder, pac.Attempt, pac.Arrived, pac.NotBefore, pac.Claim, pac.Status, pac.Position, pac.QueueLength, pac.Reason,
 		pac.EstimatedStart, pac.QueuedAt, keys.ExecutionOrder, keys.Repository, keys.SecretCreated, keys.InstallationID,
 		keys.CheckRunID, keys.ControllerInfo, keys.OriginalPRName, keys.EventType, keys.PullRequest, keys.SourceBranch,
-		keys.CancelInProgress, "anything.else/at-all",
+		keys.CancelInProgress, "anything.else/at-all", "pac-lease-queue.dev/texts", "pac-lease-queue.dev/origin",
 	} {
 		pr.Annotations[key] = text
 	}

@@ -59,7 +59,7 @@ func decides(pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {
 	bare.ResourceVersion = ""
 	bare.Annotations = make(map[string]string, len(pr.Annotations))
 	for name, text := range pr.Annotations {
-		if !slices.Contains(waiting, name) {
+		if name != packOfTexts && !slices.Contains(waiting, name) {
 			bare.Annotations[name] = text
 		}
 	}

@@ -27,9 +27,8 @@ type reading struct {
 	// line has the runs nearly in queue order, which is the order that [queue.Line] is fast with.
 	line []*asRead
 	// moved is how many were read since the line was put in order.
-	moved    int
-	byObject map[*tektonv1.PipelineRun]*asRead // that the cache has
-	byUID    map[types.UID]*asRead
+	moved int
+	byUID map[types.UID]*asRead
 	// ahead are those of which a write is known that the cache does not show yet.
 	ahead []*asRead
 }
@@ -55,8 +54,7 @@ func (r *readings) read(key queue.Key, objects []any, by reader) []*queue.Run {
 	is.mu.Lock()
 	defer is.mu.Unlock()
 	if is.by != by || is.look == 0 {
-		is.by, is.line, is.ahead = by, nil, nil
-		is.byObject, is.byUID = map[*tektonv1.PipelineRun]*asRead{}, map[types.UID]*asRead{}
+		is.by, is.line, is.ahead, is.byUID = by, nil, nil, map[types.UID]*asRead{}
 	}
 	is.look++
 	for _, obj := range objects {
@@ -68,14 +66,13 @@ func (r *readings) read(key queue.Key, objects []any, by reader) []*queue.Run {
 
 // see notes what the cache has of a run.
 func (r *readings) see(is *reading, pr *tektonv1.PipelineRun) {
-	run, same := is.byObject[pr]
-	if !same {
-		if run = is.byUID[pr.UID]; run == nil {
-			run = &asRead{}
-			is.byUID[pr.UID], is.line = run, append(is.line, run)
-		}
-		delete(is.byObject, run.cached)
-		run.cached, is.byObject[pr] = pr, run
+	run := is.byUID[pr.UID]
+	if run == nil {
+		run = &asRead{}
+		is.byUID[pr.UID], is.line = run, append(is.line, run)
+	}
+	if run.cached != pr {
+		run.cached = pr
 		r.set(is, run, pr)
 	}
 	run.seen = is.look
@@ -117,7 +114,6 @@ func (r *readings) runs(is *reading) []*queue.Run {
 	runs, line := make([]*queue.Run, 0, len(is.line)), is.line[:0]
 	for _, run := range is.line {
 		if run.seen != is.look {
-			delete(is.byObject, run.cached)
 			delete(is.byUID, run.cached.UID)
 			continue
 		}

@@ -23,7 +23,7 @@ func ReadRun(pr *tektonv1.PipelineRun) queue.Run { return Controllers{}.ReadRun(
 // whole one.
 func (c Controllers) ReadRun(pr *tektonv1.PipelineRun) queue.Run {
 	pr = trim(pr)
-	a, features := pr.Annotations, c.of(pr)
+	a, features := unpacked(pr), c.of(pr)
 	r := queue.Run{
 		Name:    pr.Name,
 		UID:     string(pr.UID),

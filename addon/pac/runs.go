@@ -420,8 +420,9 @@ func (r *Runs) Shown(key queue.Key, run queue.Run) (texts map[string]string, kno
 	if pr.Kind == stubKind {
 		return nil, false
 	}
+	annotations := unpacked(pr)
 	for _, name := range waiting {
-		if text := pr.Annotations[name]; text != "" && usable(name, text) == nil {
+		if text := annotations[name]; text != "" && usable(name, text) == nil {
 			texts[name] = text
 		}
 	}
