@@ -42,6 +42,8 @@ var bounds = map[string]int{
 	keys.PullRequest:      32,
 	keys.SourceBranch:     256,
 	keys.CancelInProgress: 32,
+	keys.Sender:           256,
+	Priority:              16,
 
 	Status:         64,
 	Position:       64,

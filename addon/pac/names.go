@@ -36,6 +36,10 @@ const (
 	HeldQueueName = "pac-lease-queue.dev/kueue-queue"
 )
 
+// Priority is a number from [queue.MinPriority] to [queue.MaxPriority] that people give a run in
+// .tekton/: a higher one goes first. Absent means 0.
+const Priority = "pac-lease-queue.dev/priority"
+
 // Itself is the held order of a run that is all there is of its event: a copy that another client
 // than PAC made. The hold cannot name the run, which may not have a name yet.
 const Itself = "itself"
@@ -98,6 +102,7 @@ func Annotations() []Explained {
 		{HeldQueueName, "The queue of Kueue's that it is labelled for; moved here by the hold until it has its slot.", true},
 		{Attempt, "How often a claim of it has expired.", true},
 		{NotBefore, "When it is tried again after that.", true},
+		{Priority, "Set by people in `.tekton/`: a number from -1000 to 1000. A higher one goes first.", false},
 	}
 }
 

@@ -24,6 +24,7 @@ func (f Features) origin(annotations map[string]string) queue.Origin {
 		Trigger:     trigger(annotations),
 		PullRequest: annotations[keys.PullRequest],
 		Branch:      strings.TrimPrefix(annotations[keys.SourceBranch], "refs/heads/"),
+		Sender:      annotations[keys.Sender],
 		Settings:    f.CancelInProgress,
 	}
 	if value, said := annotations[keys.CancelInProgress]; said {

@@ -56,6 +56,13 @@ func (c Controllers) ReadRun(pr *tektonv1.PipelineRun) queue.Run {
 		}
 		r.Attempt = n
 	}
+	if value, present := a[Priority]; present {
+		n, err := readPriority(value)
+		if err != nil {
+			problem(Priority, err, "it counts as 0")
+		}
+		r.Priority = n
+	}
 	if value, present := a[Arrived]; present {
 		arrived, err := queue.ParseArrival(value)
 		if err = cmp.Or(usable(Arrived, value), err); err != nil {
@@ -103,6 +110,20 @@ func readAttempt(value string) (int, error) {
 	}
 	if n < 0 || n > maxAttempt {
 		return 0, fmt.Errorf("%d is not between 0 and %d", n, maxAttempt)
+	}
+	return n, nil
+}
+
+func readPriority(value string) (int, error) {
+	if err := usable(Priority, value); err != nil {
+		return 0, err
+	}
+	n, err := strconv.Atoi(value)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a number", value)
+	}
+	if n < queue.MinPriority || n > queue.MaxPriority {
+		return 0, fmt.Errorf("%d is not between %d and %d", n, queue.MinPriority, queue.MaxPriority)
 	}
 	return n, nil
 }

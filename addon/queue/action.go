@@ -151,16 +151,29 @@ func (a Remove) Step() string   { return a.Slot.step(KindRemove) }
 func (a Remove) String() string { return fmt.Sprintf("remove slot %d", a.Slot.Index) }
 func (Remove) needsFresh() bool { return false }
 
-// Cancel ends a run that a newer one supersedes: one patch, conditional like Start. A started run
-// gets to run its finally tasks, a pending one ends without ever having begun. Only a later
-// decision, which sees it done, gives its slot away.
-type Cancel struct{ Run, By Run }
+// Cancel ends a run that a newer one supersedes, or that must not wait any longer: one patch,
+// conditional like Start. A started run gets to run its finally tasks, a pending one ends without
+// ever having begun. Only a later decision, which sees it done, gives its slot away.
+type Cancel struct {
+	Run Run
+	// By is the newer run, if there is one.
+	By Run
+	// Cause is Replaced if it is empty.
+	Cause Cause
+}
 
 func (Cancel) Kind() Kind     { return KindCancel }
 func (Cancel) Writes() Object { return ObjectRun }
 func (a Cancel) Step() string { return "cancel " + a.Run.UID }
 func (a Cancel) String() string {
-	return fmt.Sprintf("cancel %s, superseded by %s", a.Run.Name, a.By.Name)
+	switch a.Cause {
+	case NotNewest:
+		return fmt.Sprintf("cancel %s, which waits, as %s does, which is newer", a.Run.Name, a.By.Name)
+	case TooMany, TooOld:
+		return fmt.Sprintf("cancel %s, which must not wait: %s", a.Run.Name, a.Cause)
+	default:
+		return fmt.Sprintf("cancel %s, superseded by %s", a.Run.Name, a.By.Name)
+	}
 }
 func (Cancel) needsFresh() bool { return false }
 

@@ -3,6 +3,7 @@ package queue
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 )
@@ -82,7 +83,14 @@ func (d *decider) settle() {
 	d.settled = len(d.line)
 	var contested map[string]bool
 	if d.lineUp.supersedes {
-		contested = contests(d.line, d.placed)
+		contested = contests(d.line, d.placed, cancelsOlder, isNotDone)
+	}
+	if d.spec.KeepNewest {
+		also := contests(d.line, d.placed, waitsFrom, waitsFrom)
+		if contested == nil {
+			contested = also
+		}
+		maps.Copy(contested, also)
 	}
 	for begin, end := 0, 0; begin < len(d.line); begin = end {
 		end = begin + 1

@@ -53,7 +53,7 @@ func Decide(s Snapshot, now time.Time, p Policy) Decision {
 
 // decide makes a decision with a line-up that is in use until the decider is done with.
 func decide(s Snapshot, now time.Time, p Policy, l *lineUp) *decider {
-	d := &decider{now: now, policy: p, lineUp: l, line: l.line(s.Runs, s.Slots)}
+	d := &decider{now: now, policy: p, spec: s.Spec, lineUp: l, line: l.line(s.Runs, s.Slots)}
 	switch {
 	case s.HandBack:
 		d.handBack(s.Slots)
@@ -66,12 +66,16 @@ func decide(s Snapshot, now time.Time, p Policy, l *lineUp) *decider {
 	if l.supersedes {
 		d.superseded = SupersededBy(d.line)
 	}
+	d.shaped = d.spec.Order != Events || l.prioritized
+	d.remember(s.Slots)
 	d.sort(s.Slots)
 	d.cancel()
+	d.replace()
 	d.startClaimed()
 	d.adopt()
 	d.settle()
 	d.claim()
+	d.bound()
 	d.stamp()
 	d.tidy()
 	return d
@@ -81,6 +85,7 @@ func decide(s Snapshot, now time.Time, p Policy, l *lineUp) *decider {
 type decider struct {
 	now     time.Time
 	policy  Policy
+	spec    Spec
 	limit   int // 0 for none
 	lineUp  *lineUp
 	line    []Place
@@ -94,6 +99,15 @@ type decider struct {
 	started int             // not done, with a slot or without
 	// superseded maps the UIDs of runs that must end to the runs that supersede them.
 	superseded map[string]*Run
+	// replaced maps those that wait to the newer runs that wait in their place.
+	replaced map[string]*Run
+	// dropped are those that must not wait any longer.
+	dropped map[string]Cause
+	// shaped says that the order of those that wait is not that of the line.
+	shaped bool
+	served served
+	// next are the ranks of those that wait, in the order of their turns.
+	next []int
 	// settled is how many places of the line, from the front, are where they will stay: behind
 	// them, stamps are owed.
 	settled  int
@@ -251,6 +265,9 @@ func (d *decider) stillDamaged(s Slot) bool {
 func (d *decider) startClaimed() {
 	slices.SortFunc(d.claims, func(a, b claimed) int { return cmp.Compare(a.rank, b.rank) })
 	room := d.limit - d.started - d.decision.Summary.Damaged
+	if d.spec.Paused {
+		room = 0
+	}
 	for _, c := range d.claims {
 		d.decision.Summary.Claimed++
 		expiry := c.slot.HeldSince.Add(d.policy.ClaimTTL)
@@ -261,7 +278,8 @@ func (d *decider) startClaimed() {
 			// The attempt was lowered by hand: the token can never match.
 			d.expire(c)
 		case room <= 0:
-			// Keeps its slot and waits until the runs above the limit have drained.
+			// Keeps its slot and waits until the runs above the limit have drained, or until the
+			// queue goes on.
 			d.decision.Parked = append(d.decision.Parked, c.slot.Index)
 		case !d.now.Before(expiry):
 			room--
@@ -301,17 +319,24 @@ func (d *decider) adopt() {
 	}
 }
 
-// claim gives the remaining room to the first eligible runs in line.
+// claim gives the remaining room to the first eligible runs, in the order in which their turns come.
+// In another order than that of the line, a run whose place is not settled may be the first of all,
+// so nothing is claimed until all places are.
 func (d *decider) claim() {
 	room := d.limit - d.started - len(d.claims) - d.decision.Summary.Damaged
-	preparing := map[string]bool{} // events
+	if d.spec.Paused || d.shaped && d.settled < len(d.line) {
+		room = 0
+	}
 	for rank := range d.line {
-		p := &d.line[rank]
-		switch {
-		case p.is&isStarted != 0:
+		if d.line[rank].is&isStarted != 0 {
 			d.decision.Summary.Started++
-			continue
-		case p.is&(isPending|isHolder) != isPending, d.isSuperseded(p.Run):
+		}
+	}
+	preparing := map[string]bool{} // events
+	d.next = d.turns()
+	for _, rank := range d.next {
+		p := &d.line[rank]
+		if d.isSuperseded(p.Run) {
 			continue
 		}
 		late, ok := d.eligible(p)
@@ -330,6 +355,7 @@ func (d *decider) claim() {
 		}
 		room--
 		d.decision.Summary.Claimed++
+		s.Turns = d.serve(rank)
 		d.do(Claim{Run: *p.Run, Event: p.Event, Slot: s, Late: late})
 	}
 }

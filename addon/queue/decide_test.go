@@ -11,6 +11,7 @@ import (
 
 type decideCase struct {
 	limit    queue.Limit
+	spec     queue.Spec
 	runs     []*queue.Run
 	slots    []queue.Slot
 	handBack bool
@@ -26,7 +27,9 @@ func checkDecisions(t *testing.T, cases map[string]decideCase) {
 	t.Helper()
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			d := decide(t, queue.Snapshot{Limit: tc.limit, Runs: tc.runs, Slots: tc.slots, HandBack: tc.handBack})
+			d := decide(t, queue.Snapshot{
+				Limit: tc.limit, Spec: tc.spec, Runs: tc.runs, Slots: tc.slots, HandBack: tc.handBack,
+			})
 			if diff := cmp.Diff(tc.want, describeAll(d)); diff != "" {
 				t.Errorf("actions (-want +got):\n%s", diff)
 			}

@@ -151,6 +151,9 @@ func describe(a queue.Action) string {
 	case queue.HandBack:
 		return fmt.Sprintf("hand back %s", a.Run.Name)
 	case queue.Cancel:
+		if a.Cause == queue.TooMany || a.Cause == queue.TooOld {
+			return fmt.Sprintf("cancel %s: %s", a.Run.Name, a.Cause)
+		}
 		return fmt.Sprintf("cancel %s for %s", a.Run.Name, a.By.Name)
 	}
 	return fmt.Sprintf("unknown action %T", a)

@@ -26,7 +26,7 @@ func (d *decider) lift(slots []Slot) {
 			if p.Run.Order == nil && !named && p.Run.Kueue.Queue == "" {
 				continue
 			}
-			if late, ok := d.eligible(p); ok {
+			if late, ok := d.eligible(p); ok && !d.spec.Paused {
 				d.do(Start{Run: *p.Run, Token: Token{Slot: NoSlot, Attempt: p.Run.Attempt}, Late: late})
 			} else {
 				d.decision.Summary.Waiting++

@@ -23,6 +23,10 @@ type lineUp struct {
 	supersedes bool
 	// sections are those of a second in the line.
 	sections []section
+	// prioritized says that some run has a priority.
+	prioritized bool
+	// waiting are the ranks of the runs that wait.
+	waiting []int
 }
 
 // lineUps are those that are not in use. They may keep the runs of the last look until the garbage
@@ -65,6 +69,7 @@ func (l *lineUp) line(runs []*Run, slots []Slot) []Place {
 		p := &l.places[i]
 		p.Run, p.is = r, r.traits()
 		l.supersedes = l.supersedes || r.supersedes()
+		l.prioritized = l.prioritized || r.Priority != 0
 		seq := r.Sequence()
 		if seq == nil {
 			if r.Order == nil {
@@ -105,7 +110,7 @@ func (l *lineUp) reset(runs int) {
 		l.byID = map[string]int{}
 	}
 	clear(l.byID)
-	l.supersedes = false
+	l.supersedes, l.prioritized = false, false
 }
 
 func (l *lineUp) eventOf(id string) int {

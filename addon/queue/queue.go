@@ -104,6 +104,9 @@ type Run struct {
 	Kueue Kueue
 	// Origin is what the run was made of and for.
 	Origin Origin
+	// Priority decides before all else who is next: the higher, the sooner. It never has a run that
+	// was started give up its slot.
+	Priority int
 	// Began and Ended are Tekton's start and completion times; zero until Tekton sets them. They
 	// are for people: decisions do not depend on them.
 	Began, Ended time.Time
@@ -164,6 +167,9 @@ type Slot struct {
 	// a slot is free as soon as its holder is done. While there are any, the slot counts as that of
 	// a started run.
 	Pods *Pods
+	// Turns are those of the groups as far as this slot remembers them. It keeps them when it is
+	// emptied.
+	Turns Turns
 	// Unread says that the observer has not found out yet what became of the holder, which no list
 	// shows. Such a slot counts as that of a started run.
 	Unread bool
@@ -217,6 +223,8 @@ type Snapshot struct {
 	Runs []*Run
 	// Slots that exist, in any order.
 	Slots []Slot
+	// Spec is what else people want of the queue.
+	Spec Spec
 	// HandBack says that the queue goes back to PAC.
 	HandBack bool
 	// Freshness is how far the look went past the caches.

@@ -15,6 +15,10 @@ type Standing struct {
 	Until time.Time
 	// By is the run that supersedes it or that it waits behind, if any.
 	By *Run
+	// Cause is why a dropped run is cancelled.
+	Cause Cause
+	// Before is how many runs of a higher priority go first.
+	Before int
 }
 
 // State is how far the run is.
@@ -85,7 +89,8 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 	}
 	stands := Standings{Limit: s.Limit, Unusable: d.decision.Summary.Damaged, Kept: d.kept}
 	preparing := map[string]*Run{} // by event
-	for rank := range d.line {
+	higher := d.higher()
+	for _, rank := range d.standingOrder() {
 		p := &d.line[rank]
 		run := p.Run
 		slot, has := slots[run.UID]
@@ -95,6 +100,8 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 		is := Standing{Run: run, Slot: slot}
 		wait, waits := d.firstWait(p)
 		by, isSuperseded := d.superseded[run.UID]
+		replacing, isReplaced := d.replaced[run.UID]
+		cause, isDropped := d.dropped[run.UID]
 		switch {
 		case run.Phase == Done, s.Limit == Unlimited && run.Order == nil && run.Kueue.Queue == "" && !has:
 			continue
@@ -110,8 +117,14 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 			is.Why = HandedBack
 		case isSuperseded:
 			is.Why, is.By = Superseded, by
+		case isReplaced:
+			is.Why, is.By = Outdated, replacing
+		case isDropped:
+			is.Why, is.Cause = Dropped, cause
 		case expired[run.UID]:
 			is.Why = Refused
+		case s.Spec.Paused:
+			is.Why = Paused
 		case has && parked[slot]:
 			is.Why = LimitLowered
 		case has && !run.Lacks(), started[run.UID]:
@@ -123,16 +136,51 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 			}
 		case preparing[p.Event.ID] != nil:
 			is.Why, is.By = BehindPreparing, preparing[p.Event.ID]
+		case higher[run.Priority] > 0:
+			is.Why, is.Before = BehindPriority, higher[run.Priority]
 		default:
 			is.Why = SlotsTaken
 		}
-		if !has && run.Phase == Pending && !isSuperseded && !s.HandBack && !started[run.UID] {
+		leaves := isSuperseded || isReplaced || isDropped
+		if !has && run.Phase == Pending && !leaves && !s.HandBack && !started[run.UID] {
 			stands.Waiting++
 			is.Position = stands.Waiting
 		}
 		stands.Runs = append(stands.Runs, is)
 	}
 	return stands
+}
+
+// standingOrder lists the ranks of all runs: that of the line, but for those that wait, which come
+// last and in the order of their turns.
+func (d *decider) standingOrder() []int {
+	ranks := make([]int, 0, len(d.line))
+	for rank := range d.line {
+		if !d.shaped || d.line[rank].is&(isPending|isHolder) != isPending {
+			ranks = append(ranks, rank)
+		}
+	}
+	if d.shaped {
+		ranks = append(ranks, d.next...)
+	}
+	return ranks
+}
+
+// higher is how many runs that wait go first because of their priority, by the priority of the one
+// that they go before.
+func (d *decider) higher() map[int]int {
+	if !d.lineUp.prioritized {
+		return nil
+	}
+	before, n := map[int]int{}, 0
+	for i, rank := range d.next {
+		priority := d.line[rank].Run.Priority
+		if i == 0 || priority != d.line[d.next[i-1]].Run.Priority {
+			before[priority] = n
+		}
+		n++
+	}
+	return before
 }
 
 // firstWait returns the first condition that keeps the run waiting now, if any.

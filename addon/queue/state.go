@@ -57,6 +57,14 @@ const (
 	Refused Why = "refused"
 	// Superseded: a newer run replaces it; it is about to be cancelled.
 	Superseded Why = "superseded"
+	// Paused: the queue is, so nothing starts.
+	Paused Why = "paused"
+	// BehindPriority: runs of a higher priority go first.
+	BehindPriority Why = "behind higher priority"
+	// Outdated: a newer run waits in its place; it is about to be cancelled.
+	Outdated Why = "outdated"
+	// Dropped: it must not wait any longer; it is about to be cancelled.
+	Dropped Why = "dropped"
 	// HandedBack: the queue is PAC's again, or will be once no run is started.
 	HandedBack Why = "handed back"
 	// AtKueue: it has all that it needs from this product; Kueue has yet to admit it.

@@ -15,6 +15,8 @@ type Origin struct {
 	PullRequest string
 	// Branch is where the change comes from.
 	Branch string
+	// Sender is the account that caused the event.
+	Sender string
 	// CancelInProgress is the run's own setting.
 	CancelInProgress Choice
 	// Settings are those of the PAC controller that made the run, for a run without one of its own.
@@ -86,10 +88,18 @@ func (r *Run) cancels() bool {
 // bound will not do for the later one: a cancellation cannot be undone. A run that is over still
 // supersedes what it superseded when it came: a cancellation that has failed so far is still made.
 func SupersededBy(line []Place) map[string]*Run {
+	return supersededBy(line, cancelsOlder, isNotDone)
+}
+
+func cancelsOlder(p *Place) bool { return p.Run.supersedes() }
+func isNotDone(p *Place) bool    { return p.Run.Phase != Done }
+
+// supersededBy finds those of the older runs that one of the newer ones supersedes.
+func supersededBy(line []Place, isNewer, isOlder func(*Place) bool) map[string]*Run {
 	newest := map[reach]*Place{}
 	for i := range line {
 		p := &line[i]
-		if !p.Run.supersedes() {
+		if !isNewer(p) {
 			continue
 		}
 		for _, within := range p.Run.Origin.reaches() {
@@ -104,7 +114,7 @@ func SupersededBy(line []Place) map[string]*Run {
 	var by map[string]*Run
 	for i := range line {
 		o := &line[i]
-		if o.Run.Phase == Done {
+		if !isOlder(o) {
 			continue
 		}
 		var superseding *Place
@@ -150,7 +160,7 @@ func newer(p, than *Place) bool {
 
 // contests finds the events, by ID, of which only the time within a second can say which one's runs
 // supersede the other's. Runs whose event is not known yet are left out.
-func contests(line []Place, placed func(*Place) bool) map[string]bool {
+func contests(line []Place, placed, isNewer, isOlder func(*Place) bool) map[string]bool {
 	type front struct {
 		created time.Time
 		// event is one that has runs in this front, and several says that there are others.
@@ -161,7 +171,7 @@ func contests(line []Place, placed func(*Place) bool) map[string]bool {
 	var superseding []*Place
 	for i := range line {
 		p := &line[i]
-		if !p.Run.supersedes() || !placed(p) {
+		if !isNewer(p) || !placed(p) {
 			continue
 		}
 		superseding = append(superseding, p)
@@ -180,7 +190,7 @@ func contests(line []Place, placed func(*Place) bool) map[string]bool {
 	contested := map[string]bool{}
 	for i := range line {
 		o := &line[i]
-		if o.Run.Phase == Done || !placed(o) {
+		if !isOlder(o) || !placed(o) {
 			continue
 		}
 		for _, within := range o.Run.Origin.within() {
@@ -246,9 +256,10 @@ func (d *decider) cancel() {
 
 // isSuperseded says that the run must not be started.
 func (d *decider) isSuperseded(r *Run) bool {
-	if len(d.superseded) == 0 {
-		return false
+	if len(d.superseded) > 0 {
+		if _, is := d.superseded[r.UID]; is {
+			return true
+		}
 	}
-	_, ok := d.superseded[r.UID]
-	return ok
+	return d.isReplaced(r)
 }

@@ -27,7 +27,10 @@ type Auditor struct {
 	Stamps bool
 
 	limit   queue.Limit
-	limited time.Time          // when the limit was set
+	limited time.Time // when the limit was set
+	spec    queue.Spec
+	shaped  time.Time          // when the spec was set
+	served  map[string]turn    // by group, under [queue.Fair]
 	runs    map[string]*record // by UID; kept after deletion, for the order
 	slots   map[int]queue.Slot
 	freed   []time.Time // since when each unused unit of the limit is free, oldest first
@@ -89,6 +92,15 @@ func (a *Auditor) SetLimit(l queue.Limit, at time.Time) {
 	a.countFree(at)
 }
 
+// SetSpec records a change of the spec. What was right by the one before is not blamed for
+// [Auditor.Lag].
+func (a *Auditor) SetSpec(s queue.Spec, at time.Time) {
+	if s.Order != a.spec.Order || s.FairBy != a.spec.FairBy {
+		a.served = nil
+	}
+	a.spec, a.shaped = s, at
+}
+
 // Run records the state of a run at the time it was observed.
 func (a *Auditor) Run(r queue.Run, at time.Time) {
 	r.Seen = queue.Arrival{}
@@ -138,6 +150,7 @@ func (a *Auditor) Slot(s queue.Slot, at time.Time) {
 	}
 	if r := a.runs[s.Holder.UID]; r != nil && r.Phase == queue.Pending {
 		if !r.claimed {
+			a.checkPause(r, "claimed", at)
 			a.checkOrder(r, at)
 			a.report.Claims = append(a.report.Claims, r.Name)
 		}
@@ -204,6 +217,7 @@ func (a *Auditor) start(r *record, at time.Time) {
 	if limit := max(a.limit, r.claimLimit); a.limit != queue.Unlimited && started > int(limit) {
 		a.violate("I1", at, "%s makes %d started runs, the limit is %d", r.Name, started, limit)
 	}
+	a.checkPause(r, "started", at)
 	if !r.claimed && a.limit != queue.Unlimited {
 		a.checkOrder(r, at)
 	}

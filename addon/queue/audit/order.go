@@ -12,6 +12,10 @@ import (
 // is forgotten with its first runs, and an order may arrive while a replica decides: a claim that
 // was right by what there was to see is not blamed.
 func (a *Auditor) checkOrder(r *record, at time.Time) {
+	if a.spec.Order != queue.Events || a.prioritized() {
+		a.checkTurn(r, at)
+		return
+	}
 	known, alive := a.known(), queue.Line(a.alive(), nil)
 	everyPlace := queue.Line(known, nil)
 	pointless := queue.SupersededBy(everyPlace)
@@ -21,8 +25,7 @@ func (a *Auditor) checkOrder(r *record, at time.Time) {
 	}
 	for _, p := range alive {
 		o := a.runs[p.Run.UID]
-		if _, ok := pointless[o.UID]; ok || o.Phase != queue.Pending || o.claimed || !o.NotBefore.IsZero() ||
-			o.eligibleAt.IsZero() || at.Sub(latest(o.eligibleAt, o.placedAt)) <= a.Lag {
+		if _, ok := pointless[o.UID]; ok || !a.hasWaited(o, at) {
 			continue
 		}
 		notBehind := func(s queue.Place) bool {

@@ -1,0 +1,64 @@
+package queue
+
+import "time"
+
+// Spec shapes a queue beyond its limit: who is next, whether anybody is, and who may not wait any
+// longer. The zero Spec is a queue as Pipelines-as-Code has it. A spec chooses among runs only:
+// claims, fences and tokens are the same whatever it says.
+type Spec struct {
+	// Paused keeps every run from being started, also one that has been claimed. What runs goes on,
+	// and what waits goes on waiting, however long.
+	Paused bool
+	// Order is who is next among runs of the same [Run.Priority].
+	Order Discipline
+	// FairBy is what Fair goes round.
+	FairBy Grouping
+	// KeepNewest has a newer run of the same definition and branch, or pull request, take the place
+	// of those that wait. What runs is left alone.
+	KeepNewest bool
+	// MostWaiting is how many runs may wait; zero is any number. The newest beyond are cancelled.
+	MostWaiting int
+	// MaxAge is how long after its creation a run may wait before it is cancelled; zero is for ever.
+	MaxAge time.Duration
+}
+
+// Discipline is an order of waiting runs.
+type Discipline int
+
+const (
+	// Events is that of Pipelines-as-Code, invariant I3.
+	Events Discipline = iota
+	// NewestFirst takes the runs of the newest event first, those of an event in their order.
+	NewestFirst
+	// Fair goes round the groups, one run each, those of a group in the order of events.
+	Fair
+)
+
+func (d Discipline) String() string { return [...]string{"Events", "NewestFirst", "Fair"}[d] }
+
+// Grouping says which runs are of one group.
+type Grouping int
+
+const (
+	ByBranch Grouping = iota
+	ByPullRequest
+	BySender
+)
+
+func (g Grouping) String() string { return [...]string{"Branch", "PullRequest", "Sender"}[g] }
+
+// Group names the group of a run of that origin. What does not come from a pull request is of its
+// branch.
+func (g Grouping) Group(o Origin) string {
+	switch {
+	case g == BySender:
+		return o.Sender
+	case g == ByPullRequest && o.PullRequest != "":
+		return "#" + o.PullRequest
+	default:
+		return o.Branch
+	}
+}
+
+// The bounds of [Run.Priority].
+const MinPriority, MaxPriority = -1000, 1000
