@@ -134,15 +134,22 @@ publish: ## Push image and chart of dist/ (VERSION= IMAGE= CHARTS=)
 	@scripts/publish.sh "$(VERSION)" "$(IMAGE)" "$(CHARTS)"
 
 .PHONY: generate
-generate: ## Make the chart's schema and README of the comments in its values.yaml, and the tables of the docs
+generate: ## Make the CRD of its types, the chart's schema and README of the comments in its values.yaml, and the tables of the docs
+	@$(call generate-api,$(CHART)/files/crds)
 	@$(call generate-chart,$(CHART))
-	@go test ./e2e/integration/chart -run '^Test(Observability|Tested)Doc$$' -update >/dev/null
+	@go test ./e2e/integration/chart -run '^Test(Observability|Tested|Queues)Doc$$' -update >/dev/null
 
 .PHONY: verify
 verify: ## Check that what is generated is what `make generate` makes
 	@tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
-	cp -r $(CHART)/. "$$tmp" && rm "$$tmp"/README.md "$$tmp"/values.schema.json && $(call generate-chart,"$$tmp") || exit; \
+	cp -r $(CHART)/. "$$tmp" && rm "$$tmp"/README.md "$$tmp"/values.schema.json && $(call generate-chart,"$$tmp") && \
+	$(call generate-api,"$$tmp"/files/crds) || exit; \
 	diff -ru $(CHART) "$$tmp" || { echo 'Not as "make generate" makes it: - is there, + should be.' >&2; exit 1; }
+
+# Deep copies of the types are made beside them.
+define generate-api
+$(TOOL) controller-gen object crd paths=./addon/api/... output:crd:dir=$(1)
+endef
 
 define generate-chart
 $(TOOL) helm-values-schema-json --config $(CHART)/.schema.yaml --values $(1)/values.yaml --output $(1)/values.schema.json >/dev/null && \

@@ -2,14 +2,11 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -17,8 +14,9 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/utils/clock"
-	"sigs.k8s.io/yaml"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/board"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/live"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/screen"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect/doctor"
@@ -67,11 +65,12 @@ func Command(display string) *cobra.Command {
 	p := &plugin{flags: genericclioptions.NewConfigFlags(true), clock: clock.RealClock{}}
 	root := &cobra.Command{
 		Use:   "queue",
-		Short: "Show the queues of Pipelines-as-Code, and why runs wait",
-		Long: `Show the queues of Pipelines-as-Code, and why runs wait.
+		Short: "Show and shape the queues of Pipelines-as-Code",
+		Long: `Show the queues of Pipelines-as-Code, and why runs wait; pause a queue, and have runs go first.
 
 The commands read the cluster with the rights of your kubeconfig: get and list on Repositories,
-PipelineRuns and Leases. They work even when the add-on does not.`,
+RunQueues, PipelineRuns and Leases. They work even when the add-on does not. Those that write need
+patch on RunQueues, or on PipelineRuns.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: display},
@@ -88,24 +87,13 @@ PipelineRuns and Leases. They work even when the add-on does not.`,
 	p.flags.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().StringVar(&p.addon, "addon-namespace", "",
 		"the namespace in which pac-lease-queue is installed (default: found by its labels)")
-	root.AddCommand(p.listCommand(), p.describeCommand(), p.runCommand(), p.watchCommand(), p.doctorCommand())
+	root.AddCommand(p.listCommand(), p.describeCommand(), p.runCommand(), p.watchCommand(), p.pauseCommand(), p.resumeCommand(),
+		p.prioritizeCommand(), p.cancelCommand(), p.doctorCommand(), p.versionCommand())
 	return root
 }
 
-func (p *plugin) outputFlag(c *cobra.Command, formats ...string) {
-	c.Flags().StringVarP(&p.output, "output", "o", "", "output format: "+strings.Join(formats, ", "))
-	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats,
-		cobra.ShellCompDirectiveNoFileComp)) // fails for unknown flags only
-	c.PreRunE = func(*cobra.Command, []string) error {
-		if p.output != "" && !slices.Contains(formats, p.output) {
-			return fmt.Errorf("--output is %q; it must be one of %s", p.output, strings.Join(formats, ", "))
-		}
-		return nil
-	}
-}
-
 func (p *plugin) listCommand() *cobra.Command {
-	var all, noHeaders bool
+	var all, noHeaders, follow bool
 	c := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
@@ -116,6 +104,14 @@ func (p *plugin) listCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if follow && structured(p.output) {
+				return fmt.Errorf("--watch prints a table; for documents, list without it, or watch one queue with -o json")
+			}
+			if follow {
+				return p.follow(cmd, namespace, func(queues []inspect.Queue, first bool) error {
+					return printTable(cmd.OutOrStdout(), listTable(queues, all), p.output == asWide, noHeaders || !first)
+				})
+			}
 			queues, err := p.look(cmd, inspect.Scope{Namespace: namespace})
 			if err != nil {
 				return err
@@ -125,7 +121,7 @@ func (p *plugin) listCommand() *cobra.Command {
 				for _, q := range queues {
 					views = append(views, viewQueue(q))
 				}
-				return encode(cmd.OutOrStdout(), p.output, view.NewList(views))
+				return p.encode(cmd.OutOrStdout(), view.NewList(views), queueNames(queues)...)
 			}
 			if len(queues) == 0 {
 				where := "namespace " + namespace + " (-A lists all namespaces)"
@@ -135,12 +131,13 @@ func (p *plugin) listCommand() *cobra.Command {
 				_, err := fmt.Fprintf(cmd.ErrOrStderr(), "No queues in %s. A Repository with a concurrency_limit has one.\n", where)
 				return err
 			}
-			return printTable(cmd.OutOrStdout(), listTable(queues, all), p.output == "wide", noHeaders)
+			return printTable(cmd.OutOrStdout(), listTable(queues, all), p.output == asWide, noHeaders)
 		},
 	}
 	c.Flags().BoolVarP(&all, "all-namespaces", "A", false, "list the queues of all namespaces")
 	c.Flags().BoolVar(&noHeaders, "no-headers", false, "print no header row")
-	p.outputFlag(c, "json", "yaml", "wide")
+	c.Flags().BoolVarP(&follow, "watch", "w", false, "after listing, print every queue that changes")
+	p.outputFlag(c, append([]string{asWide}, anyDocument...)...)
 	return c
 }
 
@@ -162,12 +159,12 @@ func (p *plugin) describeCommand() *cobra.Command {
 			if structured(p.output) {
 				v := viewQueue(q)
 				v.TypeMeta = view.Kind("Queue")
-				return encode(cmd.OutOrStdout(), p.output, v)
+				return p.encode(cmd.OutOrStdout(), v, queueNames([]inspect.Queue{q})...)
 			}
 			return describe(cmd.OutOrStdout(), q)
 		},
 	}
-	p.outputFlag(c, "json", "yaml")
+	p.outputFlag(c, anyDocument...)
 	return c
 }
 
@@ -179,7 +176,7 @@ func (p *plugin) runCommand() *cobra.Command {
 		ValidArgsFunction: p.completeRuns,
 		RunE:              func(cmd *cobra.Command, args []string) error { return p.run(cmd, args[0]) },
 	}
-	p.outputFlag(c, "json", "yaml")
+	p.outputFlag(c, anyDocument...)
 	return c
 }
 
@@ -189,14 +186,15 @@ func (p *plugin) watchCommand() *cobra.Command {
 		Use:   "watch [REPOSITORY]",
 		Short: "Watch a queue",
 		Long: `Watch a queue: its slots, the runs in line and the runs that are done. On a terminal it
-redraws one picture; elsewhere it prints a line for each change, or a document with -o json.
+redraws one picture, in which you can scroll, until you press q; elsewhere it prints a line for each
+change, or a document with -o json.
 REPOSITORY may be left out in a namespace with one queue.`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: p.completeRepositories,
 		RunE:              func(cmd *cobra.Command, args []string) error { return p.watch(cmd, args, every) },
 	}
-	c.Flags().DurationVar(&every, "interval", time.Second, "time between two looks")
-	p.outputFlag(c, "json")
+	c.Flags().DurationVar(&every, "interval", time.Second, "the least time between two looks")
+	p.outputFlag(c, asJSON)
 	return c
 }
 
@@ -220,7 +218,7 @@ func (p *plugin) watch(cmd *cobra.Command, args []string, every time.Duration) e
 		return err
 	}
 	w := &watcher{
-		clock: p.clock, every: every,
+		clock: p.clock, every: every, changed: inspect.Changes(cmd.Context(), clients, namespace),
 		look: func(ctx context.Context) (inspect.Queue, error) {
 			r, err := inspect.Read(ctx, clients, inspect.Scope{Namespace: namespace, Addon: p.addon})
 			if err != nil {
@@ -247,16 +245,17 @@ func (p *plugin) watch(cmd *cobra.Command, args []string, every time.Duration) e
 		}
 		return err
 	}
+	again := func(err error) string { return report.Plain(err.Error()) + "; trying again" }
 	out := cmd.OutOrStdout()
-	var show *screen.Screen
-	if file, ok := out.(*os.File); ok {
-		show = screen.New(file)
-	} else {
-		show = screen.Lines(out)
+	if file, ok := out.(*os.File); ok && screen.New(file).Live() {
+		return live.Run(cmd.Context(), cmd.InOrStdin(), file, func(ctx context.Context, show func(board.Board), say func(string)) error {
+			return w.run(ctx, func(q inspect.Queue) { show(picture(q, w.began)) }, func(err error) { say(again(err)) })
+		})
 	}
+	show := screen.Lines(out)
 	defer show.Close()
 	return w.run(cmd.Context(), func(q inspect.Queue) { show.Show(picture(q, w.began)) },
-		func(err error) { show.Say("%s; trying again", report.Plain(err.Error())) })
+		func(err error) { show.Say("%s", again(err)) })
 }
 
 func (p *plugin) doctorCommand() *cobra.Command {
@@ -268,7 +267,8 @@ func (p *plugin) doctorCommand() *cobra.Command {
 		Long: `Find what is wrong, and say what repairs it. doctor examines Leases, runs, policies, rights,
 clocks, the configuration and the version of Pipelines-as-Code. What the add-on repairs by
 itself counts only if it is still there after --settle. With --fix, doctor makes the repairs
-that can neither start a run nor give a slot away. It exits with 1 if a problem is left.`,
+that can neither start a run nor give a slot away. It exits with 1 if a problem is left, and with 2
+if it could not look.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			clients, namespace, err := p.connect()
@@ -287,7 +287,7 @@ that can neither start a run nor give a slot away. It exits with 1 if a problem 
 				d.Fix(cmd.Context(), found)
 			}
 			if structured(p.output) {
-				err = encode(cmd.OutOrStdout(), p.output, found)
+				err = p.encode(cmd.OutOrStdout(), found)
 			} else {
 				err = found.Print(cmd.OutOrStdout())
 			}
@@ -297,7 +297,7 @@ that can neither start a run nor give a slot away. It exits with 1 if a problem 
 	c.Flags().BoolVarP(&all, "all-namespaces", "A", false, "examine the queues of all namespaces (default unless --namespace is given)")
 	c.Flags().BoolVar(&fix, "fix", false, "make the repairs that are safe")
 	c.Flags().DurationVar(&settle, "settle", 3*time.Second, "how long the add-on may take to repair what it repairs by itself")
-	p.outputFlag(c, "json", "yaml")
+	p.outputFlag(c, asJSON, asYAML)
 	return c
 }
 
@@ -311,22 +311,4 @@ func exactly(what string) cobra.PositionalArgs {
 		}
 		return nil
 	}
-}
-
-func structured(format string) bool { return format == "json" || format == "yaml" }
-
-// encode prints a document as JSON or YAML.
-func encode(out io.Writer, format string, v any) error {
-	text, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return err
-	}
-	text = append(text, '\n')
-	if format == "yaml" {
-		if text, err = yaml.JSONToYAML(text); err != nil {
-			return err
-		}
-	}
-	_, err = out.Write(text)
-	return err
 }

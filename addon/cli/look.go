@@ -15,6 +15,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/runqueue"
 )
 
 func (p *plugin) namespace(all bool) (string, error) {
@@ -49,6 +50,9 @@ func (p *plugin) connect() (inspect.Clients, string, error) {
 		return c, "", err
 	}
 	if c.Tekton, err = tektonclient.NewForConfig(config); err != nil {
+		return c, "", err
+	}
+	if c.RunQueues, err = runqueue.NewClient(config); err != nil {
 		return c, "", err
 	}
 	c.Discovery = c.Kube.Discovery().RESTClient()

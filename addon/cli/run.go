@@ -83,7 +83,7 @@ func readRun(ctx context.Context, c inspect.Clients, namespace, name string) (*t
 
 func (p *plugin) encodeRun(out io.Writer, key queue.Key, v view.Run) error {
 	v.TypeMeta, v.Namespace, v.Repository = view.Kind("Run"), key.Namespace, key.Repository
-	return encode(out, p.output, v)
+	return p.encode(out, v, runName(v.Name))
 }
 
 // queueOf returns the queue of a run; the error says why it has none.

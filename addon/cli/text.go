@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/printers"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/api/v1alpha1"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
@@ -25,6 +27,7 @@ func listTable(queues []inspect.Queue, withNamespace bool) *metav1.Table {
 		{Name: "Claimed"},
 		{Name: "Started"},
 		{Name: "Oldest"},
+		{Name: "State"},
 		{Name: "Next", Priority: 1},
 		{Name: "Why", Priority: 1},
 	}}
@@ -47,7 +50,7 @@ func listTable(queues []inspect.Queue, withNamespace bool) *metav1.Table {
 		}
 		cells := []any{
 			q.Key().Repository, limitText(q), q.Count(queue.StateQueued), q.Count(queue.StateClaimed), q.Count(queue.StateStarted),
-			age(q.Now, oldest), next, why,
+			age(q.Now, oldest), stateOf(q), next, why,
 		}
 		if withNamespace {
 			cells = append([]any{q.Key().Namespace}, cells...)
@@ -55,6 +58,18 @@ func listTable(queues []inspect.Queue, withNamespace bool) *metav1.Table {
 		t.Rows = append(t.Rows, metav1.TableRow{Cells: cells})
 	}
 	return t
+}
+
+// stateOf is a queue in a word, as its RunQueue has it, as far as can be seen from outside.
+func stateOf(q inspect.Queue) v1alpha1.State {
+	switch {
+	case q.Spec.Paused:
+		return v1alpha1.StatePaused
+	case len(q.Runs) > 0:
+		return v1alpha1.StateRunning
+	default:
+		return v1alpha1.StateIdle
+	}
 }
 
 func printTable(out io.Writer, t *metav1.Table, wide, noHeaders bool) error {
@@ -83,6 +98,9 @@ func describe(out io.Writer, q inspect.Queue) error {
 	w := newFields(out)
 	w.field("Repository", q.Key().String())
 	w.field("Limit", limitText(q))
+	if q.Spec.Paused {
+		w.field("Paused", cmp.Or(q.Spec.PausedBy, "yes"))
+	}
 	w.field("Queued", fmt.Sprint(q.Count(queue.StateQueued)))
 	w.field("Claimed", fmt.Sprint(q.Count(queue.StateClaimed)))
 	w.field("Started", fmt.Sprint(q.Count(queue.StateStarted)))
@@ -205,6 +223,9 @@ func describeRun(out io.Writer, q inspect.Queue, is queue.Standing, events []cor
 	}
 	w.field("State", state)
 	w.field("Why", q.Why(is, report.At(q.Now)))
+	if is.Run.Priority != (queue.Priority{}) {
+		w.field("Priority", is.Run.Priority.String())
+	}
 	w.field("Created", age(q.Now, is.Run.Created)+" ago")
 	if turn := startsIn(q, is); turn != none {
 		w.field("Starts in", fmt.Sprintf("%s: %s", turn, "the last runs took "+typical(q)))

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
 	testingclock "k8s.io/utils/clock/testing"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/board"
@@ -49,9 +51,9 @@ func TestList(t *testing.T) {
 	if err := printTable(&out, listTable([]inspect.Queue{full(), orphan}, true), true, false); err != nil {
 		t.Fatal(err)
 	}
-	want := `NAMESPACE   REPOSITORY   LIMIT           QUEUED   CLAIMED   STARTED   OLDEST   NEXT   WHY
-ci          shop         1               2        0         1         6m       b      waiting for a slot: 1 of 1 in use by a (4m)
-lost        shop         no Repository   2        0         1         6m       b      waiting for a slot: 1 of 1 in use by a (4m)
+	want := `NAMESPACE   REPOSITORY   LIMIT           QUEUED   CLAIMED   STARTED   OLDEST   STATE     NEXT   WHY
+ci          shop         1               2        0         1         6m       Running   b      waiting for a slot: 1 of 1 in use by a (4m)
+lost        shop         no Repository   2        0         1         6m       Running   b      waiting for a slot: 1 of 1 in use by a (4m)
 `
 	if diff := cmp.Diff(want, trimmed(out.String())); diff != "" {
 		t.Error(diff)
@@ -186,7 +188,7 @@ func TestPicture(t *testing.T) {
 // A run that PAC takes out of sight is looked for until it is over; an API server that
 // is away for a moment is told of once.
 func TestWatch(t *testing.T) {
-	clock := testingclock.NewFakeClock(noon)
+	fake := testingclock.NewFakeClock(noon)
 	gone := full()
 	ended := inspect.Done{Run: *gone.Runs[0].Run}
 	ended.Ended = noon.Add(time.Second)
@@ -195,12 +197,14 @@ func TestWatch(t *testing.T) {
 	looks := []struct {
 		q   inspect.Queue
 		err error
-	}{{full(), nil}, {full(), down}, {full(), down}, {gone, nil}, {gone, nil}, {gone, nil}}
+	}{{full(), nil}, {full(), down}, {full(), down}, {gone, nil}, {gone, nil}}
+	changes := make(chan struct{}, 1)
+	changes <- struct{}{} // after the first look; the API server is away, and then the run's end is
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	asked := 0
 	w := &watcher{
-		clock: clock, every: time.Second,
+		clock: fake, every: time.Second, changed: changes,
 		look: func(context.Context) (inspect.Queue, error) {
 			next := looks[0]
 			looks = looks[1:]
@@ -233,16 +237,49 @@ func TestWatch(t *testing.T) {
 			if err := <-result; err != nil || said != 1 {
 				t.Errorf("watch: %v, told %d times", err, said)
 			}
-			if diff := cmp.Diff([]int{0, 0, 1, 1}, shown); diff != "" {
+			if diff := cmp.Diff([]int{0, 0, 1}, shown); diff != "" {
 				t.Errorf("finished runs shown:\n%s", diff)
 			}
 			return
 		case <-time.After(time.Millisecond):
-			if clock.HasWaiters() {
-				clock.Step(time.Second)
+			if fake.HasWaiters() {
+				fake.Step(time.Second)
 			}
 		}
 	}
+}
+
+// As long as nothing changes, time goes on in the picture, and the cluster is not asked.
+func TestWatchAsksOnlyAfterChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		looks, changes := 0, make(chan struct{}, 1)
+		w := &watcher{
+			clock: clock.RealClock{}, every: time.Second, changed: changes,
+			look: func(context.Context) (inspect.Queue, error) {
+				looks++
+				q := full()
+				q.Now = time.Now()
+				return q, nil
+			},
+		}
+		var last time.Time
+		go func() { _ = w.run(ctx, func(q inspect.Queue) { last = q.Now }, func(err error) { t.Error(err) }) }()
+		time.Sleep(10*time.Second + time.Millisecond)
+		synctest.Wait()
+		if looks != 1 || time.Since(last) > time.Second {
+			t.Errorf("%d looks in ten seconds, the last picture is %s old", looks, time.Since(last))
+		}
+		changes <- struct{}{}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if looks != 2 {
+			t.Errorf("%d looks after a change, want 2", looks)
+		}
+		stop()
+		synctest.Wait()
+	})
 }
 
 func TestWatchFailsAtFirst(t *testing.T) {

@@ -19,17 +19,22 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/view"
 )
 
-// watcher follows one queue by looking again and again.
+// watcher follows one queue by looking whenever something has changed.
 type watcher struct {
 	look func(context.Context) (inspect.Queue, error)
+	// changed tells that something may have.
+	changed <-chan struct{}
 	// ended says how a run ended that has disappeared from the queue, if it has ended.
 	ended func(context.Context, queue.Run) (inspect.Done, bool, error)
 	clock clock.Clock
+	// every is the least time between two looks, and how often the time in the picture goes on.
 	every time.Duration
 
 	began time.Time            // by the time of the first look
 	seen  map[string]queue.Run // that were not done, by UID
 	done  map[string]inspect.Done
+	// unsettled says that a run has disappeared and is not over: nothing will tell of its end.
+	unsettled bool
 }
 
 // run shows the queue until the context ends. Only the first look may fail.
@@ -39,6 +44,7 @@ func (w *watcher) run(ctx context.Context, show func(inspect.Queue), say func(er
 	if err != nil {
 		return err
 	}
+	then, looked := q.Now, w.clock.Now()
 	for told := ""; ; {
 		if err == nil {
 			show(q)
@@ -52,9 +58,22 @@ func (w *watcher) run(ctx context.Context, show func(inspect.Queue), say func(er
 			return nil
 		case <-w.clock.After(w.every):
 		}
+		again := err != nil || w.unsettled
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-w.changed:
+			again = true
+		default:
+		}
+		if !again { // only time has passed
+			q.Now = then.Add(w.clock.Since(looked))
+			continue
+		}
 		if q, err = w.next(ctx); ctx.Err() != nil {
 			return nil
 		}
+		then, looked = q.Now, w.clock.Now()
 	}
 }
 
@@ -73,6 +92,7 @@ func (w *watcher) next(ctx context.Context) (inspect.Queue, error) {
 			w.done[d.UID] = d
 		}
 	}
+	w.unsettled = false
 	stand := map[string]queue.Run{}
 	for _, is := range q.Runs {
 		stand[is.Run.UID] = *is.Run
@@ -87,7 +107,7 @@ func (w *watcher) next(ctx context.Context) (inspect.Queue, error) {
 			return q, err
 		}
 		if !done {
-			stand[uid] = run
+			stand[uid], w.unsettled = run, true
 			continue
 		}
 		if d.Ended.IsZero() { // the cluster does not say when

@@ -35,6 +35,7 @@ const (
 	EnvWatched        = "WATCH_NAMESPACES"
 	EnvPACConfigMaps  = "PAC_CONFIGMAPS"
 	EnvRelease        = "RELEASE"
+	EnvRunQueues      = "RUN_QUEUES"
 	EnvCheckNamespace = "CHECK_NAMESPACE"
 	EnvHold           = "HOLD_NAME"
 	EnvGuard          = "GUARD_NAME"
@@ -79,6 +80,8 @@ type Environment struct {
 	PACConfigMaps []string
 	// PodsGone says that a slot is free when the pods of its holder are gone, and not before.
 	PodsGone bool
+	// RunQueues says that RunQueues shape and show queues.
+	RunQueues bool
 	// CheckNamespace is a watched namespace in which `check` may ask for runs.
 	CheckNamespace string
 	// Hold and Guard are the names of the policies or webhooks that the chart installs;
@@ -136,6 +139,7 @@ func ReadEnvironment(get func(string) string) (Environment, error) {
 		Watched:       r.names(EnvWatched, "a namespace", "unset it for all", validation.IsDNS1123Label),
 		PACConfigMaps: r.names(EnvPACConfigMaps, "a ConfigMap", "unset it for none", validation.IsDNS1123Subdomain),
 		PodsGone:      r.podsGone(),
+		RunQueues:     r.bool(EnvRunQueues),
 		Hold:          r.name(EnvHold),
 		Guard:         r.name(EnvGuard),
 		ProbesPort:    cmp.Or(r.port(EnvProbesPort), defaultProbesPort),
@@ -213,6 +217,18 @@ func (r *envReader) podsGone() bool {
 	case "", "done":
 	default:
 		r.wrong = append(r.wrong, fmt.Errorf("%s is %q, neither done nor podsGone", EnvRelease, value))
+	}
+	return false
+}
+
+// bool is false for a variable that is not set.
+func (r *envReader) bool(variable string) bool {
+	switch value := r.get(variable); value {
+	case "true":
+		return true
+	case "", "false":
+	default:
+		r.wrong = append(r.wrong, fmt.Errorf("%s is %q, neither true nor false", variable, value))
 	}
 	return false
 }

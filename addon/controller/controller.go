@@ -34,6 +34,8 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/latest"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/metrics"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/pace"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/status"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/runqueue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/memory"
 )
 
@@ -78,7 +80,9 @@ type clients struct {
 	tekton   tektonclient.Interface
 	pac      pacclient.Interface
 	metadata metadata.Interface
-	texts    *textClients
+	// runQueues are watched through it, and written over the connection of texts.
+	runQueues *runqueue.Client
+	texts     *textClients
 }
 
 func newClients(ctx context.Context) (*clients, error) {
@@ -95,11 +99,17 @@ func newClients(ctx context.Context) (*clients, error) {
 	if err != nil {
 		return nil, fmt.Errorf("metadata client: %w", err)
 	}
+	runQueues, err := runqueue.NewClient(config)
+	if err != nil {
+		return nil, err
+	}
 	texts, err := newTextClients(config)
 	if err != nil {
 		return nil, err
 	}
-	return &clients{kube: kubeclient.Get(ctx), tekton: tekton, pac: paas, metadata: meta, texts: texts}, nil
+	return &clients{
+		kube: kubeclient.Get(ctx), tekton: tekton, pac: paas, metadata: meta, runQueues: runQueues, texts: texts,
+	}, nil
 }
 
 func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*controller.Impl, error) {
@@ -144,6 +154,14 @@ func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*contro
 	})
 	// The events compare each look with the one before; the annotations read the latest.
 	observer := engine.Observers{event.NewObserver(events, looks), looks, notices, counts}
+	var statuses *status.Writer
+	if outside.Environment.RunQueues {
+		statuses = status.New(status.Config{
+			Board: &status.Cluster{Client: c.texts.runQueues, Shapes: all.runQueues},
+			Looks: looks, Events: events, Clock: clk, Pace: texts, Policy: policy, Acts: acts,
+		})
+		observer = append(observer, statuses)
+	}
 	slots := memory.New()
 	leaders := watchLeaders(ctx, c.kube, outside.Environment.Namespace, outside.Parts)
 	q.replica = replica.New(replica.Config{
@@ -166,7 +184,7 @@ func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*contro
 	for _, namespace := range outside.Environment.Watched.Each() {
 		all.of[namespace], err = newShard(common{
 			clients: c, environment: outside.Environment, configuration: configuration, replica: q.replica, memory: slots,
-			observer: observer, clock: clk, gate: gate, kueue: beside,
+			observer: observer, clock: clk, gate: gate, kueue: beside, statuses: statuses,
 		}, namespace)
 		if err != nil {
 			return nil, err
@@ -189,5 +207,8 @@ func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*contro
 	go q.replica.Run(ctx)
 	go beside.Run(ctx)
 	go notices.Run(ctx)
+	if statuses != nil {
+		go statuses.Run(ctx)
+	}
 	return impl, nil
 }

@@ -19,6 +19,8 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/replica"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/annotate"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/status"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/runqueue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/memory"
 )
@@ -28,11 +30,18 @@ type shard struct {
 	engine  *engine.Engine
 	runs    *pac.Runs
 	leases  *lease.Store
+	shapes  *runqueue.Shapes // nil without RunQueues
 	watches *watches
 }
 
 // keys lists its queues; one that has runs and Leases is there twice.
-func (s *shard) keys() []queue.Key { return slices.Concat(s.runs.Keys(), s.leases.Keys()) }
+func (s *shard) keys() []queue.Key {
+	keys := slices.Concat(s.runs.Keys(), s.leases.Keys())
+	if s.shapes != nil {
+		keys = append(keys, s.shapes.Keys()...)
+	}
+	return keys
+}
 
 // distinctKeys lists its queues, each once.
 func (s *shard) distinctKeys() []queue.Key { return slices.Collect(maps.Keys(queue.KeySet(s.keys()))) }
@@ -127,6 +136,15 @@ func (s shards) Show(ctx context.Context, key queue.Key, run queue.Run, texts ma
 	return shard.runs.Show(ctx, key, run, texts)
 }
 
+// runQueues returns the RunQueues that a queue has its own among; nil if those are not known.
+func (s shards) runQueues(key queue.Key) *runqueue.Shapes {
+	shard, err := s.shard(key)
+	if err != nil || shard.shapes == nil || !shard.watches.runQueues.HasSynced() {
+		return nil
+	}
+	return shard.shapes
+}
+
 // common is what the shards of a replica share.
 type common struct {
 	clients       *clients
@@ -138,6 +156,7 @@ type common struct {
 	clock         clock.Clock
 	gate          *paged.Gate
 	kueue         *kueue
+	statuses      *status.Writer // nil without RunQueues
 }
 
 func newShard(c common, namespace string) (*shard, error) {
@@ -152,6 +171,16 @@ func newShard(c common, namespace string) (*shard, error) {
 	}
 	tells := listener{changed: c.replica.Changed, progress: c.replica.Progress}
 	by.Learnt = tells.moved
+	s := &shard{watches: w}
+	var shapes pac.Shapes
+	if c.environment.RunQueues {
+		if err := w.watchRunQueues(c.clients.runQueues, namespace); err != nil {
+			return nil, err
+		}
+		s.shapes = runqueue.NewShapes(w.runQueues.GetStore())
+		shapes, tells.shown = s.shapes, c.statuses.Changed
+	}
+	by.Shapes = shapes
 	kueueStarts := func() bool { return configuration.Get().KueueAccounts != "" }
 	by.Kueue = func() bool { return kueueStarts() && c.kueue.Admits() }
 	by.AskForKueue = func(ctx context.Context) (bool, error) {
@@ -185,6 +214,7 @@ func newShard(c common, namespace string) (*shard, error) {
 			absent := w.controllers(is.PACNamespace).Unseen
 			return pac.Settings{Namespace: is.PACNamespace, Absent: absent, GlobalRepository: is.PACGlobalRepository}
 		},
+		shapes,
 	)
 	var podsLeft func(queue.Key, queue.Holder) *queue.Pods
 	if c.environment.PodsGone {
@@ -197,7 +227,7 @@ func newShard(c common, namespace string) (*shard, error) {
 		}
 		podsLeft = pods.Left
 	}
-	s := &shard{runs: runs, leases: leases, watches: w}
+	s.runs, s.leases = runs, leases
 	s.engine = engine.New(engine.Config{
 		Pods:         podsLeft,
 		Repositories: repositories,

@@ -16,6 +16,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/metrics"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/pace"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/runqueue"
 )
 
 const (
@@ -28,8 +29,9 @@ const (
 // textClients write what is for people only, over a connection of their own: no start waits on a
 // connection behind texts.
 type textClients struct {
-	events typedcorev1.EventInterface
-	runs   tektonclient.PipelineRunsGetter
+	events    typedcorev1.EventInterface
+	runs      tektonclient.PipelineRunsGetter
+	runQueues *runqueue.Client
 }
 
 func newTextClients(shared *rest.Config) (*textClients, error) {
@@ -39,7 +41,7 @@ func newTextClients(shared *rest.Config) (*textClients, error) {
 		own.Dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}).DialContext
 	}
 	// client-go shares connections between configurations that are alike, and counts each use of a
-	// dialer as another: one client for both kinds.
+	// dialer as another: one client for all kinds.
 	client, err := rest.HTTPClientFor(own)
 	if err != nil {
 		return nil, fmt.Errorf("client for texts: %w", err)
@@ -52,7 +54,11 @@ func newTextClients(shared *rest.Config) (*textClients, error) {
 	if err != nil {
 		return nil, fmt.Errorf("client for annotations: %w", err)
 	}
-	return &textClients{events: core.Events(""), runs: tekton}, nil
+	runQueues, err := runqueue.NewClientOver(own, client)
+	if err != nil {
+		return nil, err
+	}
+	return &textClients{events: core.Events(""), runs: tekton, runQueues: runQueues}, nil
 }
 
 func newRecorder(c *textClients, clk clock.Clock, texts *pace.Pace, counts *metrics.Metrics) *event.Recorder {

@@ -39,8 +39,11 @@ type watches struct {
 	settings []pacSettings
 	read     controllersRead
 	// pods are nil if a slot is free once its holder is done.
-	pods  cache.SharedIndexInformer
-	start []func(stop <-chan struct{})
+	pods cache.SharedIndexInformer
+	// runQueues are nil if queues have none, and served says whether the API server has any.
+	runQueues cache.SharedIndexInformer
+	served    func(context.Context) (bool, error)
+	start     []func(stop <-chan struct{})
 }
 
 // pacSettings is the ConfigMap of one controller.
@@ -130,6 +133,8 @@ type listener struct {
 	// progress is called for a write of a replica to a queue. The replica is empty if the write
 	// does not tell.
 	progress func(key queue.Key, replica string)
+	// shown is called for a queue whose RunQueue has another status.
+	shown func(key queue.Key)
 }
 
 // each tells a listener of every event.
@@ -194,6 +199,9 @@ func (w *watches) each(l listener, pacNamespace func() string) error {
 			return fmt.Errorf("watch: %w", err)
 		}
 	}
+	if w.runQueues != nil {
+		return w.eachRunQueue(l)
+	}
 	return nil
 }
 
@@ -225,7 +233,7 @@ func (w *watches) fill(ctx context.Context) error {
 	if w.pods != nil {
 		synced = append(synced, w.pods.HasSynced)
 	}
-	if !cache.WaitForCacheSync(ctx.Done(), synced...) {
+	if !cache.WaitForCacheSync(ctx.Done(), synced...) || w.runQueues != nil && w.runQueuesKnown(ctx) != nil {
 		return errors.New("stopped before the caches were filled")
 	}
 	return nil

@@ -77,7 +77,7 @@ func (r *round) carryOut(ctx context.Context, a queue.Action, o *outcome) {
 	case queue.Remove:
 		alone(func(ctx context.Context) error { return outrun(r.store.Remove(ctx, r.repository, a.Slot)) })
 	case queue.Cancel:
-		alone(func(ctx context.Context) error { return r.Runs.Cancel(ctx, key, a.Run) })
+		alone(func(ctx context.Context) error { return r.Runs.Cancel(ctx, key, a) })
 	case queue.HandBack:
 		alone(func(ctx context.Context) error { return r.Runs.HandBack(ctx, key, a.Run) })
 	default:

@@ -390,7 +390,8 @@ func (r runs) Fence(_ context.Context, _ queue.Key, run queue.Run, attempt int, 
 		func(is *queue.Run) { is.Attempt, is.NotBefore = attempt, notBefore })
 }
 
-func (r runs) Cancel(_ context.Context, _ queue.Key, run queue.Run) error {
+func (r runs) Cancel(_ context.Context, _ queue.Key, a queue.Cancel) error {
+	run := a.Run
 	return r.patch("cancel "+run.Name, run, func(is *queue.Run) {
 		if is.Ending = true; is.Phase == queue.Pending {
 			is.Phase = queue.Done

@@ -32,6 +32,9 @@ type Repository struct {
 	// UID of the Repository, which owns the slots.
 	UID   string
 	Limit queue.Limit
+	// Spec is what else people want of it. Also a [queue.Fresh] answer may have it from the caches:
+	// it chooses among runs, and no limit rests on it.
+	Spec queue.Spec
 	// Problems are for people: settings that cannot be used, and what happens instead.
 	Problems []string
 }
@@ -59,8 +62,8 @@ type Runs interface {
 	Stamp(ctx context.Context, key queue.Key, run queue.Run, arrival queue.Arrival) error
 	Start(ctx context.Context, key queue.Key, a queue.Start) error
 	Fence(ctx context.Context, key queue.Key, run queue.Run, attempt int, notBefore time.Time) error
-	// Cancel ends the run. A pending one never starts.
-	Cancel(ctx context.Context, key queue.Key, run queue.Run) error
+	// Cancel ends the run. A pending one never starts, and says why.
+	Cancel(ctx context.Context, key queue.Key, a queue.Cancel) error
 	// HandBack puts the run's order where PAC looks for it.
 	HandBack(ctx context.Context, key queue.Key, run queue.Run) error
 }
@@ -350,7 +353,7 @@ func (e *Engine) overdue(ctx context.Context, key queue.Key) (actions []queue.Ac
 	if !exists {
 		e.forget(key)
 		e.Observer.Missing(key, nil)
-		return nil, now, nil
+		return nil, time.Time{}, nil // until the caches show one
 	}
 	p := &pass{Engine: e, repository: q, store: e.Stores()[0], now: now}
 	s, err := p.observe(ctx, queue.Cached)

@@ -33,7 +33,7 @@ func (p *pass) observe(ctx context.Context, freshness queue.Freshness) (queue.Sn
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	q := p.repository
-	s := queue.Snapshot{Key: q.Key, Limit: q.Limit, HandBack: p.HandBack(), Freshness: freshness}
+	s := queue.Snapshot{Key: q.Key, Limit: q.Limit, Spec: q.Spec, HandBack: p.HandBack(), Freshness: freshness}
 	var err error
 	if s.Slots, err = p.store.List(ctx, q.Key, freshness); err != nil {
 		return s, fmt.Errorf("list slots of %s: %w", q.Key, err)

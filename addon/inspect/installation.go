@@ -69,19 +69,26 @@ func (i *Installation) ReadConfig(ctx context.Context, kube kubernetes.Interface
 	return nil
 }
 
+// ReadInstallations finds the add-on, as far as the user may see it.
+func ReadInstallations(ctx context.Context, kube kubernetes.Interface, namespace string) ([]Installation, error) {
+	var r Reading
+	err := r.readInstallations(ctx, kube, namespace)
+	return r.Installations, err
+}
+
 // readInstallations finds the add-on by its labels, in all namespaces if none is given.
 func (r *Reading) readInstallations(ctx context.Context, kube kubernetes.Interface, namespace string) error {
 	list, err := kube.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{LabelSelector: config.Selector})
 	if apierrors.IsForbidden(err) && namespace == "" {
 		namespace = config.DefaultNamespace
-		r.note("You may not list Deployments in all namespaces: the add-on is looked for in namespace %s only; set "+
+		r.assume("You may not list Deployments in all namespaces: the add-on is looked for in namespace %s only; set "+
 			"--addon-namespace if it is elsewhere.", namespace)
 		list, err = kube.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{LabelSelector: config.Selector})
 	}
 	switch {
 	case apierrors.IsForbidden(err):
 		r.Hidden = true
-		r.note("You may not list Deployments in namespace %s: the add-on's default configuration is assumed.", namespace)
+		r.assume("You may not list Deployments in namespace %s: the add-on's default configuration is assumed.", namespace)
 		return nil
 	case err != nil:
 		return Explain(err, "Deployments", namespace)
@@ -92,7 +99,7 @@ func (r *Reading) readInstallations(ctx context.Context, kube kubernetes.Interfa
 		err := i.ReadConfig(ctx, kube)
 		switch {
 		case apierrors.IsForbidden(err):
-			r.note("You may not get ConfigMap %s/%s: the default configuration is assumed.", d.Namespace, i.Environment.ConfigMap)
+			r.assume("You may not get ConfigMap %s/%s: the default configuration is assumed.", d.Namespace, i.Environment.ConfigMap)
 		case err != nil:
 			return Explain(err, "ConfigMaps", d.Namespace)
 		}
@@ -102,9 +109,12 @@ func (r *Reading) readInstallations(ctx context.Context, kube kubernetes.Interfa
 }
 
 // Assumed says which configurations are assumed to be the default, and why, and what cannot be
-// seen.
+// seen. What the RunQueues tell is not assumed.
 func (r *Reading) Assumed() []string {
 	var all []string
+	if !r.told() {
+		all = append(all, r.assumptions...)
+	}
 	if len(r.Installations) == 0 && !r.Hidden {
 		all = append(all, "The add-on was not found: its default configuration is assumed.")
 	}

@@ -127,9 +127,13 @@ func (r *Reading) Queues(now time.Time) []Queue {
 		}
 		set := r.config(key.Namespace)
 		controllers := r.Controllers[set.PACNamespace]
+		shape := r.shape(key)
 		q := Queue{Now: now, Config: set, Acquired: acquired[key]}
 		q.Snapshot = queue.Snapshot{
 			Key: key, Slots: slots[key], HandBack: set.HandBack, Freshness: queue.Fresh,
+		}
+		if shape != nil {
+			q.Snapshot.Spec = shape.Spec()
 		}
 		var recent report.Recent
 		for i, pr := range slices.Concat(runs[key], done[key]) {
@@ -137,6 +141,7 @@ func (r *Reading) Queues(now time.Time) []Queue {
 			if r.Kueue && set.KueueAccounts != "" {
 				run = run.BesideKueue()
 			}
+			pac.Prioritize(&run, pr, shape)
 			run.Unlisted = r.Unlisted[run.UID]
 			if name := pac.SettingsOf(pr); i < len(runs[key]) && !r.reads(key.Namespace, name) {
 				q.UnreadSettings = name
@@ -161,6 +166,9 @@ func (r *Reading) Queues(now time.Time) []Queue {
 			q.Snapshot.Limit, q.Problems = pac.ReadLimit(repository, global)
 			if r.Absent[set.PACNamespace] && q.Snapshot.Limit == queue.Unlimited && len(runs[key]) > 0 {
 				q.Snapshot.Limit, q.Problems = pac.UnseenLimit(set.PACNamespace, slices.Values(runs[key]))
+			}
+			if told := r.statuses[key].Limit; told != nil && q.Snapshot.Limit == queue.Unlimited && len(r.assumptions) > 0 {
+				q.Snapshot.Limit = queue.Limit(*told) // that of the global Repository, which the user may not see
 			}
 		}
 		q.Standings = queue.Stand(q.Snapshot, now, set.Policy)
@@ -204,6 +212,20 @@ func (r *Reading) slots(now time.Time) (map[queue.Key][]queue.Slot, map[queue.Ke
 		slices.SortFunc(s, func(a, b queue.Slot) int { return cmp.Compare(a.Index, b.Index) })
 	}
 	return slots, acquired
+}
+
+// shape is what people want of a queue; nil for nothing, or if no replica that works on it heeds
+// that.
+func (r *Reading) shape(key queue.Key) pac.Shape {
+	if r.Shapes == nil {
+		return nil
+	}
+	for _, i := range r.Installations {
+		if i.Environment.Watched.Contains(key.Namespace) && !i.Environment.RunQueues {
+			return nil
+		}
+	}
+	return r.Shapes.Of(key)
 }
 
 // config is the configuration by which the queues of a namespace are worked on.

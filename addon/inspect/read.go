@@ -19,12 +19,15 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/pager"
 
+	api "github.com/pac-lease-queue/pac-lease-queue/addon/api/v1alpha1"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/runqueue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 )
 
@@ -33,6 +36,8 @@ type Clients struct {
 	Kube   kubernetes.Interface
 	Tekton tektonclient.Interface
 	PAC    pacclient.Interface
+	// RunQueues reads those; nil if queues have none.
+	RunQueues *runqueue.Client
 	// Discovery asks which APIs the cluster has. Without it, the cluster counts as one without
 	// Kueue.
 	Discovery rest.Interface
@@ -65,6 +70,8 @@ type Reading struct {
 	Hidden       bool
 	Repositories []v1alpha1.Repository
 	Leases       []coordinationv1.Lease
+	// Shapes are those of the RunQueues; nil if there are none, or they could not be read.
+	Shapes *runqueue.Shapes
 	// Runs that PAC has not finished with, and those that a slot names.
 	Runs []tektonv1.PipelineRun
 	// Unlisted are the UIDs of runs that only a look at the holders showed.
@@ -77,15 +84,19 @@ type Reading struct {
 	Kueue bool
 	// Absent are the namespaces in which PAC was looked for and is not.
 	Absent map[string]bool
-	// Notes say what could not be read, and what is assumed instead.
+	// Notes say what could not be read.
 	Notes []string
+	// assumptions say what is assumed of settings that could not be read, and statuses are what
+	// replicas, which read them, have written of queues.
+	assumptions []string
+	statuses    map[queue.Key]api.RunQueueStatus
 }
 
 // Read reads everything once.
 func Read(ctx context.Context, c Clients, scope Scope) (*Reading, error) {
 	r := &Reading{
 		Namespace: scope.Namespace, Unlisted: map[string]bool{}, Controllers: map[string]pac.Controllers{},
-		Absent: map[string]bool{},
+		Absent: map[string]bool{}, statuses: map[queue.Key]api.RunQueueStatus{},
 	}
 	if err := r.readInstallations(ctx, c.Kube, scope.Addon); err != nil {
 		return nil, err
@@ -107,6 +118,9 @@ func Read(ctx context.Context, c Clients, scope Scope) (*Reading, error) {
 		if err := r.readSettings(ctx, c, scope.Namespace, namespace); err != nil {
 			return nil, err
 		}
+	}
+	if err := r.readRunQueues(ctx, c.RunQueues, scope.Namespace); err != nil {
+		return nil, err
 	}
 	// Slots before runs: see the package comment.
 	err := each(ctx, metav1.ListOptions{LabelSelector: lease.Selector},
@@ -181,6 +195,42 @@ func (r *Reading) readRepositories(ctx context.Context, c Clients, namespace str
 	return nil
 }
 
+// readRunQueues reads what people want of queues besides their limits.
+func (r *Reading) readRunQueues(ctx context.Context, client *runqueue.Client, namespace string) error {
+	if client == nil {
+		return nil
+	}
+	trimmer, store := runqueue.NewTrimmer(), cache.NewStore(cache.MetaNamespaceKeyFunc)
+	var wrong error
+	err := each(ctx, metav1.ListOptions{}, func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+		return client.In(namespace).List(ctx, o)
+	}, func(rq *api.RunQueue) {
+		if rq.Status.State != "" {
+			r.statuses[runqueue.KeyOf(rq)] = rq.Status
+		}
+		trimmed, err := trimmer.Trim(rq)
+		wrong = errors.Join(wrong, err, store.Add(trimmed))
+	})
+	switch {
+	case apierrors.IsNotFound(err): // the API server has none
+		return nil
+	case apierrors.IsForbidden(err):
+		r.note("You may not list RunQueues%s: pauses, orders and priorities are not seen.", in(namespace))
+		return nil
+	case err != nil:
+		return Explain(err, "RunQueues", namespace)
+	}
+	r.Shapes = runqueue.NewShapes(store)
+	return wrong
+}
+
+func in(namespace string) string {
+	if namespace == "" {
+		return ""
+	}
+	return " in namespace " + namespace
+}
+
 // readSettings reads what PAC's own namespace adds: its global Repository, unless
 // that was read with the others, and its settings.
 func (r *Reading) readSettings(ctx context.Context, c Clients, read, namespace string) error {
@@ -188,7 +238,7 @@ func (r *Reading) readSettings(ctx context.Context, c Clients, read, namespace s
 		list, err := c.PAC.PipelinesascodeV1alpha1().Repositories(namespace).List(ctx, metav1.ListOptions{})
 		switch {
 		case apierrors.IsForbidden(err):
-			r.note("You may not list Repositories in namespace %s: a limit inherited from the global Repository is not seen.",
+			r.assume("You may not list Repositories in namespace %s: a limit inherited from the global Repository is not seen.",
 				namespace)
 		case err != nil:
 			return Explain(err, "Repositories", namespace)
@@ -201,7 +251,7 @@ func (r *Reading) readSettings(ctx context.Context, c Clients, read, namespace s
 		settings, err := c.Kube.CoreV1().ConfigMaps(namespace).Get(ctx, name, metav1.GetOptions{})
 		switch {
 		case apierrors.IsForbidden(err):
-			r.note("You may not get ConfigMap %s/%s: Pipelines-as-Code counts as set to its defaults.", namespace, name)
+			r.assume("You may not get ConfigMap %s/%s: Pipelines-as-Code counts as set to its defaults.", namespace, name)
 			is.Unseen = is.Unseen || name == pac.SettingsName
 		case apierrors.IsNotFound(err):
 			is.Unseen = is.Unseen || name == pac.SettingsName
@@ -329,6 +379,24 @@ func trimmed(pr *tektonv1.PipelineRun) tektonv1.PipelineRun {
 
 func (r *Reading) note(format string, args ...any) {
 	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
+}
+
+// assume notes what is assumed of a setting.
+func (r *Reading) assume(format string, args ...any) {
+	r.assumptions = append(r.assumptions, fmt.Sprintf(format, args...))
+}
+
+// Unseen says what could not be read, settings included.
+func (r *Reading) Unseen() []string { return slices.Concat(r.Notes, r.assumptions) }
+
+// told says that of every queue with runs a RunQueue tells what follows from the settings.
+func (r *Reading) told() bool {
+	for key := range byQueue(r.Runs) {
+		if _, told := r.statuses[key]; !told && (r.Namespace == "" || key.Namespace == r.Namespace) {
+			return false
+		}
+	}
+	return true
 }
 
 // each lists page by page.

@@ -10,9 +10,9 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// namespaceBudget is how many bytes of annotations the cache keeps of the runs of one namespace: of
-// some 16,000 runs as PAC makes them, or of 2,000 with the longest texts that are usable. Beyond
-// it, runs are stubs.
+// namespaceBudget is how many bytes of labels and annotations the cache keeps of the runs of one
+// namespace: of some 16,000 runs as PAC makes them, or of 2,000 with the longest texts that are
+// usable. Beyond it, runs are stubs.
 const namespaceBudget = 16 << 20
 
 // stubKind tells a stub from a trimmed run.
@@ -58,8 +58,10 @@ func (t *Trimmer) Trim(obj any) (any, error) {
 	defer t.mu.Unlock()
 	t.forget(pr)
 	bytes := 0
-	for key, value := range trimmed.Annotations {
-		bytes += len(key) + len(value)
+	for _, texts := range []map[string]string{trimmed.Labels, trimmed.Annotations} {
+		for key, value := range texts {
+			bytes += len(key) + len(value)
+		}
 	}
 	s := t.spaces[pr.Namespace]
 	if s == nil {
@@ -102,7 +104,8 @@ func (t *Trimmer) forget(pr *tektonv1.PipelineRun) {
 
 func stub(trimmed *tektonv1.PipelineRun) *tektonv1.PipelineRun {
 	short := *trimmed
-	short.Kind = stubKind
+	short.Kind, short.Labels = stubKind, nil
+	keepQueueName(&short, trimmed)
 	kept, all := map[string]string{}, unpacked(trimmed)
 	for key := range stubbed {
 		if value, present := all[key]; present {

@@ -43,6 +43,7 @@ var bounds = map[string]int{
 	keys.SourceBranch:     256,
 	keys.CancelInProgress: 32,
 	keys.Sender:           256,
+	keys.Branch:           256,
 	Priority:              16,
 
 	Status:         64,
@@ -93,7 +94,7 @@ func trim(pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {
 	trimmed := &tektonv1.PipelineRun{
 		TypeMeta: metav1.TypeMeta{Kind: trimmedKind},
 		ObjectMeta: metav1.ObjectMeta{
-			Name: pr.Name, Namespace: unique.Make(pr.Namespace).Value(), UID: pr.UID, ResourceVersion: pr.ResourceVersion,
+			Name: pr.Name, Namespace: intern(pr.Namespace), UID: pr.UID, ResourceVersion: pr.ResourceVersion,
 			CreationTimestamp: pr.CreationTimestamp, DeletionTimestamp: pr.DeletionTimestamp,
 		},
 		Spec: tektonv1.PipelineRunSpec{Status: pr.Spec.Status},
@@ -117,6 +118,9 @@ func trim(pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {
 	if !over && namesSecret(pr) {
 		kept[needsSecret] = "true"
 	}
+	if !over && pr.IsPending() {
+		keepTexts(trimmed, kept, pr)
+	}
 	trimmed.Annotations = shared(packed(kept))
 	if manager := ptr.Deref(pr.Spec.ManagedBy, pipeline.ManagedBy); manager != pipeline.ManagedBy && !over {
 		trimmed.Spec.ManagedBy = ptr.To(queue.Clip(manager, mostManager))
@@ -128,7 +132,7 @@ func trim(pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {
 	if c := pr.Status.GetCondition(Succeeded); c != nil && c.Status != corev1.ConditionUnknown {
 		short := *c
 		short.Severity, short.Message, short.LastTransitionTime.Inner = "", "", metav1.Time{}
-		short.Reason = unique.Make(queue.Bounded(c.Reason, mostReason)).Value()
+		short.Reason = intern(queue.Bounded(c.Reason, mostReason))
 		trimmed.Status.Conditions = append(trimmed.Status.Conditions, short)
 	}
 	return trimmed
@@ -143,11 +147,14 @@ var repeated = []string{
 func shared(annotations map[string]string) map[string]string {
 	for _, key := range repeated {
 		if value, present := annotations[key]; present {
-			annotations[key] = unique.Make(value).Value()
+			annotations[key] = intern(value)
 		}
 	}
 	return annotations
 }
+
+// intern shares a text among all runs that have it.
+func intern(text string) string { return unique.Make(text).Value() }
 
 // mostStatus and mostReason are well above the longest spec.status and the longest reason of a
 // condition that mean anything, and mostManager is enough of spec.managedBy to know it by.

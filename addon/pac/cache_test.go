@@ -131,7 +131,7 @@ func randomRun(rnd *rand.Rand) *tektonv1.PipelineRun {
 func TestTrimRunForgetsTheRest(t *testing.T) {
 	whole := pipelineRun("build",
 		func(pr *tektonv1.PipelineRun) {
-			pr.Labels = map[string]string{"l": "v"}
+			pr.Labels = map[string]string{"tekton.dev/pipeline": "ci"}
 			pr.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "m"}}
 			pr.Finalizers = []string{"f"}
 			pr.Spec.PipelineSpec = &tektonv1.PipelineSpec{Description: "long"}

@@ -45,7 +45,7 @@ func EachHeld(ctx context.Context, runs tektonclient.PipelineRunsGetter, namespa
 		}
 		return next(ctx, o)
 	}
-	reader := By{Kueue: func() bool { return kueue }}.reader()
+	reader := By{Kueue: func() bool { return kueue }}.reader(queue.Key{})
 	return paged.Each(ctx, nil, list, func(pr *tektonv1.PipelineRun) {
 		run := reader.read(pr)
 		if !more || run.Phase != queue.Pending || !run.Held() {

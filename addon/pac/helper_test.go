@@ -54,6 +54,15 @@ func annotated(key, value string) change {
 	return func(pr *tektonv1.PipelineRun) { pr.Annotations[key] = value }
 }
 
+func labelled(key, value string) change {
+	return func(pr *tektonv1.PipelineRun) {
+		if pr.Labels == nil {
+			pr.Labels = map[string]string{}
+		}
+		pr.Labels[key] = value
+	}
+}
+
 func without(key string) change {
 	return func(pr *tektonv1.PipelineRun) { delete(pr.Annotations, key) }
 }

@@ -110,8 +110,9 @@ func HideFromKueue(run Admitted) []Operation {
 
 // Requeue returns the patch for a new run that has PAC's label, but was not made by PAC: a copy of
 // one of PAC's runs, as the "Rerun" of a dashboard makes it. What the add-on wrote on the original
-// goes, but for the queue of Kueue's that it is labelled for, with the order of its event, and the
-// copy waits for a slot on its own. To PAC it is a queued run whose start is still to be reported.
+// goes, but for its priority and the queue of Kueue's that it is labelled for, with the order of
+// its event, and the copy waits for a slot on its own. To PAC it is a queued run whose start is
+// still to be reported.
 //
 // A copy without the name of a Repository belongs to no queue. The child of a run is no run of
 // PAC's: it runs in the slot of its parent, and would wait for that slot for ever.
@@ -121,7 +122,8 @@ func Requeue(run Admitted) []Operation {
 	}
 	var patch []Operation
 	for _, key := range slices.Sorted(maps.Keys(run.Metadata.Annotations)) {
-		if strings.HasPrefix(key, prefix) && key != HeldQueueName || key == keys.ExecutionOrder || key == keys.SCMReportingPLRStarted {
+		ours := strings.HasPrefix(key, prefix) && key != HeldQueueName && key != Priority
+		if ours || key == keys.ExecutionOrder || key == keys.SCMReportingPLRStarted {
 			patch = append(patch, remove(annotationPath(key)))
 		}
 	}

@@ -31,7 +31,7 @@ func kueue(pr *tektonv1.PipelineRun) queue.Kueue {
 	return is
 }
 
-// keepQueueName has a trimmed run keep the label.
+// keepQueueName has a trimmed run without labels keep that one.
 func keepQueueName(trimmed, pr *tektonv1.PipelineRun) {
 	if name, labelled := pr.Labels[QueueName]; labelled {
 		trimmed.Labels = map[string]string{QueueName: name}

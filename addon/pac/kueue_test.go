@@ -106,7 +106,8 @@ func TestPatchBesideKueue(t *testing.T) {
 			"spec": map[string]any{"status": nil},
 		}},
 		"cancelled while it waits for Kueue": {"cancel", pipelineRun("build", passed...), true, map[string]any{
-			"metadata": map[string]any{"annotations": people(nil)}, "spec": map[string]any{"status": "Cancelled"},
+			"metadata": map[string]any{"annotations": people(map[string]any{pac.Reason: "cancelled: superseded by newer"})},
+			"spec":     map[string]any{"status": "Cancelled"},
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

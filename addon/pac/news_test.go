@@ -37,12 +37,11 @@ func TestNews(t *testing.T) {
 		was, is any
 		want    bool
 	}{
-		"nothing":     {pipelineRun("build"), later(), false},
-		"texts":       {pipelineRun("build"), later(annotated(pac.Position, "3"), annotated(pac.Reason, "waits")), false},
-		"other texts": {pipelineRun("build", annotated(pac.Status, "queued")), later(annotated(pac.Status, "claimed")), false},
-		"a label": {
-			pipelineRun("build"), later(func(pr *tektonv1.PipelineRun) { pr.Labels = map[string]string{"a": "b"} }), false,
-		},
+		"nothing":           {pipelineRun("build"), later(), false},
+		"texts":             {pipelineRun("build"), later(annotated(pac.Position, "3"), annotated(pac.Reason, "waits")), false},
+		"other texts":       {pipelineRun("build", annotated(pac.Status, "queued")), later(annotated(pac.Status, "claimed")), false},
+		"a label by people": {pipelineRun("build"), later(labelled("team", "infra")), true}, // it may have a priority for that
+		"a label by Tekton": {pipelineRun("build"), later(labelled("tekton.dev/pipeline", "ci")), false},
 		"a start":           {pipelineRun("build"), later(specStatus("")), true},
 		"a claim":           {pipelineRun("build"), later(annotated(pac.Claim, "0/1/0")), true},
 		"an order":          {pipelineRun("build"), later(annotated(pac.HeldOrder, "shop/build")), true},

@@ -23,7 +23,7 @@ func (f Features) origin(annotations map[string]string) queue.Origin {
 		Definition:  annotations[keys.OriginalPRName],
 		Trigger:     trigger(annotations),
 		PullRequest: annotations[keys.PullRequest],
-		Branch:      strings.TrimPrefix(annotations[keys.SourceBranch], "refs/heads/"),
+		Branch:      branch(annotations[keys.SourceBranch]),
 		Sender:      annotations[keys.Sender],
 		Settings:    f.CancelInProgress,
 	}

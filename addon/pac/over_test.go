@@ -106,7 +106,7 @@ func TestRunsThatPACCannotReportCostNothing(t *testing.T) {
 	add(t, repositories, repository("shop", "app", ptr.To(1)))
 	limits := pac.NewRepositories(nil, paclister.NewRepositoryLister(repositories), counted.counter, func() pac.Settings {
 		return pac.Settings{Namespace: "pac", GlobalRepository: "pipelines-as-code"}
-	})
+	}, nil)
 	for _, freshness := range []queue.Freshness{queue.Cached, queue.Confirmed} {
 		counted.counter.n = 0
 		if _, _, err := limits.Get(t.Context(), shopApp, freshness); err != nil {

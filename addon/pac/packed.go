@@ -18,7 +18,7 @@ var packs = map[string][]string{
 	packOfTexts: waiting,
 	packOfOrigin: {
 		keys.OriginalPRName, keys.EventType, keys.PullRequest, keys.SourceBranch, keys.CancelInProgress,
-		keys.GitProvider, keys.InstallationID,
+		keys.GitProvider, keys.InstallationID, keys.Sender, keys.Branch, Priority,
 	},
 }
 

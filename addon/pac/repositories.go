@@ -25,6 +25,7 @@ type Repositories struct {
 	repositories paclister.RepositoryLister
 	runs         cache.Indexer // with the index of [NewRuns]
 	settings     func() Settings
+	shapes       Shapes
 }
 
 // Settings are what queues depend on besides Repositories and runs.
@@ -37,14 +38,25 @@ type Settings struct {
 	GlobalRepository string
 }
 
+// unshaped are queues that are as PAC has them.
+type unshaped struct{}
+
+// Of implements Shapes.
+func (unshaped) Of(queue.Key) Shape { return nil }
+
 var _ engine.Repositories = (*Repositories)(nil)
 
 // NewRepositories reads through the lister, and through the informer of runs to find out which
-// global Repository their controller uses. It calls settings at every look.
+// global Repository their controller uses. It calls settings at every look. Without shapes, queues
+// are as PAC has them.
 func NewRepositories(
 	client pacclient.RepositoriesGetter, repositories paclister.RepositoryLister, runs cache.Indexer, settings func() Settings,
+	shapes Shapes,
 ) *Repositories {
-	return &Repositories{client: client, repositories: repositories, runs: runs, settings: settings}
+	if shapes == nil {
+		shapes = unshaped{}
+	}
+	return &Repositories{client: client, repositories: repositories, runs: runs, settings: settings, shapes: shapes}
 }
 
 // Get implements engine.Repositories. It merges the Repository with PAC's global one, as PAC does
@@ -63,6 +75,9 @@ func (r *Repositories) Get(ctx context.Context, key queue.Key, freshness queue.F
 		}
 	}
 	q := engine.Repository{Key: key, UID: string(repository.UID)}
+	if shape := r.shapes.Of(key); shape != nil {
+		q.Spec = shape.Spec()
+	}
 	q.Limit, q.Problems = ReadLimit(repository, global)
 	if settings.Absent && q.Limit == queue.Unlimited {
 		q.Limit, q.Problems = UnseenLimit(settings.Namespace, r.runsOf(key))

@@ -179,7 +179,7 @@ func TestRepositoriesGet(t *testing.T) {
 			add(t, informer.GetIndexer(), tc.runs...)
 			r := pac.NewRepositories(nil, paclister.NewRepositoryLister(repositories), informer.GetIndexer(), func() pac.Settings {
 				return pac.Settings{Namespace: "pac", GlobalRepository: "pipelines-as-code"}
-			})
+			}, nil)
 
 			got, exists, err := r.Get(t.Context(), shopApp, queue.Cached)
 			if err != nil {
@@ -233,7 +233,7 @@ func TestLimitIsNeverNoneForWantOfSight(t *testing.T) {
 			add(t, informer.GetIndexer(), tc.runs...)
 			r := pac.NewRepositories(nil, paclister.NewRepositoryLister(repositories), informer.GetIndexer(), func() pac.Settings {
 				return pac.Settings{Namespace: "nowhere", Absent: tc.absent, GlobalRepository: "pipelines-as-code"}
-			})
+			}, nil)
 			got, _, err := r.Get(t.Context(), shopApp, queue.Cached)
 			if err != nil || got.Limit != tc.want {
 				t.Errorf("limit %s (%v), want %s", got.Limit, err, tc.want)

@@ -61,7 +61,7 @@ func (c Controllers) ReadRun(pr *tektonv1.PipelineRun) queue.Run {
 		if err != nil {
 			problem(Priority, err, "it counts as 0")
 		}
-		r.Priority = n
+		r.Priority.Own = n
 	}
 	if value, present := a[Arrived]; present {
 		arrived, err := queue.ParseArrival(value)

@@ -70,14 +70,20 @@ type By struct {
 	AskForKueue func(context.Context) (bool, error)
 	// Texts write what is for people only; nil if the client of all other writes does.
 	Texts tektonclient.PipelineRunsGetter
+	// Shapes give runs the priorities of their queues; nil if no queue gives any.
+	Shapes Shapes
 	// Learnt is told of a run that has another version than the informer shows, as a refused write
 	// has brought to light; nil if nobody listens.
 	Learnt func(was, is any)
 }
 
-// reader returns what reads runs as they are in this cluster now. Equal readers read alike.
-func (b By) reader() reader {
+// reader returns what reads the runs of a queue as they are in this cluster now. Equal readers read
+// alike.
+func (b By) reader(key queue.Key) reader {
 	is := reader{controllers: &defaults, kueue: b.Kueue != nil && b.Kueue()}
+	if b.Shapes != nil {
+		is.shape = b.Shapes.Of(key)
+	}
 	if b.Controllers != nil {
 		is.controllers = b.Controllers()
 	}
@@ -87,6 +93,7 @@ func (b By) reader() reader {
 type reader struct {
 	controllers *Controllers
 	kueue       bool
+	shape       Shape // nil if the queue has none
 }
 
 var defaults Controllers
@@ -96,6 +103,7 @@ func (r reader) read(pr *tektonv1.PipelineRun) queue.Run {
 	if r.kueue {
 		run = run.BesideKueue()
 	}
+	Prioritize(&run, pr, r.shape)
 	return run
 }
 
@@ -141,7 +149,7 @@ func (r *Runs) List(ctx context.Context, key queue.Key, freshness queue.Freshnes
 	if err != nil {
 		return nil, err
 	}
-	return r.readings.read(key, objects, r.by.reader()), nil
+	return r.readings.read(key, objects, r.by.reader(key)), nil
 }
 
 // shown are the runs of a queue that the cache has: of those that are over, the latest.
@@ -182,7 +190,7 @@ func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]*queue.Run, erro
 		switch pr := obj.(*tektonv1.PipelineRun); {
 		case listed[pr.Name]:
 		case phase(pr) == queue.Done:
-			runs = append(runs, r.read(pr))
+			runs = append(runs, r.read(key, pr))
 		default:
 			unlisted = append(unlisted, pr.Name)
 		}
@@ -226,7 +234,7 @@ func (r *Runs) listBy(
 		}
 		ended, over := endOf(pr)
 		if k, ok := KeyOf(pr); ok && k == key && (!over || slices.Contains(periods, ended)) {
-			runs = append(runs, r.read(pr))
+			runs = append(runs, r.read(key, pr))
 		}
 	})
 	if err == nil {
@@ -250,8 +258,8 @@ func (r *Runs) add(ctx context.Context, key queue.Key, runs []*queue.Run, names 
 }
 
 // read reads a run of the cache.
-func (r *Runs) read(pr *tektonv1.PipelineRun) *queue.Run {
-	run := r.by.reader().read(pr)
+func (r *Runs) read(key queue.Key, pr *tektonv1.PipelineRun) *queue.Run {
+	run := r.by.reader(key).read(pr)
 	return r.by.Arrivals.of(&run)
 }
 
@@ -331,7 +339,7 @@ func (r *Runs) Get(ctx context.Context, key queue.Key, name string) (queue.Run, 
 	if err != nil {
 		return queue.Run{}, false, err
 	}
-	run := r.by.reader().read(pr)
+	run := r.by.reader(key).read(pr)
 	if k, _ := KeyOf(pr); k != key && run.Phase == queue.Pending {
 		return queue.Run{}, false, nil
 	}
@@ -457,11 +465,14 @@ func (r *Runs) Stamp(ctx context.Context, key queue.Key, run queue.Run, arrival 
 // (pkg/pipelineascode/cancel_pipelineruns.go, cancelMergePatch), with which its finally tasks still
 // run. With that status they would run for a pending run too, above the limit and with nothing to
 // tidy up, so a pending run is cancelled outright.
-func (r *Runs) Cancel(ctx context.Context, key queue.Key, run queue.Run) error {
+func (r *Runs) Cancel(ctx context.Context, key queue.Key, a queue.Cancel) error {
+	run := a.Run
 	patch := map[string]any{"spec": map[string]any{"status": tektonv1.PipelineRunSpecStatusCancelledRunFinally}}
 	if run.Phase == queue.Pending || run.Kueue.Passed {
+		annotations := noLonger()
+		annotations[Reason] = Fit(Reason, "cancelled: "+a.Why())
 		patch = map[string]any{
-			"metadata": map[string]any{"annotations": noLonger()},
+			"metadata": map[string]any{"annotations": annotations},
 			"spec":     map[string]any{"status": tektonv1.PipelineRunSpecStatusCancelled},
 		}
 	}

@@ -126,7 +126,9 @@ var writes = map[string]write{
 	"stamp": func(ctx context.Context, r *pac.Runs, run queue.Run) error {
 		return r.Stamp(ctx, shopApp, run, queue.Arrival{Version: 5, AtMost: true})
 	},
-	"cancel": func(ctx context.Context, r *pac.Runs, run queue.Run) error { return r.Cancel(ctx, shopApp, run) },
+	"cancel": func(ctx context.Context, r *pac.Runs, run queue.Run) error {
+		return r.Cancel(ctx, shopApp, queue.Cancel{Run: run, By: queue.Run{Name: "newer"}})
+	},
 	"show": func(ctx context.Context, r *pac.Runs, run queue.Run) error {
 		return r.Show(ctx, shopApp, run, map[string]string{pac.Position: "3", pac.Reason: ""})
 	},
@@ -161,7 +163,7 @@ func TestPatch(t *testing.T) {
 			"metadata": map[string]any{
 				"uid": "uid-1", "resourceVersion": "7",
 				"annotations": map[string]any{
-					pac.Status: nil, pac.Position: nil, pac.QueueLength: nil, pac.Reason: nil,
+					pac.Status: nil, pac.Position: nil, pac.QueueLength: nil, pac.Reason: "cancelled: superseded by newer",
 					pac.EstimatedStart: nil,
 				},
 			},
@@ -235,7 +237,7 @@ func TestReturn(t *testing.T) {
 // TestCancelStarted: what runs gets to run its finally tasks, as PAC has it.
 func TestCancelStarted(t *testing.T) {
 	runs, api, _ := newRuns(t, answer(http.StatusOK, pipelineRun("build")))
-	if err := runs.Cancel(t.Context(), shopApp, pac.ReadRun(pipelineRun("build", specStatus("")))); err != nil {
+	if err := runs.Cancel(t.Context(), shopApp, queue.Cancel{Run: pac.ReadRun(pipelineRun("build", specStatus("")))}); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]any{

@@ -160,20 +160,29 @@ type Cancel struct {
 	By Run
 	// Cause is Replaced if it is empty.
 	Cause Cause
+	// Spec is that of the queue.
+	Spec Spec
+}
+
+// Why says in words why the run is cancelled.
+func (a Cancel) Why() string {
+	switch a.Cause {
+	case NotNewest:
+		return fmt.Sprintf("a newer run %s waits, %s", a.By.Origin, a.By.Name)
+	case TooMany:
+		return fmt.Sprintf("no more than %d runs may wait", a.Spec.MostWaiting)
+	case TooOld:
+		return fmt.Sprintf("no run may wait for longer than %s", a.Spec.MaxAge)
+	case Replaced:
+	}
+	return "superseded by " + a.By.Name
 }
 
 func (Cancel) Kind() Kind     { return KindCancel }
 func (Cancel) Writes() Object { return ObjectRun }
 func (a Cancel) Step() string { return "cancel " + a.Run.UID }
 func (a Cancel) String() string {
-	switch a.Cause {
-	case NotNewest:
-		return fmt.Sprintf("cancel %s, which waits, as %s does, which is newer", a.Run.Name, a.By.Name)
-	case TooMany, TooOld:
-		return fmt.Sprintf("cancel %s, which must not wait: %s", a.Run.Name, a.Cause)
-	default:
-		return fmt.Sprintf("cancel %s, superseded by %s", a.Run.Name, a.By.Name)
-	}
+	return fmt.Sprintf("cancel %s, %s", a.Run.Name, a.Why())
 }
 func (Cancel) needsFresh() bool { return false }
 

@@ -319,9 +319,9 @@ func (d *decider) adopt() {
 	}
 }
 
-// claim gives the remaining room to the first eligible runs, in the order in which their turns come.
-// In another order than that of the line, a run whose place is not settled may be the first of all,
-// so nothing is claimed until all places are.
+// claim gives the remaining room to the first eligible runs, in the order in which their turns
+// come. In another order than that of the line, a run whose place is not settled may be the first
+// of all, so nothing is claimed until all places are.
 func (d *decider) claim() {
 	room := d.limit - d.started - len(d.claims) - d.decision.Summary.Damaged
 	if d.spec.Paused || d.shaped && d.settled < len(d.line) {

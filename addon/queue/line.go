@@ -69,7 +69,7 @@ func (l *lineUp) line(runs []*Run, slots []Slot) []Place {
 		p := &l.places[i]
 		p.Run, p.is = r, r.traits()
 		l.supersedes = l.supersedes || r.supersedes()
-		l.prioritized = l.prioritized || r.Priority != 0
+		l.prioritized = l.prioritized || r.Priority != Priority{}
 		seq := r.Sequence()
 		if seq == nil {
 			if r.Order == nil {

@@ -106,7 +106,7 @@ type Run struct {
 	Origin Origin
 	// Priority decides before all else who is next: the higher, the sooner. It never has a run that
 	// was started give up its slot.
-	Priority int
+	Priority Priority
 	// Began and Ended are Tekton's start and completion times; zero until Tekton sets them. They
 	// are for people: decisions do not depend on them.
 	Began, Ended time.Time

@@ -1,14 +1,21 @@
 package queue
 
-import "time"
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"time"
+)
 
 // Spec shapes a queue beyond its limit: who is next, whether anybody is, and who may not wait any
 // longer. The zero Spec is a queue as Pipelines-as-Code has it. A spec chooses among runs only:
 // claims, fences and tokens are the same whatever it says.
 type Spec struct {
 	// Paused keeps every run from being started, also one that has been claimed. What runs goes on,
-	// and what waits goes on waiting, however long.
+	// and what waits goes on waiting, however long, unless a newer run takes its place.
 	Paused bool
+	// PausedBy says who paused it, and why, as far as that is known. It is for people.
+	PausedBy string
 	// Order is who is next among runs of the same [Run.Priority].
 	Order Discipline
 	// FairBy is what Fair goes round.
@@ -18,7 +25,8 @@ type Spec struct {
 	KeepNewest bool
 	// MostWaiting is how many runs may wait; zero is any number. The newest beyond are cancelled.
 	MostWaiting int
-	// MaxAge is how long after its creation a run may wait before it is cancelled; zero is for ever.
+	// MaxAge is how long after its creation a run may wait before it is cancelled; zero is for
+	// ever.
 	MaxAge time.Duration
 }
 
@@ -60,5 +68,30 @@ func (g Grouping) Group(o Origin) string {
 	}
 }
 
-// The bounds of [Run.Priority].
+// The bounds of each number of a [Priority].
 const MinPriority, MaxPriority = -1000, 1000
+
+// Priority is how urgent a run is. What its queue says of it counts before what it says of itself.
+type Priority struct {
+	// Listed is what the queue gives runs of its kind.
+	Listed int
+	// Own is what the run asks for.
+	Own int
+}
+
+// Compare orders priorities: the lower, the less urgent.
+func (p Priority) Compare(o Priority) int {
+	return cmp.Or(cmp.Compare(p.Listed, o.Listed), cmp.Compare(p.Own, o.Own))
+}
+
+// String is the number that a person gave; both if both were given.
+func (p Priority) String() string {
+	switch {
+	case p.Listed == 0:
+		return strconv.Itoa(p.Own)
+	case p.Own == 0:
+		return strconv.Itoa(p.Listed)
+	default:
+		return fmt.Sprintf("%d, and %d of its own", p.Listed, p.Own)
+	}
+}

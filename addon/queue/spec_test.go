@@ -12,12 +12,11 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
-func (b runBuilder) priority(n int) runBuilder        { b.Priority = n; return b }
-func (b runBuilder) branch(name string) runBuilder    { b.Origin.Branch = name; return b }
-func (b runBuilder) sender(name string) runBuilder    { b.Origin.Sender = name; return b }
-func (b runBuilder) pull(number string) runBuilder    { b.Origin.PullRequest = number; return b }
-func (b runBuilder) definition(n string) runBuilder   { b.Origin.Definition = n; return b }
-func (b slotBuilder) turns(t queue.Turns) slotBuilder { b.Turns = t; return b }
+func (b runBuilder) priority(n int) runBuilder      { b.Priority.Own = n; return b }
+func (b runBuilder) branch(name string) runBuilder  { b.Origin.Branch = name; return b }
+func (b runBuilder) sender(name string) runBuilder  { b.Origin.Sender = name; return b }
+func (b runBuilder) pull(number string) runBuilder  { b.Origin.PullRequest = number; return b }
+func (b runBuilder) definition(n string) runBuilder { b.Origin.Definition = n; return b }
 
 func TestPause(t *testing.T) {
 	a, b := run("a").created(-12*time.Second), run("b").created(-11*time.Second)
@@ -237,7 +236,8 @@ func TestKeepNewest(t *testing.T) {
 		},
 		"another branch, another definition, none": {
 			limit: 1, spec: spec,
-			runs:  runs(run("z").created(-time.Minute).started(), a, b.branch("dev"), c.definition("lint"), run("d").created(-9*time.Second)),
+			runs: runs(run("z").created(-time.Minute).started(), a, b.branch("dev"), c.definition("lint"),
+				run("d").created(-9*time.Second)),
 			slots: slots(slot(0).of("z")),
 		},
 		"of one second, nobody until it is written down who came later": {
@@ -265,7 +265,8 @@ func TestMostWaiting(t *testing.T) {
 			want: []string{"claim new 1 for a"},
 		},
 		"the newest go, also if they are first": {
-			limit: 1, spec: queue.Spec{MostWaiting: 1, Order: queue.NewestFirst}, runs: runs(z.started(), a, b), slots: slots(slot(0).of("z")),
+			limit: 1, spec: queue.Spec{MostWaiting: 1, Order: queue.NewestFirst},
+			runs: runs(z.started(), a, b), slots: slots(slot(0).of("z")),
 			want: []string{"cancel b: too many"},
 		},
 		"nobody whose event is not known": {
@@ -300,8 +301,12 @@ func TestStandingsOfSpecs(t *testing.T) {
 		runs []*queue.Run
 		want []string
 	}{
-		"paused":          {queue.Spec{Paused: true}, runs(z, a, b), []string{"z", "1 a paused", "2 b paused"}},
-		"by priority":     {queue.Spec{}, runs(z, a, b, c.priority(3)), []string{"z", "1 c slots taken", "2 a behind higher priority (1)", "3 b behind higher priority (1)"}},
+		"paused": {queue.Spec{Paused: true}, runs(z, a, b), []string{"z", "1 a paused", "2 b paused"}},
+		"by priority": {
+			queue.Spec{},
+			runs(z, a, b, c.priority(3)),
+			[]string{"z", "1 c slots taken", "2 a behind higher priority (1)", "3 b behind higher priority (1)"},
+		},
 		"newest first":    {queue.Spec{Order: queue.NewestFirst}, runs(z, a, b), []string{"z", "1 b slots taken", "2 a slots taken"}},
 		"only the newest": {queue.Spec{KeepNewest: true}, runs(z, ci(a), ci(b)), []string{"z", "0 a outdated by b", "1 b slots taken"}},
 		"too many":        {queue.Spec{MostWaiting: 1}, runs(z, a, b), []string{"z", "1 a slots taken", "0 b dropped: too many"}},

@@ -46,6 +46,8 @@ type Standings struct {
 	Runs []Standing
 	// Waiting counts the runs with a position.
 	Waiting int
+	// Spec is that of the queue.
+	Spec Spec
 }
 
 // Count is how many runs are in a state.
@@ -87,7 +89,7 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 	for _, index := range d.decision.Parked {
 		parked[index] = true
 	}
-	stands := Standings{Limit: s.Limit, Unusable: d.decision.Summary.Damaged, Kept: d.kept}
+	stands := Standings{Limit: s.Limit, Spec: s.Spec, Unusable: d.decision.Summary.Damaged, Kept: d.kept}
 	preparing := map[string]*Run{} // by event
 	higher := d.higher()
 	for _, rank := range d.standingOrder() {
@@ -168,11 +170,11 @@ func (d *decider) standingOrder() []int {
 
 // higher is how many runs that wait go first because of their priority, by the priority of the one
 // that they go before.
-func (d *decider) higher() map[int]int {
+func (d *decider) higher() map[Priority]int {
 	if !d.lineUp.prioritized {
 		return nil
 	}
-	before, n := map[int]int{}, 0
+	before, n := map[Priority]int{}, 0
 	for i, rank := range d.next {
 		priority := d.line[rank].Run.Priority
 		if i == 0 || priority != d.line[d.next[i-1]].Run.Priority {

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"cmp"
+	"fmt"
 	"time"
 )
 
@@ -21,6 +22,18 @@ type Origin struct {
 	CancelInProgress Choice
 	// Settings are those of the PAC controller that made the run, for a run without one of its own.
 	Settings CancelInProgress
+}
+
+// String says of which definition and for which branch or pull request a run is.
+func (o Origin) String() string {
+	switch {
+	case o.PullRequest != "":
+		return fmt.Sprintf("of %s for pull request %s", o.Definition, o.PullRequest)
+	case o.Branch != "":
+		return fmt.Sprintf("of %s on branch %s", o.Definition, o.Branch)
+	default:
+		return "of " + o.Definition
+	}
 }
 
 // Trigger is the kind of event that triggered a run.

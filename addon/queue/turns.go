@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -17,6 +18,51 @@ type Turns map[string]uint64
 // mostTurns is how many groups a slot remembers. Of more, those served longest ago are forgotten:
 // it is their turn anyway.
 const mostTurns = 64
+
+// LongestTurns is how many bytes turns have at most, written down.
+const LongestTurns = mostTurns * len("0123456789abcdef=18446744073709551615,")
+
+// String writes turns down, sorted by group: 0123456789abcdef=7,…
+func (t Turns) String() string {
+	var b strings.Builder
+	for i, group := range slices.Sorted(maps.Keys(t)) {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, "%s=%d", group, t[group])
+	}
+	return b.String()
+}
+
+// ParseTurns reads what String wrote. An empty text has none.
+func ParseTurns(text string) (Turns, error) {
+	if text == "" {
+		return nil, nil
+	}
+	wrong := fmt.Errorf("%q are not turns, e.g. 0123456789abcdef=7", Clip(text, 64))
+	if len(text) > LongestTurns {
+		return nil, wrong
+	}
+	t := Turns{}
+	for part := range strings.SplitSeq(text, ",") {
+		group, number, _ := strings.Cut(part, "=")
+		turn, err := strconv.ParseUint(number, 10, 64)
+		_, hex := strconv.ParseUint(group, 16, 64)
+		if err != nil || hex != nil || len(group) != hashLength || turn == 0 || turn > mostTurn {
+			return nil, wrong
+		}
+		t[group] = turn
+	}
+	if t.String() != text {
+		return nil, wrong
+	}
+	return t, nil
+}
+
+// mostTurn leaves room to count on from a turn that was written by hand.
+const mostTurn = 1 << 62
+
+const hashLength = len("0123456789abcdef")
 
 func hashOfGroup(name string) string {
 	h := fnv.New64a()
@@ -71,9 +117,9 @@ func (d *decider) turns() []int {
 	if !d.shaped {
 		return waiting
 	}
-	priority := func(rank int) int { return d.line[rank].Run.Priority }
+	priority := func(rank int) Priority { return d.line[rank].Run.Priority }
 	slices.SortStableFunc(waiting, func(a, b int) int {
-		if by := cmp.Compare(priority(b), priority(a)); by != 0 {
+		if by := priority(b).Compare(priority(a)); by != 0 {
 			return by
 		}
 		if d.spec.Order == NewestFirst {

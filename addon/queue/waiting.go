@@ -32,9 +32,16 @@ func (d *decider) replace() {
 	for i := range d.line {
 		p := &d.line[i]
 		if by, is := d.replaced[p.Run.UID]; is && !d.wasCancelled(p.Run) {
-			d.do(Cancel{Run: *p.Run, By: *by, Cause: NotNewest})
+			d.do(Cancel{Run: *p.Run, By: *by, Cause: NotNewest, Spec: d.spec})
 		}
 	}
+}
+
+// Newer finds for each run of a known definition, by UID, the newest run that came later, of the
+// same definition and branch, or pull request, whatever has become of the two.
+func Newer(line []Place) map[string]*Run {
+	known := func(p *Place) bool { return p.Run.Origin.Definition != "" }
+	return supersededBy(line, known, known)
 }
 
 func (d *decider) isReplaced(r *Run) bool {
@@ -98,5 +105,5 @@ func (d *decider) drop(p *Place, why Cause) {
 	}
 	d.dropped[p.Run.UID] = why
 	d.decision.Summary.Waiting--
-	d.do(Cancel{Run: *p.Run, Cause: why})
+	d.do(Cancel{Run: *p.Run, Cause: why, Spec: d.spec})
 }

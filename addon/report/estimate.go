@@ -85,7 +85,7 @@ func Turns(all queue.Standings, typical time.Duration, now time.Time) map[string
 	var ready, later []queue.Standing // runs that wait for a unit alone, and for something else too
 	for _, r := range all.Runs {
 		switch {
-		case r.Why == queue.Unprepared: // it is not known when, if ever
+		case r.Why == queue.Unprepared, r.Why == queue.Paused && r.Position > 0: // it is not known when, if ever
 		case r.Position > 0 && r.Until.After(now):
 			later = append(later, r)
 		case r.Position > 0:

@@ -39,6 +39,10 @@ func Whys() []ExplainedWhy {
 		{queue.Refused, "Its start kept failing; it is about to give up its slot and pause."},
 		{queue.LimitLowered, "It has a slot, but more runs are started than the new limit allows."},
 		{queue.Superseded, "A newer run replaces it (cancel-in-progress); it is about to be cancelled."},
+		{queue.Paused, "Its queue is paused: nothing starts."},
+		{queue.BehindPriority, "All slots are taken, or free slots go to runs of a higher priority first."},
+		{queue.Outdated, "Its queue keeps only the newest run that waits, and a newer one does; it is about to be cancelled."},
+		{queue.Dropped, "More runs wait than may, or it has waited for longer than one may; it is about to be cancelled."},
 		{queue.HandedBack, "Its queue belongs to Pipelines-as-Code again, or will once the started runs are done."},
 		{queue.AtKueue, "It has its slot, or needs none, and Kueue has yet to admit it. It counts towards the limit, and keeps its slot " +
 			"for as long as that takes."},

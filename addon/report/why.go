@@ -62,6 +62,17 @@ func Why(is queue.Standing, all queue.Standings, refusal string, style Style) st
 		return fmt.Sprintf("in back-off, %s, after a failed start (attempt %d)%s", style.Until(is.Until), is.Run.Attempt, because(refusal))
 	case queue.Superseded:
 		return fmt.Sprintf("superseded by %s, about to be cancelled", is.By.Name)
+	case queue.Paused:
+		if is.Slot == queue.NoSlot {
+			return "waiting while the queue is paused" + brackets(all.Spec.PausedBy)
+		}
+		return fmt.Sprintf("has slot %d, and does not start while the queue is paused%s", is.Slot, brackets(all.Spec.PausedBy))
+	case queue.BehindPriority:
+		return fmt.Sprintf("waiting for a slot, behind %s of higher priority: %s", count(is.Before, "run"), inUse(all, style))
+	case queue.Outdated:
+		return fmt.Sprintf("about to be cancelled: %s, which is newer and %s, waits", is.By.Name, is.By.Origin)
+	case queue.Dropped:
+		return "about to be cancelled: " + Dropped(is.Cause, all.Spec)
 	case queue.HandedBack:
 		if is.Run.Held() {
 			return "returns to " + pac + " once the started runs are done"
@@ -88,6 +99,32 @@ func Why(is queue.Standing, all queue.Standings, refusal string, style Style) st
 		return "waiting for its Repository, which does not exist"
 	}
 	return string(is.Why)
+}
+
+// Dropped says why a run must not wait.
+func Dropped(cause queue.Cause, spec queue.Spec) string {
+	switch cause {
+	case queue.TooMany:
+		return fmt.Sprintf("%s may wait (waiting.max of the RunQueue), and the newest beyond do not", count(spec.MostWaiting, "run"))
+	case queue.TooOld:
+		return fmt.Sprintf("no run may wait for longer than %s (waiting.maxAge of the RunQueue)", Round(spec.MaxAge))
+	case queue.Replaced, queue.NotNewest: // told with the newer run
+	}
+	return string(cause)
+}
+
+func brackets(text string) string {
+	if text == "" {
+		return ""
+	}
+	return " (" + text + ")"
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func because(refusal string) string {

@@ -1,6 +1,7 @@
 package report_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -90,6 +91,24 @@ func TestWhy(t *testing.T) {
 	} {
 		if got := report.Why(c.is, queue.Standings{Limit: 2, Runs: c.all}, c.refusal, c.style); got != c.want {
 			t.Errorf("got  %s\nwant %s", got, c.want)
+		}
+	}
+	paused := queue.Standings{Limit: 2, Runs: two, Spec: queue.Spec{
+		Paused: true, PausedBy: "by ann: freeze", MostWaiting: 10, MaxAge: 2 * time.Hour,
+	}}
+	urgent, outdated, late, excess := because(queue.BehindPriority), because(queue.Outdated), because(queue.Dropped), because(queue.Dropped)
+	urgent.Before, late.Cause, excess.Cause = 3, queue.TooOld, queue.TooMany
+	outdated.By = &queue.Run{Name: "ci-9", Origin: queue.Origin{Definition: "ci", Branch: "main"}}
+	for is, want := range map[*queue.Standing]string{
+		new(because(queue.Paused)): "waiting while the queue is paused (by ann: freeze)",
+		new(slotted(queue.Paused)): "has slot 1, and does not start while the queue is paused (by ann: freeze)",
+		&urgent:                    "waiting for a slot, behind 3 runs of higher priority: 2 of 2 in use by",
+		&outdated:                  "about to be cancelled: ci-9, which is newer and of ci on branch main, waits",
+		&late:                      "about to be cancelled: no run may wait for longer than 2h00m (waiting.maxAge of the RunQueue)",
+		&excess:                    "about to be cancelled: 10 runs may wait (waiting.max of the RunQueue), and the newest beyond do not",
+	} {
+		if got := report.Why(*is, paused, "", report.At(noon)); !strings.HasPrefix(got, want) {
+			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
 	const want = "waiting for a slot: 1 of 2 in use by build-x4k (6m); " +

@@ -30,6 +30,8 @@ type Cluster struct {
 	server  *server
 	queues  []queue.Key
 	judges  map[queue.Key]*judge
+	// shapes are those of the RunQueues.
+	shapes map[queue.Key]pac.Shape
 	// settled is the history before the product came; no list is older.
 	settled   [kinds]int
 	replicas  []*replica
@@ -57,7 +59,7 @@ func newCluster(seed uint64, o Options) *Cluster {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	m := mix(rnd)
 	m.traceable, m.cancelling.OnPush, m.kueue, m.ties = seed%3 == 0, seed%2 == 0, seed%5 == 4, seed%5 >= 3
-	m.podsGone, m.together = seed%19 == 18, seed%4 < 3
+	m.podsGone, m.together, m.shaped = seed%19 == 18, seed%4 < 3, seed%7 == 6
 	m.writes = 2 // so that most passes leave something
 	if seed%4 == 2 {
 		m.writes = 8 // so that much of a pass overlaps
@@ -67,6 +69,9 @@ func newCluster(seed uint64, o Options) *Cluster {
 	}
 	if o.mutant != nil && o.mutant.shape != nil {
 		o.mutant.shape(&m)
+	}
+	if m.shaped {
+		shaping(&m)
 	}
 	if m.podsGone {
 		m.memory, m.switches, m.happens["switch"] = false, false, 0
@@ -80,15 +85,19 @@ func newCluster(seed uint64, o Options) *Cluster {
 	if c.kueue {
 		c.trace("some runs are labelled for Kueue")
 	}
+	if c.shaped {
+		c.trace("RunQueues shape queues")
+	}
 	if c.podsGone {
 		c.trace("a slot is free when the pods of its run are gone")
 	}
 	c.settle()
 	for i := range c.mixture.replicas {
 		r := &replica{cluster: c, name: fmt.Sprintf("replica-%d", i), skew: c.upTo(2*c.skew) - c.skew}
-		for k := range r.lazy {
+		for k := range runQueues {
 			r.lazy[k] = []int{0, 0, 1, 4, 15}[rnd.IntN(5)]
 		}
+		r.lazy[runQueues] = r.lazy[repositories]
 		c.replicas = append(c.replicas, r)
 		r.start(0)
 	}
@@ -100,7 +109,8 @@ func newCluster(seed uint64, o Options) *Cluster {
 func emptyCluster(m mixture, rnd *rand.Rand, o Options) *Cluster {
 	c := &Cluster{
 		mixture: m, rnd: rnd, now: noon, context: klog.NewContext(context.Background(), klog.Logger{}),
-		mutant: o.mutant, judges: map[queue.Key]*judge{}, named: map[queue.Key]int{}, trace: func(string, ...any) {},
+		mutant: o.mutant, judges: map[queue.Key]*judge{}, shapes: map[queue.Key]pac.Shape{}, named: map[queue.Key]int{},
+		trace:     func(string, ...any) {},
 		writers:   map[string]string{},
 		outliving: map[types.UID]queue.Key{}, controllers: &pac.Controllers{Default: pac.Features{CancelInProgress: m.cancelling}},
 	}
@@ -134,7 +144,10 @@ func (c *Cluster) settings() shipped.Settings {
 // read reads a run as every replica does. Kueue is at work in the cluster, and some seeds have runs
 // that are labelled for it.
 func (c *Cluster) read(pr *tektonv1.PipelineRun) queue.Run {
-	return c.controllers.ReadRun(pr).BesideKueue()
+	run := c.controllers.ReadRun(pr).BesideKueue()
+	key, _ := pac.KeyOf(pr)
+	pac.Prioritize(&run, pr, c.shapes[key])
+	return run
 }
 
 // settle is the time before the product came: queues that run already, perhaps

@@ -71,6 +71,7 @@ func (c *Cluster) brighten() {
 		c.keepPromise()
 	}
 	c.makeSecrets()
+	c.resume()
 	clear(c.server.rejected)
 	c.calm = true
 	c.advance(c.longest)

@@ -19,7 +19,7 @@ var everything = labels.Everything()
 // event is something that happens besides the product's own work.
 type event struct {
 	name  string
-	often int // how often, as far as the seed does not say otherwise
+	often int // how often, as far as the seed does not say otherwise; 0 if the seed has to say so
 	do    func(*Cluster)
 }
 
@@ -50,7 +50,7 @@ func init() {
 		{"delete", 2, (*Cluster).delete},
 		{"touch-run", 3, func(c *Cluster) {
 			c.editRun(c.one(c.runsOf(c.someQueue(), all)), "is annotated by hand", func(pr *tektonv1.PipelineRun) {
-				pr.Annotations["touched"] = c.now.String()
+				pr.Annotations["tekton.dev/touched"] = c.now.String() // no condition of a queue sees it
 			})
 		}},
 		{"touch-lease", 2, func(c *Cluster) {
@@ -77,6 +77,8 @@ func init() {
 			}
 		}},
 		{"switch", 2, (*Cluster).switchBackend},
+		{"shape", 0, (*Cluster).shape},
+		{"prioritize", 0, (*Cluster).prioritize},
 	}
 }
 
@@ -278,7 +280,11 @@ func (c *Cluster) sleep() {
 
 func (c *Cluster) relist() {
 	if r := c.replicas[c.rnd.IntN(len(c.replicas))]; r.awake() {
-		i := r.informers[c.rnd.IntN(int(kinds))]
+		watched := int(runQueues)
+		if c.shaped {
+			watched = int(kinds)
+		}
+		i := r.informers[c.rnd.IntN(watched)]
 		if all := len(c.server.history[i.kind]); all > i.seen {
 			c.trace("%s lists every %s anew", r.name, i.kind)
 			i.relist(i.seen + 1 + c.rnd.IntN(all-i.seen))

@@ -4,6 +4,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	shipped "github.com/pac-lease-queue/pac-lease-queue/addon/replica"
 )
 
@@ -21,6 +22,7 @@ type mutant struct {
 	beforePut   func(*server, *coordinationv1.Lease) // when it arrives
 	wrapRuns    func(*replica, engine.Runs, engine.Store) engine.Runs
 	wrapStore   func(*replica, engine.Store) engine.Store
+	spec        func(*replica, queue.Spec) queue.Spec
 	wire        func(*replica, *shipped.Config)
 	wrapReplica func(*replica, product) product
 	beforeSync  bool // recovery acts before the caches are filled
@@ -57,6 +59,13 @@ func (m *mutant) store(r *replica, x engine.Store) engine.Store {
 		return x
 	}
 	return m.wrapStore(r, x)
+}
+
+func (m *mutant) shapes(r *replica, s queue.Spec) queue.Spec {
+	if m.spec == nil {
+		return s
+	}
+	return m.spec(r, s)
 }
 
 func (m *mutant) wired(r *replica) {

@@ -10,7 +10,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/api/v1alpha1"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/runqueue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 )
 
@@ -135,13 +137,21 @@ func (i *informer) put(o object) {
 			h.OnAdd(trimmed, false)
 		}
 	}
-	if !known || pac.IsNews(was, trimmed) {
+	if !known || isNews(was, trimmed) {
 		if i.synced {
 			before, _ := was.(object)
 			i.moved(before, trimmed.(object))
 		}
 		i.wake(o, pac.CanWait(was, trimmed) || lease.CanWait(trimmed))
 	}
+}
+
+// isNews says what addon/controller does.
+func isNews(was, is any) bool {
+	if _, shapes := is.(*v1alpha1.RunQueue); shapes {
+		return runqueue.IsNews(was, is)
+	}
+	return pac.IsNews(was, is)
 }
 
 func (i *informer) drop(o object) {

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue/audit"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/runqueue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 )
@@ -40,6 +40,7 @@ type judge struct {
 	starts  map[types.UID]started
 	known   map[types.UID]queue.Run // every run there has ever been, as it last was
 	came    map[types.UID]creation
+	shapes  []shaped // that have been in force, in that order
 }
 
 // creation is what a run was when it was created.
@@ -57,7 +58,7 @@ type started struct {
 
 func newJudge(c *Cluster, key queue.Key) *judge {
 	auditor := audit.New(c.lag)
-	auditor.Stamps = true
+	auditor.Stamps, auditor.Forgets = true, c.memory || c.switches
 	return &judge{
 		cluster: c, key: key, audit: auditor, known: map[types.UID]queue.Run{}, came: map[types.UID]creation{},
 		begun: map[types.UID]bool{}, foreign: map[types.UID]int{}, claimed: map[types.UID]queue.Limit{}, starts: map[types.UID]started{},
@@ -72,6 +73,10 @@ func (c *Cluster) noted(ch change, by *request) {
 	case repositories:
 		for _, j := range c.judges {
 			j.repository()
+		}
+	case runQueues:
+		if j := c.judges[runqueue.KeyOf(ch.object())]; j != nil {
+			j.reshape(ch.is)
 		}
 	case runs:
 		if key, ok := keyOf(ch.object()); ok && c.judges[key] != nil {
@@ -171,7 +176,8 @@ func (j *judge) run(ch change, by *request) {
 	if by != nil && run.Arrived != was.Arrived {
 		j.stamped(run, was.Arrived, by.pass.replica)
 	}
-	j.audited(limit, j.forgotten(), func() { j.audit.Run(run, now) })
+	foreign := starts && by == nil // no order, and no pause, is others' to keep
+	j.audited(limit, foreign || j.forgotten(), func() { j.audit.Run(run, now) })
 	if starts && limit != queue.Unlimited {
 		if n := len(j.occupying()); n > int(limit) {
 			j.fail("I1, counted: %s makes %d started runs of %s, the limit is %d", pr.Name, n, j.key, limit)
@@ -180,26 +186,38 @@ func (j *judge) run(ch change, by *request) {
 	j.verdict()
 }
 
-// cancelled: the product ends only what a newer run supersedes, which may have come and gone since.
-// One that is gone may have had a successor of its name in the same second: any of those that could
-// supersede the run will do.
+// cancelled: the product ends only what a newer run supersedes, which may have come and gone since,
+// and what waits although the queue's spec does not let it.
 func (j *judge) cancelled(pr *tektonv1.PipelineRun) {
+	why := j.outdated(pr, queue.SupersededBy)
+	if why == "" {
+		return
+	}
+	if len(j.shapes) > 0 {
+		if why = j.unwanted(pr); why == "" {
+			return
+		}
+	}
+	j.fail("I4, nothing lost: %s is cancelled, and %s", pr.Name, why)
+}
+
+// outdated says why no newer run is a reason to end this one; empty if one is. One that is gone may
+// have had a successor of its name in the same second: any that could be the reason will do.
+func (j *judge) outdated(pr *tektonv1.PipelineRun, by func([]queue.Place) map[string]*queue.Run) string {
 	known := queue.Shared(slices.Collect(maps.Values(j.known)))
 	first := j.first(j.eventOf(pr.UID))
 	for older := ""; ; {
-		by, superseded := queue.SupersededBy(queue.Line(known, nil))[string(pr.UID)]
+		newer, found := by(queue.Line(known, nil))[string(pr.UID)]
 		switch {
-		case !superseded && older != "":
-			j.fail("I4, nothing lost: %s is cancelled for %s, and its event came at %d, not before", pr.Name, older, first)
-			return
-		case !superseded:
-			j.fail("I4, nothing lost: %s is cancelled, and no run supersedes it", pr.Name)
-			return
-		case pr.CreationTimestamp.Time.Before(by.Created), first < j.came[types.UID(by.UID)].version:
-			return
+		case !found && older != "":
+			return fmt.Sprintf("%s supersedes it, whose event came before %d", older, first)
+		case !found:
+			return "no run supersedes it"
+		case pr.CreationTimestamp.Time.Before(newer.Created), first < j.came[types.UID(newer.UID)].version:
+			return ""
 		}
-		older = by.Name
-		known = slices.DeleteFunc(known, func(r *queue.Run) bool { return r.UID == by.UID })
+		older = newer.Name
+		known = slices.DeleteFunc(known, func(r *queue.Run) bool { return r.UID == newer.UID })
 	}
 }
 
@@ -338,11 +356,9 @@ func (j *judge) slot(s queue.Slot, limit queue.Limit, given bool) {
 
 // audited has the audit judge by the given limit, and perhaps by no order.
 func (j *judge) audited(limit queue.Limit, anyOrder bool, judge func()) {
-	if anyOrder {
-		j.audit.Lag = 1000 * time.Hour
-	}
+	j.audit.AnyOrder = anyOrder
 	j.within(limit, judge)
-	j.audit.Lag = j.cluster.lag
+	j.audit.AnyOrder = false
 }
 
 // claim is told of a claim in memory. No other part sees the slot itself: it is the start, or the

@@ -44,7 +44,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "starts a run without its resourceVersion", caught: 28,
+		name: "starts a run without its resourceVersion", caught: 9,
 		patchBody: func(_ *replica, body []byte) []byte {
 			var patch map[string]map[string]any
 			if json.Unmarshal(body, &patch) == nil && patch["spec"] != nil {
@@ -72,7 +72,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "believes a cache that a slot does not exist", caught: 1254, weather: &fair, shape: func(m *mixture) {
+		name: "believes a cache that a slot does not exist", caught: 1154, weather: &fair, shape: func(m *mixture) {
 			m.happens["delete-lease"] = 40
 			m.crowd, m.memory, m.switches, m.replicas, m.queues, m.deliver = true, false, false, max(2, m.replicas), 1, 1
 		},
@@ -82,7 +82,7 @@ var mutants = []*mutant{
 		wrapStore: func(_ *replica, x engine.Store) engine.Store { return neverFresh{x} },
 	},
 	{
-		name: "believes a cache that a holder is gone", caught: 550, shape: func(m *mixture) {
+		name: "believes a cache that a holder is gone", caught: 69, shape: func(m *mixture) {
 			m.often("cancel", "label")
 			m.memory, m.switches, m.queues = false, false, 1
 			m.happens["push"], m.happens["tekton"] = 20, 6
@@ -97,7 +97,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "takes a holder that the watch drops for done", caught: 550, shape: func(m *mixture) {
+		name: "takes a holder that the watch drops for done", caught: 69, shape: func(m *mixture) {
 			m.often("cancel", "label")
 			m.memory, m.switches, m.queues = false, false, 1
 			m.happens["push"], m.happens["tekton"] = 20, 6
@@ -305,7 +305,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "starts a run before its claim is answered", caught: 218, shape: overlaps,
+		name: "starts a run before its claim is answered", caught: 167, shape: overlaps,
 		wrapStore: func(r *replica, x engine.Store) engine.Store {
 			return hookedStore{Store: x, claim: func(slot queue.Slot, h queue.Holder, claim claimer) (queue.Slot, error) {
 				s := r.cluster.running

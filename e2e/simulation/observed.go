@@ -21,6 +21,7 @@ func (l limits) Get(ctx context.Context, key queue.Key, freshness queue.Freshnes
 	if s := l.cluster.running; s != nil && exists {
 		s.pass.limit = q.Limit
 	}
+	q.Spec = l.cluster.mutant.shapes(l.replica, q.Spec)
 	return q, exists, err
 }
 

@@ -141,6 +141,9 @@ func (c *Cluster) trackOrigin(pr *tektonv1.PipelineRun, definition int) {
 	if said := c.rnd.IntN(4); said < 2 {
 		annotate(keys.CancelInProgress, []string{"true", "false"}[said])(pr)
 	}
+	if c.shaped {
+		annotate(keys.Sender, []string{"ann", "bob", "eve"}[c.rnd.IntN(3)])(pr)
+	}
 }
 
 func annotate(key, value string) func(*tektonv1.PipelineRun) {

@@ -9,6 +9,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/utils/ptr"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/api/v1alpha1"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 )
@@ -54,6 +55,8 @@ func describe(o object) string {
 			return fmt.Sprintf("free, transition %d", slot.Transition)
 		}
 		return fmt.Sprintf("%s (%s), attempt %d, transition %d", slot.Holder.Name, slot.Holder.UID, slot.Holder.Attempt, slot.Transition)
+	case *v1alpha1.RunQueue:
+		return fmt.Sprintf("%+v", o.Spec)
 	case *pacv1alpha1.Repository:
 		return fmt.Sprintf("limit %d", ptr.Deref(o.Spec.ConcurrencyLimit, 0))
 	}

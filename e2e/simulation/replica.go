@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/utils/clock"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/api/v1alpha1"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine/recovery"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
@@ -18,6 +19,7 @@ import (
 	shipped "github.com/pac-lease-queue/pac-lease-queue/addon/replica"
 	reported "github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/latest"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/runqueue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/memory"
 )
@@ -100,8 +102,8 @@ func (r *replica) start(age time.Duration) {
 	r.alive, r.leads, r.dirty = true, map[queue.Key]bool{}, map[queue.Key]bool{}
 	r.timers, r.passes, r.asleep, r.settled, r.unwritten = nil, nil, time.Time{}, time.Time{}, map[string]int{}
 	r.heard, r.tried, r.proved = map[string]sighting{}, map[string]time.Time{}, map[string]time.Time{}
-	arrivals, ends := pac.NewArrivals(), pac.NewEnds()
-	for k, selector := range []string{runs: pac.Selector, leases: lease.Selector, repositories: ""} {
+	arrivals, ends, trimmer := pac.NewArrivals(), pac.NewEnds(), runqueue.NewTrimmer()
+	for k, selector := range []string{runs: pac.Selector, leases: lease.Selector, repositories: "", runQueues: ""} {
 		parsed, err := labels.Parse(selector)
 		must(err)
 		transform := map[kind]func(any) (any, error){
@@ -109,17 +111,18 @@ func (r *replica) start(age time.Duration) {
 				arrivals.Note(obj)
 				ends.Note(obj)
 				return pac.TrimRun(obj)
-			}, leases: lease.Trim, repositories: pac.TrimRepository,
+			}, leases: lease.Trim, repositories: pac.TrimRepository, runQueues: trimmer.Trim,
 		}[kind(k)]
 		r.informers[k] = newInformer(c.server, kind(k), parsed, transform, r.wake, r.moved)
 	}
-	now := skewed{replica: r}
+	now, shapes := skewed{replica: r}, runqueue.NewShapes(r.informers[runQueues].GetStore())
+	must(trimmer.Follow(r.informers[runQueues]))
 	r.informers[runs].noteRequest = arrivals.NoteRequest
 	must(arrivals.Follow(r.informers[runs]))
 	var err error
 	by := pac.By{
 		Replica: r.name, Clock: now, Arrivals: arrivals, Ends: ends,
-		Controllers: func() *pac.Controllers { return c.controllers }, Kueue: func() bool { return true },
+		Controllers: func() *pac.Controllers { return c.controllers }, Kueue: func() bool { return true }, Shapes: shapes,
 		Learnt: func(was, is any) { r.moved(was.(object), is.(object)) },
 	}
 	r.runs, err = pac.NewRuns(by, runGetter{r}, r.listRunMetadata, r.informers[runs])
@@ -136,7 +139,7 @@ func (r *replica) start(age time.Duration) {
 		Repositories: limits{
 			pac.NewRepositories(repositoryGetter{r}, repositoryLister, r.informers[runs].GetIndexer(), func() pac.Settings {
 				return pac.Settings{Namespace: pacNamespace, GlobalRepository: "pipelines-as-code"}
-			}), r,
+			}, shapes), r,
 		},
 		Runs:     c.mutant.runs(r, sightings{r.runs, r}, inLeases),
 		Stores:   func() []engine.Store { return r.product.Stores(inLeases, inMemory) },
@@ -223,13 +226,15 @@ func keyOf(o object) (queue.Key, bool) {
 		return lease.KeyOf(o)
 	case *pacv1alpha1.Repository:
 		return queue.Key{Namespace: o.Namespace, Repository: o.Name}, true
+	case *v1alpha1.RunQueue:
+		return runqueue.KeyOf(o), true
 	default:
 		return pac.KeyOf(o)
 	}
 }
 
 func (r *replica) synced() bool {
-	return r.informers[runs].synced && r.informers[leases].synced && r.informers[repositories].synced
+	return !slices.ContainsFunc(r.informers[:], func(i *informer) bool { return !i.synced })
 }
 
 // awake says that the process runs and is not stopped.

@@ -20,15 +20,17 @@ const (
 	runs kind = iota
 	leases
 	repositories
+	runQueues
 	kinds
 )
 
-func (k kind) String() string { return [...]string{"run", "lease", "repository"}[k] }
+func (k kind) String() string { return [...]string{"run", "lease", "repository", "RunQueue"}[k] }
 
 var resources = [kinds]schema.GroupResource{
 	{Group: "tekton.dev", Resource: "pipelineruns"},
 	{Group: "coordination.k8s.io", Resource: "leases"},
 	{Group: "pipelinesascode.tekton.dev", Resource: "repositories"},
+	{Group: "pac-lease-queue.dev", Resource: "runqueues"},
 }
 
 // object is what the server keeps. A stored one is never changed: caches and

@@ -68,6 +68,8 @@ type mixture struct {
 	cancelling queue.CancelInProgress
 	// podsGone: slots are kept for pods of runs that are done.
 	podsGone bool
+	// shaped has RunQueues.
+	shaped bool
 	// kueue has runs that are labelled for Kueue.
 	kueue bool
 	// writes is how many a pass makes at most.
@@ -99,7 +101,9 @@ func mix(rnd *rand.Rand) mixture {
 		slices.Repeat([]fate{lost}, rnd.IntN(3)), slices.Repeat([]fate{unanswered}, rnd.IntN(3)),
 		slices.Repeat([]fate{repeated}, rnd.IntN(2)))
 	for _, e := range events {
-		m.happens[e.name] = []int{0, 1, 1, 2, 5}[rnd.IntN(5)] * e.often
+		if e.often > 0 {
+			m.happens[e.name] = []int{0, 1, 1, 2, 5}[rnd.IntN(5)] * e.often
+		}
 	}
 	for _, always := range []string{"push", "promise", "tekton"} {
 		m.happens[always] = max(m.happens[always], 8)

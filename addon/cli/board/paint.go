@@ -45,6 +45,9 @@ const (
 	mostFree = 20
 )
 
+// Faint is a text that does not stand out.
+func (p *Painter) Faint(text string) string { return p.faint.Render(text) }
+
 // Paint makes a picture of at most width columns and height lines. It shows less
 // of everything where there is not enough room, and less still until it fits.
 func (p *Painter) Paint(b Board, width, height int) string {

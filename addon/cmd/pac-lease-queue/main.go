@@ -16,7 +16,7 @@ func main() {
 	if command, is := cli.Called(os.Args); is {
 		if err := command.Execute(); err != nil {
 			fmt.Fprintln(os.Stderr, "error:", report.Plain(err.Error()))
-			os.Exit(1)
+			os.Exit(cli.ExitCode(err))
 		}
 		return
 	}
@@ -29,6 +29,6 @@ func main() {
 	root.AddCommand(controllerCommand(), checkCommand(), handBackCommand(), cli.Command(""), versionCommand())
 	if err := root.Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "pac-lease-queue:", report.Plain(err.Error()))
-		os.Exit(1)
+		os.Exit(cli.ExitCode(err))
 	}
 }

@@ -2,13 +2,11 @@ package main
 
 import (
 	"fmt"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
-)
 
-// version is set at link time for releases.
-var version = "devel"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/release"
+)
 
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
@@ -16,15 +14,7 @@ func versionCommand() *cobra.Command {
 		Short: "Print the version and the commit it was built from",
 		Args:  cobra.NoArgs,
 		Run: func(cmd *cobra.Command, _ []string) {
-			commit := "unknown"
-			if info, ok := debug.ReadBuildInfo(); ok {
-				for _, s := range info.Settings {
-					if s.Key == "vcs.revision" {
-						commit = s.Value
-					}
-				}
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "pac-lease-queue %s (commit %s)\n", version, commit)
+			fmt.Fprintf(cmd.OutOrStdout(), "pac-lease-queue %s (commit %s)\n", release.Version, release.Commit())
 		},
 	}
 }

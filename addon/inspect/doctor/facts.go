@@ -94,7 +94,7 @@ func (d *Doctor) read(ctx context.Context, scope inspect.Scope) (*Facts, error) 
 		return nil, err
 	}
 	f := &Facts{
-		Now: d.Dates.Now(d.Clock), Installations: r.Installations, Hidden: r.Hidden, Unseen: r.Notes,
+		Now: d.Dates.Now(d.Clock), Installations: r.Installations, Hidden: r.Hidden, Unseen: r.Unseen(),
 		Leaders: map[string][]coordinationv1.Lease{}, Missing: map[string][]Right{}, PAC: map[string]PAC{},
 		Kueue: r.Kueue, NoAccount: map[string][]string{},
 	}

@@ -48,7 +48,12 @@ type Report struct {
 	Summary string `json:"summary"`
 }
 
-// Err is an error if a problem is left that was not repaired. A warning is none.
+// ErrFound says that the examination worked, and that so many problems are left to repair.
+type ErrFound int
+
+func (n ErrFound) Error() string { return plural(int(n), "problem") + " left to repair" }
+
+// Err is an [ErrFound] if a problem is left that was not repaired. A warning is none.
 func (r *Report) Err() error {
 	left := 0
 	for _, f := range r.Findings {
@@ -59,7 +64,7 @@ func (r *Report) Err() error {
 	if left == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s left to repair", plural(left, "problem"))
+	return ErrFound(left)
 }
 
 // Print prints the report for a terminal.

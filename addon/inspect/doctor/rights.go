@@ -3,6 +3,7 @@ package doctor
 import (
 	"cmp"
 	"context"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -36,8 +37,9 @@ func (r Right) where() string {
 }
 
 func (r Right) attributes() *authorizationv1.ResourceAttributes {
+	resource, subresource, _ := strings.Cut(r.Resource, "/")
 	return &authorizationv1.ResourceAttributes{
-		Verb: r.Verb, Group: r.Group, Version: "*", Resource: r.Resource, Namespace: r.Namespace,
+		Verb: r.Verb, Group: r.Group, Version: "*", Resource: resource, Subresource: subresource, Namespace: r.Namespace,
 		Name: r.Name,
 	}
 }
@@ -57,6 +59,10 @@ func RightsOf(i inspect.Installation) []Right {
 		give(namespace, "", "pipelinesascode.tekton.dev", "repositories", "get", "list", "watch")
 		give(namespace, "", "coordination.k8s.io", "leases", "get", "list", "watch", "create", "update", "delete")
 		give(namespace, "", "", "events", "create", "patch")
+		if i.Environment.RunQueues {
+			give(namespace, "", "pac-lease-queue.dev", "runqueues", "list", "watch", "create")
+			give(namespace, "", "pac-lease-queue.dev", "runqueues/status", "patch")
+		}
 		if i.Environment.PodsGone {
 			give(namespace, "", "", "pods", "list", "watch")
 		}

@@ -25,6 +25,12 @@ type Auditor struct {
 	// its second came first. Programs that know no stamps, or could not write one, are not held to
 	// that.
 	Stamps bool
+	// Forgets says that nothing outlasts which groups were served last under [queue.Fair], as with
+	// slots in memory.
+	Forgets bool
+	// AnyOrder says that no order counts for what is recorded now, nor a pause: others did it, or
+	// nobody could have known better.
+	AnyOrder bool
 
 	limit   queue.Limit
 	limited time.Time // when the limit was set
@@ -46,6 +52,8 @@ type record struct {
 	claimed    bool
 	eligibleAt time.Time // when the run came to lack only a slot; zero while it lacks more
 	placedAt   time.Time // when it took its place in the line: a change of its order moves it
+	urgentAt   time.Time // when it got its priority
+	seenAt     time.Time // when it was first seen
 }
 
 // Violation is a broken invariant.
@@ -114,6 +122,15 @@ func (a *Auditor) Run(r queue.Run, at time.Time) {
 	if known.placedAt.IsZero() || known.Order.Malformed() != r.Order.Malformed() || sequenceID(known.Run) != sequenceID(r) {
 		known.placedAt = at
 	}
+	if known.seenAt.IsZero() {
+		known.seenAt, known.urgentAt = at, at
+	}
+	if r.Phase != queue.Pending {
+		r.Priority = known.Priority // it counted until then, and says nothing afterwards
+	}
+	if known.Priority != r.Priority {
+		known.urgentAt = at
+	}
 	if had := known.Sequence(); had != nil && sequenceID(r) == had.ID && r.Sequence().Len() < had.Len() {
 		r.Order = known.Order // a run that is done is read without its list, by which others had their places
 	}
@@ -150,16 +167,18 @@ func (a *Auditor) Slot(s queue.Slot, at time.Time) {
 	}
 	if r := a.runs[s.Holder.UID]; r != nil && r.Phase == queue.Pending {
 		if !r.claimed {
-			a.checkPause(r, "claimed", at)
-			a.checkOrder(r, at)
+			a.checkPlace(r, "claimed", at)
 			a.report.Claims = append(a.report.Claims, r.Name)
 		}
 		r.claimed, r.claimLimit = true, a.limit
 	}
 }
 
-// SlotGone records that a slot was deleted.
-func (a *Auditor) SlotGone(index int) { delete(a.slots, index) }
+// SlotGone records that a slot was deleted. Which groups were served last may go with it.
+func (a *Auditor) SlotGone(index int) {
+	delete(a.slots, index)
+	a.served = nil
+}
 
 // Finish checks what must hold once everything has had its time: no run is left behind, no slot
 // names a run that is over, no run holds two slots. It returns the whole report.
@@ -217,9 +236,11 @@ func (a *Auditor) start(r *record, at time.Time) {
 	if limit := max(a.limit, r.claimLimit); a.limit != queue.Unlimited && started > int(limit) {
 		a.violate("I1", at, "%s makes %d started runs, the limit is %d", r.Name, started, limit)
 	}
-	a.checkPause(r, "started", at)
-	if !r.claimed && a.limit != queue.Unlimited {
-		a.checkOrder(r, at)
+	switch {
+	case r.claimed, a.limit == queue.Unlimited:
+		a.checkPause(r, "started", at)
+	default:
+		a.checkPlace(r, "started", at)
 	}
 	a.report.Starts = append(a.report.Starts, Start{Run: r.Name, At: at, Pause: a.pause(r, at)})
 }

@@ -12,20 +12,19 @@ import (
 // is forgotten with its first runs, and an order may arrive while a replica decides: a claim that
 // was right by what there was to see is not blamed.
 func (a *Auditor) checkOrder(r *record, at time.Time) {
-	if a.spec.Order != queue.Events || a.prioritized() {
-		a.checkTurn(r, at)
+	if a.spec.Order != queue.Events || a.unsure(r, at) {
 		return
 	}
 	known, alive := a.known(), queue.Line(a.alive(), nil)
 	everyPlace := queue.Line(known, nil)
-	pointless := queue.SupersededBy(everyPlace)
+	pointless := a.pointless(everyPlace)
 	stood := []queue.Place{placeOf(r, everyPlace), placeOf(r, alive)}
 	if at.Sub(r.placedAt) <= a.Lag {
 		stood = append(stood, queue.Place{Run: &r.Run, Event: queue.Event{ID: r.Name, Created: r.Created}})
 	}
 	for _, p := range alive {
 		o := a.runs[p.Run.UID]
-		if _, ok := pointless[o.UID]; ok || !a.hasWaited(o, at) {
+		if _, ok := pointless[o.UID]; ok || !a.hasWaited(o, at) || a.unsure(o, at) || o.Priority != r.Priority {
 			continue
 		}
 		notBehind := func(s queue.Place) bool {

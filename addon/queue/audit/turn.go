@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"maps"
 	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
@@ -12,40 +13,48 @@ type turn struct {
 	number int
 }
 
+// checkPlace checks whether it was the run's turn, if anybody's.
+func (a *Auditor) checkPlace(r *record, what string, at time.Time) {
+	if a.AnyOrder {
+		a.served = nil
+		return
+	}
+	a.checkPause(r, what, at)
+	a.checkTurn(r, at)
+	a.checkOrder(r, at)
+}
+
 // checkPause: nothing is claimed or started in a queue that has been paused for longer than the
 // lag.
 func (a *Auditor) checkPause(r *record, what string, at time.Time) {
-	if a.spec.Paused && at.Sub(a.shaped) > a.Lag {
-		a.violate("paused", at, "%s is %s", r.Name, what)
+	if a.spec.Paused && !a.AnyOrder && at.Sub(a.shaped) > a.Lag {
+		a.violate("I3", at, "%s is %s in a paused queue", r.Name, what)
 	}
 }
 
-// checkTurn is checkOrder for a queue whose order is not that of events.
+// checkTurn: no run of a higher priority waits, or one that is to go first by an order that is not
+// that of events.
 func (a *Auditor) checkTurn(r *record, at time.Time) {
 	defer a.serve(r, at)
-	if at.Sub(a.shaped) <= a.Lag {
+	if a.spec.Order == queue.Events && !a.prioritized() || a.unsure(r, at) {
 		return
 	}
-	line := queue.Line(a.known(), nil)
-	pointless := queue.SupersededBy(line)
-	mine := placeOf(r, line)
-	for _, p := range line {
+	line, alive := queue.Line(a.known(), nil), queue.Line(a.alive(), nil)
+	pointless := a.pointless(line)
+	mine, mineAlive := placeOf(r, line), placeOf(r, alive)
+	for _, p := range alive {
 		o := a.runs[p.Run.UID]
-		if _, ok := pointless[o.UID]; ok || o == r || !a.hasWaited(o, at) || o.Priority < r.Priority {
+		if _, ok := pointless[o.UID]; ok || o == r || !a.hasWaited(o, at) || a.unsure(o, at) || o.Priority.Compare(r.Priority) < 0 {
 			continue
 		}
-		if o.Priority > r.Priority {
-			a.violate("I3", at, "%s, of priority %d, overtook %s, of priority %d", r.Name, r.Priority, o.Name, o.Priority)
+		if o.Priority.Compare(r.Priority) > 0 {
+			a.violate("I3", at, "%s, of priority %s, overtook %s, of priority %s", r.Name, r.Priority, o.Name, o.Priority)
 			return
 		}
 		switch a.spec.Order {
-		case queue.Events:
-			if p.Compare(mine) < 0 {
-				a.violate("I3", at, "%s overtook %s, of the same priority", r.Name, o.Name)
-				return
-			}
+		case queue.Events: // checkOrder's
 		case queue.NewestFirst:
-			if p.Event.ID != mine.Event.ID && p.Compare(mine) > 0 {
+			if its := placeOf(o, line); p.Event.ID != mineAlive.Event.ID && its.Compare(mine) > 0 && p.Compare(mineAlive) > 0 {
 				a.violate("I3", at, "%s overtook %s, which is newer", r.Name, o.Name)
 				return
 			}
@@ -61,10 +70,29 @@ func (a *Auditor) checkTurn(r *record, at time.Time) {
 	}
 }
 
+// pointless has the runs, by UID, that are about to be cancelled for newer ones.
+func (a *Auditor) pointless(line []queue.Place) map[string]*queue.Run {
+	superseded := queue.SupersededBy(line)
+	if !a.spec.KeepNewest {
+		return superseded
+	}
+	outdated := queue.Newer(line)
+	if outdated == nil {
+		return superseded
+	}
+	maps.Copy(outdated, superseded)
+	return outdated
+}
+
+// unsure says that a replica may not know yet what the queue's spec, or the run's priority, is.
+func (a *Auditor) unsure(r *record, at time.Time) bool {
+	return !a.shaped.IsZero() && at.Sub(a.shaped) <= a.Lag || r.urgentAt.After(r.seenAt) && at.Sub(r.urgentAt) <= a.Lag
+}
+
 func (a *Auditor) group(r *record) string { return a.spec.FairBy.Group(r.Origin) }
 
 func (a *Auditor) serve(r *record, at time.Time) {
-	if a.spec.Order != queue.Fair {
+	if a.spec.Order != queue.Fair || a.Forgets {
 		return
 	}
 	if a.served == nil {
@@ -85,7 +113,7 @@ func (a *Auditor) hasWaited(r *record, at time.Time) bool {
 
 func (a *Auditor) prioritized() bool {
 	for _, r := range a.runs {
-		if r.Priority != 0 {
+		if r.Priority != (queue.Priority{}) {
 			return true
 		}
 	}

@@ -34,6 +34,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/latest"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/pace"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/report/turns"
 )
 
 // Refresh bounds what is written.
@@ -82,7 +83,7 @@ type Annotator struct {
 
 	// rounds are those under way. Their queues stand in the line.
 	rounds map[queue.Key]*round
-	line   line
+	line   turns.Queues
 	// asked is when it was last asked which rounds are due.
 	asked time.Time
 	// plan is the last one that was made; nil once it is of no more use.
@@ -179,13 +180,13 @@ func (a *Annotator) Round(ctx context.Context) {
 		if a.Clock.Since(a.asked) >= look {
 			a.begin()
 		}
-		key, ok := a.line.next()
+		key, ok := a.line.Next()
 		if !ok {
 			return
 		}
 		if !a.turn(ctx, key) {
 			delete(a.rounds, key)
-			a.line.leave(key)
+			a.line.Leave(key)
 			a.plan = nil
 		}
 	}
@@ -206,7 +207,7 @@ func (a *Annotator) begin() {
 		case a.rounds[key] == nil && refresh.Positions > 0 && s.changed && now.Sub(s.round) >= refresh.Interval:
 			s.changed, s.round = false, now
 			a.rounds[key] = &round{told: map[string]bool{}}
-			a.line.join(key)
+			a.line.Join(key)
 		}
 	}
 }
@@ -269,7 +270,7 @@ func (a *Annotator) show(ctx context.Context, key queue.Key, n notice) error {
 // over in a moment, nor on runs that PAC has back or that are started.
 func lasts(is queue.Standing, refusal string) bool {
 	switch {
-	case is.Run.Phase != queue.Pending, is.Why == queue.Superseded:
+	case is.Run.Phase != queue.Pending, is.Why == queue.Superseded, is.Why == queue.Outdated, is.Why == queue.Dropped:
 		return false
 	case is.Why == queue.Due, is.Why == queue.Refused:
 		return refusal != ""

@@ -27,6 +27,7 @@ type Kind string
 const (
 	PipelineRun Kind = "PipelineRun"
 	Repository  Kind = "Repository"
+	RunQueue    Kind = "RunQueue"
 	ConfigMap   Kind = "ConfigMap"
 )
 
@@ -170,6 +171,42 @@ func ClaimExpired(key queue.Key, x queue.Expire, refusal string) Event {
 	)
 	e.Warning = true
 	return e
+}
+
+// Cancelled: the queue has no more use for the run, or no room.
+func Cancelled(key queue.Key, c queue.Cancel) Event {
+	switch c.Cause {
+	case queue.NotNewest:
+		return onRun(key, c.Run, ReasonNotNewest, "Cancelled: a newer run %s waits, %s, and RunQueue %s keeps only the newest of those "+
+			"that wait (waiting.keep).", c.By.Origin, c.By.Name, key.Repository)
+	case queue.TooMany, queue.TooOld:
+		e := onRun(key, c.Run, ReasonMayNotWait, "Cancelled: in RunQueue %s, %s.", key.Repository, report.Dropped(c.Cause, c.Spec))
+		e.Warning = true
+		return e
+	case queue.Replaced:
+	}
+	return Superseded(key, c)
+}
+
+// Paused: nothing starts in the queue any more.
+func Paused(key queue.Key, uid, by string) Event {
+	return onRunQueue(key, uid, ReasonPaused, "Paused%s: nothing starts until it is resumed. What runs goes on.", by)
+}
+
+// Resumed: runs start again.
+func Resumed(key queue.Key, uid string) Event {
+	return onRunQueue(key, uid, ReasonResumed, "Resumed: runs start again.")
+}
+
+// BadRunQueue: its spec cannot be used, or has no queue.
+func BadRunQueue(key queue.Key, uid, problem string) Event {
+	e := onRunQueue(key, uid, ReasonBadRunQueue, "%s", problem)
+	e.Warning = true
+	return e
+}
+
+func onRunQueue(key queue.Key, uid string, reason Reason, format string, args ...any) Event {
+	return Event{Kind: RunQueue, Key: key, Name: key.Repository, UID: uid, Reason: reason, Message: fmt.Sprintf(format, args...)}
 }
 
 // Superseded: a newer run made this one pointless.

@@ -73,6 +73,9 @@ func recorderAt(c record.EventSink, perSecond int) (*event.Recorder, map[event.C
 // TestEvents: what people read, word for word, and on which object.
 func TestEvents(t *testing.T) {
 	onRun := corev1.ObjectReference{APIVersion: "tekton.dev/v1", Kind: "PipelineRun", Namespace: "shop", Name: "build", UID: "uid-1"}
+	onRunQueue := corev1.ObjectReference{
+		APIVersion: "pac-lease-queue.dev/v1alpha1", Kind: "RunQueue", Namespace: "shop", Name: "app", UID: "uid-rq",
+	}
 	onRepository := corev1.ObjectReference{
 		APIVersion: "pipelinesascode.tekton.dev/v1alpha1",
 		Kind:       "Repository",
@@ -136,6 +139,29 @@ func TestEvents(t *testing.T) {
 			written{onRun, "Normal", "Superseded", "Cancelled: build-2 is newer, of the same definition and pull request 7, " +
 				"and cancel-in-progress is on."},
 		},
+		"not the newest": {
+			event.Cancelled(app, queue.Cancel{Run: run, Cause: queue.NotNewest, By: queue.Run{
+				Name: "build-2", Origin: queue.Origin{Definition: "build", Branch: "main"},
+			}}),
+			written{onRun, "Normal", "NotNewest", "Cancelled: a newer run of build on branch main waits, build-2, and RunQueue app keeps " +
+				"only the newest of those that wait (waiting.keep)."},
+		},
+		"too many": {
+			event.Cancelled(app, queue.Cancel{Run: run, Cause: queue.TooMany, Spec: queue.Spec{MostWaiting: 10}}),
+			written{onRun, "Warning", "MayNotWait", "Cancelled: in RunQueue app, 10 runs may wait (waiting.max of the RunQueue), and " +
+				"the newest beyond do not."},
+		},
+		"too old": {
+			event.Cancelled(app, queue.Cancel{Run: run, Cause: queue.TooOld, Spec: queue.Spec{MaxAge: 30 * time.Minute}}),
+			written{onRun, "Warning", "MayNotWait", "Cancelled: in RunQueue app, no run may wait for longer than 30m (waiting.maxAge " +
+				"of the RunQueue)."},
+		},
+		"paused": {
+			event.Paused(app, "uid-rq", " (by ann: freeze)"),
+			written{onRunQueue, "Normal", "Paused", "Paused (by ann: freeze): nothing starts until it is resumed. What runs goes on."},
+		},
+		"resumed":      {event.Resumed(app, "uid-rq"), written{onRunQueue, "Normal", "Resumed", "Resumed: runs start again."}},
+		"bad RunQueue": {event.BadRunQueue(app, "uid-rq", "It is bad."), written{onRunQueue, "Warning", "BadRunQueue", "It is bad."}},
 		"refused slot": {
 			event.SlotRefused(app, queue.Claim{Run: run, Slot: queue.Slot{Index: 2}}, "exceeded quota: few"),
 			written{onRun, "Warning", "SlotRefused", "Slot 2 of Repository app cannot be claimed, so neither this run nor any " +

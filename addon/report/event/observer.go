@@ -164,7 +164,7 @@ func (o *Observer) Wrote(w engine.Write) {
 		was, _ := o.looks.Get(key)
 		o.sink.Record(ClaimExpired(key, a, was.Refusals[a.Run.UID]))
 	case queue.Cancel:
-		o.sink.Record(Superseded(key, a))
+		o.sink.Record(Cancelled(key, a))
 	case queue.HandBack:
 		o.sink.Record(HandedBack(key, a.Run))
 	case queue.Stamp, queue.Release, queue.Remove: // an empty slot is no news to anyone

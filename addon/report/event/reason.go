@@ -13,12 +13,17 @@ const (
 	ReasonHandedBack    Reason = "HandedBack"
 	ReasonLimitChanged  Reason = "LimitChanged"
 	ReasonRecovered     Reason = "Recovered"
+	ReasonNotNewest     Reason = "NotNewest"
+	ReasonPaused        Reason = "Paused"
+	ReasonResumed       Reason = "Resumed"
 	// On the ConfigMap with the configuration.
 	ReasonBackendChanged       Reason = "BackendChanged"
 	ReasonConfigurationRefused Reason = "ConfigurationRefused"
 	ReasonUnknownSetting       Reason = "UnknownSetting"
 	ReasonSecondInstallation   Reason = "SecondInstallation"
 
+	ReasonMayNotWait    Reason = "MayNotWait"
+	ReasonBadRunQueue   Reason = "BadRunQueue"
 	ReasonUnprepared    Reason = "Unprepared"
 	ReasonNotBegun      Reason = "NotBegun"
 	ReasonUnreported    Reason = "Unreported"
@@ -56,6 +61,9 @@ func Reasons() []Explained {
 			false,
 			"Cancelled because cancel-in-progress is on and a newer run has the same definition and source.",
 		},
+		{ReasonNotNewest, PipelineRun, false, "Cancelled because its RunQueue keeps only the newest run that waits, and a newer one does."},
+		{ReasonPaused, RunQueue, false, "Is paused: nothing starts until it is resumed. The message says who paused it, if that is known."},
+		{ReasonResumed, RunQueue, false, "Is not paused any more."},
 		{ReasonHandedBack, PipelineRun, false, "Belongs to Pipelines-as-Code again."},
 		{ReasonLimitChanged, Repository, false, "Its `concurrency_limit` has changed."},
 		{
@@ -70,6 +78,19 @@ func Reasons() []Explained {
 			PipelineRun,
 			true,
 			"Started although Pipelines-as-Code had not finished preparing it; the message says what is missing.",
+		},
+		{
+			ReasonMayNotWait,
+			PipelineRun,
+			true,
+			"Cancelled because more runs waited than its RunQueue lets wait, or because it had waited for too long.",
+		},
+		{
+			ReasonBadRunQueue,
+			RunQueue,
+			true,
+			"Something in its spec cannot be used, and the queue goes on without; or it has no queue to shape. " +
+				"The message says what to do.",
 		},
 		{
 			ReasonUnprepared,

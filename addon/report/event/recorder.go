@@ -205,6 +205,8 @@ func (k Kind) apiVersion() string {
 		return "v1"
 	case Repository:
 		return "pipelinesascode.tekton.dev/v1alpha1"
+	case RunQueue:
+		return "pac-lease-queue.dev/v1alpha1"
 	case PipelineRun:
 	}
 	return "tekton.dev/v1"

@@ -129,3 +129,24 @@ func Optional(t time.Time) *time.Time {
 	}
 	return new(t.UTC())
 }
+
+// Versions are those of the plugin, and of what is installed.
+type Versions struct {
+	*TypeMeta     `json:",omitempty"`
+	Client        Version     `json:"client"`
+	Installations []Installed `json:"installations,omitempty"`
+}
+
+// Version is that of a program.
+type Version struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit"`
+}
+
+// Installed is one installation of the add-on.
+type Installed struct {
+	Deployment string `json:"deployment"` // namespace/name
+	Version    string `json:"version"`
+	Ready      int    `json:"ready"`
+	Replicas   int    `json:"replicas"`
+}

@@ -16,6 +16,7 @@ var bounds = map[string]int{
 	keyRunUID:     128,
 	keyAttempt:    32,
 	keyReplica:    validation.DNS1123SubdomainMaxLength,
+	keyTurns:      queue.LongestTurns,
 	keyEvent:      validation.DNS1123SubdomainMaxLength + len(" 2006-01-02T15:04:05Z <=18446744073709551615"),
 }
 

@@ -32,6 +32,8 @@ const (
 	keyRunUID  = "pac-lease-queue.dev/run-uid"
 	keyAttempt = "pac-lease-queue.dev/attempt"
 	keyEvent   = "pac-lease-queue.dev/event"
+	// keyTurns are the groups of a fair queue, as [queue.Turns].
+	keyTurns = "pac-lease-queue.dev/turns"
 	// keyReplica is the replica that wrote the slot last. No claim depends on it.
 	keyReplica = "pac-lease-queue.dev/replica"
 
@@ -135,6 +137,9 @@ func encode(q engine.Repository, slot queue.Slot, holder *queue.Holder, transiti
 		},
 	}
 	label(l, q.Key.Repository, slot.Index)
+	if len(slot.Turns) > 0 {
+		l.Annotations[keyTurns] = slot.Turns.String()
+	}
 	if holder != nil {
 		l.Spec.HolderIdentity = &holder.Name
 		l.Spec.AcquireTime = &metav1.MicroTime{Time: now}
@@ -151,6 +156,9 @@ func decode(l *coordinationv1.Lease) queue.Slot {
 	l = trim(l)
 	s := queue.Slot{Version: version(l), Transition: int(ptr.Deref(l.Spec.LeaseTransitions, 0))}
 	s.Index, _ = indexOf(l)
+	// Turns that cannot be read are forgotten: the groups start from nothing, and no slot is
+	// damaged.
+	s.Turns, _ = queue.ParseTurns(l.Annotations[keyTurns])
 	name := ptr.Deref(l.Spec.HolderIdentity, "")
 	if name == "" {
 		return s

@@ -393,6 +393,29 @@ func TestKeyOf(t *testing.T) {
 // as undamaged is what it would be if it were ours: written anew it reads the same.
 // Leases without a name are named like a slot, or the fuzzer would hardly ever
 // get past that.
+// TestTurns: turns that cannot be read are forgotten, and damage no slot.
+func TestTurns(t *testing.T) {
+	long := make(queue.Turns, 64)
+	for i := range 64 {
+		long[fmt.Sprintf("%016x", i)] = math.MaxInt64 / 2
+	}
+	for text, want := range map[string]queue.Turns{
+		"0123456789abcdef=7":                       {"0123456789abcdef": 7},
+		long.String():                              long,
+		"main=7":                                   nil,
+		"0123456789abcdef":                         nil,
+		"0123456789abcdef=0":                       nil,
+		"0123456789abcdef=18446744073709551615":    nil,
+		"0123456789abcdef=1,0123456789abcdef=1":    nil,
+		strings.Repeat("0123456789abcdef=1,", 200): nil,
+	} {
+		_, slot, ok := Decode(held(annotated(keyTurns, text)))
+		if diff := cmp.Diff(want, slot.Turns); diff != "" || !ok || slot.Damaged != "" {
+			t.Errorf("%.40q (-want +got):\n%s%s", text, diff, slot.Damaged)
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	for _, l := range []*coordinationv1.Lease{
 		held(), held(holder("")), held(holder("../x")), held(without(keyRunUID)), held(annotated(keyAttempt, "9223372036854775807")),

@@ -38,7 +38,7 @@ func (s *Store) List(_ context.Context, key queue.Key, _ queue.Freshness) ([]que
 	defer s.mu.Unlock()
 	slots := slices.Collect(maps.Values(s.queues[key]))
 	for i := range slots {
-		slots[i].Holder = clone(slots[i].Holder)
+		slots[i].Holder, slots[i].Turns = clone(slots[i].Holder), maps.Clone(slots[i].Turns)
 	}
 	return slots, nil
 }
@@ -97,7 +97,9 @@ func (s *Store) write(key queue.Key, seen queue.Slot, holder *queue.Holder, tran
 		s.queues[key] = slots
 	}
 	s.version++ // one counter for all slots, so that no version recurs
-	written := queue.Slot{Index: seen.Index, Version: strconv.Itoa(s.version), Holder: clone(holder), Transition: transition}
+	written := queue.Slot{
+		Index: seen.Index, Version: strconv.Itoa(s.version), Holder: clone(holder), Transition: transition, Turns: maps.Clone(seen.Turns),
+	}
 	slots[seen.Index] = written
 	written.Holder = clone(holder)
 	return written, nil

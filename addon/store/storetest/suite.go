@@ -42,6 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"ClaimCreatesAbsentSlot", claimCreatesAbsentSlot},
 		{"ClaimHandsOver", claimHandsOver},
 		{"ReleaseKeepsSlot", releaseKeepsSlot},
+		{"SlotsKeepTurns", slotsKeepTurns},
 		{"RemoveDeletesSlot", removeDeletesSlot},
 		{"OneOfConcurrentClaimsWins", oneOfConcurrentClaimsWins},
 		{"StaleWritesChangeNothing", staleWritesChangeNothing},
@@ -103,6 +104,25 @@ func (s *suite) release(q engine.Repository, slot queue.Slot) queue.Slot {
 	}
 	s.Fatalf("slot %d is gone after its release", slot.Index)
 	return queue.Slot{}
+}
+
+// slotsKeepTurns: the turns of a fair queue outlast the holder that they were written with.
+func slotsKeepTurns(s *suite) {
+	q := s.queue("fair")
+	turns := queue.Turns{"0123456789abcdef": 7, "fedcba9876543210": 3}
+	claimed := s.claim(q, queue.Slot{Index: 0, Turns: turns}, holder("build"))
+	wantTurns := func(when string, is queue.Slot) {
+		s.Helper()
+		if diff := gocmp.Diff(turns, is.Turns); diff != "" {
+			s.Errorf("turns %s (-want +got):\n%s", when, diff)
+		}
+	}
+	wantTurns("of the claim", claimed)
+	released := s.release(q, claimed)
+	wantTurns("once it is released", released)
+	turns = queue.Turns{"0123456789abcdef": 8}
+	released.Turns = turns
+	wantTurns("of the next claim", s.claim(q, released, holder("test")))
 }
 
 func (s *suite) remove(q engine.Repository, slot queue.Slot) {

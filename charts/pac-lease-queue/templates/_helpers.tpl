@@ -75,13 +75,22 @@ subjects:
 {{- end -}}
 
 {{/*
+"true" if the release has objects besides those in namespaces, so that whoever installs it may make
+such.
+*/}}
+{{- define "pac-lease-queue.clusterScoped" -}}
+{{- if or (not .Values.watchNamespaces) (ne (include "pac-lease-queue.hold" .) "none") (include "pac-lease-queue.guard" .) -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/*
 "true" if objects of the cluster can be looked up. Without a cluster (helm template, Argo CD,
 --dry-run=client) no lookup finds anything. An installation that has its rights in named namespaces
 only may be made by someone who may not look further, and for whom a lookup would fail.
 */}}
 {{- define "pac-lease-queue.looksUp" -}}
-{{- $clusterScoped := or (not .Values.watchNamespaces) (ne (include "pac-lease-queue.hold" .) "none") (include "pac-lease-queue.guard" .) -}}
-{{- if and $clusterScoped (lookup "v1" "Namespace" "" "default") -}}
+{{- if and (include "pac-lease-queue.clusterScoped" .) (lookup "v1" "Namespace" "" "default") -}}
 true
 {{- end -}}
 {{- end -}}

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	watchtools "k8s.io/client-go/tools/watch"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/runqueue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 )
 
@@ -45,6 +46,25 @@ func Record(ctx context.Context, config *rest.Config) (*Recorder, error) {
 			r.Stop()
 			return nil, err
 		}
+	}
+	runQueues, err := runqueue.NewClient(config)
+	if err != nil {
+		r.Stop()
+		return nil, err
+	}
+	source := listWatch(runQueues.In(""), "")
+	switch served, err := runQueues.Served(ctx, ""); {
+	case err != nil:
+		r.Stop()
+		return nil, err
+	case served:
+		err = r.follow(ctx, &source)
+		if err != nil {
+			r.Stop()
+			return nil, err
+		}
+	default: // the chart installs them
+		r.done.Go(func() { r.goOn(ctx, &source) })
 	}
 	return r, nil
 }
@@ -76,22 +96,29 @@ func (r *Recorder) follow(ctx context.Context, source *cache.ListWatch) error {
 		return fmt.Errorf("record: %w", err)
 	}
 	r.done.Go(func() {
-		for ctx.Err() == nil {
-			if err := r.watch(ctx, source, version); err != nil {
-				r.problem(err)
-			}
-			for ctx.Err() == nil {
-				if version, err = r.list(ctx, source); err == nil {
-					break
-				}
-				select { // the API server is away
-				case <-time.After(relistPause):
-				case <-ctx.Done():
-				}
-			}
+		if err := r.watch(ctx, source, version); err != nil {
+			r.problem(err)
 		}
+		r.goOn(ctx, source)
 	})
 	return nil
+}
+
+// goOn records what exists as soon as it can be listed, and then every event, again and again.
+func (r *Recorder) goOn(ctx context.Context, source *cache.ListWatch) {
+	for ctx.Err() == nil {
+		version, err := r.list(ctx, source)
+		if err != nil {
+			select { // the API server is away, or has no such thing
+			case <-time.After(relistPause):
+			case <-ctx.Done():
+			}
+			continue
+		}
+		if err := r.watch(ctx, source, version); err != nil {
+			r.problem(err)
+		}
+	}
 }
 
 // relistPause is between attempts to reach an API server that is away.

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/api/v1alpha1"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 )
 
@@ -31,6 +32,7 @@ type stored struct {
 var kinds = []stored{
 	{prefix: "/registry/pipelinesascode.tekton.dev/repositories/"},
 	{prefix: "/registry/tekton.dev/pipelineruns/"},
+	{prefix: "/registry/pac-lease-queue.dev/runqueues/"},
 	{prefix: "/registry/leases/", selector: lease.Selector},
 }
 
@@ -43,7 +45,9 @@ const etcdDeadline = 10 * time.Second
 // nothing else.
 func RecordEtcd(ctx context.Context, endpoint string, namespaces ...string) (*Recorder, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, tektonv1.AddToScheme, pacv1alpha1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{
+		clientgoscheme.AddToScheme, tektonv1.AddToScheme, pacv1alpha1.AddToScheme, v1alpha1.AddToScheme,
+	} {
 		if err := add(scheme); err != nil {
 			return nil, err
 		}

@@ -2,13 +2,18 @@ package history
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	pacv1alpha1 "github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/api/v1alpha1"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue/audit"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/runqueue"
 )
 
 // Audit replays the history of one queue, from the beginning until now. It fails if the record has
@@ -20,12 +25,31 @@ func (r *Recorder) Audit(key queue.Key) (*audit.Auditor, error) {
 	}
 	auditor := audit.New(r.Lag)
 	var local, global *pacv1alpha1.Repository
+	var shape pac.Shape
+	runs := map[string]change{} // that exist, by UID
 	for _, c := range changes {
 		if run, ok := c.runOf(key); ok {
 			if c.gone {
+				delete(runs, run.UID)
 				auditor.Gone(run.UID, c.at)
 			} else {
-				auditor.Run(run, c.at)
+				runs[run.UID] = c
+				auditor.Run(c.prioritized(shape), c.at)
+			}
+		} else if rq, ok := c.object.(*v1alpha1.RunQueue); ok {
+			if runqueue.KeyOf(rq) != key {
+				continue
+			}
+			shape = shapeOf(rq, c.gone)
+			spec := queue.Spec{}
+			if shape != nil {
+				spec = shape.Spec()
+			}
+			auditor.SetSpec(spec, c.at)
+			for _, uid := range slices.Sorted(maps.Keys(runs)) {
+				if run := runs[uid]; run.run.Phase == queue.Pending {
+					auditor.Run(run.prioritized(shape), c.at)
+				}
 			}
 		} else if slot, ok := c.slotOf(key); ok {
 			if c.gone {
@@ -52,6 +76,24 @@ func (r *Recorder) Audit(key queue.Key) (*audit.Auditor, error) {
 		}
 	}
 	return auditor, nil
+}
+
+// prioritized is the run of a change, with the priority that its queue gives it.
+func (c change) prioritized(shape pac.Shape) queue.Run {
+	run := *c.run
+	if pr, ok := c.object.(*tektonv1.PipelineRun); ok {
+		pac.Prioritize(&run, pr, shape)
+	}
+	return run
+}
+
+// shapeOf is what a RunQueue makes of its queue, as far as it can be used; nil if it is gone.
+func shapeOf(rq *v1alpha1.RunQueue, gone bool) pac.Shape {
+	if gone {
+		return nil
+	}
+	shape, _ := runqueue.Compile(rq.Spec)
+	return shape
 }
 
 // Text returns the record of one queue for people, a line per change.
@@ -82,8 +124,15 @@ func (c change) line(key queue.Key) string {
 		}
 		return fmt.Sprintf("slot %d free, transition %d", slot.Index, slot.Transition)
 	}
-	if repository, ok := c.object.(*pacv1alpha1.Repository); ok && keyOf(repository) == key {
-		return "Repository " + repository.Name
+	switch o := c.object.(type) {
+	case *pacv1alpha1.Repository:
+		if keyOf(o) == key {
+			return "Repository " + o.Name
+		}
+	case *v1alpha1.RunQueue:
+		if keyOf(o) == key {
+			return fmt.Sprintf("RunQueue %s, generation %d, %s", o.Name, o.Generation, o.Status.State)
+		}
 	}
 	return ""
 }

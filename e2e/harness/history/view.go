@@ -11,6 +11,7 @@ import (
 	pacv1alpha1 "github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/api/v1alpha1"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
@@ -22,7 +23,8 @@ type View struct {
 	Runs         []queue.Run // in queue order
 	PipelineRuns map[string]*tektonv1.PipelineRun
 	Slots        []queue.Slot // by index
-	Changed      time.Time    // when a run or slot was last seen to change
+	RunQueue     *v1alpha1.RunQueue
+	Changed      time.Time // when a run or slot was last seen to change
 }
 
 // In returns the runs in the given phase, in queue order.
@@ -72,6 +74,9 @@ func (r *Recorder) view(key queue.Key) View {
 			}
 			continue
 		} else {
+			if rq, ok := c.object.(*v1alpha1.RunQueue); ok && keyOf(rq) == key {
+				v.RunQueue = rq
+			}
 			continue
 		}
 		if c.at.After(v.Changed) {

@@ -20,7 +20,7 @@ func TestEnvironmentMatchesTheProgram(t *testing.T) {
 		Watched: config.Namespaces{"shop", "bank"},
 	}
 	controller, handBack := usual, usual
-	controller.ProbesPort = 8081
+	controller.ProbesPort, controller.RunQueues = 8081, true
 	controller.Webhook = &config.Webhook{Configuration: product + "-hold", Service: product + "-webhook", Secret: product +
 		"-webhook-certs", Port: 10250}
 	handBack.Hold, handBack.Guard = product+"-hold", product+"-guard"

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -39,7 +40,7 @@ var helm, chart string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := find(); err != nil {
+	if err := errors.Join(find(), apiextensionsv1.AddToScheme(scheme.Scheme)); err != nil {
 		fmt.Fprintln(os.Stderr, "helm and the chart:", err)
 		os.Exit(1)
 	}

@@ -26,6 +26,7 @@ func TestRights(t *testing.T) {
 			"watchNamespaces={shop,bank}", "pac.configMaps={ghe-configmap}",
 		}},
 		{"all namespaces, policy, slots are kept for pods", withPolicy, []string{"concurrency.release=podsGone"}},
+		{"all namespaces, policy, no RunQueues", withPolicy, []string{"runQueues.enabled=false"}},
 		{"handed back", withPolicy, []string{"handBack=true"}},
 		{"two namespaces, policy, metrics for readers only", withPolicy, []string{
 			"watchNamespaces={shop,bank}", "metrics.secure.enabled=true",
@@ -48,10 +49,11 @@ func TestRights(t *testing.T) {
 	golden(t, "rights", b.String())
 }
 
-// Viewers of a namespace, and so its editors and administrators, may see its queues, and write
-// nothing on that account.
+// Viewers of a namespace, and so its editors and administrators, may see its queues; those may also
+// shape them.
 func TestAggregatedRole(t *testing.T) {
-	role := get[*rbacv1.ClusterRole](t, render(t, withPolicy, "rbac.aggregate=true"), "ClusterRole pac-lease-queue-view")
+	objects := render(t, withPolicy)
+	role := get[*rbacv1.ClusterRole](t, objects, "ClusterRole pac-lease-queue-view")
 	for _, stock := range []string{"view", "edit", "admin"} {
 		if role.Labels["rbac.authorization.k8s.io/aggregate-to-"+stock] != "true" {
 			t.Errorf("the stock role %s does not take the rules up", stock)
@@ -61,9 +63,21 @@ func TestAggregatedRole(t *testing.T) {
 	want := []rbacv1.PolicyRule{
 		{APIGroups: []string{"pipelinesascode.tekton.dev"}, Resources: []string{"repositories"}, Verbs: read},
 		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: read},
+		{APIGroups: []string{"pac-lease-queue.dev"}, Resources: []string{"runqueues"}, Verbs: read},
 	}
 	if diff := cmp.Diff(want, role.Rules); diff != "" {
 		t.Errorf("the rules (-want +got):\n%s", diff)
+	}
+	role = get[*rbacv1.ClusterRole](t, objects, "ClusterRole pac-lease-queue-edit")
+	if role.Labels["rbac.authorization.k8s.io/aggregate-to-view"] != "" {
+		t.Error("viewers may edit")
+	}
+	want = []rbacv1.PolicyRule{{
+		APIGroups: []string{"pac-lease-queue.dev"}, Resources: []string{"runqueues"},
+		Verbs: []string{"create", "update", "patch", "delete"},
+	}}
+	if diff := cmp.Diff(want, role.Rules); diff != "" {
+		t.Errorf("the rules of editors (-want +got):\n%s", diff)
 	}
 }
 
@@ -75,6 +89,9 @@ func rights(t *testing.T, objects []object) map[string]map[string][]string {
 	for _, o := range objects {
 		switch role := o.typed.(type) {
 		case *rbacv1.ClusterRole:
+			if role.Labels["rbac.authorization.k8s.io/aggregate-to-admin"] != "" {
+				continue // for users
+			}
 			rules[o.String()] = role.Rules
 		case *rbacv1.Role:
 			rules[o.String()] = role.Rules

@@ -7,16 +7,24 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apiextensions "k8s.io/apiextensions-apiserver/pkg/client/clientset/clientset"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/util/retry"
+	"sigs.k8s.io/yaml"
 
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/integration/fixture"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/build"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/stacktest"
 )
 
@@ -36,10 +44,41 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", parallel); err != nil {
 		panic(err)
 	}
-	os.Exit(stacktest.Main(m, stack.Options{Components: stack.CRDs | stack.Helm}, func(_ context.Context, s *stack.Stack) error {
+	os.Exit(stacktest.Main(m, stack.Options{Components: stack.CRDs | stack.Helm}, func(ctx context.Context, s *stack.Stack) error {
 		cluster = s
-		return nil
+		return installCRD(ctx)
 	}))
+}
+
+// installCRD installs the CRD of RunQueues, as whoever has the right to does for releases in
+// namespaced mode.
+func installCRD(ctx context.Context) error {
+	root, err := build.Root()
+	if err != nil {
+		return err
+	}
+	text, err := os.ReadFile(filepath.Join(root, "charts", "pac-lease-queue", "files", "crds", "pac-lease-queue.dev_runqueues.yaml"))
+	if err != nil {
+		return err
+	}
+	var crd apiextensionsv1.CustomResourceDefinition
+	if err := yaml.UnmarshalStrict(text, &crd); err != nil {
+		return err
+	}
+	client, err := apiextensions.NewForConfig(cluster.Config(stack.Admin))
+	if err != nil {
+		return err
+	}
+	crds := client.ApiextensionsV1().CustomResourceDefinitions()
+	if _, err := crds.Create(ctx, &crd, metav1.CreateOptions{}); err != nil {
+		return err
+	}
+	return wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		is, err := crds.Get(ctx, crd.Name, metav1.GetOptions{})
+		return err == nil && slices.ContainsFunc(is.Status.Conditions, func(c apiextensionsv1.CustomResourceDefinitionCondition) bool {
+			return c.Type == apiextensionsv1.Established && c.Status == apiextensionsv1.ConditionTrue
+		}), err
+	})
 }
 
 // The test runs in namespaced mode, which has a role per place for the rules of the default mode,
@@ -293,8 +332,9 @@ func (in *installation) setRules(t *testing.T, r right, rules []rbacv1.PolicyRul
 // may asks the API server whether the replicas have the right.
 func (in *installation) may(ctx context.Context, r right) (bool, error) {
 	attributes := &authorizationv1.ResourceAttributes{
-		Namespace: in.namespaces[r.role.in], Verb: r.verb, Group: r.group, Resource: r.resource,
+		Namespace: in.namespaces[r.role.in], Verb: r.verb, Group: r.group,
 	}
+	attributes.Resource, attributes.Subresource, _ = strings.Cut(r.resource, "/")
 	switch r.resource {
 	case "configmaps":
 		if r.role.in == ofPAC {

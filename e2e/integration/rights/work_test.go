@@ -19,6 +19,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/runqueue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/integration/fixture"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
@@ -93,6 +94,7 @@ func queues(p *pass) []step {
 			return p.started(ctx, first)
 		}},
 		{"the replica is ready", func(ctx context.Context) error { return p.replica().WaitReady(ctx) }},
+		{"a RunQueue is made, and shows the queue", func(ctx context.Context) error { return p.shown(ctx, shop) }},
 		{"the next run is started when the previous one is done", func(ctx context.Context) error {
 			if err := p.finish(ctx, first); err != nil {
 				return err
@@ -308,6 +310,21 @@ func (p *pass) runs(ctx context.Context, repository string, names ...string) err
 		}
 	}
 	return nil
+}
+
+// shown waits until a RunQueue shows the limit of its queue.
+func (p *pass) shown(ctx context.Context, repository string) error {
+	client, err := runqueue.NewClient(cluster.Config(stack.Admin))
+	if err != nil {
+		return err
+	}
+	return fixture.Until(ctx, func() error {
+		rq, err := client.In(p.namespaces[watched]).Get(ctx, repository, metav1.GetOptions{})
+		if err == nil && rq.Status.Limit == nil {
+			err = fmt.Errorf("RunQueue %s shows no limit", repository)
+		}
+		return err
+	})
 }
 
 func (p *pass) started(ctx context.Context, name string) error {

@@ -22,9 +22,9 @@ import (
 
 // event is what PAC makes of a webhook, as the program says it.
 type event struct {
-	Provider, Type, Target, Branch, Reason string
-	PullRequest                            int
-	Runs                                   []map[string]string
+	Provider, Type, Target, Branch, Sender, Reason string
+	PullRequest                                    int
+	Runs                                           []map[string]string
 }
 
 // What PAC has in memory when it makes a run is what the add-on reads from the run's annotations.
@@ -52,7 +52,7 @@ func compare(t *testing.T, w webhook, is event) {
 		t.Fatalf("PAC makes %d runs of a %q of pull request %d (%s), the table says %q of %d",
 			len(is.Runs), is.Type, is.PullRequest, is.Reason, w.want, w.of)
 	}
-	want := queue.Origin{Branch: strings.TrimPrefix(is.Branch, "refs/heads/")}
+	want := queue.Origin{Branch: strings.TrimPrefix(is.Branch, "refs/heads/"), Sender: is.Sender}
 	if is.PullRequest != 0 {
 		want.PullRequest = strconv.Itoa(is.PullRequest)
 	}

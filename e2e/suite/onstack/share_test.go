@@ -34,9 +34,12 @@ var (
 	onlyWebhook = []string{
 		"TestBackendToggledWhileQueued", "TestSuite/backend_toggled",
 		"TestExecutionOrderNeverArrives",
+		"TestFairBetweenBranches",
 		"TestLimitHolds/limit_3_replicas", "TestSuite/limit_3_replicas",
+		"TestMaxAge",
 		"TestMemoryBackendRestarted",
 		"TestPluginShowsTheTruth",
+		"TestPriorities",
 		"TestRunsStartedBeforeTheAddonAreAdopted",
 		"TestSuite/replica_killed",
 		"TestWebhookSecretDeletedWhileRunning",

@@ -106,7 +106,8 @@ func run(ctx context.Context, out, ref, version string, architectures []string, 
 // compile builds the program, static and without anything of this machine in it.
 func compile(ctx context.Context, arch, version, binary string) error {
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=auto",
-		"-ldflags", "-s -w -X main.version="+version, "-o", binary, "./addon/cmd/"+program)
+		"-ldflags", "-s -w -X github.com/pac-lease-queue/pac-lease-queue/addon/release.Version="+version,
+		"-o", binary, "./addon/cmd/"+program)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Run(); err != nil {

@@ -45,6 +45,7 @@ type event struct {
 	Type        string              `json:"type"`
 	Target      string              `json:"target"`
 	PullRequest int                 `json:"pullRequest"`
+	Sender      string              `json:"sender"`
 	Branch      string              `json:"branch"`
 	Runs        []map[string]string `json:"runs"` // the annotations of each
 	Reason      string              `json:"reason"`
@@ -142,6 +143,7 @@ func (p *pac) event(ctx context.Context, w webhook, definitions []*tektonv1.Pipe
 	}
 	matches, err := matcher.MatchPipelinerunByAnnotation(ctx, p.log, copies, p.run, e, of, emitter, p.repository, false)
 	is.Type, is.Target, is.PullRequest, is.Branch = e.EventType, e.TriggerTarget.String(), e.PullRequestNumber, e.HeadBranch
+	is.Sender = e.Sender
 	if err != nil {
 		return is, fmt.Errorf("match: %w", err)
 	}
