@@ -2,12 +2,12 @@ package pac
 
 import (
 	"fmt"
-	"sync"
 
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/budget"
 )
 
 // namespaceBudget is how many bytes of labels and annotations the cache keeps of the runs of one
@@ -31,19 +31,10 @@ var stubProblem = fmt.Sprintf("the unfinished runs of this namespace have more t
 
 // Trimmer trims the runs of an informer within a budget for each namespace. It is safe for
 // concurrent use.
-type Trimmer struct {
-	mu     sync.Mutex
-	spaces map[string]*space
-}
-
-// space is what the cache keeps of one namespace.
-type space struct {
-	bytes int
-	of    map[types.UID]int // of each run that is not a stub
-}
+type Trimmer struct{ kept *budget.Budget }
 
 // NewTrimmer returns a Trimmer that keeps nothing yet.
-func NewTrimmer() *Trimmer { return &Trimmer{spaces: map[string]*space{}} }
+func NewTrimmer() *Trimmer { return &Trimmer{budget.New(namespaceBudget)} }
 
 // Trim is [TrimRun], except that a run for which its namespace has no room becomes a stub. It stays
 // one until it changes while there is room. Replicas may take different runs for stubs. That does
@@ -54,53 +45,20 @@ func (t *Trimmer) Trim(obj any) (any, error) {
 		return obj, nil
 	}
 	trimmed := trim(pr)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.forget(pr)
 	bytes := 0
 	for _, texts := range []map[string]string{trimmed.Labels, trimmed.Annotations} {
 		for key, value := range texts {
 			bytes += len(key) + len(value)
 		}
 	}
-	s := t.spaces[pr.Namespace]
-	if s == nil {
-		s = &space{of: map[types.UID]int{}}
-		t.spaces[pr.Namespace] = s
-	}
-	if s.bytes+bytes > namespaceBudget {
+	if !t.kept.Take(trimmed, bytes) {
 		return stub(trimmed), nil
 	}
-	s.bytes += bytes
-	s.of[trimmed.UID] = bytes
 	return trimmed, nil
 }
 
 // Follow makes room again for the runs that the informer drops.
-func (t *Trimmer) Follow(informer cache.SharedIndexInformer) error {
-	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{DeleteFunc: func(obj any) {
-		if tombstone, gone := obj.(cache.DeletedFinalStateUnknown); gone {
-			obj = tombstone.Obj
-		}
-		if pr, ok := obj.(*tektonv1.PipelineRun); ok {
-			t.mu.Lock()
-			defer t.mu.Unlock()
-			t.forget(pr)
-		}
-	}})
-	return err
-}
-
-func (t *Trimmer) forget(pr *tektonv1.PipelineRun) {
-	s := t.spaces[pr.Namespace]
-	if s == nil {
-		return
-	}
-	s.bytes -= s.of[pr.UID]
-	if delete(s.of, pr.UID); len(s.of) == 0 {
-		delete(t.spaces, pr.Namespace)
-	}
-}
+func (t *Trimmer) Follow(informer cache.SharedIndexInformer) error { return t.kept.Follow(informer) }
 
 func stub(trimmed *tektonv1.PipelineRun) *tektonv1.PipelineRun {
 	short := *trimmed

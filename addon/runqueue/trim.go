@@ -4,14 +4,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"sync"
 	"unique"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/api/v1alpha1"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/budget"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
@@ -42,19 +41,10 @@ const mostMessage = 1024
 
 // Trimmer reduces the RunQueues of an informer to what [Shapes] read, within a budget for each
 // namespace. It is safe for concurrent use.
-type Trimmer struct {
-	mu     sync.Mutex
-	spaces map[string]*space
-}
-
-// space is what the cache keeps of one namespace.
-type space struct {
-	bytes int
-	of    map[types.UID]int
-}
+type Trimmer struct{ kept *budget.Budget }
 
 // NewTrimmer returns a Trimmer that keeps nothing yet.
-func NewTrimmer() *Trimmer { return &Trimmer{spaces: map[string]*space{}} }
+func NewTrimmer() *Trimmer { return &Trimmer{budget.New(namespaceBudget)} }
 
 // Trim takes every object before the informer has it.
 func (t *Trimmer) Trim(obj any) (any, error) {
@@ -79,7 +69,11 @@ func (t *Trimmer) Trim(obj any) (any, error) {
 		c.Message = intern(queue.Clip(c.Message, mostMessage))
 		trimmed.Status.Conditions = append(trimmed.Status.Conditions, c)
 	}
-	if !t.takeRoom(rq) {
+	bytes := 0
+	for _, r := range rq.Spec.Priorities {
+		bytes += len(r.When)
+	}
+	if !t.kept.Take(rq, bytes) { // without room for the conditions
 		trimmed.Spec.Priorities, trimmed.Annotations[noRoom] = nil, "true"
 	}
 	return trimmed, nil
@@ -88,56 +82,8 @@ func (t *Trimmer) Trim(obj any) (any, error) {
 // mostConditions is how many conditions this product writes, and some.
 const mostConditions = 8
 
-// takeRoom says whether there is room for the conditions of the priorities.
-func (t *Trimmer) takeRoom(rq *v1alpha1.RunQueue) bool {
-	bytes := 0
-	for _, r := range rq.Spec.Priorities {
-		bytes += len(r.When)
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.forget(rq)
-	if bytes == 0 {
-		return true
-	}
-	s := t.spaces[rq.Namespace]
-	if s == nil {
-		s = &space{of: map[types.UID]int{}}
-		t.spaces[rq.Namespace] = s
-	}
-	if s.bytes+bytes > namespaceBudget {
-		return false
-	}
-	s.bytes += bytes
-	s.of[rq.UID] = bytes
-	return true
-}
-
 // Follow makes room again for the RunQueues that the informer drops.
-func (t *Trimmer) Follow(informer cache.SharedIndexInformer) error {
-	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{DeleteFunc: func(obj any) {
-		if tombstone, gone := obj.(cache.DeletedFinalStateUnknown); gone {
-			obj = tombstone.Obj
-		}
-		if rq, ok := obj.(*v1alpha1.RunQueue); ok {
-			t.mu.Lock()
-			defer t.mu.Unlock()
-			t.forget(rq)
-		}
-	}})
-	return err
-}
-
-func (t *Trimmer) forget(rq *v1alpha1.RunQueue) {
-	s := t.spaces[rq.Namespace]
-	if s == nil {
-		return
-	}
-	s.bytes -= s.of[rq.UID]
-	if delete(s.of, rq.UID); len(s.of) == 0 {
-		delete(t.spaces, rq.Namespace)
-	}
-}
+func (t *Trimmer) Follow(informer cache.SharedIndexInformer) error { return t.kept.Follow(informer) }
 
 // Hash tells statuses apart.
 func Hash(s v1alpha1.RunQueueStatus) string {
