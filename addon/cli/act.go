@@ -37,14 +37,7 @@ place. The pause is paused: true in the spec of the queue's RunQueue, which is m
 		ValidArgsFunction: p.completeRepositories,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.shape(cmd, args[0], func(ctx context.Context, clients inspect.Clients) map[string]any {
-				annotations := map[string]any{runqueue.PausedBy: nil, runqueue.PauseReason: nil}
-				if by := whoAmI(ctx, clients); by != "" {
-					annotations[runqueue.PausedBy] = by
-				}
-				if reason != "" {
-					annotations[runqueue.PauseReason] = reason
-				}
-				return map[string]any{"metadata": map[string]any{"annotations": annotations}, "spec": map[string]any{"paused": true}}
+				return pausing(true, whoAmI(ctx, clients), reason)
 			}, "paused: nothing starts until you resume it, and what runs goes on")
 		},
 	}
@@ -60,13 +53,21 @@ func (p *plugin) resumeCommand() *cobra.Command {
 		ValidArgsFunction: p.completeRepositories,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.shape(cmd, args[0], func(context.Context, inspect.Clients) map[string]any {
-				return map[string]any{
-					"metadata": map[string]any{"annotations": map[string]any{runqueue.PausedBy: nil, runqueue.PauseReason: nil}},
-					"spec":     map[string]any{"paused": false},
-				}
+				return pausing(false, "", "")
 			}, "not paused")
 		},
 	}
+}
+
+// pausing is the patch that pauses a queue, or ends its pause. Of what is empty, nothing is said.
+func pausing(is bool, by, reason string) map[string]any {
+	annotations := map[string]any{runqueue.PausedBy: nil, runqueue.PauseReason: nil}
+	for key, text := range map[string]string{runqueue.PausedBy: by, runqueue.PauseReason: reason} {
+		if text != "" {
+			annotations[key] = text
+		}
+	}
+	return map[string]any{"metadata": map[string]any{"annotations": annotations}, "spec": map[string]any{"paused": is}}
 }
 
 // shape patches the RunQueue of a queue, which it makes if there is none.

@@ -54,27 +54,20 @@ func sourcesOf(c Clients, namespace string) []source {
 	repositories := c.PAC.PipelinesascodeV1alpha1().Repositories(namespace)
 	leases := c.Kube.CoordinationV1().Leases(namespace)
 	sources := []source{
-		selected(pac.Selector, func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			return runs.List(ctx, o)
-		}, runs.Watch),
-		selected(lease.Selector, func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			return leases.List(ctx, o)
-		}, leases.Watch),
-		selected("", func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			return repositories.List(ctx, o)
-		}, repositories.Watch),
+		selected(pac.Selector, runs.List, runs.Watch),
+		selected(lease.Selector, leases.List, leases.Watch),
+		selected("", repositories.List, repositories.Watch),
 	}
 	if c.RunQueues != nil {
 		in := c.RunQueues.In(namespace)
-		sources = append(sources,
-			selected("", func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return in.List(ctx, o) }, in.Watch))
+		sources = append(sources, selected("", in.List, in.Watch))
 	}
 	return sources
 }
 
 // selected restricts a source to a label selector.
-func selected(
-	selector string, list func(context.Context, metav1.ListOptions) (runtime.Object, error),
+func selected[L runtime.Object](
+	selector string, list func(context.Context, metav1.ListOptions) (L, error),
 	follow func(context.Context, metav1.ListOptions) (watch.Interface, error),
 ) source {
 	return source{

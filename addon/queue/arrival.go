@@ -89,8 +89,9 @@ func (d *decider) settle() {
 		also := contests(d.line, d.placed, waitsFrom, waitsFrom)
 		if contested == nil {
 			contested = also
+		} else {
+			maps.Copy(contested, also)
 		}
-		maps.Copy(contested, also)
 	}
 	for begin, end := 0, 0; begin < len(d.line); begin = end {
 		end = begin + 1

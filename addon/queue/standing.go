@@ -174,13 +174,12 @@ func (d *decider) higher() map[Priority]int {
 	if !d.lineUp.prioritized {
 		return nil
 	}
-	before, n := map[Priority]int{}, 0
+	before := map[Priority]int{}
 	for i, rank := range d.next {
 		priority := d.line[rank].Run.Priority
 		if i == 0 || priority != d.line[d.next[i-1]].Run.Priority {
-			before[priority] = n
+			before[priority] = i
 		}
-		n++
 	}
 	return before
 }

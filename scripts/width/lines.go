@@ -85,12 +85,12 @@ func goLines(content string) []line {
 		for _, c := range group.List {
 			for i := range proseOf(files, c) {
 				l := &lines[i]
-				text := strings.TrimSpace(l.text)
-				if marker.MatchString(text) {
+				switch text := strings.TrimSpace(l.text); {
+				case marker.MatchString(text):
 					l.limit = columns(l.text)
-				} else if strings.HasPrefix(text, "//") && (directive.MatchString(text) || preformatted(text)) {
+				case strings.HasPrefix(text, "//") && (directive.MatchString(text) || preformatted(text)):
 					l.limit = codeLimit
-				} else if !isCodeBefore(files, c, l) {
+				case !isCodeBefore(files, c, l):
 					l.limit = proseLimit
 				}
 			}

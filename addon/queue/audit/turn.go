@@ -7,13 +7,13 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
-// turn is when a group was served last, and as the how manieth.
+// turn is when a group was served last, and the number of that serving.
 type turn struct {
 	at     time.Time
 	number int
 }
 
-// checkPlace checks whether it was the run's turn, if anybody's.
+// checkPlace checks that the queue was not paused and that no other run was to go first.
 func (a *Auditor) checkPlace(r *record, what string, at time.Time) {
 	if a.AnyOrder {
 		a.served = nil

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/api/v1alpha1"
@@ -22,6 +23,13 @@ const (
 	mostSlots, mostFront = 100, 20
 	// mostMessage and mostReason bound the texts, in bytes.
 	mostMessage, mostReason = 1024, 256
+)
+
+const (
+	// badRepository is the reason of a queue that is not ready because of its Repository.
+	badRepository = "BadRepository"
+	// unexplained is the message of a pause of which nobody says by whom or why.
+	unexplained = "nothing starts"
 )
 
 // of is the status of a queue by a look at it. Times are in whole seconds, as the API server keeps
@@ -129,14 +137,14 @@ func conditions(rq runqueue.Known, known latest.Known, stands queue.Standings, n
 	case rq.Problem != nil:
 		c.add(v1alpha1.ConditionReady, false, "BadSpec", badSpec(rq.Problem))
 	case len(problems) > 0:
-		c.add(v1alpha1.ConditionReady, false, "BadRepository", strings.Join(problems, " "))
+		c.add(v1alpha1.ConditionReady, false, badRepository, strings.Join(problems, " "))
 	case stands.Limit == queue.Unlimited && stands.Spec != (queue.Spec{}):
 		c.add(v1alpha1.ConditionReady, false, "NoLimit", withoutLimit(known.Repository.Key))
 	default:
 		c.add(v1alpha1.ConditionReady, true, "Usable", "")
 	}
 	if stands.Spec.Paused {
-		c.add(v1alpha1.ConditionPaused, true, "Paused", cmp.Or(stands.Spec.PausedBy, "nothing starts"))
+		c.add(v1alpha1.ConditionPaused, true, "Paused", cmp.Or(stands.Spec.PausedBy, unexplained))
 	} else {
 		c.add(v1alpha1.ConditionPaused, false, "NotPaused", "")
 	}
@@ -180,17 +188,13 @@ func state(s v1alpha1.RunQueueStatus, stands queue.Standings) v1alpha1.State {
 	switch {
 	case stands.Spec.Paused:
 		return v1alpha1.StatePaused
-	case isTrue(s.Conditions, v1alpha1.ConditionStalled):
+	case meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionStalled):
 		return v1alpha1.StateStalled
 	case s.Running+s.Starting+s.Waiting > 0:
 		return v1alpha1.StateRunning
 	default:
 		return v1alpha1.StateIdle
 	}
-}
-
-func isTrue(list []metav1.Condition, kind string) bool {
-	return slices.ContainsFunc(list, func(c metav1.Condition) bool { return c.Type == kind && c.Status == metav1.ConditionTrue })
 }
 
 // conditionList is a list in the making.

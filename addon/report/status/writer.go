@@ -20,6 +20,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
@@ -287,23 +288,21 @@ func (w *Writer) show(ctx context.Context, key queue.Key, rq runqueue.Known, wan
 // tell records what people should hear of.
 func (w *Writer) tell(key queue.Key, rq runqueue.Known, want v1alpha1.RunQueueStatus) {
 	uid := string(rq.UID)
-	was, is := isTrue(rq.Conditions, v1alpha1.ConditionPaused), isTrue(want.Conditions, v1alpha1.ConditionPaused)
-	switch {
-	case is && !was:
+	was := meta.IsStatusConditionTrue(rq.Conditions, v1alpha1.ConditionPaused)
+	switch is := meta.FindStatusCondition(want.Conditions, v1alpha1.ConditionPaused); {
+	case is != nil && is.Status == metav1.ConditionTrue && !was:
 		by := ""
-		for _, c := range want.Conditions {
-			if c.Type == v1alpha1.ConditionPaused && c.Message != "nothing starts" {
-				by = " (" + c.Message + ")"
-			}
+		if is.Message != unexplained {
+			by = " (" + is.Message + ")"
 		}
 		w.Events.Record(event.Paused(key, uid, by))
-	case was && !is:
+	case was && (is == nil || is.Status != metav1.ConditionTrue):
 		w.Events.Record(event.Resumed(key, uid))
 	}
-	for _, c := range want.Conditions {
-		if c.Type == v1alpha1.ConditionReady && c.Status == metav1.ConditionFalse && c.Reason != "BadRepository" {
-			w.Events.Record(event.BadRunQueue(key, uid, c.Message))
-		}
+	// Of a bad Repository, an event on that tells.
+	ready := meta.FindStatusCondition(want.Conditions, v1alpha1.ConditionReady)
+	if ready != nil && ready.Status == metav1.ConditionFalse && ready.Reason != badRepository {
+		w.Events.Record(event.BadRunQueue(key, uid, ready.Message))
 	}
 }
 

@@ -95,11 +95,11 @@ func (f *floor) measure(ctx context.Context) error {
 	note := func(n int, at time.Time, took time.Duration) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
+		steps := &f.next
 		if isFirst(n) {
-			f.first = append(f.first, sample{begun, at, took})
-		} else {
-			f.next = append(f.next, sample{begun, at, took})
+			steps = &f.first
 		}
+		*steps = append(*steps, sample{begun, at, took})
 	}
 	step := func(n int) error {
 		begun = time.Now()
