@@ -311,7 +311,7 @@ func uninstall(ctx context.Context, e *Env) error {
 		return err
 	}
 	files := s.Files(runs, 3*time.Second)
-	// The first run outlasts even a slow uninstall, so that the others still wait afterwards.
+	// The first run outlasts even a slow hand-back, so that PAC starts all others.
 	maps.Copy(files, s.Files(1, 15*time.Second))
 	if err := s.load(ctx, files, 1); err != nil {
 		return err
@@ -323,16 +323,19 @@ func uninstall(ctx context.Context, e *Env) error {
 	if err := errors.Join(e.Cluster.Uninstall(ctx), stop()); err != nil {
 		return err
 	}
-	if err := s.stillWaiting(); err != nil {
-		return err
-	}
 	if err := Eventually(ctx, "everything of the add-on to go", StepDeadline, func() error {
 		return nothingLeft(ctx, e.Cluster.Config())
 	}); err != nil {
 		return err
 	}
-	_, err = s.Finished(ctx, runs)
-	return err
+	if _, err := s.Finished(ctx, runs); err != nil {
+		return err
+	}
+	// Those that the add-on started have its claim.
+	if !slices.ContainsFunc(s.View().Runs, func(run queue.Run) bool { return run.Claim == nil }) {
+		return errors.New("PAC started no run: the add-on had started all of them before the hand-back")
+	}
+	return nil
 }
 
 // startByHand keeps asking the API server to start a run, without having it done, until stop is
