@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"sync"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
@@ -58,7 +59,7 @@ func (b *Budget) Follow(informer cache.SharedIndexInformer) error {
 		if tombstone, gone := obj.(cache.DeletedFinalStateUnknown); gone {
 			obj = tombstone.Obj
 		}
-		if o, ok := obj.(metav1.Object); ok {
+		if o, err := meta.Accessor(obj); err == nil {
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			b.forget(o)

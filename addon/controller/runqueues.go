@@ -25,7 +25,7 @@ func (w *watches) watchRunQueues(client *runqueue.Client, namespace string) erro
 			return in.Watch(ctx, o)
 		},
 	}, &v1alpha1.RunQueue{}, 0, cache.Indexers{})
-	if err := w.runQueues.SetTransform(trimmer.Trim); err != nil {
+	if err := w.runQueues.SetTransform(trimmer.Cache); err != nil {
 		return fmt.Errorf("trim RunQueues: %w", err)
 	}
 	if err := trimmer.Follow(w.runQueues); err != nil {
@@ -63,8 +63,8 @@ func (w *watches) eachRunQueue(l listener) error {
 		if tombstone, gone := obj.(cache.DeletedFinalStateUnknown); gone {
 			obj = tombstone.Obj
 		}
-		if o, ok := obj.(metav1.Object); ok {
-			l.changed(runqueue.KeyOf(o), false)
+		if rq, ok := obj.(*runqueue.Cached); ok {
+			l.changed(rq.Key(), false)
 		}
 	}
 	_, err := w.runQueues.AddEventHandler(cache.ResourceEventHandlerFuncs{
@@ -72,8 +72,8 @@ func (w *watches) eachRunQueue(l listener) error {
 		UpdateFunc: func(was, is any) {
 			if runqueue.IsNews(was, is) {
 				changed(is)
-			} else if o, ok := is.(metav1.Object); ok {
-				l.shown(runqueue.KeyOf(o))
+			} else if rq, ok := is.(*runqueue.Cached); ok {
+				l.shown(rq.Key())
 			}
 		},
 		DeleteFunc: changed,

@@ -7,10 +7,10 @@ import (
 	"slices"
 	"sync"
 
+	pacv1alpha1 "github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
 	pacinformers "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/informers/externalversions"
 	repositoryinformers "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/informers/externalversions/pipelinesascode/v1alpha1"
 	repositorylisters "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/listers/pipelinesascode/v1alpha1"
-	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	tektoninformers "github.com/tektoncd/pipeline/pkg/client/informers/externalversions"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -63,7 +63,7 @@ func newWatches(c *clients, namespace, pacNamespace string, further []string) (*
 		tektoninformers.WithTransform(func(obj any) (any, error) {
 			arrivals.Note(obj)
 			ends.Note(obj)
-			return trimmer.Trim(obj)
+			return trimmer.Cache(obj)
 		}),
 		tektoninformers.WithTweakListOptions(func(o *metav1.ListOptions) {
 			o.LabelSelector = pac.Selector
@@ -139,18 +139,22 @@ type listener struct {
 
 // each tells a listener of every event.
 func (w *watches) each(l listener, pacNamespace func() string) error {
-	ofRun := func(o metav1.Object, canWait bool) {
-		if key, ok := pac.KeyOf(o); ok {
+	ofRun := func(obj any, canWait bool) {
+		if key, ok := pac.KeyOfCached(obj); ok {
 			l.changed(key, canWait)
 		}
 	}
-	ofLease := func(o metav1.Object, canWait bool) {
-		if key, ok := lease.KeyOf(o); ok {
+	ofLease := func(obj any, canWait bool) {
+		if key, ok := lease.KeyOf(obj); ok {
 			l.changed(key, canWait)
 		}
 	}
-	ofSettings := func(metav1.Object, bool) { l.allChanged(queue.Key{}) }
-	ofRepository := func(o metav1.Object, _ bool) {
+	ofSettings := func(any, bool) { l.allChanged(queue.Key{}) }
+	ofRepository := func(obj any, _ bool) {
+		o, ok := obj.(*pacv1alpha1.Repository)
+		if !ok {
+			return
+		}
 		key := queue.Key{Namespace: o.GetNamespace(), Repository: o.GetName()}
 		if o.GetNamespace() == pacNamespace() {
 			l.allChanged(key) // perhaps the global one, whose limit is the default of every queue
@@ -160,7 +164,7 @@ func (w *watches) each(l listener, pacNamespace func() string) error {
 	}
 	type watch struct {
 		informer cache.SharedIndexInformer
-		tell     func(o metav1.Object, canWait bool)
+		tell     func(obj any, canWait bool)
 	}
 	watched := []watch{{w.runs, ofRun}, {w.leases, ofLease}, {w.repositories.Informer(), ofRepository}}
 	if w.global.Informer() != w.repositories.Informer() {
@@ -177,9 +181,7 @@ func (w *watches) each(l listener, pacNamespace func() string) error {
 			if tombstone, gone := obj.(cache.DeletedFinalStateUnknown); gone {
 				obj = tombstone.Obj
 			}
-			if o, ok := obj.(metav1.Object); ok {
-				watch.tell(o, canWait)
-			}
+			watch.tell(obj, canWait)
 		}
 		if _, err := watch.informer.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{
 			AddFunc: func(is any, listed bool) {
@@ -210,8 +212,8 @@ func (w *watches) each(l listener, pacNamespace func() string) error {
 func (l listener) moved(was, is any) {
 	key, ours := lease.KeyOf(is)
 	replica, moved := lease.Moved(was, is)
-	if pr, isRun := is.(*tektonv1.PipelineRun); isRun {
-		key, ours = pac.KeyOf(pr)
+	if _, isRun := is.(*pac.Cached); isRun {
+		key, ours = pac.KeyOfCached(is)
 		replica, moved = pac.Moved(was, is)
 	}
 	if moved && ours {

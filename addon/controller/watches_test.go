@@ -159,7 +159,7 @@ func TestProgress(t *testing.T) {
 		}
 		return l
 	}
-	run := func(annotations ...string) *tektonv1.PipelineRun {
+	whole := func(annotations ...string) *tektonv1.PipelineRun {
 		pr := &tektonv1.PipelineRun{ObjectMeta: metav1.ObjectMeta{
 			Namespace: "shop", Name: "a", Annotations: map[string]string{keys.Repository: "app", pac.HeldOrder: "shop/a"},
 		}}
@@ -168,12 +168,20 @@ func TestProgress(t *testing.T) {
 		}
 		return pr
 	}
+	cached := func(pr *tektonv1.PipelineRun) any {
+		is, err := pac.CacheRun(pr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return is
+	}
+	run := func(annotations ...string) any { return cached(whole(annotations...)) }
 	claimed := func(l *coordinationv1.Lease) {
 		l.Spec.HolderIdentity, l.Spec.LeaseTransitions = ptr.To("a"), ptr.To(int32(1))
 		l.Annotations["pac-lease-queue.dev/run-uid"], l.Annotations["pac-lease-queue.dev/attempt"] = "uid-a", "0"
 	}
 	byHand := func(l *coordinationv1.Lease) { l.Annotations["touched"] = "1" }
-	handedBack := run()
+	handedBack := whole()
 	delete(handedBack.Annotations, pac.HeldOrder)
 	for name, tc := range map[string]struct {
 		was, is any
@@ -188,7 +196,7 @@ func TestProgress(t *testing.T) {
 		"a run is started":     {run(), run(pac.Claim, "0/1/0", pac.Replica, "two"), "two", true},
 		"a run is stamped":     {run(), run(pac.Arrived, "17"), "", true},
 		"a run is fenced":      {run(), run(pac.Attempt, "1"), "", true},
-		"a run is handed back": {run(), handedBack, "", true},
+		"a run is handed back": {run(), cached(handedBack), "", true},
 		"a run names somebody": {run(pac.Claim, "0/1/0"), run(pac.Claim, "0/1/0", pac.Replica, "two"), "", false},
 		"a run is told":        {run(), run(pac.Status, "queued"), "", false},
 	} {

@@ -133,7 +133,7 @@ const mostMissing = 100
 type Engine struct {
 	Config
 	mu   sync.Mutex
-	seen map[queue.Key]map[int]sighting
+	seen map[queue.Key]map[int]*sighting
 	// Outlooks are those of the queues that have not changed since.
 	outlooks map[queue.Key]*outlook
 	// Blocked has when the slots in whose place something else is were last claimed.
@@ -171,7 +171,7 @@ func New(c Config) *Engine {
 		c.Group = newGoroutines
 	}
 	return &Engine{
-		Config: c, seen: map[queue.Key]map[int]sighting{}, outlooks: map[queue.Key]*outlook{},
+		Config: c, seen: map[queue.Key]map[int]*sighting{}, outlooks: map[queue.Key]*outlook{},
 		blocked: map[queue.Key]map[int]time.Time{}, over: lru.New(mostOver), unwritten: lru.New(mostUnwritten),
 	}
 }

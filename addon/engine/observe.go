@@ -154,10 +154,15 @@ func (p *pass) unlisted(slots []queue.Slot, known map[string]*queue.Run) []int {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	seen := p.seen[p.repository.Key]
+	read := func(slot int) int {
+		if seen := p.seen[p.repository.Key][slot]; seen != nil {
+			return seen.read
+		}
+		return 0
+	}
 	slices.SortFunc(unlisted, func(a, b int) int {
 		a, b = slots[a].Index, slots[b].Index
-		return cmp.Or(cmp.Compare(seen[a].read, seen[b].read), cmp.Compare(a, b))
+		return cmp.Or(cmp.Compare(read(a), read(b)), cmp.Compare(a, b))
 	})
 	return unlisted
 }
@@ -166,9 +171,8 @@ func (e *Engine) markRead(key queue.Key, slot int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.reads++
-	if seen, ok := e.seen[key][slot]; ok {
+	if seen := e.seen[key][slot]; seen != nil {
 		seen.read = e.reads
-		e.seen[key][slot] = seen
 	}
 }
 
@@ -178,17 +182,17 @@ func (e *Engine) date(s queue.Snapshot) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	was := e.seen[s.Key]
-	is := make(map[int]sighting, len(s.Slots))
+	is := make(map[int]*sighting, len(s.Slots))
 	for i := range s.Slots {
 		slot := &s.Slots[i]
 		if slot.Holder == nil && slot.Damaged == "" {
 			continue
 		}
-		now := sighting{transition: slot.Transition, damaged: slot.Damaged, since: now}
+		now := &sighting{transition: slot.Transition, damaged: slot.Damaged, since: now}
 		if slot.Holder != nil {
 			now.uid = slot.Holder.UID
 		}
-		if old, ok := was[slot.Index]; ok && old.uid == now.uid && old.transition == now.transition && old.damaged == now.damaged {
+		if old := was[slot.Index]; old != nil && old.uid == now.uid && old.transition == now.transition && old.damaged == now.damaged {
 			now.since, now.read = old.since, old.read
 		}
 		is[slot.Index] = now
@@ -206,9 +210,8 @@ func (e *Engine) park(key queue.Key, slots []int, now time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, index := range slots {
-		if seen, ok := e.seen[key][index]; ok {
+		if seen := e.seen[key][index]; seen != nil {
 			seen.since = now
-			e.seen[key][index] = seen
 		}
 	}
 }

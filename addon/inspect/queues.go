@@ -161,11 +161,11 @@ func (r *Reading) Queues(now time.Time) []Queue {
 		if q.Missing = repository == nil || repository.DeletionTimestamp != nil; !q.Missing {
 			global := repositories[queue.Key{
 				Namespace:  set.PACNamespace,
-				Repository: cmp.Or(pac.GlobalName(slices.Values(runs[key])), set.PACGlobalRepository),
+				Repository: cmp.Or(pac.GlobalName(pac.Hints(runs[key])), set.PACGlobalRepository),
 			}]
 			q.Snapshot.Limit, q.Problems = pac.ReadLimit(repository, global)
 			if r.Absent[set.PACNamespace] && q.Snapshot.Limit == queue.Unlimited && len(runs[key]) > 0 {
-				q.Snapshot.Limit, q.Problems = pac.UnseenLimit(set.PACNamespace, slices.Values(runs[key]))
+				q.Snapshot.Limit, q.Problems = pac.UnseenLimit(set.PACNamespace, pac.Hints(runs[key]))
 			}
 			if told := r.statuses[key].Limit; told != nil && q.Snapshot.Limit == queue.Unlimited && len(r.assumptions) > 0 {
 				q.Snapshot.Limit = queue.Limit(*told) // that of the global Repository, which the user may not see

@@ -134,7 +134,7 @@ func Read(ctx context.Context, c Clients, scope Scope) (*Reading, error) {
 		return c.Tekton.TektonV1().PipelineRuns(scope.Namespace).List(ctx, o)
 	}
 	err = each(ctx, metav1.ListOptions{LabelSelector: pac.Selector}, listRuns,
-		func(pr *tektonv1.PipelineRun) { r.Runs = append(r.Runs, trimmed(pr)) })
+		func(pr *tektonv1.PipelineRun) { r.Runs = append(r.Runs, *pac.Trim(pr)) })
 	if err != nil {
 		return nil, Explain(err, "PipelineRuns", scope.Namespace)
 	}
@@ -158,7 +158,7 @@ func (r *Reading) readFinished(ctx context.Context, c Clients, scope Scope) erro
 			return Explain(err, "PipelineRuns", scope.Namespace)
 		}
 		for i := range list.Items {
-			r.Finished = append(r.Finished, trimmed(&list.Items[i]))
+			r.Finished = append(r.Finished, *pac.Trim(&list.Items[i]))
 		}
 		if next = list.Continue; next == "" {
 			return nil
@@ -208,8 +208,8 @@ func (r *Reading) readRunQueues(ctx context.Context, client *runqueue.Client, na
 		if rq.Status.State != "" {
 			r.statuses[runqueue.KeyOf(rq)] = rq.Status
 		}
-		trimmed, err := trimmer.Trim(rq)
-		wrong = errors.Join(wrong, err, store.Add(trimmed))
+		cached, err := trimmer.Cache(rq)
+		wrong = errors.Join(wrong, err, store.Add(cached))
 	})
 	switch {
 	case apierrors.IsNotFound(err): // the API server has none
@@ -302,7 +302,7 @@ func (r *Reading) readHolders(ctx context.Context, c Clients) error {
 		}
 		if string(pr.UID) == slot.Holder.UID {
 			known[slot.Holder.UID], r.Unlisted[slot.Holder.UID] = true, true
-			r.Runs = append(r.Runs, trimmed(pr))
+			r.Runs = append(r.Runs, *pac.Trim(pr))
 		}
 	}
 	return nil
@@ -369,12 +369,6 @@ func (r *Reading) pacNamespaces() []string {
 		all = append(all, config.Defaults().PACNamespace)
 	}
 	return all
-}
-
-// trimmed keeps of a run what a replica's cache does: a tenant may write 1.5 MiB of the rest.
-func trimmed(pr *tektonv1.PipelineRun) tektonv1.PipelineRun {
-	obj, _ := pac.TrimRun(pr)
-	return *obj.(*tektonv1.PipelineRun)
 }
 
 func (r *Reading) note(format string, args ...any) {

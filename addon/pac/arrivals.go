@@ -6,7 +6,6 @@ import (
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/ptr"
 
@@ -24,11 +23,11 @@ type Arrivals struct {
 	// was in sync before.
 	listing bool
 	from    string
-	first   map[types.UID]queue.Arrival
+	first   map[string]queue.Arrival
 }
 
 // NewArrivals returns Arrivals that have noted nothing yet.
-func NewArrivals() *Arrivals { return &Arrivals{first: map[types.UID]queue.Arrival{}} }
+func NewArrivals() *Arrivals { return &Arrivals{first: map[string]queue.Arrival{}} }
 
 // Follow takes the informer, and forgets the runs that it drops.
 func (a *Arrivals) Follow(informer cache.SharedIndexInformer) error {
@@ -37,10 +36,10 @@ func (a *Arrivals) Follow(informer cache.SharedIndexInformer) error {
 		if tombstone, gone := obj.(cache.DeletedFinalStateUnknown); gone {
 			obj = tombstone.Obj
 		}
-		if pr, ok := obj.(*tektonv1.PipelineRun); ok {
+		if run, ok := obj.(*Cached); ok {
 			a.mu.Lock()
 			defer a.mu.Unlock()
-			delete(a.first, pr.UID)
+			delete(a.first, run.uid)
 		}
 	}})
 	return err
@@ -64,7 +63,7 @@ func (a *Arrivals) Note(obj any) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, again := a.first[pr.UID]; again {
+	if _, again := a.first[string(pr.UID)]; again {
 		return
 	}
 	version, err := strconv.ParseUint(pr.ResourceVersion, 10, 64)
@@ -75,7 +74,7 @@ func (a *Arrivals) Note(obj any) {
 	a.listing = a.listing && a.informer.LastSyncResourceVersion() == a.from
 	// A run that a watch shows anew may have been there before, if it is not pending: without PAC's
 	// label for unfinished runs.
-	a.first[pr.UID] = queue.Arrival{Version: version, AtMost: a.listing || !pr.IsPending()}
+	a.first[string(pr.UID)] = queue.Arrival{Version: version, AtMost: a.listing || !pr.IsPending()}
 }
 
 // of adds to a run, however it was read, what is known of its creation. It changes a copy.
@@ -85,7 +84,7 @@ func (a *Arrivals) of(run *queue.Run) *queue.Run {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	first, seen := a.first[types.UID(run.UID)]
+	first, seen := a.first[run.UID]
 	if run.Seen == first && run.Unseen == !seen {
 		return run
 	}

@@ -84,9 +84,9 @@ func TestArrivals(t *testing.T) {
 		"one that goes": {func(f *follower, a *pac.Arrivals) {
 			a.NoteRequest(watched)
 			a.Note(at("a", "5"))
-			f.deleted.OnDelete(at("a", "5"))
+			f.deleted.OnDelete(cachedRun(at("a", "5")))
 			a.Note(at("b", "6"))
-			f.deleted.OnDelete(cache.DeletedFinalStateUnknown{Obj: at("b", "6")})
+			f.deleted.OnDelete(cache.DeletedFinalStateUnknown{Obj: cachedRun(at("b", "6"))})
 			a.Note(cache.DeletedFinalStateUnknown{Obj: at("c", "7")})
 		}, nil},
 		"a server that does not count": {func(_ *follower, a *pac.Arrivals) {

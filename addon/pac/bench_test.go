@@ -90,9 +90,9 @@ func newCrowd(b *testing.B, many int) *crowd {
 }
 
 func (c *crowd) put(b *testing.B, pr *tektonv1.PipelineRun) {
-	trimmed, err := pac.TrimRun(pr)
+	cached, err := pac.CacheRun(pr)
 	if err == nil {
-		err = c.indexer.Update(trimmed)
+		err = c.indexer.Update(cached)
 	}
 	if err != nil {
 		b.Fatal(err)

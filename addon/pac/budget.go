@@ -36,15 +36,15 @@ type Trimmer struct{ kept *budget.Budget }
 // NewTrimmer returns a Trimmer that keeps nothing yet.
 func NewTrimmer() *Trimmer { return &Trimmer{budget.New(namespaceBudget)} }
 
-// Trim is [TrimRun], except that a run for which its namespace has no room becomes a stub. It stays
-// one until it changes while there is room. Replicas may take different runs for stubs. That does
-// not touch the limit: a stub keeps all that a claim or a start rests on.
-func (t *Trimmer) Trim(obj any) (any, error) {
+// Cache is [CacheRun], except that a run for which its namespace has no room becomes a stub. It
+// stays one until it changes while there is room. Replicas may take different runs for stubs. That
+// does not touch the limit: a stub keeps all that a claim or a start rests on.
+func (t *Trimmer) Cache(obj any) (any, error) {
 	pr, ok := obj.(*tektonv1.PipelineRun)
 	if !ok {
 		return obj, nil
 	}
-	trimmed := trim(pr)
+	trimmed := Trim(pr)
 	bytes := 0
 	for _, texts := range []map[string]string{trimmed.Labels, trimmed.Annotations} {
 		for key, value := range texts {
@@ -52,9 +52,9 @@ func (t *Trimmer) Trim(obj any) (any, error) {
 		}
 	}
 	if !t.kept.Take(trimmed, bytes) {
-		return stub(trimmed), nil
+		return cached(stub(trimmed)), nil
 	}
-	return trimmed, nil
+	return cached(trimmed), nil
 }
 
 // Follow makes room again for the runs that the informer drops.
@@ -64,15 +64,15 @@ func stub(trimmed *tektonv1.PipelineRun) *tektonv1.PipelineRun {
 	short := *trimmed
 	short.Kind, short.Labels = stubKind, nil
 	keepQueueName(&short, trimmed)
-	kept, all := map[string]string{}, unpacked(trimmed)
+	kept := map[string]string{}
 	for key := range stubbed {
-		if value, present := all[key]; present {
+		if value, present := trimmed.Annotations[key]; present {
 			kept[key] = value
 		}
 	}
 	if key, order, present := orderOf(trimmed); present {
 		kept[key] = eventOnly(order)
 	}
-	short.Annotations = shared(packed(kept))
+	short.Annotations = kept
 	return &short
 }

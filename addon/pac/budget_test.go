@@ -109,14 +109,14 @@ func (h handlers) AddEventHandler(handler cache.ResourceEventHandler) (cache.Res
 // put adds or updates a run, and returns it as it is kept.
 func (c *runCache) put(pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {
 	c.Helper()
-	obj, err := c.trimmer.Trim(pr)
+	obj, err := c.trimmer.Cache(pr)
 	if err == nil {
 		err = c.kept.Update(obj)
 	}
 	if err != nil {
 		c.Fatal(err)
 	}
-	return obj.(*tektonv1.PipelineRun)
+	return obj.(*pac.Cached).Run()
 }
 
 // drop deletes a run, perhaps while the watch was interrupted.
@@ -148,8 +148,8 @@ func TestManyRuns(t *testing.T) {
 		n    int
 		most int // bytes for each run
 	}{
-		"as heavy as they may be": {heavy, 20_000, 3_400},
-		"as PAC makes them":       {typical, 20_000, 1_500},
+		"as heavy as they may be": {heavy, 20_000, 2_700},
+		"as PAC makes them":       {typical, 20_000, 800},
 		"done": {func(i int) *tektonv1.PipelineRun {
 			pr := heavy(i)
 			pr.Annotations[keys.Repository], pr.Annotations[keys.ControllerInfo] = "app", "{}"

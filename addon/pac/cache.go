@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"unique"
 
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
 	pacv1alpha1 "github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
@@ -21,7 +20,7 @@ import (
 
 // bounds are the annotations that are kept of a run, and how many bytes of each mean anything. A
 // longer one is unusable: the cache keeps its length instead. So a run costs some 8 KiB at most,
-// half of them for its order, whatever a tenant writes; a run as PAC makes it costs 1.5 KiB. Orders
+// half of them for its order, whatever a tenant writes; a run as PAC makes it costs 0.7 KiB. Orders
 // have bounds of their own, and only their packed form is kept. [Trimmer] bounds what all runs of a
 // namespace cost.
 var bounds = map[string]int{
@@ -76,25 +75,16 @@ func namesSecret(pr *tektonv1.PipelineRun) bool {
 // mark begins what a trimmed run has in place of an order that is unusable.
 const mark = "…"
 
-// TrimRun reduces a PipelineRun to what [ReadRun] and [KeyOf] read, and to how it ended: with
-// thousands of runs queued, specs and statuses would take most of the memory. The runs of an event
-// share the text of their packed order.
-func TrimRun(obj any) (any, error) {
-	pr, ok := obj.(*tektonv1.PipelineRun)
-	if !ok {
-		return obj, nil // a tombstone: its object has been trimmed already
-	}
-	return trim(pr), nil
-}
-
-func trim(pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {
+// Trim reduces a PipelineRun to what [ReadRun] and [KeyOf] read, and to how it ended. It shares
+// texts with the run.
+func Trim(pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {
 	if pr.Kind == trimmedKind || pr.Kind == stubKind {
 		return pr
 	}
 	trimmed := &tektonv1.PipelineRun{
 		TypeMeta: metav1.TypeMeta{Kind: trimmedKind},
 		ObjectMeta: metav1.ObjectMeta{
-			Name: pr.Name, Namespace: intern(pr.Namespace), UID: pr.UID, ResourceVersion: pr.ResourceVersion,
+			Name: pr.Name, Namespace: pr.Namespace, UID: pr.UID, ResourceVersion: pr.ResourceVersion,
 			CreationTimestamp: pr.CreationTimestamp, DeletionTimestamp: pr.DeletionTimestamp,
 		},
 		Spec: tektonv1.PipelineRunSpec{Status: pr.Spec.Status},
@@ -121,7 +111,7 @@ func trim(pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {
 	if !over && pr.IsPending() {
 		keepTexts(trimmed, kept, pr)
 	}
-	trimmed.Annotations = shared(packed(kept))
+	trimmed.Annotations = kept
 	if manager := ptr.Deref(pr.Spec.ManagedBy, pipeline.ManagedBy); manager != pipeline.ManagedBy && !over {
 		trimmed.Spec.ManagedBy = ptr.To(queue.Clip(manager, mostManager))
 	}
@@ -132,29 +122,11 @@ func trim(pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {
 	if c := pr.Status.GetCondition(Succeeded); c != nil && c.Status != corev1.ConditionUnknown {
 		short := *c
 		short.Severity, short.Message, short.LastTransitionTime.Inner = "", "", metav1.Time{}
-		short.Reason = intern(queue.Bounded(c.Reason, mostReason))
+		short.Reason = queue.Bounded(c.Reason, mostReason)
 		trimmed.Status.Conditions = append(trimmed.Status.Conditions, short)
 	}
 	return trimmed
 }
-
-// repeated are the annotations of which many runs have the same value.
-var repeated = []string{
-	keys.Repository, keys.ControllerInfo, keys.SecretCreated, HeldOrder, ExecutionOrder, packOfOrigin, Replica,
-}
-
-// shared has runs with equal values share one copy. It changes the map, and returns it.
-func shared(annotations map[string]string) map[string]string {
-	for _, key := range repeated {
-		if value, present := annotations[key]; present {
-			annotations[key] = intern(value)
-		}
-	}
-	return annotations
-}
-
-// intern shares a text among all runs that have it.
-func intern(text string) string { return unique.Make(text).Value() }
 
 // mostStatus and mostReason are well above the longest spec.status and the longest reason of a
 // condition that mean anything, and mostManager is enough of spec.managedBy to know it by.

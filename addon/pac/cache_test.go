@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
 	pacv1alpha1 "github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -24,19 +25,17 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
-// TestTrimRun: a trimmed run must read exactly like the whole one, whatever is
-// in it, or a cached look and a live look at one run would lead to different
-// decisions.
-func TestTrimRun(t *testing.T) {
+// TestTrim: a trimmed run must read exactly like the whole one, whatever is in it, and so must a
+// cached one, or a cached look and a live look at one run would lead to different decisions.
+func TestTrim(t *testing.T) {
 	rnd := rand.New(rand.NewSource(1))
 	for i := range 2000 {
 		pr := randomRun(rnd)
 		whole := pr.DeepCopy()
-		obj, err := pac.TrimRun(pr)
-		if err != nil {
-			t.Fatal(err)
+		trimmed, cached := pac.Trim(pr), cachedRun(pr)
+		if diff := cmp.Diff(trimmed, cached.Run(), withoutRepository); diff != "" {
+			t.Fatalf("run %d, %v: is not cached as it is trimmed (-trimmed +cached):\n%s", i, whole, diff)
 		}
-		trimmed := obj.(*tektonv1.PipelineRun)
 		if diff := cmp.Diff(pac.ReadRun(whole), pac.ReadRun(trimmed), sequencesByNames); diff != "" {
 			t.Fatalf("run %d, %v: reads otherwise (-whole +trimmed):\n%s", i, whole, diff)
 		}
@@ -44,18 +43,23 @@ func TestTrimRun(t *testing.T) {
 		if key, ok := pac.KeyOf(trimmed); key != wantKey || ok != wantOK {
 			t.Fatalf("run %d, %v: is of queue %v %t, trimmed of %v %t", i, whole, wantKey, wantOK, key, ok)
 		}
+		if key, ok := cached.Key(); key != wantKey || ok != wantOK {
+			t.Fatalf("run %d, %v: is of queue %v %t, cached of %v %t", i, whole, wantKey, wantOK, key, ok)
+		}
 		if whole.Annotations[keys.ControllerInfo] != trimmed.Annotations[keys.ControllerInfo] {
 			t.Fatalf("run %d, %v: the global Repository is lost", i, whole)
 		}
 		if diff := cmp.Diff(whole, pr); diff != "" {
-			t.Fatalf("run %d: TrimRun changed its PipelineRun (-before +after):\n%s", i, diff)
+			t.Fatalf("run %d: trimming changed its PipelineRun (-before +after):\n%s", i, diff)
 		}
-		again, _ := pac.TrimRun(trimmed)
-		if diff := cmp.Diff(trimmed, again); diff != "" {
+		if diff := cmp.Diff(trimmed, pac.Trim(trimmed)); diff != "" {
 			t.Fatalf("run %d: trimming twice is not trimming once (-once +twice):\n%s", i, diff)
 		}
 	}
 }
+
+// withoutRepository: an annotation that names none is as good as none.
+var withoutRepository = cmpopts.IgnoreMapEntries(func(key, value string) bool { return key == keys.Repository && value == "" })
 
 // randomRun draws from everything that reading looks at, good and bad, and from
 // some of what it does not.
@@ -126,9 +130,9 @@ func randomRun(rnd *rand.Rand) *tektonv1.PipelineRun {
 	return pr
 }
 
-// TestTrimRunForgetsTheRest: what is not read is not kept; the point of trimming
+// TestTrimForgetsTheRest: what is not read is not kept; the point of trimming
 // is the memory.
-func TestTrimRunForgetsTheRest(t *testing.T) {
+func TestTrimForgetsTheRest(t *testing.T) {
 	whole := pipelineRun("build",
 		func(pr *tektonv1.PipelineRun) {
 			pr.Labels = map[string]string{"tekton.dev/pipeline": "ci"}
@@ -151,11 +155,7 @@ func TestTrimRunForgetsTheRest(t *testing.T) {
 	want.Status.StartTime = &metav1.Time{Time: noon}
 	check := func() {
 		t.Helper()
-		got, err := pac.TrimRun(whole)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
+		if diff := cmp.Diff(want, pac.Trim(whole)); diff != "" {
 			t.Errorf("trimmed (-want +got):\n%s", diff)
 		}
 	}
@@ -171,9 +171,9 @@ func TestTrimRunForgetsTheRest(t *testing.T) {
 	check()
 }
 
-// TestTrimRunBounds (case T1): whatever a tenant writes, and wherever, little of it is kept, the
+// TestTrimBounds (case T1): whatever a tenant writes, and wherever, little of it is kept, the
 // run says what is unusable, and it reads alike from the cache and from the API server.
-func TestTrimRunBounds(t *testing.T) {
+func TestTrimBounds(t *testing.T) {
 	var longest []string
 	for i := range 1000 {
 		longest = append(longest, fmt.Sprintf("shop/%058d", i))
@@ -223,11 +223,7 @@ func TestTrimRunBounds(t *testing.T) {
 		"as much as there may be everywhere": {inQueue(everywhere(strings.Repeat("x", 256))), 6000, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			obj, err := pac.TrimRun(c.run)
-			if err != nil {
-				t.Fatal(err)
-			}
-			trimmed := obj.(*tektonv1.PipelineRun)
+			trimmed := fromCache(c.run)
 			kept := len(trimmed.Spec.Status)
 			for key, value := range trimmed.Annotations {
 				kept += len(key) + len(value)
@@ -302,7 +298,7 @@ func TestTrimRepository(t *testing.T) {
 // TestTrimTombstone: informers pass through what they hold of a deleted object.
 func TestTrimTombstone(t *testing.T) {
 	tombstone := cache.DeletedFinalStateUnknown{Key: "shop/build", Obj: pipelineRun("build")}
-	for name, trim := range map[string]func(any) (any, error){"run": pac.TrimRun, "Repository": pac.TrimRepository} {
+	for name, trim := range map[string]func(any) (any, error){"run": pac.CacheRun, "Repository": pac.TrimRepository} {
 		got, err := trim(tombstone)
 		if diff := cmp.Diff(any(tombstone), got); err != nil || diff != "" {
 			t.Errorf("%s: error %v, (-want +got):\n%s", name, err, diff)

@@ -53,10 +53,12 @@ type controllerInfo struct {
 	GlobalRepository string `json:"gRepo"`
 }
 
-// infoOf is zero for an annotation that is missing or cannot be read.
-func infoOf(o metav1.Object) controllerInfo {
+func infoOf(o metav1.Object) controllerInfo { return readInfo(o.GetAnnotations()[keys.ControllerInfo]) }
+
+// readInfo is zero for an annotation that is missing or cannot be read.
+func readInfo(annotation string) controllerInfo {
 	var info controllerInfo
-	if json.Unmarshal([]byte(o.GetAnnotations()[keys.ControllerInfo]), &info) != nil {
+	if json.Unmarshal([]byte(annotation), &info) != nil {
 		return controllerInfo{}
 	}
 	return info

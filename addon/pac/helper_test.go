@@ -50,6 +50,17 @@ func pipelineRun(name string, changes ...change) *tektonv1.PipelineRun {
 	return pr
 }
 
+// fromCache is the run as the cache keeps it.
+func fromCache(pr *tektonv1.PipelineRun) *tektonv1.PipelineRun { return cachedRun(pr).Run() }
+
+func cachedRun(pr *tektonv1.PipelineRun) *pac.Cached {
+	cached, err := pac.CacheRun(pr)
+	if err != nil {
+		panic(err)
+	}
+	return cached.(*pac.Cached)
+}
+
 func annotated(key, value string) change {
 	return func(pr *tektonv1.PipelineRun) { pr.Annotations[key] = value }
 }

@@ -2,7 +2,6 @@ package pac
 
 import (
 	"maps"
-	"slices"
 
 	pacv1alpha1 "github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -21,8 +20,8 @@ import (
 // PAC's ConfigMaps (after 0.50) on which it has written an annotation: each concerns many queues.
 func IsNews(was, is any) bool {
 	switch earlier := was.(type) {
-	case *tektonv1.PipelineRun:
-		later, ok := is.(*tektonv1.PipelineRun)
+	case *Cached:
+		later, ok := is.(*Cached)
 		return !ok || !equality.Semantic.DeepEqual(decides(earlier), decides(later))
 	case *pacv1alpha1.Repository:
 		later, ok := is.(*pacv1alpha1.Repository)
@@ -42,26 +41,22 @@ func IsNews(was, is any) bool {
 // CanWait reports whether what a later version of a run says can wait for a moment: that it has
 // been started, or goes on. That makes no room in a queue, and lets no other run go first.
 func CanWait(was, is any) bool {
-	earlier, existed := was.(*tektonv1.PipelineRun)
-	later, ok := is.(*tektonv1.PipelineRun)
-	if !existed || !ok || phase(later) != queue.Started || phase(earlier) == queue.Done {
+	earlier, existed := was.(*Cached)
+	later, ok := is.(*Cached)
+	if !existed || !ok || later.phase != queue.Started || earlier.phase == queue.Done {
 		return false
 	}
-	from, _ := KeyOf(earlier)
-	to, _ := KeyOf(later)
+	from, _ := earlier.Key()
+	to, _ := later.Key()
 	return from == to
 }
 
-// decides returns the run without its version and its annotations for people. It shares the rest
-// with the run.
-func decides(pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {
-	bare := *pr
-	bare.ResourceVersion = ""
-	bare.Annotations = make(map[string]string, len(pr.Annotations))
-	for name, text := range pr.Annotations {
-		if name != packOfTexts && !slices.Contains(waiting, name) {
-			bare.Annotations[name] = text
-		}
+// decides returns the run without its version and its annotations for people.
+func decides(c *Cached) *tektonv1.PipelineRun {
+	pr := c.Run()
+	pr.ResourceVersion = ""
+	for _, name := range waiting {
+		delete(pr.Annotations, name)
 	}
-	return &bare
+	return pr
 }

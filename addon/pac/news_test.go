@@ -59,7 +59,7 @@ func TestNews(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			trim := func(obj any) any {
-				for _, trim := range []func(any) (any, error){pac.TrimRun, pac.TrimRepository} {
+				for _, trim := range []func(any) (any, error){pac.CacheRun, pac.TrimRepository} {
 					trimmed, err := trim(obj)
 					if err != nil {
 						t.Fatal(err)
@@ -77,19 +77,19 @@ func TestNews(t *testing.T) {
 
 // TestCanWait: only what makes no room can wait.
 func TestCanWait(t *testing.T) {
-	waits, started := pipelineRun("build"), pipelineRun("build", specStatus(""))
-	begun := pipelineRun("build", specStatus(""), startedAt(noon))
-	done := pipelineRun("build", specStatus(""), succeeded(corev1.ConditionTrue))
+	run := func(changes ...change) *pac.Cached { return cachedRun(pipelineRun("build", changes...)) }
+	waits, started := run(), run(specStatus(""))
+	begun, done := run(specStatus(""), startedAt(noon)), run(specStatus(""), succeeded(corev1.ConditionTrue))
 	for name, tc := range map[string]struct {
 		was, is any
 		want    bool
 	}{
 		"it is started":       {waits, started, true},
 		"Tekton begins":       {started, begun, true},
-		"it waits still":      {waits, pipelineRun("build", annotated(keys.SecretCreated, "true")), false},
+		"it waits still":      {waits, run(annotated(keys.SecretCreated, "true")), false},
 		"it is done":          {begun, done, false},
 		"it is new":           {nil, started, false},
-		"it moves to a queue": {started, pipelineRun("build", specStatus(""), annotated(keys.Repository, "other")), false},
+		"it moves to a queue": {started, run(specStatus(""), annotated(keys.Repository, "other")), false},
 		"a Repository":        {nil, &pacv1alpha1.Repository{}, false},
 	} {
 		if got := pac.CanWait(tc.was, tc.is); got != tc.want {

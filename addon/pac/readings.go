@@ -3,9 +3,6 @@ package pac
 import (
 	"sync"
 
-	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
@@ -28,14 +25,14 @@ type reading struct {
 	line []*asRead
 	// moved is how many were read since the line was put in order.
 	moved int
-	byUID map[types.UID]*asRead
+	byUID map[string]*asRead
 	// ahead are those of which a write is known that the cache does not show yet.
 	ahead []*asRead
 }
 
 type asRead struct {
 	// cached is what the cache has, and object what was read: that, or as it became by a write.
-	cached, object *tektonv1.PipelineRun
+	cached, object *Cached
 	run            *queue.Run
 	// seen is the look that saw it last, and written the last one that a write was ahead of.
 	seen, written int
@@ -54,26 +51,26 @@ func (r *readings) read(key queue.Key, objects []any, by reader) []*queue.Run {
 	is.mu.Lock()
 	defer is.mu.Unlock()
 	if is.by != by || is.look == 0 {
-		is.by, is.line, is.ahead, is.byUID = by, nil, nil, map[types.UID]*asRead{}
+		is.by, is.line, is.ahead, is.byUID = by, nil, nil, map[string]*asRead{}
 	}
 	is.look++
 	for _, obj := range objects {
-		r.see(is, obj.(*tektonv1.PipelineRun))
+		r.see(is, obj.(*Cached))
 	}
 	r.lookAhead(is, key)
 	return r.runs(is)
 }
 
 // see notes what the cache has of a run.
-func (r *readings) see(is *reading, pr *tektonv1.PipelineRun) {
-	run := is.byUID[pr.UID]
+func (r *readings) see(is *reading, cached *Cached) {
+	run := is.byUID[cached.uid]
 	if run == nil {
 		run = &asRead{}
-		is.byUID[pr.UID], is.line = run, append(is.line, run)
+		is.byUID[cached.uid], is.line = run, append(is.line, run)
 	}
-	if run.cached != pr {
-		run.cached = pr
-		r.set(is, run, pr)
+	if run.cached != cached {
+		run.cached = cached
+		r.set(is, run, cached)
 	}
 	run.seen = is.look
 }
@@ -87,8 +84,8 @@ func (r *readings) lookAhead(is *reading, key queue.Key) {
 		if run == nil || run.seen != is.look {
 			continue
 		}
-		if pr := r.written.latest(run.cached); pr != run.cached {
-			r.set(is, run, pr)
+		if latest := r.written.latest(run.cached); latest != run.cached {
+			r.set(is, run, latest)
 			run.written, is.ahead = is.look, append(is.ahead, run)
 		}
 	}
@@ -99,12 +96,12 @@ func (r *readings) lookAhead(is *reading, key queue.Key) {
 	}
 }
 
-func (r *readings) set(is *reading, run *asRead, pr *tektonv1.PipelineRun) {
-	if run.object == pr {
+func (r *readings) set(is *reading, run *asRead, object *Cached) {
+	if run.object == object {
 		return
 	}
-	read := is.by.read(pr)
-	run.object, run.run = pr, r.arrivals.of(&read)
+	read := is.by.read(object.Run())
+	run.object, run.run = object, r.arrivals.of(&read)
 	run.unseen = run.run.Unseen
 	is.moved++
 }
@@ -114,7 +111,7 @@ func (r *readings) runs(is *reading) []*queue.Run {
 	runs, line := make([]*queue.Run, 0, len(is.line)), is.line[:0]
 	for _, run := range is.line {
 		if run.seen != is.look {
-			delete(is.byUID, run.cached.UID)
+			delete(is.byUID, run.cached.uid)
 			continue
 		}
 		if run.unseen {
@@ -128,7 +125,7 @@ func (r *readings) runs(is *reading) []*queue.Run {
 	if is.moved > 32+len(runs)/32 {
 		is.moved, runs = 0, queue.InOrder(runs, nil)
 		for i, run := range runs {
-			is.line[i] = is.byUID[types.UID(run.UID)]
+			is.line[i] = is.byUID[run.UID]
 		}
 	}
 	return runs

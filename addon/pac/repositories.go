@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 
-	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
 	pacclient "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/clientset/versioned/typed/pipelinesascode/v1alpha1"
 	paclister "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/listers/pipelinesascode/v1alpha1"
@@ -69,7 +68,7 @@ func (r *Repositories) Get(ctx context.Context, key queue.Key, freshness queue.F
 	settings := r.settings()
 	var global *v1alpha1.Repository
 	if repository.Spec.ConcurrencyLimit == nil { // else nothing is inherited
-		name := cmp.Or(GlobalName(r.runsOf(key)), settings.GlobalRepository)
+		name := cmp.Or(GlobalName(r.hints(key)), settings.GlobalRepository)
 		if global, err = r.get(ctx, settings.Namespace, name, freshness); err != nil {
 			return engine.Repository{}, false, err
 		}
@@ -80,7 +79,7 @@ func (r *Repositories) Get(ctx context.Context, key queue.Key, freshness queue.F
 	}
 	q.Limit, q.Problems = ReadLimit(repository, global)
 	if settings.Absent && q.Limit == queue.Unlimited {
-		q.Limit, q.Problems = UnseenLimit(settings.Namespace, r.runsOf(key))
+		q.Limit, q.Problems = UnseenLimit(settings.Namespace, r.hints(key))
 	}
 	return q, true, nil
 }
@@ -123,16 +122,10 @@ func ReadLimit(repository, global *v1alpha1.Repository) (queue.Limit, []string) 
 // which its global Repository is looked for. PAC queues a run only for a limit, so the runs of the
 // queue prove one of at least 1, the only limit that cannot be too high. A queue in which PAC has
 // started every run without queueing it has none.
-func UnseenLimit(namespace string, runs iter.Seq[*tektonv1.PipelineRun]) (queue.Limit, []string) {
+func UnseenLimit(namespace string, runs iter.Seq[Hint]) (queue.Limit, []string) {
 	queued, unqueued := false, false
-	for pr := range runs {
-		_, held := pr.Annotations[HeldOrder]
-		_, ordered := pr.Annotations[keys.ExecutionOrder]
-		if held || ordered || pr.IsPending() {
-			queued = true
-		} else {
-			unqueued = true
-		}
+	for hint := range runs {
+		queued, unqueued = queued || hint.queued, unqueued || !hint.queued
 	}
 	if unqueued && !queued {
 		return queue.Unlimited, nil
@@ -142,39 +135,64 @@ func UnseenLimit(namespace string, runs iter.Seq[*tektonv1.PipelineRun]) (queue.
 		"Pipelines-as-Code is, or set a concurrency_limit here.", namespace, SettingsName)}
 }
 
-// runsOf are the runs of a queue in the informer that are not over.
-func (r *Repositories) runsOf(key queue.Key) iter.Seq[*tektonv1.PipelineRun] {
-	return func(yield func(*tektonv1.PipelineRun) bool) {
-		objects, err := r.runs.ByIndex(indexQueue, key.String())
-		if err != nil {
-			return
-		}
-		for _, obj := range objects {
-			if !yield(obj.(*tektonv1.PipelineRun)) {
+// Hint is what a run says of the limit of its queue.
+type Hint struct {
+	name    string
+	created int64 // Unix seconds
+	// info is its controller-info annotation (pkg/params/info/controller_info.go).
+	info string
+	// queued says that PAC has queued it.
+	queued bool
+}
+
+// Hints are those of runs of one queue.
+func Hints(runs []*tektonv1.PipelineRun) iter.Seq[Hint] {
+	return func(yield func(Hint) bool) {
+		for _, pr := range runs {
+			if !yield(cached(Trim(pr)).hint()) {
 				return
 			}
 		}
 	}
 }
 
-// GlobalName returns the global Repository that the newest of a queue's runs names in its
-// controller-info annotation (pkg/params/info/controller_info.go); empty if none does. A run that
-// names none does not count: it would lift an inherited limit from all the others.
-func GlobalName(runs iter.Seq[*tektonv1.PipelineRun]) string {
+func (c *Cached) hint() Hint {
+	return Hint{
+		name: c.name, created: c.created, info: c.shared.Value().info, queued: c.order != "" || c.pending,
+	}
+}
+
+// hints are those of the runs of a queue in the informer that are not over.
+func (r *Repositories) hints(key queue.Key) iter.Seq[Hint] {
+	return func(yield func(Hint) bool) {
+		objects, err := r.runs.ByIndex(indexQueue, key.String())
+		if err != nil {
+			return
+		}
+		for _, obj := range objects {
+			if !yield(obj.(*Cached).hint()) {
+				return
+			}
+		}
+	}
+}
+
+// GlobalName returns the global Repository that the newest of a queue's runs names; empty if none
+// does. A run that names none does not count: it would lift an inherited limit from all the others.
+func GlobalName(runs iter.Seq[Hint]) string {
 	name := ""
-	var newest *tektonv1.PipelineRun
+	var newest Hint
 	var text string // nearly always the same for all runs
 	var info controllerInfo
-	for pr := range runs {
-		if newest != nil && (pr.CreationTimestamp.Before(&newest.CreationTimestamp) ||
-			pr.CreationTimestamp.Equal(&newest.CreationTimestamp) && pr.Name < newest.Name) {
+	for hint := range runs {
+		if name != "" && (hint.created < newest.created || hint.created == newest.created && hint.name < newest.name) {
 			continue
 		}
-		if is := pr.Annotations[keys.ControllerInfo]; is != text {
-			text, info = is, infoOf(pr)
+		if hint.info != text {
+			text, info = hint.info, readInfo(hint.info)
 		}
 		if info.GlobalRepository != "" {
-			newest, name = pr, info.GlobalRepository
+			newest, name = hint, info.GlobalRepository
 		}
 	}
 	return name

@@ -249,7 +249,11 @@ func TestLimitIsNeverNoneForWantOfSight(t *testing.T) {
 func add[T any](t *testing.T, to cache.Store, objects ...T) {
 	t.Helper()
 	for _, o := range objects {
-		if err := to.Add(o); err != nil {
+		cached, err := pac.CacheRun(o)
+		if err == nil {
+			err = to.Add(cached)
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -22,8 +22,8 @@ func ReadRun(pr *tektonv1.PipelineRun) queue.Run { return Controllers{}.ReadRun(
 // read are listed in Problems, and the run is handled without them. A trimmed run reads as the
 // whole one.
 func (c Controllers) ReadRun(pr *tektonv1.PipelineRun) queue.Run {
-	pr = trim(pr)
-	a, features := unpacked(pr), c.of(pr)
+	pr = Trim(pr)
+	a, features := pr.Annotations, c.of(pr)
 	r := queue.Run{
 		Name:    pr.Name,
 		UID:     string(pr.UID),

@@ -118,8 +118,8 @@ func MetadataOf(client metadata.Interface) ListMetadata {
 	}
 }
 
-// NewRuns reads through the informer, which must select [Selector], trim with [TrimRun] or a
-// [Trimmer], and not have been started yet.
+// NewRuns reads through the informer, which must select [Selector], keep runs with
+// [CacheRun] or a [Trimmer], and not have been started yet.
 func NewRuns(by By, runs tektonclient.PipelineRunsGetter, metadata ListMetadata, informer cache.SharedIndexInformer) (*Runs, error) {
 	if err := informer.AddIndexers(cache.Indexers{indexQueue: byQueue, indexOver: byEnd}); err != nil {
 		return nil, fmt.Errorf("index PipelineRuns by queue: %w", err)
@@ -187,12 +187,12 @@ func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]*queue.Run, erro
 	}
 	var unlisted []string
 	for _, obj := range shown {
-		switch pr := obj.(*tektonv1.PipelineRun); {
-		case listed[pr.Name]:
-		case phase(pr) == queue.Done:
-			runs = append(runs, r.read(key, pr))
+		switch run := obj.(*Cached); {
+		case listed[run.name]:
+		case run.phase == queue.Done:
+			runs = append(runs, r.read(key, run))
 		default:
-			unlisted = append(unlisted, pr.Name)
+			unlisted = append(unlisted, run.name)
 		}
 	}
 	if len(unlisted) > mostUnlisted {
@@ -227,14 +227,14 @@ func (r *Runs) listBy(
 			return
 		}
 		listed[is.Name] = true
-		pr := r.cached(is)
-		if pr == nil {
+		run := r.cached(is)
+		if run == nil {
 			unknown = append(unknown, is.Name)
 			return
 		}
-		ended, over := endOf(pr)
-		if k, ok := KeyOf(pr); ok && k == key && (!over || slices.Contains(periods, ended)) {
-			runs = append(runs, r.read(key, pr))
+		ended, over := run.endOf()
+		if k, ok := run.Key(); ok && k == key && (!over || slices.Contains(periods, ended)) {
+			runs = append(runs, r.read(key, run))
 		}
 	})
 	if err == nil {
@@ -258,34 +258,34 @@ func (r *Runs) add(ctx context.Context, key queue.Key, runs []*queue.Run, names 
 }
 
 // read reads a run of the cache.
-func (r *Runs) read(key queue.Key, pr *tektonv1.PipelineRun) *queue.Run {
-	run := r.by.reader(key).read(pr)
+func (r *Runs) read(key queue.Key, cached *Cached) *queue.Run {
+	run := r.by.reader(key).read(cached.Run())
 	return r.by.Arrivals.of(&run)
 }
 
 // cached returns the run from the cache if it is there as it was listed or as it became later; nil
 // otherwise.
-func (r *Runs) cached(listed *metav1.PartialObjectMetadata) *tektonv1.PipelineRun {
-	pr := r.get(listed.Namespace, listed.Name)
-	if pr == nil || pr.UID != listed.UID {
+func (r *Runs) cached(listed *metav1.PartialObjectMetadata) *Cached {
+	run := r.get(listed.Namespace, listed.Name)
+	if run == nil || run.uid != string(listed.UID) {
 		return nil
 	}
-	order, err := resourceversion.CompareResourceVersion(pr.ResourceVersion, listed.ResourceVersion)
+	order, err := resourceversion.CompareResourceVersion(run.version, listed.ResourceVersion)
 	if err != nil || order < 0 {
 		return nil
 	}
-	return pr
+	return run
 }
 
 // get returns a run as it is in the informer or as it became by a write of ours; nil if it is not
 // there.
-func (r *Runs) get(namespace, name string) *tektonv1.PipelineRun {
+func (r *Runs) get(namespace, name string) *Cached {
 	obj, exists, err := r.informer.GetIndexer().GetByKey(cache.NewObjectName(namespace, name).String())
-	pr, ok := obj.(*tektonv1.PipelineRun)
+	run, ok := obj.(*Cached)
 	if err != nil || !exists || !ok {
 		return nil
 	}
-	return r.written.latest(pr)
+	return r.written.latest(run)
 }
 
 // sizeOfMetadata is about how many bytes the metadata of a run has.
@@ -421,14 +421,14 @@ func (r *Runs) Show(ctx context.Context, key queue.Key, run queue.Run, texts map
 // stub, of which the cache does not keep them.
 func (r *Runs) Shown(key queue.Key, run queue.Run) (texts map[string]string, known bool) {
 	texts = map[string]string{}
-	pr := r.get(key.Namespace, run.Name)
-	if pr == nil || string(pr.UID) != run.UID {
+	is := r.get(key.Namespace, run.Name)
+	if is == nil || is.uid != run.UID {
 		return texts, true
 	}
-	if pr.Kind == stubKind {
+	if is.stub {
 		return nil, false
 	}
-	annotations := unpacked(pr)
+	annotations := is.Run().Annotations
 	for _, name := range waiting {
 		if text := annotations[name]; text != "" && usable(name, text) == nil {
 			texts[name] = text
@@ -533,7 +533,7 @@ func (r *Runs) learn(ctx context.Context, key queue.Key, run queue.Run) {
 	}
 	was := r.get(key.Namespace, run.Name)
 	is := r.note(key, pr)
-	if r.by.Learnt != nil && was != nil && was.ResourceVersion != is.ResourceVersion {
+	if r.by.Learnt != nil && was != nil && was.version != is.version {
 		r.by.Learnt(was, is)
 	}
 }
@@ -550,8 +550,8 @@ func (r *Runs) patchBy(
 }
 
 // note shows the run, as the API server has answered, to the next looks. It returns what they see.
-func (r *Runs) note(key queue.Key, pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {
-	is := trim(pr)
+func (r *Runs) note(key queue.Key, pr *tektonv1.PipelineRun) *Cached {
+	is := cached(Trim(pr))
 	r.written.note(key, is)
 	return is
 }
@@ -579,9 +579,9 @@ func patchRun(ctx context.Context, runs tektonclient.PipelineRunsGetter, namespa
 }
 
 func byQueue(obj any) ([]string, error) {
-	if pr, ok := obj.(*tektonv1.PipelineRun); ok {
-		if key, ok := KeyOf(pr); ok {
-			if _, over := endOf(pr); !over {
+	if run, ok := obj.(*Cached); ok {
+		if key, ok := run.Key(); ok {
+			if _, over := run.endOf(); !over {
 				return []string{key.String()}, nil
 			}
 		}
@@ -590,23 +590,14 @@ func byQueue(obj any) ([]string, error) {
 }
 
 func byEnd(obj any) ([]string, error) {
-	if pr, ok := obj.(*tektonv1.PipelineRun); ok {
-		if key, ok := KeyOf(pr); ok {
-			if period, over := endOf(pr); over {
+	if run, ok := obj.(*Cached); ok {
+		if key, ok := run.Key(); ok {
+			if period, over := run.endOf(); over {
 				return []string{ending(key, period)}, nil
 			}
 		}
 	}
 	return nil, nil
-}
-
-// endOf returns the period in which a run ended. One whose end Tekton has not dated yet is not
-// over.
-func endOf(pr *tektonv1.PipelineRun) (number int64, over bool) {
-	if phase(pr) != queue.Done || pr.Status.CompletionTime == nil {
-		return 0, false
-	}
-	return periodOf(pr.Status.CompletionTime.Time), true
 }
 
 func periodOf(t time.Time) int64 { return t.Unix() / int64(period/time.Second) }

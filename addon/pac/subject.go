@@ -32,7 +32,7 @@ func Prioritize(run *queue.Run, pr *tektonv1.PipelineRun, shape Shape) {
 	if shape == nil || run.Phase != queue.Pending {
 		return
 	}
-	pr = trim(pr)
+	pr = Trim(pr)
 	priority, err := shape.Priority(subjectOf(pr, run))
 	run.Priority.Listed = priority
 	if err != nil {
@@ -67,7 +67,7 @@ type SubjectEvent struct {
 
 // subjectOf reads a trimmed run.
 func subjectOf(pr *tektonv1.PipelineRun, run *queue.Run) Subject {
-	annotations := unpacked(pr)
+	annotations := pr.Annotations
 	s := Subject{
 		Name: pr.Name, Definition: run.Origin.Definition, Labels: map[string]string{}, Annotations: map[string]string{},
 		Event: SubjectEvent{
@@ -114,7 +114,7 @@ func keepTexts(trimmed *tektonv1.PipelineRun, annotations map[string]string, pr 
 			if *kept == nil {
 				*kept = map[string]string{}
 			}
-			(*kept)[intern(key)] = intern(from[key])
+			(*kept)[key] = from[key]
 		}
 	}
 	keep(pr.Labels, &trimmed.Labels)

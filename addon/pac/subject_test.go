@@ -44,11 +44,7 @@ func TestSubject(t *testing.T) {
 		Labels:      map[string]string{"team": "infra", "app.kubernetes.io/name": "shop"},
 		Annotations: map[string]string{"note": "x", "example.com/note": "y"},
 	}
-	trimmed, err := pac.TrimRun(pr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, as := range map[string]*tektonv1.PipelineRun{"whole": pr, "trimmed": trimmed.(*tektonv1.PipelineRun)} {
+	for name, as := range map[string]*tektonv1.PipelineRun{"whole": pr, "cached": fromCache(pr)} {
 		run, asked := pac.ReadRun(as), &shape{priority: 3}
 		pac.Prioritize(&run, as, asked)
 		if diff := cmp.Diff([]pac.Subject{want}, asked.asked); diff != "" {
@@ -73,11 +69,7 @@ func TestConditionsThatFail(t *testing.T) {
 // TestStartedRunsHaveNoPriority: nothing depends on it any more, so nothing of theirs is kept.
 func TestStartedRunsHaveNoPriority(t *testing.T) {
 	pr := pipelineRun("build", specStatus(""), labelled("team", "infra"), annotated("note", "x"))
-	trimmed, err := pac.TrimRun(pr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if is := trimmed.(*tektonv1.PipelineRun); len(is.Labels) > 0 || is.Annotations["note"] != "" {
+	if is := fromCache(pr); len(is.Labels) > 0 || is.Annotations["note"] != "" {
 		t.Errorf("kept are %v and %v", is.Labels, is.Annotations)
 	}
 	asked := &shape{}

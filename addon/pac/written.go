@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/utils/clock"
 
@@ -24,8 +22,8 @@ type written struct {
 	clock clock.PassiveClock
 
 	mu     sync.Mutex
-	runs   map[types.UID]ownWrite
-	queues map[queue.Key]map[types.UID]bool
+	runs   map[string]ownWrite
+	queues map[queue.Key]map[string]bool
 	// inOrder are all writes that are remembered, and some that are not any more, the oldest first.
 	inOrder []ownWrite
 }
@@ -33,37 +31,37 @@ type written struct {
 // ownWrite is a run as the answer to a write showed it.
 type ownWrite struct {
 	queue queue.Key
-	run   *tektonv1.PipelineRun
+	run   *Cached
 	until time.Time
 }
 
 func newWritten(c clock.PassiveClock) *written {
-	return &written{clock: c, runs: map[types.UID]ownWrite{}, queues: map[queue.Key]map[types.UID]bool{}}
+	return &written{clock: c, runs: map[string]ownWrite{}, queues: map[queue.Key]map[string]bool{}}
 }
 
-func (w *written) note(key queue.Key, pr *tektonv1.PipelineRun) {
+func (w *written) note(key queue.Key, run *Cached) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := w.clock.Now()
 	for len(w.inOrder) > 0 && (len(w.inOrder) >= mostWrites || now.After(w.inOrder[0].until)) {
-		if oldest := w.inOrder[0]; w.runs[oldest.run.UID] == oldest {
-			w.forget(oldest.run.UID)
+		if oldest := w.inOrder[0]; w.runs[oldest.run.uid] == oldest {
+			w.forget(oldest.run.uid)
 		}
 		w.inOrder = w.inOrder[1:]
 	}
-	if was, known := w.runs[pr.UID]; known && newer(was.run, pr) {
+	if was, known := w.runs[run.uid]; known && newer(was.run, run) {
 		return // a later answer was faster
 	}
-	w.forget(pr.UID)
-	is := ownWrite{key, pr, now.Add(ownWrites)}
-	w.inOrder, w.runs[pr.UID] = append(w.inOrder, is), is
+	w.forget(run.uid)
+	is := ownWrite{key, run, now.Add(ownWrites)}
+	w.inOrder, w.runs[run.uid] = append(w.inOrder, is), is
 	if w.queues[key] == nil {
-		w.queues[key] = map[types.UID]bool{}
+		w.queues[key] = map[string]bool{}
 	}
-	w.queues[key][pr.UID] = true
+	w.queues[key][run.uid] = true
 }
 
-func (w *written) forget(uid types.UID) {
+func (w *written) forget(uid string) {
 	is, known := w.runs[uid]
 	if !known {
 		return
@@ -76,28 +74,28 @@ func (w *written) forget(uid types.UID) {
 }
 
 // latest returns the run as it was observed, or as it became by a write since.
-func (w *written) latest(observed *tektonv1.PipelineRun) *tektonv1.PipelineRun {
+func (w *written) latest(observed *Cached) *Cached {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	own, known := w.runs[observed.UID]
+	own, known := w.runs[observed.uid]
 	if !known {
 		return observed
 	}
 	if !newer(own.run, observed) || w.clock.Now().After(own.until) {
-		w.forget(observed.UID)
+		w.forget(observed.uid)
 		return observed
 	}
 	return own.run
 }
 
 // newer compares two versions of a run. It is false if they cannot be compared.
-func newer(pr, than *tektonv1.PipelineRun) bool {
-	order, err := resourceversion.CompareResourceVersion(pr.ResourceVersion, than.ResourceVersion)
+func newer(run, than *Cached) bool {
+	order, err := resourceversion.CompareResourceVersion(run.version, than.version)
 	return err == nil && order > 0
 }
 
 // in lists the runs that were written in the queue, in any order.
-func (w *written) in(key queue.Key) []types.UID {
+func (w *written) in(key queue.Key) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Collect(maps.Keys(w.queues[key]))

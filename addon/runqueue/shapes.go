@@ -2,14 +2,12 @@ package runqueue
 
 import (
 	"fmt"
-	"maps"
 	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/api/v1alpha1"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
@@ -27,15 +25,12 @@ var _ pac.Shapes = (*Shapes)(nil)
 
 // compiled is what a RunQueue has been compiled to.
 type compiled struct {
-	from       *v1alpha1.RunQueue // as the cache had it; objects of a cache never change
-	uid        types.UID
-	generation int64
-	texts      map[string]string // annotations
-	shape      *Shape
-	problem    error
+	from    *Cached // as the cache had it
+	shape   *Shape
+	problem error
 }
 
-// NewShapes reads the RunQueues of a store, which must have been trimmed by a [Trimmer].
+// NewShapes reads the RunQueues of a store, which must have been put there by a [Trimmer].
 func NewShapes(store cache.Store) *Shapes {
 	return &Shapes{store: store, compiled: map[queue.Key]*compiled{}}
 }
@@ -75,14 +70,14 @@ func (s *Shapes) Get(key queue.Key) (Known, bool) {
 		return Known{}, false
 	}
 	return Known{
-		UID: rq.UID, Generation: rq.Generation, Problem: is.problem, Conditions: rq.Status.Conditions, Hash: rq.Annotations[statusHash],
+		UID: types.UID(rq.uid), Generation: rq.wants.generation, Problem: is.problem, Conditions: rq.conditions, Hash: rq.hash,
 	}, true
 }
 
-// get returns the RunQueue, trimmed, and what it has been compiled to.
-func (s *Shapes) get(key queue.Key) (*v1alpha1.RunQueue, *compiled, bool) {
+// get returns the RunQueue and what it has been compiled to.
+func (s *Shapes) get(key queue.Key) (*Cached, *compiled, bool) {
 	obj, exists, err := s.store.GetByKey(key.String())
-	rq, ok := obj.(*v1alpha1.RunQueue)
+	rq, ok := obj.(*Cached)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil || !exists || !ok {
@@ -90,48 +85,49 @@ func (s *Shapes) get(key queue.Key) (*v1alpha1.RunQueue, *compiled, bool) {
 		return nil, nil, false
 	}
 	was := s.compiled[key]
-	if was == nil || was.uid != rq.UID {
-		was = &compiled{}
-	}
-	if was.from == rq {
-		return rq, was, true
-	}
-	if was.uid == rq.UID && was.generation == rq.Generation && maps.Equal(was.texts, textsOf(rq)) {
+	switch {
+	case was == nil || was.from.uid != rq.uid:
+		s.compiled[key] = compile(rq, nil)
+	case was.from == rq:
+	case wantAlike(was.from, rq):
 		was.from = rq
-		return rq, was, true
+	default:
+		s.compiled[key] = compile(rq, was.shape)
 	}
-	is := compile(rq, was.shape)
-	s.compiled[key] = is
-	return rq, is, true
+	return rq, s.compiled[key], true
 }
 
 // compile compiles a RunQueue. If its priorities cannot be used, those count that did before.
-func compile(rq *v1alpha1.RunQueue, before *Shape) *compiled {
-	is := &compiled{from: rq, uid: rq.UID, generation: rq.Generation, texts: textsOf(rq)}
-	is.shape, is.problem = Compile(rq.Spec)
-	if rq.Annotations[noRoom] != "" {
-		is.problem = fmt.Errorf("the RunQueues of namespace %s have more than %d KiB of conditions: the priorities of this one "+
-			"are not used. Make them fewer or shorter", rq.Namespace, namespaceBudget>>10)
+func compile(rq *Cached, before *Shape) *compiled {
+	if rq.wants.spec == &nothing && !rq.wants.noRoom {
+		return &compiled{from: rq, shape: plain}
 	}
-	if len(is.shape.rules) == 0 && before != nil && (len(rq.Spec.Priorities) > 0 || rq.Annotations[noRoom] != "") {
+	is := &compiled{from: rq}
+	is.shape, is.problem = Compile(*rq.wants.spec)
+	if rq.wants.noRoom {
+		is.problem = fmt.Errorf("the RunQueues of namespace %s have more than %d KiB of conditions: the priorities of this one "+
+			"are not used. Make them fewer or shorter", rq.key.Namespace, namespaceBudget>>10)
+	}
+	if len(is.shape.rules) == 0 && before != nil && (len(rq.wants.spec.Priorities) > 0 || rq.wants.noRoom) {
 		is.shape.rules = before.rules
 	}
 	if is.shape.spec.Paused {
-		is.shape.spec.PausedBy = pausedBy(rq.Annotations)
+		is.shape.spec.PausedBy = pausedBy(rq.wants.pausedBy, rq.wants.reason)
 	}
 	return is
 }
 
-// textsOf are the annotations that a shape has something of.
-func textsOf(rq *v1alpha1.RunQueue) map[string]string {
-	texts := maps.Clone(rq.Annotations)
-	delete(texts, statusHash)
-	return texts
+// plain is the shape of the RunQueues that want nothing.
+var plain = &Shape{}
+
+// wantAlike compares two versions of a RunQueue.
+func wantAlike(a, b *Cached) bool {
+	return a.uid == b.uid && a.wants.generation == b.wants.generation && a.wants.noRoom == b.wants.noRoom &&
+		a.wants.pausedBy == b.wants.pausedBy && a.wants.reason == b.wants.reason
 }
 
 // pausedBy says who paused a queue, and why, as far as that is known.
-func pausedBy(annotations map[string]string) string {
-	by, why := annotations[PausedBy], annotations[PauseReason]
+func pausedBy(by, why string) string {
 	switch {
 	case by != "" && why != "":
 		return fmt.Sprintf("by %s: %s", by, why)
@@ -145,10 +141,9 @@ func pausedBy(annotations map[string]string) string {
 // IsNews reports whether a later version of a RunQueue, as the cache keeps it, wants anything else
 // of its queue than the earlier one: its status is this product's own.
 func IsNews(was, is any) bool {
-	earlier, existed := was.(*v1alpha1.RunQueue)
-	later, ok := is.(*v1alpha1.RunQueue)
-	return !existed || !ok || earlier.UID != later.UID || earlier.Generation != later.Generation ||
-		!maps.Equal(textsOf(earlier), textsOf(later))
+	earlier, existed := was.(*Cached)
+	later, ok := is.(*Cached)
+	return !existed || !ok || !wantAlike(earlier, later)
 }
 
 // KeyOf returns the queue of a RunQueue.

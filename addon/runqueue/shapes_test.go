@@ -2,6 +2,7 @@ package runqueue_test
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -32,16 +33,16 @@ func newCached() *cached {
 }
 
 // put returns the RunQueue as the cache has it.
-func (c *cached) put(t *testing.T, rq v1alpha1.RunQueue) *v1alpha1.RunQueue {
+func (c *cached) put(t *testing.T, rq v1alpha1.RunQueue) *runqueue.Cached {
 	t.Helper()
-	trimmed, err := c.trimmer.Trim(&rq)
+	kept, err := c.trimmer.Cache(&rq)
+	if err == nil {
+		err = c.store.Add(kept)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.store.Add(trimmed); err != nil {
-		t.Fatal(err)
-	}
-	return trimmed.(*v1alpha1.RunQueue)
+	return kept.(*runqueue.Cached)
 }
 
 func (c *cached) priority(t *testing.T, key queue.Key) int {
@@ -159,9 +160,13 @@ func TestBudget(t *testing.T) {
 		}
 		return is
 	}
+	fits := func(namespace string, i int) bool {
+		known, _ := c.Get(c.put(t, in(namespace, i)).Key())
+		return known.Problem == nil || !strings.Contains(known.Problem.Error(), "more than 1024 KiB")
+	}
 	kept := 0
 	for i := range 200 {
-		if is := c.put(t, in("greedy", i)); len(is.Spec.Priorities) > 0 {
+		if fits("greedy", i) {
 			kept++
 		}
 	}
@@ -172,39 +177,76 @@ func TestBudget(t *testing.T) {
 	if known.Problem == nil || !strings.Contains(known.Problem.Error(), "more than 1024 KiB of conditions") {
 		t.Errorf("problem %v", known.Problem)
 	}
-	if is := c.put(t, in("modest", 0)); len(is.Spec.Priorities) != 16 {
-		t.Errorf("%d rules of another namespace are kept", len(is.Spec.Priorities))
+	if !fits("modest", 0) {
+		t.Error("another namespace pays")
 	}
 	// A RunQueue that gets shorter makes room.
 	short := in("greedy", 0)
 	short.Spec.Priorities = nil
 	c.put(t, short)
-	if is := c.put(t, in("greedy", 199)); len(is.Spec.Priorities) != 16 {
-		t.Errorf("%d rules are kept where there is room", len(is.Spec.Priorities))
+	if !fits("greedy", 199) {
+		t.Error("there is room, and the conditions are not kept")
 	}
 }
 
-// TestTrim: what is not read is not kept.
-func TestTrim(t *testing.T) {
+// TestCached: what is not read is not kept, and of what is only as much as means anything.
+func TestCached(t *testing.T) {
 	c := newCached()
 	long := strings.Repeat("x", 10_000)
-	is := c.put(t, rq(3, paused, annotated("note", long), annotated(runqueue.PauseReason, long), func(is *v1alpha1.RunQueue) {
-		is.Labels = map[string]string{"a": "b"}
-		is.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "m"}}
+	c.put(t, rq(3, paused, annotated("note", long), annotated(runqueue.PauseReason, long), func(is *v1alpha1.RunQueue) {
 		is.Status = v1alpha1.RunQueueStatus{
 			Waiting: 3, Next: long, Conditions: []metav1.Condition{{Type: "Ready", Status: metav1.ConditionTrue, Message: long}},
 		}
 	}))
-	if len(is.Labels) > 0 || len(is.ManagedFields) > 0 || is.Status.Next != "" || is.Annotations["note"] != "" {
-		t.Errorf("kept is %v", is)
-	}
-	if n := len(is.Annotations[runqueue.PauseReason]) + len(is.Status.Conditions[0].Message); n > 1500 {
-		t.Errorf("%d bytes of texts are kept", n)
-	}
 	known, _ := c.Get(app)
 	if len(known.Conditions) != 1 || known.Generation != 3 || known.UID != "1" || known.Hash == "" {
 		t.Errorf("known is %v", known)
 	}
+	if n := len(c.Of(app).Spec().PausedBy) + len(known.Conditions[0].Message); n > 1500 {
+		t.Errorf("%d bytes of texts are kept", n)
+	}
+}
+
+// TestManyRunQueues: a RunQueue costs little, as there is one for each Repository with a limit.
+func TestManyRunQueues(t *testing.T) {
+	const many, most = 20_000, 1_200 // bytes
+	condition := func(kind, reason string) metav1.Condition {
+		return metav1.Condition{Type: kind, Status: metav1.ConditionTrue, Reason: reason, Message: "The queue is as it should be."}
+	}
+	before := heapBytes()
+	c := newCached()
+	for i := range many {
+		c.put(t, rq(1, func(is *v1alpha1.RunQueue) {
+			is.Name, is.UID = fmt.Sprintf("app-%d", i), types.UID(fmt.Sprintf("0f0e7c2c-8b60-4f4b-9f6a-%012d", i))
+			is.ResourceVersion = fmt.Sprint(100_000_000 + i)
+			is.Labels = map[string]string{"a": "b"}
+			is.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "m"}}
+			is.Spec.Order, is.Spec.Waiting.Keep = v1alpha1.OrderEvents, v1alpha1.KeepAll // the CRD's defaults
+			is.Status.Waiting = int32(i)
+			is.Status.Conditions = []metav1.Condition{
+				condition("Ready", "Usable"), condition("Paused", "NotPaused"), condition("Stalled", "Moving"),
+				condition("LimitExceeded", "WithinLimit"),
+			}
+		}))
+	}
+	for _, key := range c.Keys() {
+		c.Of(key)
+	}
+	if bytes := (heapBytes() - before) / many; bytes > most {
+		t.Errorf("a RunQueue takes %d bytes, want %d at most", bytes, most)
+	} else {
+		t.Logf("a RunQueue takes %d bytes", bytes)
+	}
+	runtime.KeepAlive(c)
+}
+
+// heapBytes is how much memory is in use.
+func heapBytes() int {
+	runtime.GC()
+	runtime.GC() // what the first one finalized
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
 }
 
 // TestIsNews: a status is no news to a queue, and all that it goes by is.

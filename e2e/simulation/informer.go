@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -10,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/api/v1alpha1"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/runqueue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
@@ -27,7 +27,7 @@ type informer struct {
 	// wake is what the event handlers do, and moved what they do before, except with the first
 	// list; was is nil for what is new. News that can wait is looked at a moment later.
 	wake  func(o object, canWait bool)
-	moved func(was, is object)
+	moved func(was, is any)
 
 	listing []object // of the first list, what has not been processed yet
 	synced  bool
@@ -46,7 +46,7 @@ type informer struct {
 }
 
 func newInformer(s *server, k kind, selector labels.Selector, transform cache.TransformFunc, wake func(object, bool),
-	moved func(was, is object),
+	moved func(was, is any),
 ) *informer {
 	return &informer{
 		server: s, kind: k, selector: selector, transform: transform, wake: wake, moved: moved, raw: map[string]object{},
@@ -139,8 +139,7 @@ func (i *informer) put(o object) {
 	}
 	if !known || isNews(was, trimmed) {
 		if i.synced {
-			before, _ := was.(object)
-			i.moved(before, trimmed.(object))
+			i.moved(was, trimmed)
 		}
 		i.wake(o, pac.CanWait(was, trimmed) || lease.CanWait(trimmed))
 	}
@@ -148,7 +147,7 @@ func (i *informer) put(o object) {
 
 // isNews says what addon/controller does.
 func isNews(was, is any) bool {
-	if _, shapes := is.(*v1alpha1.RunQueue); shapes {
+	if _, shapes := is.(*runqueue.Cached); shapes {
 		return runqueue.IsNews(was, is)
 	}
 	return pac.IsNews(was, is)
@@ -212,14 +211,15 @@ func (s sorted) IndexKeys(index, value string) ([]string, error) {
 
 func byName(list []any) []any {
 	slices.SortFunc(list, func(a, b any) int {
-		x, y := id(a.(object)), id(b.(object))
-		switch {
-		case x < y:
-			return -1
-		case x > y:
-			return 1
-		}
-		return 0
+		return cmp.Compare(keyIn(a), keyIn(b))
 	})
 	return list
+}
+
+func keyIn(obj any) string {
+	key, err := cache.MetaNamespaceKeyFunc(obj)
+	if err != nil {
+		panic(err)
+	}
+	return key
 }

@@ -110,8 +110,8 @@ func (r *replica) start(age time.Duration) {
 			runs: func(obj any) (any, error) {
 				arrivals.Note(obj)
 				ends.Note(obj)
-				return pac.TrimRun(obj)
-			}, leases: lease.Trim, repositories: pac.TrimRepository, runQueues: trimmer.Trim,
+				return pac.CacheRun(obj)
+			}, leases: lease.Trim, repositories: pac.TrimRepository, runQueues: trimmer.Cache,
 		}[kind(k)]
 		r.informers[k] = newInformer(c.server, kind(k), parsed, transform, r.wake, r.moved)
 	}
@@ -123,7 +123,7 @@ func (r *replica) start(age time.Duration) {
 	by := pac.By{
 		Replica: r.name, Clock: now, Arrivals: arrivals, Ends: ends,
 		Controllers: func() *pac.Controllers { return c.controllers }, Kueue: func() bool { return true }, Shapes: shapes,
-		Learnt: func(was, is any) { r.moved(was.(object), is.(object)) },
+		Learnt: func(was, is any) { r.moved(was, is) },
 	}
 	r.runs, err = pac.NewRuns(by, runGetter{r}, r.listRunMetadata, r.informers[runs])
 	must(err)
@@ -220,7 +220,7 @@ func (r *replica) wakeAll(keys []queue.Key) {
 const workers = 4
 
 // keyOf says which queue an object belongs to.
-func keyOf(o object) (queue.Key, bool) {
+func keyOf(o any) (queue.Key, bool) {
 	switch o := o.(type) {
 	case *coordinationv1.Lease:
 		return lease.KeyOf(o)
@@ -228,8 +228,10 @@ func keyOf(o object) (queue.Key, bool) {
 		return queue.Key{Namespace: o.Namespace, Repository: o.Name}, true
 	case *v1alpha1.RunQueue:
 		return runqueue.KeyOf(o), true
+	case *runqueue.Cached:
+		return o.Key(), true
 	default:
-		return pac.KeyOf(o)
+		return pac.KeyOfCached(o)
 	}
 }
 

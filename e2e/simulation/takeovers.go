@@ -5,6 +5,7 @@ import (
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
@@ -46,9 +47,9 @@ func (c *Cluster) leaderOf(part string) string {
 }
 
 // moved is what the event handlers of the informers do with what a replica wrote.
-func (r *replica) moved(was, is object) {
+func (r *replica) moved(was, is any) {
 	writer, moved := lease.Moved(was, is)
-	if _, isRun := is.(*tektonv1.PipelineRun); isRun {
+	if _, isRun := is.(*pac.Cached); isRun {
 		writer, moved = pac.Moved(was, is)
 	}
 	key, ours := keyOf(is)
@@ -56,7 +57,7 @@ func (r *replica) moved(was, is object) {
 		return
 	}
 	c, part := r.cluster, r.cluster.part(key)
-	if name := c.writers[is.GetResourceVersion()]; name != "" && name == c.leaderOf(part) {
+	if name := c.writers[versionOf(is)]; name != "" && name == c.leaderOf(part) {
 		r.heard[part] = sighting{name, c.now}
 	}
 	if moved && (writer == r.name || writer == "") {
@@ -65,6 +66,14 @@ func (r *replica) moved(was, is object) {
 	if moved {
 		r.product.Progress(key, writer)
 	}
+}
+
+func versionOf(obj any) string {
+	o, err := meta.Accessor(obj)
+	if err != nil {
+		panic(err)
+	}
+	return o.GetResourceVersion()
 }
 
 // noteWriter remembers who brought a queue forward.

@@ -1,6 +1,8 @@
 package lease
 
 import (
+	"unique"
+
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -20,6 +22,9 @@ var bounds = map[string]int{
 	keyEvent:      validation.DNS1123SubdomainMaxLength + len(" 2006-01-02T15:04:05Z <=18446744073709551615"),
 }
 
+// repeated are those of which many slots have the same value.
+var repeated = map[string]bool{keyRepository: true, keyAttempt: true, keyReplica: true}
+
 // Trim reduces a Lease to what [Decode] reads: it reads alike before and after.
 func Trim(obj any) (any, error) {
 	l, ok := obj.(*coordinationv1.Lease)
@@ -29,6 +34,9 @@ func Trim(obj any) (any, error) {
 	return trim(l), nil
 }
 
+// ours are the labels of every trimmed slot: nobody changes an object of a cache.
+var ours = map[string]string{labelManagedBy: manager}
+
 func trim(l *coordinationv1.Lease) *coordinationv1.Lease {
 	trimmed := &coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{
@@ -37,12 +45,15 @@ func trim(l *coordinationv1.Lease) *coordinationv1.Lease {
 		},
 		Spec: coordinationv1.LeaseSpec{LeaseTransitions: l.Spec.LeaseTransitions},
 	}
-	if manager, labelled := l.Labels[labelManagedBy]; labelled {
-		trimmed.Labels = map[string]string{labelManagedBy: manager}
+	if l.Labels[labelManagedBy] == manager {
+		trimmed.Labels = ours
 	}
 	for key, most := range bounds {
 		if value, present := l.Annotations[key]; present {
 			trimmed.Annotations[key] = queue.Bounded(value, most)
+			if repeated[key] {
+				trimmed.Annotations[key] = unique.Make(trimmed.Annotations[key]).Value()
+			}
 		}
 	}
 	if l.Spec.HolderIdentity != nil {
