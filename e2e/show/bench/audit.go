@@ -26,7 +26,8 @@ type count struct {
 // audit reads the API server's log of requests.
 type audit struct{ file string }
 
-// mark returns the end of the log, from which a later call of since counts.
+// mark returns the end of the log, from which a later call of since counts. It may be within a line
+// that is being written.
 func (a audit) mark() (int64, error) {
 	info, err := os.Stat(a.file)
 	if err != nil {
@@ -43,11 +44,16 @@ func (a audit) since(mark int64, users []string) (requests, error) {
 		return nil, err
 	}
 	defer file.Close()
-	if _, err := file.Seek(mark, io.SeekStart); err != nil {
+	if _, err := file.Seek(max(0, mark-1), io.SeekStart); err != nil {
 		return nil, err
 	}
 	counts := requests{}
 	lines := bufio.NewReaderSize(file, 1<<16)
+	if mark > 0 { // what is left of the line of the mark, if only its end, was before
+		if _, err := lines.ReadBytes('\n'); err != nil {
+			return counts, nil // nothing has been written since
+		}
+	}
 	for {
 		line, err := lines.ReadBytes('\n')
 		if errors.Is(err, io.EOF) {

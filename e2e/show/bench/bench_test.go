@@ -86,8 +86,8 @@ func TestAudit(t *testing.T) {
 		return fmt.Sprintf(`{"verb":%q,"user":{"username":%q},"objectRef":{"resource":%q,"namespace":%q},`+
 			`"responseStatus":{"code":%d}}`+"\n", verb, user, resource, namespace, code)
 	}
-	before := line("ours:a", "get", "pipelineruns", "shop", 200)
-	if err := os.WriteFile(file, []byte(before), 0o600); err != nil {
+	before := line("ours:a", "get", "pipelineruns", "shop", 200) + line("ours:a", "delete", "pipelineruns", "shop", 200)
+	if err := os.WriteFile(file, []byte(before[:len(before)-20]), 0o600); err != nil { // a line is being written
 		t.Fatal(err)
 	}
 	a := audit{file}

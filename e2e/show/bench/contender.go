@@ -15,6 +15,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/await"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/integration/fixture"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/cgroup"
 )
 
 // The contenders.
@@ -124,7 +125,10 @@ type leaseContender struct {
 }
 
 func (c *leaseContender) up(ctx context.Context, _ int) (err error) {
-	c.addon, err = c.InstallAddon(ctx, stack.AddonOptions{Replicas: 2, Values: slices.Concat(c.values, c.config.Values)})
+	c.addon, err = c.InstallAddon(ctx, stack.AddonOptions{
+		Replicas: 2, Values: slices.Concat(c.values, c.config.Values),
+		Contained: cgroup.Try() == nil, // with the memory that the chart gives them
+	})
 	return err
 }
 
