@@ -90,8 +90,9 @@ func (p *plugin) encodeRun(out io.Writer, key queue.Key, v view.Run) error {
 func queueOf(pr *tektonv1.PipelineRun) (queue.Key, error) {
 	key, ok := pac.KeyOf(pr)
 	switch {
-	case !pac.IsPACs(pr):
-		return key, fmt.Errorf("PipelineRun %s/%s is not one of Pipelines-as-Code, and only those are queued", pr.Namespace, pr.Name)
+	case !pac.IsPACs(pr) && !pac.IsLabelled(pr):
+		return key, fmt.Errorf("PipelineRun %s/%s is in no queue: it is not one of Pipelines-as-Code, and has no label %s",
+			pr.Namespace, pr.Name, pac.QueueLabel)
 	case !ok:
 		return key, fmt.Errorf("PipelineRun %s/%s names no Repository, so it is in no queue", pr.Namespace, pr.Name)
 	default:

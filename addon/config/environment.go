@@ -36,6 +36,7 @@ const (
 	EnvPACConfigMaps  = "PAC_CONFIGMAPS"
 	EnvRelease        = "RELEASE"
 	EnvRunQueues      = "RUN_QUEUES"
+	EnvWithoutPAC     = "WITHOUT_PAC"
 	EnvCheckNamespace = "CHECK_NAMESPACE"
 	EnvHold           = "HOLD_NAME"
 	EnvGuard          = "GUARD_NAME"
@@ -80,8 +81,11 @@ type Environment struct {
 	PACConfigMaps []string
 	// PodsGone says that a slot is free when the pods of its holder are gone, and not before.
 	PodsGone bool
-	// RunQueues says that RunQueues shape and show queues.
+	// RunQueues says that RunQueues shape and show queues, and that any PipelineRun may name one in
+	// its label.
 	RunQueues bool
+	// WithoutPAC says that nothing of PAC is watched: only runs that are labelled are queued.
+	WithoutPAC bool
 	// CheckNamespace is a watched namespace in which `check` may ask for runs.
 	CheckNamespace string
 	// Hold and Guard are the names of the policies or webhooks that the chart installs;
@@ -140,6 +144,7 @@ func ReadEnvironment(get func(string) string) (Environment, error) {
 		PACConfigMaps: r.names(EnvPACConfigMaps, "a ConfigMap", "unset it for none", validation.IsDNS1123Subdomain),
 		PodsGone:      r.podsGone(),
 		RunQueues:     r.bool(EnvRunQueues),
+		WithoutPAC:    r.bool(EnvWithoutPAC),
 		Hold:          r.name(EnvHold),
 		Guard:         r.name(EnvGuard),
 		ProbesPort:    cmp.Or(r.port(EnvProbesPort), defaultProbesPort),

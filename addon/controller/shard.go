@@ -161,7 +161,7 @@ type common struct {
 
 func newShard(c common, namespace string) (*shard, error) {
 	configuration := c.configuration
-	w, err := newWatches(c.clients, namespace, configuration.Get().PACNamespace, c.environment.PACConfigMaps)
+	w, err := newWatches(c.clients, namespace, configuration.Get().PACNamespace, c.environment)
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +177,7 @@ func newShard(c common, namespace string) (*shard, error) {
 		if err := w.watchRunQueues(c.clients.runQueues, namespace); err != nil {
 			return nil, err
 		}
-		s.shapes = runqueue.NewShapes(w.runQueues.GetStore())
+		s.shapes = runqueue.NewShapes(w.runQueues.GetStore(), c.clients.runQueues.Get)
 		shapes, tells.shown = s.shapes, c.statuses.Changed
 	}
 	by.Shapes = shapes
@@ -189,7 +189,7 @@ func newShard(c common, namespace string) (*shard, error) {
 		}
 		return c.kueue.Look(ctx)
 	}
-	runs, err := pac.NewRuns(by, c.clients.tekton.TektonV1(), pac.MetadataOf(c.clients.metadata), w.runs)
+	runs, err := pac.NewRuns(by, c.clients.tekton.TektonV1(), pac.MetadataOf(c.clients.metadata), w.sources()...)
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +208,7 @@ func newShard(c common, namespace string) (*shard, error) {
 	repositories := pac.NewRepositories(
 		c.clients.pac.PipelinesascodeV1alpha1(),
 		w.lister(pacNamespace),
-		w.runs.GetIndexer(),
+		w.runsOfPAC(),
 		func() pac.Settings {
 			is := configuration.Get()
 			absent := w.controllers(is.PACNamespace).Unseen

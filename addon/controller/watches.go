@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/metadata/metadatainformer"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
@@ -27,13 +28,17 @@ import (
 // watches are the informers of one namespace, or of all, and those of PAC's namespace that concern
 // every queue. They keep no more of each object than decisions need.
 type watches struct {
-	runs, leases cache.SharedIndexInformer
+	leases cache.SharedIndexInformer
+	// runs are PAC's, and labelled those that are queued by their label; nil if there are none.
+	runs, labelled cache.SharedIndexInformer
+	trimmer        *pac.Trimmer
+	arrivals       []*pac.Arrivals
+	ends           *pac.Ends
+	// repositories are nil without PAC.
 	repositories repositoryinformers.RepositoryInformer
 	// global are the Repositories of PAC's namespace; the same as repositories
 	// if those are of all namespaces.
-	global   repositoryinformers.RepositoryInformer
-	arrivals *pac.Arrivals
-	ends     *pac.Ends
+	global repositoryinformers.RepositoryInformer
 	// settings are the ConfigMaps of PAC's controllers, each by itself: a replica may watch those
 	// alone. The first one is [pac.SettingsName].
 	settings []pacSettings
@@ -52,58 +57,78 @@ type pacSettings struct {
 	coreinformers.ConfigMapInformer
 }
 
-// newWatches watches the queues of a namespace, with PAC in the other namespace. The further
-// ConfigMaps are those of PAC's further controllers.
-func newWatches(c *clients, namespace, pacNamespace string, further []string) (*watches, error) {
+// newWatches watches the queues of a namespace, with PAC in the other namespace.
+func newWatches(c *clients, namespace, pacNamespace string, environment config.Environment) (*watches, error) {
 	if namespace == metav1.NamespaceAll {
 		pacNamespace = metav1.NamespaceAll // whichever it is, now or later
 	}
-	trimmer, arrivals, ends := pac.NewTrimmer(), pac.NewArrivals(), pac.NewEnds()
-	runs := tektoninformers.NewSharedInformerFactoryWithOptions(c.tekton, 0, tektoninformers.WithNamespace(namespace),
-		tektoninformers.WithTransform(func(obj any) (any, error) {
-			arrivals.Note(obj)
-			ends.Note(obj)
-			return trimmer.Cache(obj)
-		}),
-		tektoninformers.WithTweakListOptions(func(o *metav1.ListOptions) {
-			o.LabelSelector = pac.Selector
-			arrivals.NoteRequest(*o)
-		}))
 	leases := informers.NewSharedInformerFactoryWithOptions(c.kube, 0, informers.WithNamespace(namespace),
 		informers.WithTransform(lease.Trim),
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = lease.Selector }))
+	w := &watches{
+		leases: leases.Coordination().V1().Leases().Informer(), ends: pac.NewEnds(), trimmer: pac.NewTrimmer(),
+		start: []func(<-chan struct{}){leases.Start},
+	}
+	if environment.RunQueues {
+		if err := w.watchRuns(c, namespace, pac.LabelledSelector, &w.labelled); err != nil {
+			return nil, err
+		}
+	}
+	if environment.WithoutPAC {
+		return w, nil
+	}
+	if err := w.watchRuns(c, namespace, pac.Selector, &w.runs); err != nil {
+		return nil, err
+	}
+	return w, w.watchPAC(c, namespace, pacNamespace, environment.PACConfigMaps)
+}
+
+// watchRuns watches the runs that the selector selects. All of them share one budget.
+func (w *watches) watchRuns(c *clients, namespace, selector string, as *cache.SharedIndexInformer) error {
+	arrivals := pac.NewArrivals()
+	runs := tektoninformers.NewSharedInformerFactoryWithOptions(c.tekton, 0, tektoninformers.WithNamespace(namespace),
+		tektoninformers.WithTransform(func(obj any) (any, error) {
+			arrivals.Note(obj)
+			w.ends.Note(obj)
+			return w.trimmer.Cache(obj)
+		}),
+		tektoninformers.WithTweakListOptions(func(o *metav1.ListOptions) {
+			o.LabelSelector = selector
+			arrivals.NoteRequest(*o)
+		}))
+	*as = runs.Tekton().V1().PipelineRuns().Informer()
+	w.start, w.arrivals = append(w.start, runs.Start), append(w.arrivals, arrivals)
+	if err := w.trimmer.Follow(*as); err != nil {
+		return fmt.Errorf("trim PipelineRuns: %w", err)
+	}
+	if err := arrivals.Follow(*as); err != nil {
+		return fmt.Errorf("note when PipelineRuns come: %w", err)
+	}
+	return nil
+}
+
+// watchPAC watches the Repositories and the settings of PAC.
+func (w *watches) watchPAC(c *clients, namespace, pacNamespace string, further []string) error {
 	repositories := pacinformers.NewSharedInformerFactoryWithOptions(c.pac, 0, pacinformers.WithNamespace(namespace))
 	global := repositories
 	if namespace != pacNamespace {
 		global = pacinformers.NewSharedInformerFactoryWithOptions(c.pac, 0, pacinformers.WithNamespace(pacNamespace))
 	}
-	w := &watches{
-		runs:         runs.Tekton().V1().PipelineRuns().Informer(),
-		leases:       leases.Coordination().V1().Leases().Informer(),
-		repositories: repositories.Pipelinesascode().V1alpha1().Repositories(),
-		global:       global.Pipelinesascode().V1alpha1().Repositories(),
-		arrivals:     arrivals,
-		ends:         ends,
-		start:        []func(<-chan struct{}){runs.Start, leases.Start, repositories.Start, global.Start},
-	}
+	w.repositories = repositories.Pipelinesascode().V1alpha1().Repositories()
+	w.global = global.Pipelinesascode().V1alpha1().Repositories()
+	w.start = append(w.start, repositories.Start, global.Start)
 	for _, name := range slices.Concat([]string{pac.SettingsName}, further) {
 		one := informers.NewSharedInformerFactoryWithOptions(c.kube, 0, informers.WithNamespace(pacNamespace),
 			informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.FieldSelector = "metadata.name=" + name }))
 		w.settings = append(w.settings, pacSettings{name, one.Core().V1().ConfigMaps()})
 		w.start = append(w.start, one.Start)
 	}
-	if err := trimmer.Follow(w.runs); err != nil {
-		return nil, fmt.Errorf("trim PipelineRuns: %w", err)
-	}
-	if err := arrivals.Follow(w.runs); err != nil {
-		return nil, fmt.Errorf("note when PipelineRuns come: %w", err)
-	}
 	for _, r := range []repositoryinformers.RepositoryInformer{w.repositories, w.global} {
 		if err := r.Informer().SetTransform(pac.TrimRepository); err != nil {
-			return nil, fmt.Errorf("trim Repositories: %w", err)
+			return fmt.Errorf("trim Repositories: %w", err)
 		}
 	}
-	return w, nil
+	return nil
 }
 
 // watchPods watches the pods of runs in a namespace, too.
@@ -166,9 +191,14 @@ func (w *watches) each(l listener, pacNamespace func() string) error {
 		informer cache.SharedIndexInformer
 		tell     func(obj any, canWait bool)
 	}
-	watched := []watch{{w.runs, ofRun}, {w.leases, ofLease}, {w.repositories.Informer(), ofRepository}}
-	if w.global.Informer() != w.repositories.Informer() {
-		watched = append(watched, watch{w.global.Informer(), ofRepository})
+	watched := []watch{{w.leases, ofLease}}
+	for _, runs := range []cache.SharedIndexInformer{w.runs, w.labelled} {
+		if runs != nil {
+			watched = append(watched, watch{runs, ofRun})
+		}
+	}
+	for _, repositories := range w.ofPAC() {
+		watched = append(watched, watch{repositories, ofRepository})
 	}
 	for _, s := range w.settings {
 		watched = append(watched, watch{s.Informer(), ofSettings})
@@ -226,14 +256,14 @@ func (w *watches) fill(ctx context.Context) error {
 	for _, start := range w.start {
 		start(ctx.Done())
 	}
-	synced := []cache.InformerSynced{
-		w.runs.HasSynced, w.leases.HasSynced, w.repositories.Informer().HasSynced, w.global.Informer().HasSynced,
-	}
+	synced := []cache.InformerSynced{w.leases.HasSynced}
 	for _, s := range w.settings {
 		synced = append(synced, s.Informer().HasSynced)
 	}
-	if w.pods != nil {
-		synced = append(synced, w.pods.HasSynced)
+	for _, informer := range append(w.ofPAC(), w.runs, w.labelled, w.pods) {
+		if informer != nil {
+			synced = append(synced, informer.HasSynced)
+		}
 	}
 	if !cache.WaitForCacheSync(ctx.Done(), synced...) || w.runQueues != nil && w.runQueuesKnown(ctx) != nil {
 		return errors.New("stopped before the caches were filled")
@@ -241,8 +271,43 @@ func (w *watches) fill(ctx context.Context) error {
 	return nil
 }
 
-// lister finds the Repositories of the watched namespace and of PAC's.
+// ofPAC are the informers of Repositories, each once.
+func (w *watches) ofPAC() []cache.SharedIndexInformer {
+	switch {
+	case w.repositories == nil:
+		return nil
+	case w.global.Informer() == w.repositories.Informer():
+		return []cache.SharedIndexInformer{w.repositories.Informer()}
+	default:
+		return []cache.SharedIndexInformer{w.repositories.Informer(), w.global.Informer()}
+	}
+}
+
+// runsOfPAC are PAC's runs; nil without PAC.
+func (w *watches) runsOfPAC() cache.Indexer {
+	if w.runs == nil {
+		return nil
+	}
+	return w.runs.GetIndexer()
+}
+
+// sources are the informers of runs.
+func (w *watches) sources() []pac.Source {
+	var sources []pac.Source
+	if w.runs != nil {
+		sources = append(sources, pac.OfPAC(w.runs))
+	}
+	if w.labelled != nil {
+		sources = append(sources, pac.Labelled(w.labelled))
+	}
+	return sources
+}
+
+// lister finds the Repositories of the watched namespace and of PAC's; nil without PAC.
 func (w *watches) lister(pacNamespace func() string) repositorylisters.RepositoryLister {
+	if w.repositories == nil {
+		return nil
+	}
 	return repositories{w.repositories.Lister(), w.global.Lister(), pacNamespace}
 }
 

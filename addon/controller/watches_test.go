@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/utils/ptr"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
@@ -37,7 +38,7 @@ func TestWritesThatChangeNothingWakeNothing(t *testing.T) {
 	const ofPAC = "pipelines-as-code"
 	kube, paas := fake.NewClientset(), pacfake.NewSimpleClientset()
 	configMaps, repositories := kube.CoreV1().ConfigMaps(ofPAC), paas.PipelinesascodeV1alpha1().Repositories(ofPAC)
-	w, err := newWatches(&clients{kube: kube, tekton: tektonfake.NewSimpleClientset(), pac: paas}, "", ofPAC, nil)
+	w, err := newWatches(&clients{kube: kube, tekton: tektonfake.NewSimpleClientset(), pac: paas}, "", ofPAC, config.Environment{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +121,7 @@ func TestControllersAreRead(t *testing.T) {
 	const onPush, onPullRequests = "enable-cancel-in-progress-on-push", "enable-cancel-in-progress-on-pull-requests"
 	kube := fake.NewClientset(settings("ghe", onPush), settings("unread", onPush), settings(pac.SettingsName, onPullRequests))
 	w, err := newWatches(&clients{kube: kube, tekton: tektonfake.NewSimpleClientset(), pac: pacfake.NewSimpleClientset()}, "shop", "ofpac",
-		[]string{"ghe", "absent"})
+		config.Environment{PACConfigMaps: []string{"ghe", "absent"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +153,7 @@ func TestProgress(t *testing.T) {
 	slot := func(edits ...func(*coordinationv1.Lease)) *coordinationv1.Lease {
 		l := lease.Relabel(&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
 			Namespace: "shop", Name: lease.Name("app", 0), Annotations: map[string]string{"pac-lease-queue.dev/replica": "one"},
-			OwnerReferences: []metav1.OwnerReference{{Kind: "Repository", Name: "app"}},
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: "pipelinesascode.tekton.dev/v1alpha1", Kind: "Repository", Name: "app"}},
 		}})
 		for _, edit := range edits {
 			edit(l)

@@ -80,6 +80,8 @@ func (r *round) carryOut(ctx context.Context, a queue.Action, o *outcome) {
 		alone(func(ctx context.Context) error { return r.Runs.Cancel(ctx, key, a) })
 	case queue.HandBack:
 		alone(func(ctx context.Context) error { return r.Runs.HandBack(ctx, key, a.Run) })
+	case queue.Forget:
+		alone(func(ctx context.Context) error { return r.Runs.Forget(ctx, key, a.Run) })
 	default:
 		o.err = fmt.Errorf("unknown action %T", a)
 	}

@@ -405,6 +405,10 @@ func (r runs) HandBack(_ context.Context, _ queue.Key, run queue.Run) error {
 	})
 }
 
+func (r runs) Forget(_ context.Context, _ queue.Key, run queue.Run) error {
+	return r.patch("forget "+run.Name, run, func(is *queue.Run) { r.finished[is.Name] = true })
+}
+
 // store is the engine.Store of a replica.
 type store struct{ *replica }
 

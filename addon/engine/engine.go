@@ -26,12 +26,15 @@ var ErrOutrun = errors.New("another replica moved the slot")
 // place. Looking again does not help; an operator must remove it.
 var ErrBlocked = errors.New("the slot's place is taken")
 
-// Repository is what a PAC Repository, merged with the global one, says about its queue.
+// Repository is what a PAC Repository, merged with the global one, says about its queue, or a
+// RunQueue without a Repository about its own.
 type Repository struct {
 	Key queue.Key
-	// UID of the Repository, which owns the slots.
-	UID   string
-	Limit queue.Limit
+	// UID of the Repository, or the RunQueue, which owns the slots.
+	UID string
+	// ByRunQueue says that the queue is one of a RunQueue without a Repository.
+	ByRunQueue bool
+	Limit      queue.Limit
 	// Spec is what else people want of it. Also a [queue.Fresh] answer may have it from the caches:
 	// it chooses among runs, and no limit rests on it.
 	Spec queue.Spec
@@ -39,8 +42,9 @@ type Repository struct {
 	Problems []string
 }
 
-// Repositories reads the limits. Get reports false for a Repository that does not exist or is being
-// deleted. Only a [queue.Fresh] answer has to go past the caches.
+// Repositories reads the limits. Get reports false for a queue that neither a Repository nor a
+// RunQueue makes, or if the Repository is being deleted. Only a [queue.Fresh] answer has to go past
+// the caches.
 type Repositories interface {
 	Get(ctx context.Context, key queue.Key, freshness queue.Freshness) (Repository, bool, error)
 }
@@ -66,6 +70,8 @@ type Runs interface {
 	Cancel(ctx context.Context, key queue.Key, a queue.Cancel) error
 	// HandBack puts the run's order where PAC looks for it.
 	HandBack(ctx context.Context, key queue.Key, run queue.Run) error
+	// Forget marks a run that is done as finished: no list or watch has it any more.
+	Forget(ctx context.Context, key queue.Key, run queue.Run) error
 }
 
 // Store keeps the slots. Its writes carry the slot's version (or absence) as

@@ -60,7 +60,7 @@ func sourcesOf(c Clients, namespace string) []source {
 	}
 	if c.RunQueues != nil {
 		in := c.RunQueues.In(namespace)
-		sources = append(sources, selected("", in.List, in.Watch))
+		sources = append(sources, selected("", in.List, in.Watch), selected(pac.LabelledSelector, runs.List, runs.Watch))
 	}
 	return sources
 }

@@ -74,6 +74,9 @@ func (q Queue) Standing(name string) (queue.Standing, bool) {
 func (q Queue) Why(is queue.Standing, style report.Style) string {
 	switch {
 	case is.Why == queue.NoRepository:
+		if is.Run.Labelled {
+			return "waiting for RunQueue " + q.Key().Repository + ", which does not exist or says no limit"
+		}
 		return "waiting for Repository " + q.Key().Repository + ", which does not exist"
 	case is.State() == queue.StateStarted && is.Slot == queue.NoSlot && q.Config.Backend == store.Memory:
 		return "started"
@@ -120,6 +123,10 @@ func (r *Reading) Queues(now time.Time) []Queue {
 	for key := range runs {
 		keys[key] = true
 	}
+	own := r.own()
+	for key := range own {
+		keys[key] = true
+	}
 	var all []Queue
 	for key := range keys {
 		if r.Namespace != "" && key.Namespace != r.Namespace {
@@ -158,7 +165,13 @@ func (r *Reading) Queues(now time.Time) []Queue {
 			recent.Note(key, []*queue.Run{&run.Run})
 		}
 		repository := repositories[key]
-		if q.Missing = repository == nil || repository.DeletionTimestamp != nil; !q.Missing {
+		limit, byRunQueue := own[key]
+		q.Missing = repository == nil && !byRunQueue || repository != nil && repository.DeletionTimestamp != nil
+		switch {
+		case q.Missing:
+		case repository == nil:
+			q.Snapshot.Limit = limit
+		default:
 			global := repositories[queue.Key{
 				Namespace:  set.PACNamespace,
 				Repository: cmp.Or(pac.GlobalName(pac.Hints(runs[key])), set.PACGlobalRepository),
@@ -257,6 +270,20 @@ func byQueue(runs []tektonv1.PipelineRun) map[queue.Key][]*tektonv1.PipelineRun 
 		}
 	}
 	return by
+}
+
+// own are the limits of the RunQueues that need no Repository.
+func (r *Reading) own() map[queue.Key]queue.Limit {
+	limits := map[queue.Key]queue.Limit{}
+	if r.Shapes == nil {
+		return limits
+	}
+	for _, key := range r.Shapes.Keys() {
+		if known, exists := r.Shapes.Get(key); exists && known.Limit > 0 {
+			limits[key] = queue.Limit(known.Limit)
+		}
+	}
+	return limits
 }
 
 // OutcomeOf says in a word how a run that is done ended.

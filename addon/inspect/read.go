@@ -133,26 +133,40 @@ func Read(ctx context.Context, c Clients, scope Scope) (*Reading, error) {
 	listRuns := func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 		return c.Tekton.TektonV1().PipelineRuns(scope.Namespace).List(ctx, o)
 	}
-	err = each(ctx, metav1.ListOptions{LabelSelector: pac.Selector}, listRuns,
-		func(pr *tektonv1.PipelineRun) { r.Runs = append(r.Runs, *pac.Trim(pr)) })
-	if err != nil {
-		return nil, Explain(err, "PipelineRuns", scope.Namespace)
+	for _, selector := range r.selectors(pac.Selector, pac.LabelledSelector) {
+		err = each(ctx, metav1.ListOptions{LabelSelector: selector}, listRuns,
+			func(pr *tektonv1.PipelineRun) { r.Runs = append(r.Runs, *pac.Trim(pr)) })
+		if err != nil {
+			return nil, Explain(err, "PipelineRuns", scope.Namespace)
+		}
 	}
 	if err := r.readHolders(ctx, c); err != nil {
 		return nil, err
 	}
 	if scope.FinishedOf != "" {
-		if err := r.readFinished(ctx, c, scope); err != nil {
-			return nil, err
+		finished, labelled := pac.FinishedSelector(scope.FinishedOf), pac.FinishedLabelledSelector(scope.FinishedOf)
+		for _, selector := range r.selectors(finished, labelled) {
+			if err := r.readFinished(ctx, c, scope, selector); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return r, nil
 }
 
-func (r *Reading) readFinished(ctx context.Context, c Clients, scope Scope) error {
+// selectors are that of PAC's runs and, where there are RunQueues, that of the runs that are queued
+// by their label.
+func (r *Reading) selectors(ofPAC, labelled string) []string {
+	if r.Shapes == nil {
+		return []string{ofPAC}
+	}
+	return []string{ofPAC, labelled}
+}
+
+func (r *Reading) readFinished(ctx context.Context, c Clients, scope Scope, selector string) error {
 	for next := ""; ; {
 		list, err := c.Tekton.TektonV1().PipelineRuns(scope.Namespace).List(ctx, metav1.ListOptions{
-			LabelSelector: pac.FinishedSelector(scope.FinishedOf), Limit: pageSize, Continue: next,
+			LabelSelector: selector, Limit: pageSize, Continue: next,
 		})
 		if err != nil {
 			return Explain(err, "PipelineRuns", scope.Namespace)
@@ -189,6 +203,9 @@ func (r *Reading) readRepositories(ctx context.Context, c Clients, namespace str
 	err := each(ctx, metav1.ListOptions{}, func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 		return c.PAC.PipelinesascodeV1alpha1().Repositories(namespace).List(ctx, o)
 	}, func(repository *v1alpha1.Repository) { r.Repositories = append(r.Repositories, *repository) })
+	if apierrors.IsNotFound(err) {
+		return nil // a cluster without PAC
+	}
 	if err != nil {
 		return Explain(err, "Repositories", namespace)
 	}
@@ -220,7 +237,7 @@ func (r *Reading) readRunQueues(ctx context.Context, client *runqueue.Client, na
 	case err != nil:
 		return Explain(err, "RunQueues", namespace)
 	}
-	r.Shapes = runqueue.NewShapes(store)
+	r.Shapes = runqueue.NewShapes(store, nil)
 	return wrong
 }
 
@@ -240,6 +257,7 @@ func (r *Reading) readSettings(ctx context.Context, c Clients, read, namespace s
 		case apierrors.IsForbidden(err):
 			r.assume("You may not list Repositories in namespace %s: a limit inherited from the global Repository is not seen.",
 				namespace)
+		case apierrors.IsNotFound(err): // a cluster without PAC
 		case err != nil:
 			return Explain(err, "Repositories", namespace)
 		default:
@@ -360,12 +378,12 @@ func (r *Reading) pacNamespaces() []string {
 	var all []string
 	seen := map[string]bool{}
 	for _, i := range r.Installations {
-		if namespace := i.Config.PACNamespace; !seen[namespace] {
+		if namespace := i.Config.PACNamespace; !seen[namespace] && !i.Environment.WithoutPAC {
 			seen[namespace] = true
 			all = append(all, namespace)
 		}
 	}
-	if len(all) == 0 {
+	if len(r.Installations) == 0 {
 		all = append(all, config.Defaults().PACNamespace)
 	}
 	return all

@@ -77,14 +77,25 @@ func (a *Arrivals) Note(obj any) {
 	a.first[string(pr.UID)] = queue.Arrival{Version: version, AtMost: a.listing || !pr.IsPending()}
 }
 
-// of adds to a run, however it was read, what is known of its creation. It changes a copy.
-func (a *Arrivals) of(run *queue.Run) *queue.Run {
-	if a == nil {
-		return run
-	}
+func (a *Arrivals) of(uid string) (first queue.Arrival, seen bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	first, seen := a.first[run.UID]
+	first, seen = a.first[uid]
+	return first, seen
+}
+
+// seen adds to a run, however it was read, what is known of its creation. It changes a copy.
+func seen(by []*Arrivals, run *queue.Run) *queue.Run {
+	if len(by) == 0 {
+		return run
+	}
+	var first queue.Arrival
+	seen := false
+	for _, a := range by {
+		if first, seen = a.of(run.UID); seen {
+			break
+		}
+	}
 	if run.Seen == first && run.Unseen == !seen {
 		return run
 	}

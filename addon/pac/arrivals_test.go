@@ -104,7 +104,7 @@ func TestArrivals(t *testing.T) {
 			for _, name := range []string{"a", "b", "c"} {
 				list.Items = append(list.Items, *at(name, "20"))
 			}
-			by := pac.By{Arrivals: arrivals, Clock: clocktesting.NewFakePassiveClock(noon)}
+			by := pac.By{Arrivals: []*pac.Arrivals{arrivals}, Clock: clocktesting.NewFakePassiveClock(noon)}
 			runs, _, cached := newRunsOf(t, by, answer(http.StatusOK, list))
 			for i := range list.Items {
 				add(t, cached, &list.Items[i])

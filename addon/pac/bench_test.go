@@ -50,8 +50,8 @@ func newCrowd(b *testing.B, many int) *crowd {
 	if err := arrivals.Follow(informer); err != nil {
 		b.Fatal(err)
 	}
-	by := pac.By{Replica: "replica-1", Clock: clocktesting.NewFakePassiveClock(crowdNow), Arrivals: arrivals}
-	runs, err := pac.NewRuns(by, nil, nil, informer)
+	by := pac.By{Replica: "replica-1", Clock: clocktesting.NewFakePassiveClock(crowdNow), Arrivals: []*pac.Arrivals{arrivals}}
+	runs, err := pac.NewRuns(by, nil, nil, pac.OfPAC(informer))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -22,7 +22,7 @@ const stubKind = "StubPipelineRun"
 // among events and the safety of a start depend on.
 var stubbed = map[string]bool{
 	keys.Repository: true, keys.ControllerInfo: true, Claim: true, Attempt: true, NotBefore: true, HeldQueueName: true,
-	keys.SecretCreated: true, keys.InstallationID: true, keys.CheckRunID: true, needsSecret: true, Arrived: true,
+	keys.SecretCreated: true, keys.InstallationID: true, keys.CheckRunID: true, needsSecret: true, byLabel: true, Arrived: true,
 }
 
 // stubProblem is what people read about a stub.

@@ -148,7 +148,7 @@ func TestManyRuns(t *testing.T) {
 		n    int
 		most int // bytes for each run
 	}{
-		"as heavy as they may be": {heavy, 20_000, 2_700},
+		"as heavy as they may be": {heavy, 20_000, 3_300},
 		"as PAC makes them":       {typical, 20_000, 800},
 		"done": {func(i int) *tektonv1.PipelineRun {
 			pr := heavy(i)

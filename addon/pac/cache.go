@@ -2,6 +2,7 @@ package pac
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -20,7 +21,7 @@ import (
 
 // bounds are the annotations that are kept of a run, and how many bytes of each mean anything. A
 // longer one is unusable: the cache keeps its length instead. So a run costs some 8 KiB at most,
-// half of them for its order, whatever a tenant writes; a run as PAC makes it costs 0.7 KiB. Orders
+// half of them for its order, whatever a tenant writes; a run as PAC makes it costs 0.5 KiB. Orders
 // have bounds of their own, and only their packed form is kept. [Trimmer] bounds what all runs of a
 // namespace cost.
 var bounds = map[string]int{
@@ -72,6 +73,18 @@ func namesSecret(pr *tektonv1.PipelineRun) bool {
 	return err == nil && bytes.Contains(spec, []byte(`"`+name+`"`))
 }
 
+// byLabel is kept of a run that is queued by its label. No client can set it.
+const byLabel = prefix + "by-label"
+
+// definition is what a run that is queued by its label was made of: its Pipeline, or else what its
+// name begins with. PAC writes that down for its own.
+func definition(pr *tektonv1.PipelineRun) string {
+	if ref := pr.Spec.PipelineRef; ref != nil && ref.Name != "" {
+		return ref.Name
+	}
+	return strings.TrimRight(cmp.Or(pr.GenerateName, pr.Name), "-.")
+}
+
 // mark begins what a trimmed run has in place of an order that is unusable.
 const mark = "…"
 
@@ -91,12 +104,20 @@ func Trim(pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {
 	}
 	keepQueueName(trimmed, pr)
 	kept := map[string]string{}
-	_, queued := KeyOf(pr)
-	over := !queued || phase(pr) == queue.Done
+	is, queued := KeyOf(pr)
+	over, labelled := !queued || phase(pr) == queue.Done, IsLabelled(pr)
 	for key, most := range bounds {
-		if value, present := pr.Annotations[key]; present && (!over || lasting[key]) {
+		value, present := pr.Annotations[key]
+		if labelled && !strings.HasPrefix(key, prefix) {
+			continue // whoever copied it from one of PAC's runs, PAC does nothing for this one
+		}
+		if present && (!over || lasting[key]) {
 			kept[key] = queue.Bounded(value, most)
 		}
+	}
+	if labelled {
+		kept[keys.Repository], kept[keys.OriginalPRName] = is.Repository, queue.Bounded(definition(pr), bounds[keys.OriginalPRName])
+		kept[byLabel] = "true"
 	}
 	if key, value, present := orderOf(pr); present && queued {
 		order := packOrder(value, pr.Namespace, pr.Name)
@@ -105,7 +126,7 @@ func Trim(pr *tektonv1.PipelineRun) *tektonv1.PipelineRun {
 		}
 		kept[key] = order
 	}
-	if !over && namesSecret(pr) {
+	if !over && !labelled && namesSecret(pr) {
 		kept[needsSecret] = "true"
 	}
 	if !over && pr.IsPending() {
@@ -154,6 +175,9 @@ var lasting = map[string]bool{
 
 // orderOf finds the execution order of a run: the held one, if there are two.
 func orderOf(pr *tektonv1.PipelineRun) (key, value string, present bool) {
+	if IsLabelled(pr) {
+		return HeldOrder, Itself, true
+	}
 	for _, key := range []string{HeldOrder, ExecutionOrder} {
 		if value, present := pr.Annotations[key]; present {
 			return key, value, true

@@ -14,7 +14,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
-	duckv1 "knative.dev/pkg/apis/duck/v1"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
@@ -36,16 +35,21 @@ type Cached struct {
 	phase          queue.Phase
 	pending        bool // so says its spec
 	queued         bool // it is in a queue
+	labelled       bool // it is queued by its label
 	stub           bool
 }
 
-// shared is what runs have in common.
+// shared is what runs have in common. Each text is kept once, also for those that have only some of
+// them in common.
 type shared struct {
-	namespace, repository, info string
+	namespace, repository, info text
 	// event has the annotations that are alike on all runs of a definition and an event, and people
 	// the labels and annotations by people.
-	event, people string
+	event, people text
 }
+
+// text is a text that is kept once.
+type text = unique.Handle[string]
 
 // CacheRun is the transform of an informer that keeps runs as [Cached]. It trims them like [Trim].
 func CacheRun(obj any) (any, error) {
@@ -60,7 +64,7 @@ func CacheRun(obj any) (any, error) {
 // the identity and the version only.
 func (c *Cached) GetObjectMeta() metav1.Object {
 	return &metav1.ObjectMeta{
-		Name: c.name, Namespace: c.shared.Value().namespace, UID: types.UID(c.uid), ResourceVersion: c.version,
+		Name: c.name, Namespace: c.shared.Value().namespace.Value(), UID: types.UID(c.uid), ResourceVersion: c.version,
 	}
 }
 
@@ -79,13 +83,13 @@ func KeyOfCached(obj any) (queue.Key, bool) {
 // Key is [KeyOf] of the run.
 func (c *Cached) Key() (queue.Key, bool) {
 	of := c.shared.Value()
-	return queue.Key{Namespace: of.namespace, Repository: of.repository}, c.queued
+	return queue.Key{Namespace: of.namespace.Value(), Repository: of.repository.Value()}, c.queued
 }
 
 // endOf returns the period in which the run ended. One whose end Tekton has not dated yet is not
-// over.
+// over, nor is one that has yet to be marked as finished.
 func (c *Cached) endOf() (number int64, over bool) {
-	if c.phase != queue.Done || c.ended == 0 {
+	if c.phase != queue.Done || c.ended == 0 || c.labelled {
 		return 0, false
 	}
 	return periodOf(time.Unix(c.ended, 0)), true
@@ -94,7 +98,8 @@ func (c *Cached) endOf() (number int64, over bool) {
 // ofEvent are the annotations that runs of one event have in common.
 var ofEvent = map[string]bool{
 	keys.GitProvider: true, keys.InstallationID: true, keys.OriginalPRName: true, keys.EventType: true, keys.PullRequest: true,
-	keys.SourceBranch: true, keys.CancelInProgress: true, keys.Sender: true, keys.Branch: true, keys.SecretCreated: true, Priority: true,
+	keys.SourceBranch: true, keys.CancelInProgress: true, keys.Sender: true, keys.Branch: true, keys.SecretCreated: true,
+	Priority: true, byLabel: true,
 }
 
 // Numbers of the packed fields: first those that are no annotations, then one for each annotation
@@ -117,7 +122,7 @@ const (
 // packedAnnotations are those of [bounds] that a Cached has no field for, and what stands for
 // others.
 var packedAnnotations = func() []string {
-	names := append(slices.Collect(maps.Keys(bounds)), needsSecret, textsCut)
+	names := append(slices.Collect(maps.Keys(bounds)), needsSecret, textsCut, byLabel)
 	slices.Sort(names)
 	return slices.DeleteFunc(names, func(name string) bool { return name == keys.Repository || name == keys.ControllerInfo })
 }()
@@ -149,6 +154,7 @@ func cached(pr *tektonv1.PipelineRun) *Cached {
 	is := &Cached{
 		name: pr.Name, uid: string(pr.UID), version: pr.ResourceVersion, created: pr.CreationTimestamp.Unix(),
 		phase: phase(pr), pending: pr.IsPending(), stub: pr.Kind == stubKind,
+		labelled: pr.Annotations[byLabel] != "",
 	}
 	_, is.queued = KeyOf(pr)
 	if key, order, present := orderOf(pr); present {
@@ -188,8 +194,9 @@ func cached(pr *tektonv1.PipelineRun) *Cached {
 	people.people(fieldAnnotation, pr.Annotations)
 	is.own = string(own.bytes)
 	is.shared = unique.Make(shared{
-		namespace: pr.Namespace, repository: pr.Annotations[keys.Repository], info: pr.Annotations[keys.ControllerInfo],
-		event: string(event.bytes), people: string(people.bytes),
+		namespace: unique.Make(pr.Namespace), repository: unique.Make(pr.Annotations[keys.Repository]),
+		info:  unique.Make(pr.Annotations[keys.ControllerInfo]),
+		event: unique.Make(string(event.bytes)), people: unique.Make(string(people.bytes)),
 	})
 	return is
 }
@@ -211,7 +218,7 @@ func (c *Cached) Run() *tektonv1.PipelineRun {
 	pr := &tektonv1.PipelineRun{
 		TypeMeta: metav1.TypeMeta{Kind: trimmedKind},
 		ObjectMeta: metav1.ObjectMeta{
-			Name: c.name, Namespace: of.namespace, UID: types.UID(c.uid), ResourceVersion: c.version,
+			Name: c.name, Namespace: of.namespace.Value(), UID: types.UID(c.uid), ResourceVersion: c.version,
 			CreationTimestamp: metav1.Unix(c.created, 0), Annotations: map[string]string{},
 		},
 	}
@@ -221,12 +228,12 @@ func (c *Cached) Run() *tektonv1.PipelineRun {
 	if c.order != "" {
 		pr.Annotations[orderAnnotation(c.held)] = c.order
 	}
-	for key, value := range map[string]string{keys.Repository: of.repository, keys.ControllerInfo: of.info} {
+	for key, value := range map[string]string{keys.Repository: of.repository.Value(), keys.ControllerInfo: of.info.Value()} {
 		if value != "" {
 			pr.Annotations[key] = value
 		}
 	}
-	for _, packed := range []string{c.own, of.event, of.people} {
+	for _, packed := range []string{c.own, of.event.Value(), of.people.Value()} {
 		unpack(pr, packed)
 	}
 	return pr
@@ -265,7 +272,8 @@ func unpack(pr *tektonv1.PipelineRun, packed string) {
 		case fieldQueueName:
 			put(&pr.Labels, QueueName, text)
 		case fieldCondition:
-			pr.Status.Conditions = duckv1.Conditions{{Type: Succeeded, Status: corev1.ConditionStatus(text)}}
+			condition := only(&pr.Status.Conditions)
+			condition.Type, condition.Status = Succeeded, corev1.ConditionStatus(text)
 		case fieldReason:
 			pr.Status.Conditions[0].Reason = text
 		case fieldLabel:
@@ -278,6 +286,12 @@ func unpack(pr *tektonv1.PipelineRun, packed string) {
 			pr.Annotations[packedAnnotations[n-firstAnnotation]] = text
 		}
 	}
+}
+
+// only gives a list one element. It saves its callers the element's type, which is knative's.
+func only[S ~[]E, E any](list *S) *E {
+	*list = make(S, 1)
+	return &(*list)[0]
 }
 
 func put(texts *map[string]string, key, text string) {

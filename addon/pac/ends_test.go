@@ -26,7 +26,7 @@ func TestOver(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			ends := pac.NewEnds()
-			runs, err := pac.NewRuns(pac.By{Clock: clocktesting.NewFakePassiveClock(noon), Ends: ends}, nil, nil, runInformer())
+			runs, err := pac.NewRuns(pac.By{Clock: clocktesting.NewFakePassiveClock(noon), Ends: ends}, nil, nil, pac.OfPAC(runInformer()))
 			if err != nil {
 				t.Fatal(err)
 			}

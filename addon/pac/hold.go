@@ -16,8 +16,8 @@ import (
 type Operation struct {
 	Op   string `json:"op"`
 	Path string `json:"path"`
-	// Value is written even if it is empty, since an order may be.
-	Value *string `json:"value,omitempty"`
+	// Value is written even if it is empty, since an order may be; nil is none.
+	Value any `json:"value,omitempty"`
 }
 
 // Admitted is what the hold reads of a PipelineRun at admission.
@@ -32,12 +32,15 @@ type Admitted struct {
 	} `json:"spec"`
 }
 
-// inAQueue says that the run is in the queue of a Repository; the child of a run is not.
+// inAQueue says that the run is in a queue; the child of a run is not.
 func (r *Admitted) inAQueue() bool {
-	return r.isPACs() && r.Metadata.Annotations[keys.Repository] != "" && !r.isChild()
+	return (r.isLabelled() || r.isPACs() && r.Metadata.Annotations[keys.Repository] != "") && !r.isChild()
 }
 
 func (r *Admitted) isPACs() bool { return r.Metadata.Labels[managedByKey] == manager }
+
+// isLabelled is [IsLabelled].
+func (r *Admitted) isLabelled() bool { return r.Metadata.Labels[QueueLabel] != "" && !r.isPACs() }
 
 // status is empty for a run that may run.
 func (r *Admitted) status() tektonv1.PipelineRunSpecStatus {
@@ -72,7 +75,7 @@ func Hold(old *Admitted, run Admitted) []Operation {
 	if order, present := run.Metadata.Annotations[keys.ExecutionOrder]; present {
 		patch = append(patch, add(annotationPath(HeldOrder), order), remove(annotationPath(keys.ExecutionOrder)))
 	}
-	if old != nil && old.isPACs() && old.status() == tektonv1.PipelineRunSpecStatusPending && graceful(run.status()) {
+	if old != nil && (old.isPACs() || old.isLabelled()) && old.status() == tektonv1.PipelineRunSpecStatusPending && graceful(run.status()) {
 		patch = append(patch, add(statusPath, tektonv1.PipelineRunSpecStatusCancelled))
 	}
 	if old.status() == tektonv1.PipelineRunSpecStatusPending && run.status() == "" && run.waitedForKueue() {
@@ -108,19 +111,27 @@ func HideFromKueue(run Admitted) []Operation {
 	return patch
 }
 
-// Requeue returns the patch for a new run that has PAC's label, but was not made by PAC: a copy of
-// one of PAC's runs, as the "Rerun" of a dashboard makes it. What the add-on wrote on the original
-// goes, but for its priority and the queue of Kueue's that it is labelled for, with the order of
-// its event, and the copy waits for a slot on its own. To PAC it is a queued run whose start is
-// still to be reported.
+// Requeue returns the patch for a new run that waits for a slot on its own, and was not made by
+// PAC: one that is labelled for a queue, or that has PAC's label, as a copy has that the "Rerun" of
+// a dashboard makes. What the add-on wrote on an original goes, but for its priority and the queue
+// of Kueue's that it is labelled for, with the order of its event. To PAC a copy is a queued run
+// whose start is still to be reported.
 //
-// A copy without the name of a Repository belongs to no queue. The child of a run is no run of
-// PAC's: it runs in the slot of its parent, and would wait for that slot for ever.
+// A copy without the name of a Repository belongs to no queue. Nor does the child of a run, to
+// which Tekton copies what its parent has: it runs in the slot of its parent, and would wait for
+// that slot for ever.
 func Requeue(run Admitted) []Operation {
-	if !run.isPACs() {
+	labelled := run.isLabelled()
+	if !labelled && !run.isPACs() {
 		return nil
 	}
 	var patch []Operation
+	if labelled && run.Metadata.Annotations == nil {
+		patch = append(patch, Operation{Op: "add", Path: "/metadata/annotations", Value: map[string]string{}})
+	}
+	if _, finished := run.Metadata.Labels[FinishedLabel]; labelled && finished {
+		patch = append(patch, remove(labelPath(FinishedLabel)))
+	}
 	for _, key := range slices.Sorted(maps.Keys(run.Metadata.Annotations)) {
 		ours := strings.HasPrefix(key, prefix) && key != HeldQueueName && key != Priority
 		if ours || key == keys.ExecutionOrder || key == keys.SCMReportingPLRStarted {
@@ -128,21 +139,22 @@ func Requeue(run Admitted) []Operation {
 		}
 	}
 	switch {
+	case run.isChild() && labelled:
+		return append(patch, remove(labelPath(QueueLabel)))
 	case run.isChild():
 		return append(patch, remove(labelPath(managedByKey)))
-	case run.Metadata.Annotations[keys.Repository] == "", run.Spec == nil:
+	case !run.inAQueue(), run.Spec == nil:
 		return patch
 	}
 	status := tektonv1.PipelineRunSpecStatus(tektonv1.PipelineRunSpecStatusPending)
 	if run.status() == tektonv1.PipelineRunSpecStatusCancelled || graceful(run.status()) {
 		status = tektonv1.PipelineRunSpecStatusCancelled
 	}
-	return append(patch,
-		add(annotationPath(HeldOrder), Itself),
-		add(annotationPath(keys.State), stateQueued),
-		add(labelPath(keys.State), stateQueued),
-		add(statusPath, status),
-	)
+	patch = append(patch, add(annotationPath(HeldOrder), Itself), add(statusPath, status))
+	if labelled {
+		return patch
+	}
+	return append(patch, add(annotationPath(keys.State), stateQueued), add(labelPath(keys.State), stateQueued))
 }
 
 // graceful says that Tekton runs the finally tasks of a run with this status, even if the run was
@@ -163,5 +175,5 @@ func remove(path string) Operation { return Operation{Op: "remove", Path: path} 
 
 // add also replaces a value that is there.
 func add[T ~string](path string, value T) Operation {
-	return Operation{Op: "add", Path: path, Value: new(string(value))}
+	return Operation{Op: "add", Path: path, Value: string(value)}
 }

@@ -103,6 +103,24 @@ func TestRequeue(t *testing.T) {
 			`{"metadata":{"labels":{` + pacs + `},"annotations":{"pipelinesascode.tekton.dev/repository":"shop"}}}`,
 		},
 		"no annotations": {`{"metadata":{"labels":{` + pacs + `}},"spec":{}}`, `{"metadata":{"labels":{` + pacs + `}},"spec":{}}`},
+		"a run that is labelled for a queue": {
+			`{"metadata":{"labels":{"pac-lease-queue.dev/queue":"deploy"}},"spec":{}}`,
+			`{"metadata":{"labels":{"pac-lease-queue.dev/queue":"deploy"},"annotations":{"pac-lease-queue.dev/execution-order":"itself"}},
+			"spec":{"status":"PipelineRunPending"}}`,
+		},
+		"a rerun of a labelled one": {
+			`{"metadata":{"labels":{"pac-lease-queue.dev/queue":"deploy","pac-lease-queue.dev/finished":"true"},
+			"annotations":{"pac-lease-queue.dev/claim":"0/1/0","pac-lease-queue.dev/priority":"3"}},"spec":{}}`,
+			`{"metadata":{"labels":{"pac-lease-queue.dev/queue":"deploy"},
+			"annotations":{"pac-lease-queue.dev/execution-order":"itself","pac-lease-queue.dev/priority":"3"}},
+			"spec":{"status":"PipelineRunPending"}}`,
+		},
+		"a child of a labelled one": {
+			`{"metadata":{"labels":{"pac-lease-queue.dev/queue":"deploy"},
+			"ownerReferences":[{"apiVersion":"tekton.dev/v1","kind":"PipelineRun","controller":true}]},"spec":{}}`,
+			`{"metadata":{"labels":{},"annotations":{},
+			"ownerReferences":[{"apiVersion":"tekton.dev/v1","kind":"PipelineRun","controller":true}]},"spec":{}}`,
+		},
 		"a child": {
 			`{"metadata":{"labels":{` + pacs + `},"annotations":{"pipelinesascode.tekton.dev/repository":"shop"},
 			"ownerReferences":[{"apiVersion":"tekton.dev/v1","kind":"PipelineRun","controller":true}]},"spec":{}}`,

@@ -40,8 +40,18 @@ const (
 // .tekton/: a higher one goes first. Absent means 0.
 const Priority = "pac-lease-queue.dev/priority"
 
+// Labels of any PipelineRun that is to wait in a queue.
+const (
+	// QueueLabel names the queue, in the namespace of the run: that of the Repository or RunQueue
+	// of that name. People set it when they create the run.
+	QueueLabel = "pac-lease-queue.dev/queue"
+	// FinishedLabel is on a run that is done: no watch of ours shows it any more.
+	FinishedLabel = "pac-lease-queue.dev/finished"
+)
+
 // Itself is the held order of a run that is all there is of its event: a copy that another client
-// than PAC made. The hold cannot name the run, which may not have a name yet.
+// than PAC made, or a run that is queued by its label. The hold cannot name the run, which may not
+// have a name yet.
 const Itself = "itself"
 
 // prefix begins all of these annotations.
@@ -136,6 +146,15 @@ func FinishedSelector(repository string) string {
 	return ofRepository(managedBy+","+finished, repository)
 }
 
+// FinishedLabelledSelector selects the runs that were queued by their label and are finished with.
+func FinishedLabelledSelector(name string) string {
+	selector := QueueLabel + "," + FinishedLabel
+	if len(validation.IsValidLabelValue(name)) == 0 {
+		selector += "," + QueueLabel + "=" + name
+	}
+	return selector
+}
+
 func ofRepository(selector, repository string) string {
 	if len(validation.IsValidLabelValue(repository)) == 0 {
 		selector += "," + keys.Repository + "=" + repository
@@ -143,14 +162,33 @@ func ofRepository(selector, repository string) string {
 	return selector
 }
 
+// LabelledSelector selects the runs that are queued by their label and not finished with.
+const LabelledSelector = QueueLabel + ",!" + FinishedLabel + "," + managedByKey + "!=" + manager
+
+// LabelledSelectorOf selects, of the runs that [LabelledSelector] does, those of a queue; of one
+// whose name does not fit a label, there are none, and it selects all.
+func LabelledSelectorOf(name string) string {
+	if len(validation.IsValidLabelValue(name)) > 0 {
+		return LabelledSelector
+	}
+	return LabelledSelector + "," + QueueLabel + "=" + name
+}
+
 // IsPACs says whether PAC made the run.
 func IsPACs(o metav1.Object) bool { return o.GetLabels()[managedByKey] == manager }
 
-// KeyOf returns the queue of one of PAC's objects: the Repository named by its annotation, in its
-// own namespace. The label of the same key holds only as much of the name as fits a label. A name
-// that no Repository can have names none.
+// IsLabelled says that the run is queued by its label. PAC's runs are in the queues of their
+// Repositories, however they are labelled.
+func IsLabelled(o metav1.Object) bool { return o.GetLabels()[QueueLabel] != "" && !IsPACs(o) }
+
+// KeyOf returns the queue of a run: that of the Repository named by its annotation, in its own
+// namespace, or the one that its label names. PAC's label of the same key as the annotation holds
+// only as much of the name as fits a label. A name that no Repository can have names none.
 func KeyOf(o metav1.Object) (queue.Key, bool) {
 	repository := o.GetAnnotations()[keys.Repository]
+	if IsLabelled(o) {
+		repository = o.GetLabels()[QueueLabel]
+	}
 	key := queue.Key{Namespace: o.GetNamespace(), Repository: repository}
 	return key, repository != "" && len(repository) <= bounds[keys.Repository] && usable(keys.Repository, repository) == nil
 }

@@ -92,7 +92,7 @@ func TestRunsThatPACCannotReportCostNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	runs, err := pac.NewRuns(pac.By{Clock: clocktesting.NewFakePassiveClock(noon)}, client.TektonV1(), nil, counted)
+	runs, err := pac.NewRuns(pac.By{Clock: clocktesting.NewFakePassiveClock(noon)}, client.TektonV1(), nil, pac.OfPAC(counted))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package pac
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -74,7 +75,7 @@ func TrimPod(obj any) (any, error) {
 			trimmed.Labels[key] = value
 		}
 	}
-	if value, present := pod.Annotations[keys.Repository]; present {
+	if value := cmp.Or(pod.Annotations[keys.Repository], pod.Labels[QueueLabel]); value != "" {
 		trimmed.Annotations[keys.Repository] = queue.Bounded(value, bounds[keys.Repository])
 	}
 	return trimmed, nil

@@ -43,11 +43,17 @@ type unshaped struct{}
 // Of implements Shapes.
 func (unshaped) Of(queue.Key) Shape { return nil }
 
+// Own implements Shapes.
+func (unshaped) Own(context.Context, queue.Key, queue.Freshness) (Own, bool, error) {
+	return Own{}, false, nil
+}
+
 var _ engine.Repositories = (*Repositories)(nil)
 
-// NewRepositories reads through the lister, and through the informer of runs to find out which
-// global Repository their controller uses. It calls settings at every look. Without shapes, queues
-// are as PAC has them.
+// NewRepositories reads through the lister, and through the informer of PAC's runs to find out
+// which global Repository their controller uses. It calls settings at every look. Without shapes,
+// queues are as PAC has them. Without a lister, PAC is not in the cluster: there are no
+// Repositories, and nothing but shapes is used.
 func NewRepositories(
 	client pacclient.RepositoriesGetter, repositories paclister.RepositoryLister, runs cache.Indexer, settings func() Settings,
 	shapes Shapes,
@@ -59,11 +65,16 @@ func NewRepositories(
 }
 
 // Get implements engine.Repositories. It merges the Repository with PAC's global one, as PAC does
-// (pkg/reconciler/queue_pipelineruns.go).
+// (pkg/reconciler/queue_pipelineruns.go). A queue without a Repository is that of the RunQueue.
 func (r *Repositories) Get(ctx context.Context, key queue.Key, freshness queue.Freshness) (engine.Repository, bool, error) {
 	repository, err := r.get(ctx, key.Namespace, key.Repository, freshness)
-	if err != nil || repository == nil || repository.DeletionTimestamp != nil {
+	switch {
+	case err != nil:
 		return engine.Repository{}, false, err
+	case repository == nil:
+		return r.own(ctx, key, freshness)
+	case repository.DeletionTimestamp != nil:
+		return engine.Repository{}, false, nil
 	}
 	settings := r.settings()
 	var global *v1alpha1.Repository
@@ -73,10 +84,7 @@ func (r *Repositories) Get(ctx context.Context, key queue.Key, freshness queue.F
 			return engine.Repository{}, false, err
 		}
 	}
-	q := engine.Repository{Key: key, UID: string(repository.UID)}
-	if shape := r.shapes.Of(key); shape != nil {
-		q.Spec = shape.Spec()
-	}
+	q := engine.Repository{Key: key, UID: string(repository.UID), Spec: r.spec(key)}
 	q.Limit, q.Problems = ReadLimit(repository, global)
 	if settings.Absent && q.Limit == queue.Unlimited {
 		q.Limit, q.Problems = UnseenLimit(settings.Namespace, r.hints(key))
@@ -84,10 +92,29 @@ func (r *Repositories) Get(ctx context.Context, key queue.Key, freshness queue.F
 	return q, true, nil
 }
 
+// own is the queue of a RunQueue without a Repository.
+func (r *Repositories) own(ctx context.Context, key queue.Key, freshness queue.Freshness) (engine.Repository, bool, error) {
+	own, exists, err := r.shapes.Own(ctx, key, freshness)
+	if err != nil || !exists {
+		return engine.Repository{}, false, err
+	}
+	return engine.Repository{Key: key, UID: own.UID, ByRunQueue: true, Limit: own.Limit, Spec: r.spec(key)}, true, nil
+}
+
+func (r *Repositories) spec(key queue.Key) queue.Spec {
+	if shape := r.shapes.Of(key); shape != nil {
+		return shape.Spec()
+	}
+	return queue.Spec{}
+}
+
 // get returns nil for a Repository that does not exist.
 func (r *Repositories) get(
 	ctx context.Context, namespace, name string, freshness queue.Freshness,
 ) (repository *v1alpha1.Repository, err error) {
+	if r.repositories == nil {
+		return nil, nil
+	}
 	if freshness == queue.Fresh {
 		repository, err = r.client.Repositories(namespace).Get(ctx, name, metav1.GetOptions{})
 	} else {
@@ -158,7 +185,7 @@ func Hints(runs []*tektonv1.PipelineRun) iter.Seq[Hint] {
 
 func (c *Cached) hint() Hint {
 	return Hint{
-		name: c.name, created: c.created, info: c.shared.Value().info, queued: c.order != "" || c.pending,
+		name: c.name, created: c.created, info: c.shared.Value().info.Value(), queued: c.order != "" || c.pending,
 	}
 }
 

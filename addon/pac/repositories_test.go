@@ -173,7 +173,7 @@ func TestRepositoriesGet(t *testing.T) {
 			repositories := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
 			add(t, repositories, tc.repositories...)
 			informer := runInformer()
-			if _, err := pac.NewRuns(pac.By{}, nil, nil, informer); err != nil {
+			if _, err := pac.NewRuns(pac.By{}, nil, nil, pac.OfPAC(informer)); err != nil {
 				t.Fatal(err)
 			}
 			add(t, informer.GetIndexer(), tc.runs...)
@@ -227,7 +227,7 @@ func TestLimitIsNeverNoneForWantOfSight(t *testing.T) {
 			repositories := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
 			add(t, repositories, repository("shop", "app", tc.own))
 			informer := runInformer()
-			if _, err := pac.NewRuns(pac.By{}, nil, nil, informer); err != nil {
+			if _, err := pac.NewRuns(pac.By{}, nil, nil, pac.OfPAC(informer)); err != nil {
 				t.Fatal(err)
 			}
 			add(t, informer.GetIndexer(), tc.runs...)

@@ -24,18 +24,23 @@ func ReadRun(pr *tektonv1.PipelineRun) queue.Run { return Controllers{}.ReadRun(
 func (c Controllers) ReadRun(pr *tektonv1.PipelineRun) queue.Run {
 	pr = Trim(pr)
 	a, features := pr.Annotations, c.of(pr)
+	labelled := a[byLabel] != ""
+	if labelled {
+		features = Features{}
+	}
 	r := queue.Run{
-		Name:    pr.Name,
-		UID:     string(pr.UID),
-		Version: pr.ResourceVersion,
-		Phase:   phase(pr),
-		Created: pr.CreationTimestamp.Time,
-		Manager: ptr.Deref(pr.Spec.ManagedBy, ""),
-		Origin:  features.origin(a),
-		Began:   when(pr.Status.StartTime),
-		Ended:   when(pr.Status.CompletionTime),
-		Kueue:   kueue(pr),
-		Ending:  pr.IsCancelled() || pr.IsGracefullyCancelled() || pr.IsGracefullyStopped(),
+		Name:     pr.Name,
+		UID:      string(pr.UID),
+		Version:  pr.ResourceVersion,
+		Phase:    phase(pr),
+		Created:  pr.CreationTimestamp.Time,
+		Manager:  ptr.Deref(pr.Spec.ManagedBy, ""),
+		Origin:   features.origin(a),
+		Began:    when(pr.Status.StartTime),
+		Ended:    when(pr.Status.CompletionTime),
+		Kueue:    kueue(pr),
+		Labelled: labelled,
+		Ending:   pr.IsCancelled() || pr.IsGracefullyCancelled() || pr.IsGracefullyStopped(),
 	}
 	r.Owed, r.Needs = features.owed(a)
 	r.Needs = r.Needs && !c.Unseen

@@ -43,9 +43,26 @@ type Runs struct {
 	by       By
 	runs     tektonclient.PipelineRunsGetter
 	metadata ListMetadata
-	informer cache.SharedIndexInformer
+	sources  []Source
 	written  *written
 	readings *readings
+}
+
+// Source is an informer of runs, which keeps them with [CacheRun] or a [Trimmer].
+type Source struct {
+	Informer cache.SharedIndexInformer
+	// Selector is what the informer selects, and Of selects those of a queue: [Selector] and
+	// [SelectorOf], or [LabelledSelector] and [LabelledSelectorOf].
+	Selector string
+	Of       func(name string) string
+}
+
+// OfPAC is the source of PAC's runs, and Labelled that of those that are queued by their label.
+func OfPAC(informer cache.SharedIndexInformer) Source { return Source{informer, Selector, SelectorOf} }
+
+// Labelled is the source of the runs that are queued by their label.
+func Labelled(informer cache.SharedIndexInformer) Source {
+	return Source{informer, LabelledSelector, LabelledSelectorOf}
 }
 
 var _ engine.Runs = (*Runs)(nil)
@@ -59,8 +76,8 @@ type By struct {
 	// Controllers returns what PAC is set to now: the same object for as long as that stays the
 	// same. It is nil if PAC has its defaults.
 	Controllers func() *Controllers
-	// Arrivals note when the runs of the informer came; nil if nothing does.
-	Arrivals *Arrivals
+	// Arrivals note when the runs of each informer came; none if nothing does.
+	Arrivals []*Arrivals
 	// Ends note which of them are done; nil if nothing does.
 	Ends *Ends
 	// Kueue says whether Kueue is at work in the cluster; nil if it never is.
@@ -118,24 +135,28 @@ func MetadataOf(client metadata.Interface) ListMetadata {
 	}
 }
 
-// NewRuns reads through the informer, which must select [Selector], keep runs with
-// [CacheRun] or a [Trimmer], and not have been started yet.
-func NewRuns(by By, runs tektonclient.PipelineRunsGetter, metadata ListMetadata, informer cache.SharedIndexInformer) (*Runs, error) {
-	if err := informer.AddIndexers(cache.Indexers{indexQueue: byQueue, indexOver: byEnd}); err != nil {
-		return nil, fmt.Errorf("index PipelineRuns by queue: %w", err)
+// NewRuns reads through informers that have not been started yet. No run is in two of them, unless
+// it has just lost PAC's label.
+func NewRuns(by By, runs tektonclient.PipelineRunsGetter, metadata ListMetadata, sources ...Source) (*Runs, error) {
+	for _, s := range sources {
+		if err := s.Informer.AddIndexers(cache.Indexers{indexQueue: byQueue, indexOver: byEnd}); err != nil {
+			return nil, fmt.Errorf("index PipelineRuns by queue: %w", err)
+		}
 	}
 	written := newWritten(by.Clock)
 	return &Runs{
-		by: by, runs: runs, metadata: metadata, informer: informer,
+		by: by, runs: runs, metadata: metadata, sources: sources,
 		written: written, readings: &readings{written: written, arrivals: by.Arrivals},
 	}, nil
 }
 
-// Keys lists the queues that have runs that are not over.
+// Keys lists the queues that have runs that are not over; one may be there twice.
 func (r *Runs) Keys() []queue.Key {
 	var keys []queue.Key
-	for _, name := range r.informer.GetIndexer().ListIndexFuncValues(indexQueue) {
-		keys = append(keys, queue.ParseKey(name))
+	for _, s := range r.sources {
+		for _, name := range s.Informer.GetIndexer().ListIndexFuncValues(indexQueue) {
+			keys = append(keys, queue.ParseKey(name))
+		}
 	}
 	return keys
 }
@@ -152,14 +173,26 @@ func (r *Runs) List(ctx context.Context, key queue.Key, freshness queue.Freshnes
 	return r.readings.read(key, objects, r.by.reader(key)), nil
 }
 
-// shown are the runs of a queue that the cache has: of those that are over, the latest.
+// shown are the runs of a queue that the caches have: of those that are over, the latest.
 func (r *Runs) shown(key queue.Key) ([]any, error) {
-	indexer := r.informer.GetIndexer()
+	var all []any
+	for _, s := range r.sources {
+		objects, err := s.shown(key, r.by.Clock.Now())
+		if err != nil || len(r.sources) == 1 {
+			return objects, err
+		}
+		all = append(all, objects...)
+	}
+	return all, nil
+}
+
+func (s Source) shown(key queue.Key, now time.Time) ([]any, error) {
+	indexer := s.Informer.GetIndexer()
 	objects, err := indexer.ByIndex(indexQueue, key.String())
 	if err != nil {
 		return nil, err
 	}
-	for _, period := range lately(r.by.Clock.Now()) {
+	for _, period := range lately(now) {
 		over, err := indexer.ByIndex(indexOver, ending(key, period))
 		if err != nil {
 			return nil, err
@@ -177,11 +210,23 @@ const mostUnlisted = 16
 // listFresh lists the runs that PAC has labelled as the queue's. One that the cache has and the
 // list lacks has perhaps only lost its label; that it is done is final.
 func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]*queue.Run, error) {
-	runs, listed, err := r.listBy(ctx, key, SelectorOf(key.Repository))
+	var all []*queue.Run
+	for _, s := range r.sources {
+		runs, err := r.listSource(ctx, key, s)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, runs...)
+	}
+	return all, nil
+}
+
+func (r *Runs) listSource(ctx context.Context, key queue.Key, s Source) ([]*queue.Run, error) {
+	runs, listed, err := r.listBy(ctx, key, s.Of(key.Repository))
 	if err != nil {
 		return nil, err
 	}
-	shown, err := r.shown(key)
+	shown, err := s.shown(key, r.by.Clock.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +241,7 @@ func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]*queue.Run, erro
 		}
 	}
 	if len(unlisted) > mostUnlisted {
-		runs, _, err = r.listBy(ctx, key, Selector)
+		runs, _, err = r.listBy(ctx, key, s.Selector)
 		return runs, err
 	}
 	return r.add(ctx, key, runs, unlisted)
@@ -251,7 +296,7 @@ func (r *Runs) add(ctx context.Context, key queue.Key, runs []*queue.Run, names 
 			return nil, err
 		}
 		if exists {
-			runs = append(runs, r.by.Arrivals.of(&run))
+			runs = append(runs, seen(r.by.Arrivals, &run))
 		}
 	}
 	return runs, nil
@@ -260,7 +305,7 @@ func (r *Runs) add(ctx context.Context, key queue.Key, runs []*queue.Run, names 
 // read reads a run of the cache.
 func (r *Runs) read(key queue.Key, cached *Cached) *queue.Run {
 	run := r.by.reader(key).read(cached.Run())
-	return r.by.Arrivals.of(&run)
+	return seen(r.by.Arrivals, &run)
 }
 
 // cached returns the run from the cache if it is there as it was listed or as it became later; nil
@@ -280,12 +325,13 @@ func (r *Runs) cached(listed *metav1.PartialObjectMetadata) *Cached {
 // get returns a run as it is in the informer or as it became by a write of ours; nil if it is not
 // there.
 func (r *Runs) get(namespace, name string) *Cached {
-	obj, exists, err := r.informer.GetIndexer().GetByKey(cache.NewObjectName(namespace, name).String())
-	run, ok := obj.(*Cached)
-	if err != nil || !exists || !ok {
-		return nil
+	for _, s := range r.sources {
+		obj, exists, err := s.Informer.GetIndexer().GetByKey(cache.NewObjectName(namespace, name).String())
+		if run, ok := obj.(*Cached); ok && exists && err == nil {
+			return r.written.latest(run)
+		}
 	}
-	return r.written.latest(run)
+	return nil
 }
 
 // sizeOfMetadata is about how many bytes the metadata of a run has.
@@ -497,6 +543,12 @@ func (r *Runs) HandBack(ctx context.Context, key queue.Key, run queue.Run) error
 		return err
 	}
 	return stillHeld(written)
+}
+
+// Forget implements engine.Runs with one merge patch of a label.
+func (r *Runs) Forget(ctx context.Context, key queue.Key, run queue.Run) error {
+	_, err := r.patch(ctx, key, run, map[string]any{"metadata": map[string]any{"labels": map[string]any{FinishedLabel: "true"}}})
+	return err
 }
 
 // patchPending patches a run, and refuses to if it was not pending when observed.

@@ -60,6 +60,15 @@ func newRuns(t *testing.T, answer http.HandlerFunc, cached ...*tektonv1.Pipeline
 
 func newRunsOf(t *testing.T, by pac.By, answer http.HandlerFunc, cached ...*tektonv1.PipelineRun) (*pac.Runs, *apiServer, cache.Indexer) {
 	t.Helper()
+	informer := runInformer()
+	runs, api := runsFrom(t, by, answer, pac.OfPAC(informer))
+	add(t, informer.GetIndexer(), cached...)
+	return runs, api, informer.GetIndexer()
+}
+
+// runsFrom returns Runs over some sources.
+func runsFrom(t *testing.T, by pac.By, answer http.HandlerFunc, sources ...pac.Source) (*pac.Runs, *apiServer) {
+	t.Helper()
 	api := &apiServer{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got := request{Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, ContentType: r.Header.Get("Content-Type")}
@@ -85,13 +94,11 @@ func newRunsOf(t *testing.T, by pac.By, answer http.HandlerFunc, cached ...*tekt
 	if err != nil {
 		t.Fatal(err)
 	}
-	informer := runInformer()
-	runs, err := pac.NewRuns(by, client.TektonV1(), pac.MetadataOf(meta), informer)
+	runs, err := pac.NewRuns(by, client.TektonV1(), pac.MetadataOf(meta), sources...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	add(t, informer.GetIndexer(), cached...)
-	return runs, api, informer.GetIndexer()
+	return runs, api
 }
 
 func answer(code int, obj any) http.HandlerFunc {

@@ -1,6 +1,7 @@
 package pac
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,6 +17,16 @@ import (
 type Shapes interface {
 	// Of returns the shape of a queue: an equal one for as long as nothing of it changes.
 	Of(queue.Key) Shape
+	// Own returns the queue that needs no Repository; false if there is none of that name. Only a
+	// [queue.Fresh] answer has to go past the caches.
+	Own(ctx context.Context, key queue.Key, freshness queue.Freshness) (Own, bool, error)
+}
+
+// Own is a queue that needs no Repository.
+type Own struct {
+	// UID is that of the RunQueue.
+	UID   string
+	Limit queue.Limit
 }
 
 // Shape is what people want of one queue. A shape never changes.

@@ -38,11 +38,12 @@ const (
 	KindRemove   Kind = "remove"
 	KindCancel   Kind = "cancel"
 	KindHandBack Kind = "hand-back"
+	KindForget   Kind = "forget"
 )
 
 // Kinds lists all kinds of actions.
 func Kinds() []Kind {
-	return []Kind{KindStamp, KindClaim, KindStart, KindExpire, KindRelease, KindRemove, KindCancel, KindHandBack}
+	return []Kind{KindStamp, KindClaim, KindStart, KindExpire, KindRelease, KindRemove, KindCancel, KindHandBack, KindForget}
 }
 
 // Object is a kind of object that actions write.
@@ -195,6 +196,16 @@ func (HandBack) Writes() Object   { return ObjectRun }
 func (a HandBack) Step() string   { return "hand back " + a.Run.UID }
 func (a HandBack) String() string { return "hand back " + a.Run.Name }
 func (HandBack) needsFresh() bool { return false }
+
+// Forget marks a run as finished that is queued by its label and done: one patch, conditional like
+// Start, after which no watch shows the run any more. PAC does that for its own.
+type Forget struct{ Run Run }
+
+func (Forget) Kind() Kind       { return KindForget }
+func (Forget) Writes() Object   { return ObjectRun }
+func (a Forget) Step() string   { return "forget " + a.Run.UID }
+func (a Forget) String() string { return "forget " + a.Run.Name }
+func (Forget) needsFresh() bool { return false }
 
 // step names a step that is taken by writing this slot as it is now.
 func (s Slot) step(k Kind) string { return fmt.Sprintf("%s slot %d at %q", k, s.Index, s.Version) }

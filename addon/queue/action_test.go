@@ -66,6 +66,11 @@ func TestActions(t *testing.T) {
 			queue.HandBack{Run: written},
 			queue.KindHandBack, queue.ObjectRun, "hand back uid-1", "hand back build",
 		},
+		{
+			queue.Forget{Run: run},
+			queue.Forget{Run: written},
+			queue.KindForget, queue.ObjectRun, "forget uid-1", "forget build",
+		},
 	} {
 		kinds = append(kinds, c.action.Kind())
 		if got := c.action.Kind(); got != c.kind {

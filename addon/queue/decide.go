@@ -60,6 +60,7 @@ func decide(s Snapshot, now time.Time, p Policy, l *lineUp) *decider {
 		return d
 	case s.Limit == Unlimited:
 		d.lift(s.Slots)
+		d.forget(s.Slots)
 		return d
 	}
 	d.limit = int(s.Limit)
@@ -78,6 +79,7 @@ func decide(s Snapshot, now time.Time, p Policy, l *lineUp) *decider {
 	d.bound()
 	d.stamp()
 	d.tidy()
+	d.forget(s.Slots)
 	return d
 }
 
@@ -376,6 +378,18 @@ func (d *decider) tidy() {
 			d.do(Remove{Slot: s})
 		case s.Holder != nil, s.Damaged != "":
 			d.do(Release{Slot: s})
+		}
+	}
+}
+
+// forget marks runs as finished that PAC does not. One that a slot still names is the evidence that
+// the slot is free.
+func (d *decider) forget(slots []Slot) {
+	for rank := range d.line {
+		r := d.line[rank].Run
+		named := func(s Slot) bool { return s.Holder != nil && s.Holder.UID == r.UID }
+		if r.Labelled && r.Phase == Done && !slices.ContainsFunc(slots, named) {
+			d.do(Forget{Run: *r})
 		}
 	}
 }

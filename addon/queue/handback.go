@@ -17,7 +17,7 @@ func (d *decider) handBack(slots []Slot) {
 		}
 	}
 	for _, p := range d.line {
-		if p.Run.Phase != Pending || !p.Run.Held() {
+		if p.Run.Phase != Pending || !p.Run.Held() || p.Run.Labelled {
 			continue
 		}
 		d.decision.Summary.Waiting++

@@ -52,6 +52,7 @@ func (b runBuilder) attempt(n int) runBuilder             { b.Attempt = n; retur
 func (b runBuilder) notBefore(d time.Duration) runBuilder { b.NotBefore = noon.Add(d); return b }
 func (b runBuilder) started() runBuilder                  { b.Phase = queue.Started; return b }
 func (b runBuilder) done() runBuilder                     { b.Phase = queue.Done; return b }
+func (b runBuilder) labelled() runBuilder                 { b.Labelled = true; return b }
 func (b runBuilder) with(t queue.Token) runBuilder        { b.Claim = &t; return b.started() }
 
 func arrived(s string) queue.Arrival {
@@ -150,6 +151,8 @@ func describe(a queue.Action) string {
 		return fmt.Sprintf("remove %d", a.Slot.Index)
 	case queue.HandBack:
 		return fmt.Sprintf("hand back %s", a.Run.Name)
+	case queue.Forget:
+		return "forget " + a.Run.Name
 	case queue.Cancel:
 		if a.Cause == queue.TooMany || a.Cause == queue.TooOld {
 			return fmt.Sprintf("cancel %s: %s", a.Run.Name, a.Cause)

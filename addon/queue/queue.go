@@ -110,6 +110,9 @@ type Run struct {
 	// Began and Ended are Tekton's start and completion times; zero until Tekton sets them. They
 	// are for people: decisions do not depend on them.
 	Began, Ended time.Time
+	// Labelled says that the run is queued by its label: it is not PAC's, which neither prepares
+	// nor reports it, and to which it cannot be handed back.
+	Labelled bool
 	// Ending says that the run has been cancelled or stopped.
 	Ending bool
 	// Unlisted says that only a live read shows this run: PAC has finished with it, so no list or
@@ -127,7 +130,7 @@ const ReportGrace = 5 * time.Minute
 // there is nothing to hear of. It is a whole minute, so that a queue is looked at once for all of
 // its runs that end in a minute.
 func (r *Run) ReportDue() time.Time {
-	if r.Phase != Done || r.Unlisted || r.Ended.IsZero() {
+	if r.Phase != Done || r.Unlisted || r.Labelled || r.Ended.IsZero() {
 		return time.Time{}
 	}
 	return r.Ended.Add(ReportGrace).Truncate(time.Minute).Add(time.Minute)

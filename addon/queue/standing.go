@@ -81,7 +81,7 @@ func Stand(s Snapshot, now time.Time, p Policy) Standings {
 			started[a.Run.UID] = true
 		case Expire:
 			expired[a.Run.UID] = true
-		case Stamp, Release, Remove, Cancel, HandBack:
+		case Stamp, Release, Remove, Cancel, HandBack, Forget:
 			// Add nothing to what the snapshot and the decider already say about a wait.
 		}
 	}

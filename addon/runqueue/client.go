@@ -71,6 +71,15 @@ func Of(key queue.Key, repository types.UID) *v1alpha1.RunQueue {
 	}
 }
 
+// Get reads one RunQueue; nil if there is none.
+func (c *Client) Get(ctx context.Context, key queue.Key) (*v1alpha1.RunQueue, error) {
+	rq, err := c.In(key.Namespace).Get(ctx, key.Repository, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	return rq, err
+}
+
 // Served says whether the API server has RunQueues. An error answers nothing.
 func (c *Client) Served(ctx context.Context, namespace string) (bool, error) {
 	_, err := c.In(namespace).List(ctx, metav1.ListOptions{Limit: 1})

@@ -1,6 +1,7 @@
 package runqueue
 
 import (
+	"context"
 	"fmt"
 	"sync"
 
@@ -8,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/api/v1alpha1"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
@@ -16,6 +18,7 @@ import (
 // looked at. They are safe for concurrent use.
 type Shapes struct {
 	store cache.Store
+	get   Get
 
 	mu       sync.Mutex
 	compiled map[queue.Key]*compiled
@@ -30,9 +33,13 @@ type compiled struct {
 	problem error
 }
 
-// NewShapes reads the RunQueues of a store, which must have been put there by a [Trimmer].
-func NewShapes(store cache.Store) *Shapes {
-	return &Shapes{store: store, compiled: map[queue.Key]*compiled{}}
+// Get reads one RunQueue past every cache; nil if there is none.
+type Get func(context.Context, queue.Key) (*v1alpha1.RunQueue, error)
+
+// NewShapes reads the RunQueues of a store, which must have been put there by a [Trimmer]. Without
+// get, no answer is fresh.
+func NewShapes(store cache.Store, get Get) *Shapes {
+	return &Shapes{store: store, get: get, compiled: map[queue.Key]*compiled{}}
 }
 
 // Keys lists the queues that have a RunQueue.
@@ -46,10 +53,26 @@ func (s *Shapes) Keys() []queue.Key {
 
 // Of implements pac.Shapes. A queue without a RunQueue has no shape.
 func (s *Shapes) Of(key queue.Key) pac.Shape {
-	if _, is, exists := s.get(key); exists {
+	if _, is, exists := s.cached(key); exists {
 		return is.shape
 	}
 	return nil
+}
+
+// Own implements pac.Shapes: a RunQueue with a limit needs no Repository.
+func (s *Shapes) Own(ctx context.Context, key queue.Key, freshness queue.Freshness) (pac.Own, bool, error) {
+	if freshness == queue.Fresh && s.get != nil {
+		rq, err := s.get(ctx, key)
+		if err != nil || rq == nil || rq.DeletionTimestamp != nil || rq.Spec.Limit <= 0 {
+			return pac.Own{}, false, err
+		}
+		return pac.Own{UID: string(rq.UID), Limit: queue.Limit(rq.Spec.Limit)}, true, nil
+	}
+	rq, _, exists := s.cached(key)
+	if !exists || rq.wants.spec.Limit <= 0 {
+		return pac.Own{}, false, nil
+	}
+	return pac.Own{UID: rq.uid, Limit: queue.Limit(rq.wants.spec.Limit)}, true, nil
 }
 
 // Known is what is known of a RunQueue.
@@ -58,6 +81,8 @@ type Known struct {
 	Generation int64
 	// Problem says what of the spec cannot be used; nil if all can.
 	Problem error
+	// Limit is that of its spec; 0 if it says none.
+	Limit int32
 	// Conditions and Hash are of its status.
 	Conditions []metav1.Condition
 	Hash       string
@@ -65,17 +90,18 @@ type Known struct {
 
 // Get returns what is known of the RunQueue of a queue; false if there is none.
 func (s *Shapes) Get(key queue.Key) (Known, bool) {
-	rq, is, exists := s.get(key)
+	rq, is, exists := s.cached(key)
 	if !exists {
 		return Known{}, false
 	}
 	return Known{
-		UID: types.UID(rq.uid), Generation: rq.wants.generation, Problem: is.problem, Conditions: rq.conditions, Hash: rq.hash,
+		UID: types.UID(rq.uid), Generation: rq.wants.generation, Problem: is.problem, Limit: rq.wants.spec.Limit,
+		Conditions: rq.conditions, Hash: rq.hash,
 	}, true
 }
 
-// get returns the RunQueue and what it has been compiled to.
-func (s *Shapes) get(key queue.Key) (*Cached, *compiled, bool) {
+// cached returns the RunQueue and what it has been compiled to.
+func (s *Shapes) cached(key queue.Key) (*Cached, *compiled, bool) {
 	obj, exists, err := s.store.GetByKey(key.String())
 	rq, ok := obj.(*Cached)
 	s.mu.Lock()

@@ -1,11 +1,14 @@
 package runqueue_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,7 +32,7 @@ type cached struct {
 
 func newCached() *cached {
 	store := cache.NewStore(cache.MetaNamespaceKeyFunc)
-	return &cached{runqueue.NewShapes(store), runqueue.NewTrimmer(), store}
+	return &cached{runqueue.NewShapes(store, nil), runqueue.NewTrimmer(), store}
 }
 
 // put returns the RunQueue as the cache has it.
@@ -204,6 +207,47 @@ func TestCached(t *testing.T) {
 	}
 	if n := len(c.Of(app).Spec().PausedBy) + len(known.Conditions[0].Message); n > 1500 {
 		t.Errorf("%d bytes of texts are kept", n)
+	}
+}
+
+// TestOwn: a RunQueue with a limit is a queue by itself. A fresh answer goes past the cache.
+func TestOwn(t *testing.T) {
+	store := cache.NewStore(cache.MetaNamespaceKeyFunc)
+	var is *v1alpha1.RunQueue
+	var fails error
+	shapes := runqueue.NewShapes(store, func(context.Context, queue.Key) (*v1alpha1.RunQueue, error) { return is, fails })
+	limited := func(limit int32) *v1alpha1.RunQueue {
+		made := rq(1, func(is *v1alpha1.RunQueue) { is.Spec.Limit = limit })
+		return &made
+	}
+	deleting := limited(3)
+	deleting.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)}
+	for name, tc := range map[string]struct {
+		is    *v1alpha1.RunQueue
+		fails error
+		want  int
+	}{
+		"with a limit":     {limited(3), nil, 3},
+		"without":          {limited(0), nil, 0},
+		"gone":             {nil, nil, 0},
+		"on its way":       {deleting, nil, 0},
+		"it is not to see": {nil, errors.New("timeout"), 0},
+	} {
+		is, fails = tc.is, tc.fails
+		own, exists, err := shapes.Own(t.Context(), app, queue.Fresh)
+		if own.Limit != queue.Limit(tc.want) || exists != (tc.want > 0) || !errors.Is(err, tc.fails) {
+			t.Errorf("%s: %v, %t, error %v", name, own, exists, err)
+		}
+	}
+	if _, exists, _ := shapes.Own(t.Context(), app, queue.Cached); exists {
+		t.Error("the cache has none")
+	}
+	kept, err := runqueue.NewTrimmer().Cache(limited(4))
+	if err == nil {
+		err = store.Add(kept)
+	}
+	if own, exists, _ := shapes.Own(t.Context(), app, queue.Cached); err != nil || !exists || own.Limit != 4 || own.UID != "1" {
+		t.Errorf("the cache has %v, %t, error %v", own, exists, err)
 	}
 }
 

@@ -59,7 +59,7 @@ func newCluster(seed uint64, o Options) *Cluster {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	m := mix(rnd)
 	m.traceable, m.cancelling.OnPush, m.kueue, m.ties = seed%3 == 0, seed%2 == 0, seed%5 == 4, seed%5 >= 3
-	m.podsGone, m.together, m.shaped = seed%19 == 18, seed%4 < 3, seed%7 == 6
+	m.podsGone, m.together, m.shaped, m.labelled = seed%19 == 18, seed%4 < 3, seed%7 == 6, seed%9 == 8
 	m.writes = 2 // so that most passes leave something
 	if seed%4 == 2 {
 		m.writes = 8 // so that much of a pass overlaps
@@ -87,6 +87,9 @@ func newCluster(seed uint64, o Options) *Cluster {
 	}
 	if c.shaped {
 		c.trace("RunQueues shape queues")
+	}
+	if c.labelled {
+		c.trace("some runs are not PAC's, and queued by their label")
 	}
 	if c.podsGone {
 		c.trace("a slot is free when the pods of its run are gone")
@@ -233,8 +236,8 @@ func (c *Cluster) late() []*informer {
 		if !r.awake() {
 			continue
 		}
-		for k, i := range r.informers {
-			if i.behind() && c.rnd.IntN(1+r.lazy[k]) == 0 {
+		for _, i := range r.informers {
+			if i.behind() && c.rnd.IntN(1+r.lazy[i.kind]) == 0 {
 				late = append(late, i)
 			}
 		}

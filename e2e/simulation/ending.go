@@ -201,9 +201,25 @@ func (c *Cluster) superseded(key queue.Key) (run, by queue.Run, found bool) {
 }
 
 // watched says that the product's watches show the run.
-func watched(pr *tektonv1.PipelineRun) bool { return selector.Matches(labels.Set(pr.Labels)) }
+func watched(pr *tektonv1.PipelineRun) bool {
+	return slices.ContainsFunc(selectors, func(s labels.Selector) bool { return s.Matches(labels.Set(pr.Labels)) })
+}
 
-var selector, _ = labels.Parse(pac.Selector)
+var selectors = func() (parsed []labels.Selector) {
+	for _, selector := range []string{pac.Selector, pac.LabelledSelector} {
+		s, err := labels.Parse(selector)
+		if err != nil {
+			panic(err)
+		}
+		parsed = append(parsed, s)
+	}
+	return parsed
+}()
+
+func isLabelled(pr *tektonv1.PipelineRun) bool { return pac.IsLabelled(pr) }
+
+// forgotten says that the run is marked as finished.
+func forgotten(pr *tektonv1.PipelineRun) bool { return pr.Labels[pac.FinishedLabel] != "" }
 
 func (c *Cluster) startable(r queue.Run) bool {
 	age := c.now.Sub(r.Created)
@@ -240,6 +256,11 @@ func (c *Cluster) over() {
 		if c.backend == store.Lease {
 			j.audit.Finish(c.now)
 			j.verdict()
+		}
+		for _, pr := range c.runsOf(key, isLabelled) {
+			if pr.IsDone() && !forgotten(pr) {
+				c.fail("I4: %s is done, and every watch of labelled runs shows it for ever", pr.Name)
+			}
 		}
 		for _, l := range c.leasesOf(key) {
 			_, slot, ours := lease.Decode(l)

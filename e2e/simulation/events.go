@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	shipped "github.com/pac-lease-queue/pac-lease-queue/addon/replica"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store"
@@ -149,6 +150,7 @@ func (c *Cluster) delete() {
 			for _, own := range []string{"attempt", "not-before", "claim"} {
 				delete(again.Annotations, "pac-lease-queue.dev/"+own)
 			}
+			delete(again.Labels, pac.FinishedLabel) // so does the hold
 			state("queued")(again)
 			c.server.create(runs, again, nil)
 		}
@@ -280,11 +282,11 @@ func (c *Cluster) sleep() {
 
 func (c *Cluster) relist() {
 	if r := c.replicas[c.rnd.IntN(len(c.replicas))]; r.awake() {
-		watched := int(runQueues)
-		if c.shaped {
-			watched = int(kinds)
+		watched := slices.Clone(r.informers)
+		if !c.shaped {
+			watched = slices.Delete(watched, int(runQueues), int(runQueues)+1)
 		}
-		i := r.informers[c.rnd.IntN(watched)]
+		i := watched[c.rnd.IntN(len(watched))]
 		if all := len(c.server.history[i.kind]); all > i.seen {
 			c.trace("%s lists every %s anew", r.name, i.kind)
 			i.relist(i.seen + 1 + c.rnd.IntN(all-i.seen))

@@ -77,8 +77,8 @@ func (c *Cluster) maySwap(l *coordinationv1.Lease) bool {
 		if !r.alive {
 			return false
 		}
-		pr, ok := r.informers[runs].raw[holder].(*tektonv1.PipelineRun)
-		return !ok || pr.IsPending()
+		pr := r.cached(holder)
+		return pr == nil || pr.IsPending()
 	})
 }
 

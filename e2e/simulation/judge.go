@@ -163,6 +163,9 @@ func (j *judge) run(ch change, by *request) {
 		version, _ := strconv.ParseUint(pr.ResourceVersion, 10, 64)
 		j.came[pr.UID] = creation{version, pr.IsPending()}
 	}
+	if forgotten(pr) && by != nil && run.Phase != queue.Done {
+		j.fail("I4, nothing lost: %s is marked as finished, and is %s", pr.Name, run.Phase)
+	}
 	if by != nil && isEnding(pr) && !j.known[pr.UID].Ending {
 		j.cancelled(pr)
 	}
@@ -247,17 +250,17 @@ func (j *judge) first(event []queue.Run) uint64 {
 // of it.
 func (j *judge) stamped(run queue.Run, was queue.Arrival, writer *replica) {
 	is, event := run.Arrived, j.eventOf(types.UID(run.UID))
-	visible, witnessed := writer.informers[runs], true
+	witnessed := true
 	isOne, isFirst := false, true
 	for _, r := range event {
 		uid := types.UID(r.UID)
 		came := j.came[uid]
 		name := j.key.Namespace + "/" + r.Name
-		raw, cached := visible.raw[name]
+		raw := writer.cached(name)
 		pr, exists := j.cluster.server.objects[runs][name].(*tektonv1.PipelineRun)
 		// A fresh look shows less than the cache if some are gone; none shows what is long over.
-		seen := cached && raw.GetUID() == uid && exists && pr.UID == uid && watched(pr)
-		witnessed = witnessed && came.pending && visible.watched[uid] && seen && !pr.IsDone()
+		seen := raw != nil && raw.GetUID() == uid && exists && pr.UID == uid && watched(pr)
+		witnessed = witnessed && came.pending && writer.watchedFrom(uid) && seen && !pr.IsDone()
 		isOne = isOne || came.version == is.Version
 		isFirst = isFirst && !(seen && came.version < is.Version)
 	}

@@ -220,7 +220,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "recovers before its caches are filled", caught: 1593, beforeSync: true, weather: &hasty,
+		name: "recovers before its caches are filled", caught: 323, beforeSync: true, weather: &hasty,
 		shape: func(m *mixture) {
 			m.happens["crash"], m.happens["push"], m.happens["promise"], m.happens["limit"] = 40, 20, 40, 0
 			m.deliver, m.wait, m.longWaits, m.queues = 1, 1, false, 1
@@ -424,7 +424,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "stamps a run without its resourceVersion", caught: 17, shape: ties,
+		name: "stamps a run without its resourceVersion", caught: 40, shape: ties,
 		patchBody: func(_ *replica, body []byte) []byte {
 			var patch map[string]map[string]any
 			if json.Unmarshal(body, &patch) == nil && strings.Contains(string(body), pac.Arrived) && patch["spec"] == nil {
@@ -467,7 +467,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "keeps the slots in memory of an earlier term", caught: 458,
+		name: "keeps the slots in memory of an earlier term", caught: 2788,
 		shape: func(m *mixture) {
 			m.happens["elect"], m.happens["push"], m.happens["promise"], m.happens["tekton"] = 30, 20, 30, 20
 			m.memory, m.switches, m.replicas, m.queues, m.deliver = true, false, 2, 1, 6
@@ -487,7 +487,7 @@ var mutants = []*mutant{
 		},
 		wrapReplica: func(_ *replica, x product) product { return untimed{x} },
 	},
-	{name: "believes a cache that has an older version than the list", caught: 533, anyVersion: true},
+	{name: "believes a cache that has an older version than the list", caught: 152, anyVersion: true},
 	{
 		name: "gives a slot away while pods of its run are left", caught: 1, podless: true,
 		shape: func(m *mixture) { m.podsGone = true },

@@ -33,7 +33,7 @@ type sightings struct {
 
 func (s sightings) List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]*queue.Run, error) {
 	if running := s.cluster.running; running != nil && freshness < queue.Fresh {
-		running.pass.sawRuns = s.informers[runs].seen
+		running.pass.sawRuns = s.sawRuns()
 	}
 	return s.Runs.List(ctx, key, freshness)
 }

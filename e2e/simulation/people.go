@@ -59,6 +59,9 @@ func (c *Cluster) event(key queue.Key, n int) []func() {
 	if c.chance(8) {
 		order = strings.ReplaceAll(order, "/", " ")
 	}
+	if c.labelled && c.chance(50) {
+		return c.labelledRuns(key, names)
+	}
 	limited := c.limit(key) != queue.Unlimited
 	var creations []func()
 	position := map[string]int{}
@@ -112,6 +115,23 @@ func newRun(key queue.Key, name string) *tektonv1.PipelineRun {
 		},
 		Spec: tektonv1.PipelineRunSpec{PipelineRef: &tektonv1.PipelineRef{Name: "ci"}},
 	}
+}
+
+// labelledRuns are as the hold leaves those that name a queue, and of which PAC knows nothing.
+func (c *Cluster) labelledRuns(key queue.Key, names []string) []func() {
+	var creations []func()
+	for _, name := range names {
+		pr := newRun(key, name)
+		pr.Labels = map[string]string{pac.QueueLabel: key.Repository}
+		pr.Annotations = map[string]string{pac.HeldOrder: pac.Itself}
+		pr.Spec.Status = tektonv1.PipelineRunSpecStatusPending
+		if c.chance(10) { // without the hold, as before it came
+			pr.Annotations = map[string]string{"note": "by hand"}
+		}
+		creations = append(creations, func() { c.server.create(runs, pr, nil) })
+	}
+	c.trace("%d runs are labelled for %s: %v", len(names), key.Repository, names)
+	return creations
 }
 
 // useSecret has the spec of a run name its git secret, so that its pods cannot start without.
@@ -257,7 +277,7 @@ func (c *Cluster) finish(pr *tektonv1.PipelineRun) {
 // a cancelled run for finished while Tekton is still at it.
 func (c *Cluster) label(pr *tektonv1.PipelineRun) {
 	switch {
-	case pr == nil:
+	case pr == nil, pac.IsLabelled(pr): // none of PAC's
 	case pr.IsDone(), pr.IsCancelled():
 		if pr.Labels[keys.State] != "completed" {
 			c.editRun(pr, "is labelled completed", state("completed"))

@@ -7,8 +7,10 @@ import (
 
 	pacv1alpha1 "github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
 	paclister "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/listers/pipelinesascode/v1alpha1"
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/api/v1alpha1"
@@ -37,8 +39,8 @@ type replica struct {
 	alive     bool
 	born      time.Time
 	process   int
-	asleep    time.Time // until when the process is stopped
-	informers [kinds]*informer
+	asleep    time.Time   // until when the process is stopped
+	informers []*informer // by kind, and then perhaps that of the labelled runs
 	runs      *pac.Runs
 	leases    *lease.Store
 	memory    *memory.Store
@@ -102,30 +104,44 @@ func (r *replica) start(age time.Duration) {
 	r.alive, r.leads, r.dirty = true, map[queue.Key]bool{}, map[queue.Key]bool{}
 	r.timers, r.passes, r.asleep, r.settled, r.unwritten = nil, nil, time.Time{}, time.Time{}, map[string]int{}
 	r.heard, r.tried, r.proved = map[string]sighting{}, map[string]time.Time{}, map[string]time.Time{}
-	arrivals, ends, trimmer := pac.NewArrivals(), pac.NewEnds(), runqueue.NewTrimmer()
-	for k, selector := range []string{runs: pac.Selector, leases: lease.Selector, repositories: "", runQueues: ""} {
+	ends, trimmer := pac.NewEnds(), runqueue.NewTrimmer()
+	watch := func(k kind, selector string, transform func(any) (any, error)) *informer {
 		parsed, err := labels.Parse(selector)
 		must(err)
-		transform := map[kind]func(any) (any, error){
-			runs: func(obj any) (any, error) {
-				arrivals.Note(obj)
-				ends.Note(obj)
-				return pac.CacheRun(obj)
-			}, leases: lease.Trim, repositories: pac.TrimRepository, runQueues: trimmer.Cache,
-		}[kind(k)]
-		r.informers[k] = newInformer(c.server, kind(k), parsed, transform, r.wake, r.moved)
+		i := newInformer(c.server, k, parsed, transform, r.wake, r.moved)
+		r.informers = append(r.informers, i)
+		return i
 	}
-	now, shapes := skewed{replica: r}, runqueue.NewShapes(r.informers[runQueues].GetStore())
+	var arrivals []*pac.Arrivals
+	watchRuns := func(selector string) *informer {
+		came := pac.NewArrivals()
+		i := watch(runs, selector, func(obj any) (any, error) {
+			came.Note(obj)
+			ends.Note(obj)
+			return pac.CacheRun(obj)
+		})
+		i.noteRequest = came.NoteRequest
+		must(came.Follow(i))
+		arrivals = append(arrivals, came)
+		return i
+	}
+	r.informers = nil
+	sources := []pac.Source{pac.OfPAC(watchRuns(pac.Selector))}
+	watch(leases, lease.Selector, lease.Trim)
+	watch(repositories, "", pac.TrimRepository)
+	watch(runQueues, "", trimmer.Cache)
+	if c.labelled {
+		sources = append(sources, pac.Labelled(watchRuns(pac.LabelledSelector)))
+	}
+	now, shapes := skewed{replica: r}, runqueue.NewShapes(r.informers[runQueues].GetStore(), nil)
 	must(trimmer.Follow(r.informers[runQueues]))
-	r.informers[runs].noteRequest = arrivals.NoteRequest
-	must(arrivals.Follow(r.informers[runs]))
 	var err error
 	by := pac.By{
 		Replica: r.name, Clock: now, Arrivals: arrivals, Ends: ends,
 		Controllers: func() *pac.Controllers { return c.controllers }, Kueue: func() bool { return true }, Shapes: shapes,
 		Learnt: func(was, is any) { r.moved(was, is) },
 	}
-	r.runs, err = pac.NewRuns(by, runGetter{r}, r.listRunMetadata, r.informers[runs])
+	r.runs, err = pac.NewRuns(by, runGetter{r}, r.listRunMetadata, sources...)
 	must(err)
 	r.leases, err = lease.New(r.name, leaseGetter{r}, r.informers[leases], now, func() time.Duration { return c.policy.ClaimTTL }, nil)
 	must(err)
@@ -162,8 +178,8 @@ func (r *replica) start(age time.Duration) {
 	}
 	c.mutant.wired(r)
 	r.product = c.mutant.replica(r, shipped.New(r.config))
-	for k, i := range r.informers {
-		i.start(max(c.settled[k], c.server.position(kind(k), c.now.Add(-age))))
+	for _, i := range r.informers {
+		i.start(max(c.settled[i.kind], c.server.position(i.kind, c.now.Add(-age))))
 	}
 	r.round = c.now.Add(time.Duration(c.rnd.Int64N(int64(c.timing.Interval))))
 	c.trace("%s is there", r.name)
@@ -235,8 +251,34 @@ func keyOf(o any) (queue.Key, bool) {
 	}
 }
 
+// cached is a run as a cache has it, whole; nil if none does.
+func (r *replica) cached(id string) *tektonv1.PipelineRun {
+	for _, i := range r.informers {
+		if pr, ok := i.raw[id].(*tektonv1.PipelineRun); ok && i.kind == runs {
+			return pr
+		}
+	}
+	return nil
+}
+
+// watchedFrom says that a cache has seen the run of that UID from its creation on.
+func (r *replica) watchedFrom(uid types.UID) bool {
+	return slices.ContainsFunc(r.informers, func(i *informer) bool { return i.kind == runs && i.watched[uid] })
+}
+
+// sawRuns is how much of the history of runs every cache shows.
+func (r *replica) sawRuns() int {
+	seen := r.informers[runs].seen
+	for _, i := range r.informers {
+		if i.kind == runs {
+			seen = min(seen, i.seen)
+		}
+	}
+	return seen
+}
+
 func (r *replica) synced() bool {
-	return !slices.ContainsFunc(r.informers[:], func(i *informer) bool { return !i.synced })
+	return !slices.ContainsFunc(r.informers, func(i *informer) bool { return !i.synced })
 }
 
 // awake says that the process runs and is not stopped.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned/typed/pipeline/v1"
@@ -14,6 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"knative.dev/pkg/apis"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 )
 
 // runClient is a replica's client of PipelineRuns.
@@ -42,7 +45,9 @@ func (r *replica) listRunMetadata(_ context.Context, namespace string, o metav1.
 		return nil, err
 	}
 	return call(r, "list", runs, namespace, "", func(s *server, q *request) (*metav1.PartialObjectMetadataList, error) {
-		q.pass.sawRuns = len(s.history[runs])
+		if !strings.HasPrefix(o.LabelSelector, pac.QueueLabel) { // a look lists PAC's runs before the others
+			q.pass.sawRuns = len(s.history[runs])
+		}
 		list := &metav1.PartialObjectMetadataList{}
 		for _, o := range s.list(runs, namespace, selector) {
 			m := metav1.PartialObjectMetadata{ObjectMeta: *o.(*tektonv1.PipelineRun).ObjectMeta.DeepCopy()}

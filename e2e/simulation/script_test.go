@@ -104,7 +104,9 @@ func (s *script) slot(index int, holder string) {
 	l := &coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: s.key.Namespace, Name: lease.Name(s.key.Repository, index),
-			OwnerReferences: []metav1.OwnerReference{{Kind: "Repository", Name: s.key.Repository, UID: s.repository(s.key).UID}},
+			OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: "pipelinesascode.tekton.dev/v1alpha1", Kind: "Repository", Name: s.key.Repository, UID: s.repository(s.key).UID,
+			}},
 		},
 		Spec: coordinationv1.LeaseSpec{LeaseTransitions: ptr.To(int32(4))},
 	}
@@ -126,16 +128,16 @@ func (s *script) looks(name string, at moment) {
 		s.replicas[name] = r
 		r.start(0)
 		r.leads[s.key] = true
-		for k, i := range r.informers {
+		for _, i := range r.informers {
 			i.listing, i.synced = nil, false
-			i.start(at[k])
+			i.start(at[i.kind])
 		}
 	}
 	for len(r.passes) > 0 {
 		s.lose(r.passes[0].waiting()[0])
 	}
-	for k, i := range r.informers {
-		for !i.synced || i.seen < at[k] {
+	for _, i := range r.informers {
+		for !i.synced || i.seen < at[i.kind] {
 			i.deliver()
 		}
 	}

@@ -140,8 +140,10 @@ func (c *Cluster) vandalize() {
 // tellAll brings every cache of a kind up to date.
 func (c *Cluster) tellAll(k kind) {
 	for _, r := range c.replicas {
-		for r.alive && r.informers[k].behind() {
-			r.informers[k].deliver()
+		for _, i := range r.informers {
+			for r.alive && i.kind == k && i.behind() {
+				i.deliver()
+			}
 		}
 	}
 }

@@ -70,6 +70,8 @@ type mixture struct {
 	podsGone bool
 	// shaped has RunQueues.
 	shaped bool
+	// labelled has runs that are not PAC's, and queued by their label.
+	labelled bool
 	// kueue has runs that are labelled for Kueue.
 	kueue bool
 	// writes is how many a pass makes at most.

@@ -46,6 +46,13 @@ type RunQueueSpec struct {
 	// FairBy is what order: Fair goes round: Branch if it is left out.
 	// +optional
 	FairBy FairBy `json:"fairBy,omitempty"`
+	// Limit is how many runs may go on at a time in a queue without a Repository: one for runs that
+	// name it in their label pac-lease-queue.dev/queue. Beside a Repository of the same name, whose
+	// concurrency_limit counts, leave it out.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	Limit int32 `json:"limit,omitempty"`
 	// Waiting bounds what waits.
 	// +optional
 	Waiting Waiting `json:"waiting,omitzero"`

@@ -218,7 +218,9 @@ func TestChecks(t *testing.T) {
 		}, []string{"slots: no UID"}},
 		"Lease unlabelled": {func(f *Facts) {
 			f.Queues[0].Snapshot.Slots = nil
-			owned := metav1.ObjectMeta{OwnerReferences: []metav1.OwnerReference{{Kind: "Repository", Name: "shop"}}}
+			owned := metav1.ObjectMeta{OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: "pipelinesascode.tekton.dev/v1alpha1", Kind: "Repository", Name: "shop",
+			}}}
 			f.Strays = map[string]coordinationv1.Lease{"ci/shop.slot-0": {ObjectMeta: owned}}
 		}, []string{"slots: without the labels"}},
 		"Lease in the way": {func(f *Facts) {

@@ -116,6 +116,9 @@ func (d *Doctor) read(ctx context.Context, scope inspect.Scope) (*Facts, error) 
 		if f.NoAccount[i.Name()], err = d.noAccount(ctx, f, i); err != nil {
 			return nil, err
 		}
+		if i.Environment.WithoutPAC {
+			continue
+		}
 		namespace := i.Config.PACNamespace
 		if f.PAC[namespace], err = d.pac(ctx, f, namespace); err != nil {
 			return nil, err

@@ -82,7 +82,7 @@ func (t *SelfTest) look(ctx context.Context, out io.Writer) (failed []string, se
 		look         func() ([]Finding, error)
 	}{
 		{"configuration", false, false, func() ([]Finding, error) { return configured(f), configErr }},
-		{"Pipelines-as-Code", false, false, func() ([]Finding, error) { return t.pac(ctx, f, i.Config.PACNamespace) }},
+		{"Pipelines-as-Code", t.Environment.WithoutPAC, false, func() ([]Finding, error) { return t.pac(ctx, f, i.Config.PACNamespace) }},
 		{"replicas", false, true, func() ([]Finding, error) { return replicas(f), deploymentErr }},
 		{"leader", false, true, func() ([]Finding, error) {
 			leases, err := leaderLeases(ctx, t.Kube, i)

@@ -122,7 +122,7 @@ func (a *Annotator) Wrote(w engine.Write) {
 	switch w.Action.(type) {
 	case queue.Start, queue.Claim:
 		a.change(w.Repository.Key)
-	case queue.Stamp, queue.Expire, queue.Release, queue.Remove, queue.Cancel, queue.HandBack: // no news of a run that waits
+	case queue.Stamp, queue.Expire, queue.Release, queue.Remove, queue.Cancel, queue.HandBack, queue.Forget: // no news of a run that waits
 	}
 }
 

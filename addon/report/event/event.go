@@ -36,12 +36,12 @@ type Reason string
 
 // Queued: the run was first seen to wait.
 func Queued(key queue.Key, r queue.Run, why string) Event {
-	return onRun(key, r, ReasonQueued, "Queued for Repository %s: %s.", key.Repository, why)
+	return onRun(key, r, ReasonQueued, "Queued for %s: %s.", queueOf(key, r), why)
 }
 
 // SlotAcquired: the run has a slot.
 func SlotAcquired(key queue.Key, r queue.Run, slot int) Event {
-	return onRun(key, r, ReasonSlotAcquired, "Has slot %d of Repository %s.", slot, key.Repository)
+	return onRun(key, r, ReasonSlotAcquired, "Has slot %d of %s.", slot, queueOf(key, r))
 }
 
 // Started: the run was started, for the first time or again.
@@ -51,30 +51,30 @@ func Started(key queue.Key, a queue.Start, waited time.Duration) Event {
 			key,
 			a.Run,
 			ReasonStarted,
-			"Started %s after its creation, without a slot: Repository %s has no limit.",
+			"Started %s after its creation, without a slot: %s has no limit.",
 			report.Round(waited),
-			key.Repository,
+			queueOf(key, a.Run),
 		)
 	}
 	return onRun(
 		key,
 		a.Run,
 		ReasonStarted,
-		"Started %s after its creation, in slot %d of Repository %s.",
+		"Started %s after its creation, in slot %d of %s.",
 		report.Round(waited),
 		a.Token.Slot,
-		key.Repository,
+		queueOf(key, a.Run),
 	)
 }
 
 // Passed: the run has all that it needs from this product, and Kueue starts it.
 func Passed(key queue.Key, a queue.Start) Event {
 	if a.Token.Slot == queue.NoSlot {
-		return onRun(key, a.Run, ReasonPassed, "Waits for Kueue to admit it (its queue %s). It needs no slot: Repository %s has no limit.",
-			a.Run.Kueue.Queue, key.Repository)
+		return onRun(key, a.Run, ReasonPassed, "Waits for Kueue to admit it (its queue %s). It needs no slot: %s has no limit.",
+			a.Run.Kueue.Queue, queueOf(key, a.Run))
 	}
-	return onRun(key, a.Run, ReasonPassed, "Waits for Kueue to admit it (its queue %s), with slot %d of Repository %s.",
-		a.Run.Kueue.Queue, a.Token.Slot, key.Repository)
+	return onRun(key, a.Run, ReasonPassed, "Waits for Kueue to admit it (its queue %s), with slot %d of %s.",
+		a.Run.Kueue.Queue, a.Token.Slot, queueOf(key, a.Run))
 }
 
 // HandedBack: the run is Pipelines-as-Code's again, or Kueue's.
@@ -103,7 +103,7 @@ func LimitChanged(key queue.Key, uid string, from, to queue.Limit) Event {
 
 // Adopted: the run was started without a slot and has one now.
 func Adopted(key queue.Key, c queue.Claim) Event {
-	return onRun(key, c.Run, ReasonAdopted, "Was running without a slot; now holds slot %d of Repository %s.", c.Slot.Index, key.Repository)
+	return onRun(key, c.Run, ReasonAdopted, "Was running without a slot; now holds slot %d of %s.", c.Slot.Index, queueOf(key, c.Run))
 }
 
 // NotWaitedFor: PAC did not do its part in time, and the run is started without.
@@ -139,7 +139,7 @@ func PodsLeft(key queue.Key, uid string, s queue.Slot) Event {
 // NotBegun: the controller that a started run is left to has not begun with it.
 func NotBegun(key queue.Key, r queue.Run) Event {
 	e := onRun(key, r, ReasonNotBegun, "Was started, but %s, which its spec.managedBy names, has not begun with it: it takes no slot of "+
-		"Repository %s until then. Is that controller installed? Delete this run if not.", r.Manager, key.Repository)
+		"%s until then. Is that controller installed? Delete this run if not.", r.Manager, queueOf(key, r))
 	e.Warning = true
 	return e
 }
@@ -237,8 +237,14 @@ func BadAnnotation(key queue.Key, r queue.Run, problem string) Event {
 	return e
 }
 
-// RepositoryMissing: the run waits in the queue of a Repository that is not there.
-func RepositoryMissing(key queue.Key, r queue.Run) Event {
+// QueueMissing: the run waits in a queue that is not there.
+func QueueMissing(key queue.Key, r queue.Run) Event {
+	if r.Labelled {
+		e := onRun(key, r, ReasonNoRunQueue, "Waits for a slot of the queue %s in namespace %s, which does not exist. Create the RunQueue "+
+			"with a spec.limit, or a Repository of that name; or cancel or delete this run.", key.Repository, key.Namespace)
+		e.Warning = true
+		return e
+	}
 	e := onRun(key, r, ReasonNoRepository, "Waits for a slot of Repository %s, which does not exist in namespace %s. "+
 		"Create the Repository, or cancel or delete this run.", key.Repository, key.Namespace)
 	e.Warning = true
@@ -276,8 +282,8 @@ const refusedBy = "the API server refuses its Lease: "
 
 // SlotRefused: the run is next, but the API server refuses the Lease of its slot.
 func SlotRefused(key queue.Key, c queue.Claim, words string) Event {
-	e := onRun(key, c.Run, ReasonSlotRefused, "Slot %d of Repository %s cannot be claimed, so neither this run nor any behind it gets "+
-		"one: %s%s", c.Slot.Index, key.Repository, refusedBy, words)
+	e := onRun(key, c.Run, ReasonSlotRefused, "Slot %d of %s cannot be claimed, so neither this run nor any behind it gets "+
+		"one: %s%s", c.Slot.Index, queueOf(key, c.Run), refusedBy, words)
 	e.Warning = true
 	return e
 }
@@ -286,6 +292,14 @@ func SlotRefused(key queue.Key, c queue.Claim, words string) Event {
 func SlotRefusal(message string) string {
 	_, words, _ := strings.Cut(message, refusedBy)
 	return words
+}
+
+// queueOf names the queue as the run does.
+func queueOf(key queue.Key, r queue.Run) string {
+	if r.Labelled {
+		return "RunQueue " + key.Repository
+	}
+	return "Repository " + key.Repository
 }
 
 func onRun(key queue.Key, r queue.Run, reason Reason, format string, args ...any) Event {

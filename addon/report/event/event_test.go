@@ -172,7 +172,7 @@ func TestEvents(t *testing.T) {
 			written{onRun, "Warning", "BadAnnotation", "annotation x: not good; it counts as 0."},
 		},
 		"no Repository": {
-			event.RepositoryMissing(app, run),
+			event.QueueMissing(app, run),
 			written{
 				onRun, "Warning", "RepositoryNotFound",
 				"Waits for a slot of Repository app, which does not exist in namespace shop. Create the Repository, or " +

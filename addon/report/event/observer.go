@@ -58,7 +58,7 @@ func (o *Observer) Looked(l engine.Look) {
 	}
 	q := l.Repository
 	if was, known := o.looks.Get(q.Key); known && was.Confirmed() && was.Repository.Limit != q.Limit {
-		o.sink.Record(LimitChanged(q.Key, q.UID, was.Repository.Limit, q.Limit))
+		o.onQueue(q, LimitChanged(q.Key, q.UID, was.Repository.Limit, q.Limit))
 	}
 	for _, problem := range q.Problems {
 		o.sink.Record(BadRepository(q.Key, q.UID, problem))
@@ -82,14 +82,22 @@ func (o *Observer) Looked(l engine.Look) {
 			continue
 		}
 		if told := l.Policy.PodsOverdue(*slot.Pods); !told.IsZero() && !l.At.Before(told) {
-			o.sink.Record(PodsLeft(q.Key, q.UID, slot))
+			o.onQueue(q, PodsLeft(q.Key, q.UID, slot))
 		}
 	}
 	for _, slot := range l.Snapshot.Slots {
 		if slot.Damaged != "" {
-			o.sink.Record(DamagedSlot(q.Key, q.UID, slot))
+			o.onQueue(q, DamagedSlot(q.Key, q.UID, slot))
 		}
 	}
+}
+
+// onQueue records an event on the Repository that a queue is of, or on its RunQueue.
+func (o *Observer) onQueue(q engine.Repository, e Event) {
+	if q.ByRunQueue {
+		e.Kind = RunQueue
+	}
+	o.sink.Record(e)
 }
 
 // stuck tells of runs that do not go on by themselves. The decision has them out of the others'
@@ -167,7 +175,7 @@ func (o *Observer) Wrote(w engine.Write) {
 		o.sink.Record(Cancelled(key, a))
 	case queue.HandBack:
 		o.sink.Record(HandedBack(key, a.Run))
-	case queue.Stamp, queue.Release, queue.Remove: // an empty slot is no news to anyone
+	case queue.Stamp, queue.Release, queue.Remove, queue.Forget: // an empty slot is no news to anyone
 	}
 }
 
@@ -175,7 +183,7 @@ func (o *Observer) Wrote(w engine.Write) {
 func (o *Observer) claimFailed(w engine.Write, claim queue.Claim) {
 	key := w.Repository.Key
 	if errors.Is(w.Err, engine.ErrBlocked) {
-		o.sink.Record(SlotBlocked(key, w.Repository.UID, claim.Slot, w.Err))
+		o.onQueue(w.Repository, SlotBlocked(key, w.Repository.UID, claim.Slot, w.Err))
 		return
 	}
 	words, refused := report.Refusal(w.Err)
@@ -206,13 +214,13 @@ func (o *Observer) Listed(keys []queue.Key) {
 // Missing implements engine.Observer.
 func (o *Observer) Missing(key queue.Key, waiting []queue.Run) {
 	for _, r := range waiting {
-		o.sink.Record(RepositoryMissing(key, r))
+		o.sink.Record(QueueMissing(key, r))
 	}
 }
 
 // TookOver implements engine.Observer.
 func (o *Observer) TookOver(key queue.Key, step queue.Action, after time.Duration) {
 	if was, known := o.looks.Get(key); known {
-		o.sink.Record(Recovered(key, was.Repository.UID, step, after))
+		o.onQueue(was.Repository, Recovered(key, was.Repository.UID, step, after))
 	}
 }

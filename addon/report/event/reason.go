@@ -31,6 +31,7 @@ const (
 	ReasonClaimExpired  Reason = "ClaimExpired"
 	ReasonBadAnnotation Reason = "BadAnnotation"
 	ReasonNoRepository  Reason = "RepositoryNotFound"
+	ReasonNoRunQueue    Reason = "RunQueueNotFound"
 	ReasonBadRepository Reason = "BadRepository"
 	ReasonBadSlot       Reason = "BadSlot"
 	ReasonSlotBlocked   Reason = "SlotBlocked"
@@ -131,6 +132,10 @@ func Reasons() []Explained {
 		},
 		{ReasonBadAnnotation, PipelineRun, true, "An annotation cannot be read; the message says which, and what is done instead."},
 		{ReasonNoRepository, PipelineRun, true, "Waits in the queue of a Repository that does not exist: create it, or cancel the run."},
+		{
+			ReasonNoRunQueue, PipelineRun, true,
+			"Is labelled for a queue that does not exist, or a RunQueue that says no limit: create it, or cancel the run.",
+		},
 		{ReasonBadRepository, Repository, true, "Its `concurrency_limit` cannot be used, or the inherited one is not seen; " +
 			"the message says what is done instead."},
 		{

@@ -233,7 +233,7 @@ func TestReasonsTakeTurns(t *testing.T) {
 	c := &cluster{}
 	r, leftOut := recorderAt(c, 20_000)
 	for i := range 9000 {
-		r.Record(event.RepositoryMissing(app, of(i)))
+		r.Record(event.QueueMissing(app, of(i)))
 	}
 	for i := range 3 {
 		r.Record(event.BadAnnotation(app, of(i), "too long"))

@@ -110,7 +110,7 @@ func (l *Looks) Wrote(w engine.Write) {
 			return
 		}
 		uid, refusal = a.Run.UID, words
-	case queue.Stamp, queue.Expire, queue.Release, queue.Remove, queue.Cancel, queue.HandBack:
+	case queue.Stamp, queue.Expire, queue.Release, queue.Remove, queue.Cancel, queue.HandBack, queue.Forget:
 		return
 	}
 	l.mu.Lock()

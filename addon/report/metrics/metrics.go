@@ -161,7 +161,7 @@ func (m *Metrics) Wrote(w engine.Write) {
 		if a.Slot.Damaged != "" {
 			m.recovered(kindRewrite)
 		}
-	case queue.Stamp, queue.Remove, queue.Cancel, queue.HandBack: // the usual course
+	case queue.Stamp, queue.Remove, queue.Cancel, queue.HandBack, queue.Forget: // the usual course
 	}
 }
 

@@ -74,13 +74,18 @@ func ofNothing(rq runqueue.Known, key queue.Key, now time.Time) v1alpha1.RunQueu
 }
 
 func withoutRepository(key queue.Key) string {
-	return fmt.Sprintf("There is no Repository %s in namespace %s, so there is no queue to shape. Give the RunQueue the name of a "+
-		"Repository, or delete it.", key.Repository, key.Namespace)
+	return fmt.Sprintf("There is no Repository %s in namespace %s, so spec.limit has to say how many runs may go on at a time. Set it, "+
+		"give the RunQueue the name of a Repository, or delete it.", key.Repository, key.Namespace)
 }
 
 func withoutLimit(key queue.Key) string {
 	return fmt.Sprintf("Repository %s has no concurrency_limit, and Pipelines-as-Code starts its runs at once: there is no queue to "+
 		"shape. Set a limit, however high.", key.Repository)
+}
+
+func ignoredLimit(key queue.Key, limit queue.Limit) string {
+	return fmt.Sprintf("Repository %s is there, so its concurrency_limit counts (%s) and spec.limit does not. Remove spec.limit.",
+		key.Repository, limit)
 }
 
 func front(is queue.Standing, stands queue.Standings, refusal string, turns map[string]time.Time) v1alpha1.WaitingRun {
@@ -138,6 +143,8 @@ func conditions(rq runqueue.Known, known latest.Known, stands queue.Standings, n
 		c.add(v1alpha1.ConditionReady, false, "BadSpec", badSpec(rq.Problem))
 	case len(problems) > 0:
 		c.add(v1alpha1.ConditionReady, false, badRepository, strings.Join(problems, " "))
+	case rq.Limit > 0 && !known.Repository.ByRunQueue:
+		c.add(v1alpha1.ConditionReady, false, "LimitIgnored", ignoredLimit(known.Repository.Key, stands.Limit))
 	case stands.Limit == queue.Unlimited && stands.Spec != (queue.Spec{}):
 		c.add(v1alpha1.ConditionReady, false, "NoLimit", withoutLimit(known.Repository.Key))
 	default:

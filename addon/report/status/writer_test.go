@@ -348,6 +348,24 @@ func TestNoRepository(t *testing.T) {
 	}
 }
 
+// TestIgnoredLimit: a limit beside a Repository, whose own counts, says so; without one it is the
+// queue's.
+func TestIgnoredLimit(t *testing.T) {
+	for reason, byRunQueue := range map[string]bool{"LimitIgnored": false, "Usable": true} {
+		r := newRig(app)
+		rq := r.known[app]
+		rq.Limit = 5
+		r.known[app] = rq
+		s := look(1)
+		of := engine.Repository{Key: app, UID: "uid", Limit: s.Limit, ByRunQueue: byRunQueue}
+		r.Looked(engine.Look{Repository: of, Snapshot: s, At: r.clock.Now()})
+		r.round(t, time.Second)
+		if c := r.statuses[app].Conditions; len(c) == 0 || c[0].Reason != reason {
+			t.Errorf("conditions %v, want %s", c, reason)
+		}
+	}
+}
+
 // TestTells: a pause and its end are told once, whichever replica writes them.
 func TestTells(t *testing.T) {
 	r := newRig(app)

@@ -124,12 +124,7 @@ func encode(q engine.Repository, slot queue.Slot, holder *queue.Holder, transiti
 			Namespace:       q.Key.Namespace,
 			ResourceVersion: resourceVersion,
 			UID:             uid,
-			OwnerReferences: []metav1.OwnerReference{{
-				APIVersion: "pipelinesascode.tekton.dev/v1alpha1",
-				Kind:       ownerKind,
-				Name:       q.Key.Repository,
-				UID:        types.UID(q.UID),
-			}},
+			OwnerReferences: []metav1.OwnerReference{owner(q)},
 		},
 		Spec: coordinationv1.LeaseSpec{
 			LeaseDurationSeconds: ptr.To(int32(max(1, ttl/time.Second))),
@@ -148,6 +143,15 @@ func encode(q engine.Repository, slot queue.Slot, holder *queue.Holder, transiti
 		l.Annotations[keyEvent] = encodeEvent(holder.Event)
 	}
 	return l
+}
+
+// owner is the Repository of a queue, or the RunQueue that makes it without one.
+func owner(q engine.Repository) metav1.OwnerReference {
+	kind := ownerKinds[0]
+	if q.ByRunQueue {
+		kind = ownerKinds[1]
+	}
+	return metav1.OwnerReference{APIVersion: kind.GroupVersion().String(), Kind: kind.Kind, Name: q.Key.Repository, UID: types.UID(q.UID)}
 }
 
 // decode reads a Lease that keyOf accepts. It never fails: a Lease that cannot be read is a damaged

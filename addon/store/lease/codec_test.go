@@ -103,6 +103,34 @@ func TestEncode(t *testing.T) {
 
 // TestEncodeNewOnes: a Lease without a version is created, and must not pretend
 // to have one.
+// TestOwner: a slot goes with what its queue is of.
+func TestOwner(t *testing.T) {
+	key := queue.Key{Namespace: "shop", Repository: "app"}
+	for kind, q := range map[string]engine.Repository{
+		"pipelinesascode.tekton.dev/v1alpha1 Repository": {Key: key, UID: "uid"},
+		"pac-lease-queue.dev/v1alpha1 RunQueue":          {Key: key, UID: "uid", ByRunQueue: true},
+	} {
+		l := encode(q, queue.Slot{}, nil, 0, noon, time.Minute)
+		is := l.OwnerReferences[0]
+		if got := is.APIVersion + " " + is.Kind; got != kind || is.Name != "app" || is.UID != "uid" {
+			t.Errorf("owned by %+v, want %s", is, kind)
+		}
+		if !OwnedBy(l, "app") || OwnedBy(l, "web") {
+			t.Errorf("%s: owned by app %t, by web %t", kind, OwnedBy(l, "app"), OwnedBy(l, "web"))
+		}
+		lost := l.DeepCopy()
+		lost.Labels, lost.Annotations = nil, nil
+		if is, ok := KeyOf(Relabel(lost)); is != key || !ok {
+			t.Errorf("%s: relabelled, it is of queue %s, %t", kind, is, ok)
+		}
+	}
+	foreign := encode(engine.Repository{Key: key, UID: "uid"}, queue.Slot{}, nil, 0, noon, time.Minute)
+	foreign.OwnerReferences[0].APIVersion = "example.com/v1"
+	if OwnedBy(foreign, "app") {
+		t.Error("another product's Repository owns a slot")
+	}
+}
+
 func TestEncodeNewOnes(t *testing.T) {
 	if l := encode(shopApp, queue.Slot{Index: 1}, &build, 1, noon, time.Second); l.ResourceVersion != "" || l.UID != "" {
 		t.Errorf("version %q, UID %q", l.ResourceVersion, l.UID)

@@ -1,29 +1,42 @@
 package lease
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-const ownerKind = "Repository"
-
-// OwnedBy reports whether a Lease is owned by a Repository of that name.
-func OwnedBy(l *coordinationv1.Lease, repository string) bool {
-	for _, owner := range l.OwnerReferences {
-		if owner.Kind == ownerKind && owner.Name == repository {
-			return true
-		}
-	}
-	return false
+// ownerKinds are the kinds of objects that own slots.
+var ownerKinds = [...]schema.GroupVersionKind{
+	{Group: "pipelinesascode.tekton.dev", Version: "v1alpha1", Kind: "Repository"},
+	{Group: "pac-lease-queue.dev", Version: "v1alpha1", Kind: "RunQueue"},
 }
 
-// Relabel returns a copy of a Lease that is in the place of a slot and owned by a Repository, with
+// ownsSlots says that objects of the kind of that owner own slots.
+func ownsSlots(owner metav1.OwnerReference) bool {
+	return slices.ContainsFunc(ownerKinds[:], func(is schema.GroupVersionKind) bool {
+		group, _, _ := strings.Cut(owner.APIVersion, "/")
+		return owner.Kind == is.Kind && group == is.Group
+	})
+}
+
+// OwnedBy reports whether a Lease is owned by a Repository or a RunQueue of that name.
+func OwnedBy(l *coordinationv1.Lease, name string) bool {
+	return slices.ContainsFunc(l.OwnerReferences, func(owner metav1.OwnerReference) bool {
+		return ownsSlots(owner) && owner.Name == name
+	})
+}
+
+// Relabel returns a copy of a Lease that is in the place of a slot and owned as slots are, with
 // the labels and the annotation of a slot restored, and otherwise unchanged.
 func Relabel(l *coordinationv1.Lease) *coordinationv1.Lease {
 	l = l.DeepCopy()
 	for _, owner := range l.OwnerReferences {
-		if index, ok := IndexOf(l.Name, owner.Name); ok && owner.Kind == ownerKind {
+		if index, ok := IndexOf(l.Name, owner.Name); ok && ownsSlots(owner) {
 			label(l, owner.Name, index)
 		}
 	}

@@ -173,7 +173,11 @@ system:serviceaccounts:{{ include "pac-lease-queue.pacNamespace" . }}
 
 {{/* Pipelines-as-Code makes the request. */}}
 {{- define "pac-lease-queue.isByPAC" -}}
+{{- if .Values.pac.enabled -}}
 (has(request.userInfo.groups) && {{ include "pac-lease-queue.pacGroup" . | squote }} in request.userInfo.groups)
+{{- else -}}
+false
+{{- end -}}
 {{- end -}}
 
 {{/* The run was held before the request. */}}
@@ -229,13 +233,18 @@ for a moment and let an order slip through.
 'pipelinesascode.tekton.dev/execution-order' in object.metadata.annotations)
 {{- end -}}
 
-{{/* A run of Pipelines-as-Code that waits is cancelled in a way that runs its finally tasks. */}}
+{{/* A run that waits is cancelled in a way that runs its finally tasks. */}}
 {{- define "pac-lease-queue.cancelsGracefully" -}}
 (request.operation == 'UPDATE' && has(object.spec) && has(object.spec.status) &&
 object.spec.status in ['CancelledRunFinally', 'StoppedRunFinally'] &&
 {{ include "pac-lease-queue.wasHeld" . }} &&
+{{- if include "pac-lease-queue.queuesLabelled" . }}
+({{ include "pac-lease-queue.isLabelled" "oldObject" }} ||
+{{- else }}
+(
+{{- end }}
 has(oldObject.metadata.labels) && 'app.kubernetes.io/managed-by' in oldObject.metadata.labels &&
-oldObject.metadata.labels['app.kubernetes.io/managed-by'] == 'pipelinesascode.tekton.dev')
+oldObject.metadata.labels['app.kubernetes.io/managed-by'] == 'pipelinesascode.tekton.dev'))
 {{- end -}}
 
 {{/* Kueue starts a run that was passed to it, and the run still says that it waits for Kueue. */}}
@@ -248,13 +257,38 @@ object.metadata.annotations['pac-lease-queue.dev/status'] == 'claimed')
 {{- end -}}
 
 {{/*
-A new run of Pipelines-as-Code. Whether Kueue's webhook labels it shows only afterwards, and the API
-server then asks again only what it has asked before.
+A new run that may be queued. Whether Kueue's webhook labels it for Kueue shows only afterwards, and
+the API server then asks again only what it has asked before.
 */}}
 {{- define "pac-lease-queue.createsARun" -}}
 (request.operation == 'CREATE' &&
+{{- if include "pac-lease-queue.queuesLabelled" . }}
+({{ include "pac-lease-queue.isLabelled" "object" }} ||
+{{- else }}
+(
+{{- end }}
 has(object.metadata.labels) && 'app.kubernetes.io/managed-by' in object.metadata.labels &&
-object.metadata.labels['app.kubernetes.io/managed-by'] == 'pipelinesascode.tekton.dev')
+object.metadata.labels['app.kubernetes.io/managed-by'] == 'pipelinesascode.tekton.dev'))
+{{- end -}}
+
+{{/* "true" if any PipelineRun may be queued by its label. */}}
+{{- define "pac-lease-queue.queuesLabelled" -}}
+{{- if .Values.runQueues.enabled -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/* The run is queued by its label. Argument: the object in CEL. */}}
+{{- define "pac-lease-queue.isLabelled" -}}
+(has({{ . }}.metadata.labels) && 'pac-lease-queue.dev/queue' in {{ . }}.metadata.labels &&
+{{ . }}.metadata.labels['pac-lease-queue.dev/queue'] != '' &&
+!('app.kubernetes.io/managed-by' in {{ . }}.metadata.labels &&
+{{ . }}.metadata.labels['app.kubernetes.io/managed-by'] == 'pipelinesascode.tekton.dev'))
+{{- end -}}
+
+{{/* A new run is labelled for a queue. */}}
+{{- define "pac-lease-queue.createsALabelledRun" -}}
+(request.operation == 'CREATE' && {{ include "pac-lease-queue.isLabelled" "object" }})
 {{- end -}}
 
 {{/* A new run with the label of Pipelines-as-Code is made by another client. */}}
@@ -377,6 +411,10 @@ affinity:
       fieldPath: metadata.name
 - name: CONFIG_NAME
   value: {{ include "pac-lease-queue.fullname" . }}-config
+{{- if not .Values.pac.enabled }}
+- name: WITHOUT_PAC
+  value: "true"
+{{- end }}
 {{- with .Values.watchNamespaces }}
 - name: WATCH_NAMESPACES
   value: {{ join "," . }}

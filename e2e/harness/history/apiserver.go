@@ -36,35 +36,24 @@ func Record(ctx context.Context, config *rest.Config) (*Recorder, error) {
 	if err != nil {
 		return nil, err
 	}
+	runQueues, err := runqueue.NewClient(config)
+	if err != nil {
+		return nil, err
+	}
 	r, ctx := newRecorder(ctx)
 	for _, source := range []cache.ListWatch{
 		listWatch(paas.PipelinesascodeV1alpha1().Repositories(""), ""),
 		listWatch(tekton.TektonV1().PipelineRuns(""), ""),
 		listWatch(kube.CoordinationV1().Leases(""), lease.Selector),
+		listWatch(runQueues.In(""), ""),
 	} {
-		if err := r.follow(ctx, &source); err != nil {
+		err := r.follow(ctx, &source)
+		if apierrors.IsNotFound(err) { // the CRD may come later, as that of RunQueues does with the chart
+			r.done.Go(func() { r.goOn(ctx, &source) })
+		} else if err != nil {
 			r.Stop()
 			return nil, err
 		}
-	}
-	runQueues, err := runqueue.NewClient(config)
-	if err != nil {
-		r.Stop()
-		return nil, err
-	}
-	source := listWatch(runQueues.In(""), "")
-	switch served, err := runQueues.Served(ctx, ""); {
-	case err != nil:
-		r.Stop()
-		return nil, err
-	case served:
-		err = r.follow(ctx, &source)
-		if err != nil {
-			r.Stop()
-			return nil, err
-		}
-	default: // the chart installs them
-		r.done.Go(func() { r.goOn(ctx, &source) })
 	}
 	return r, nil
 }

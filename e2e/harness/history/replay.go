@@ -46,6 +46,9 @@ func (r *Recorder) Audit(key queue.Key) (*audit.Auditor, error) {
 				spec = shape.Spec()
 			}
 			auditor.SetSpec(spec, c.at)
+			if local == nil && !c.gone && rq.Spec.Limit > 0 {
+				auditor.SetLimit(queue.Limit(rq.Spec.Limit), c.at)
+			}
 			for _, uid := range slices.Sorted(maps.Keys(runs)) {
 				if run := runs[uid]; run.run.Phase == queue.Pending {
 					auditor.Run(run.prioritized(shape), c.at)

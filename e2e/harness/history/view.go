@@ -83,8 +83,11 @@ func (r *Recorder) view(key queue.Key) View {
 			v.Changed = c.at
 		}
 	}
-	if local != nil {
+	switch {
+	case local != nil:
 		v.Limit, _ = pac.ReadLimit(local, global)
+	case v.RunQueue != nil:
+		v.Limit = queue.Limit(v.RunQueue.Spec.Limit)
 	}
 	for _, run := range queue.InOrder(queue.Shared(runs), v.Slots) {
 		v.Runs = append(v.Runs, *run)

@@ -27,6 +27,7 @@ func TestRights(t *testing.T) {
 		}},
 		{"all namespaces, policy, slots are kept for pods", withPolicy, []string{"concurrency.release=podsGone"}},
 		{"all namespaces, policy, no RunQueues", withPolicy, []string{"runQueues.enabled=false"}},
+		{"all namespaces, policy, no Pipelines-as-Code", withPolicy, []string{"pac.enabled=false"}},
 		{"handed back", withPolicy, []string{"handBack=true"}},
 		{"two namespaces, policy, metrics for readers only", withPolicy, []string{
 			"watchNamespaces={shop,bank}", "metrics.secure.enabled=true",

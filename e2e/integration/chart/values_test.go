@@ -43,6 +43,7 @@ var values = []struct {
 	{name: "uninstall.handBackTimeout", json: `"4m"`},
 	{name: "uninstall.confirm", json: `false`},
 	{name: "kueue.accounts", json: `["kueue"]`},
+	{name: "pac.enabled", json: `false`},
 	{name: "pac.namespace", json: `"openshift-pipelines"`},
 	{name: "pac.globalRepository", json: `"everybody"`},
 	{name: "pac.configMaps", json: `["pipelines-as-code", "ghe-configmap"]`},

@@ -47,22 +47,19 @@ func (b *bench) play(ctx context.Context) (r show.Result, err error) {
 	if b.template, err = b.newTemplate(ctx); err != nil {
 		return r, err
 	}
-	for b.round = range b.config.Rounds {
-		for _, m := range measures {
-			for _, who := range order {
-				if !b.config.wants(m, who) {
-					continue
-				}
-				b.Say("%s, %s: %s", m.name, who, m.about)
-				began := time.Now()
-				f, err := m.take(ctx, &session{bench: b, contender: contenders[who](b, m), who: who, what: m})
-				if err != nil {
-					return r, fmt.Errorf("%s, %s: %w", m.name, who, err)
-				}
-				b.note(m, who, f)
-				b.Say("  took %s: %s", show.Brief(time.Since(began)), f.line())
-			}
+	turns := b.turns()
+	for i, turn := range turns {
+		b.round = turn.round
+		b.Say("%s, %s: %s", turn.what.name, turn.who, turn.what.about)
+		began := time.Now()
+		f, err := turn.what.take(ctx, &session{
+			bench: b, contender: contenders[turn.who](b, turn.what), who: turn.who, what: turn.what, last: i == len(turns)-1,
+		})
+		if err != nil {
+			return r, fmt.Errorf("%s, %s: %w", turn.what.name, turn.who, err)
 		}
+		b.note(turn.what, turn.who, f)
+		b.Say("  took %s: %s", show.Brief(time.Since(began)), f.line())
 	}
 	all := b.sum()
 	if b.config.Label != "" {
@@ -71,6 +68,28 @@ func (b *bench) play(ctx context.Context) (r show.Result, err error) {
 		}
 	}
 	return show.Result{OK: true, Report: all.text(), Access: "  logs        " + b.LogsDir()}, nil
+}
+
+// turn is one measurement of one contender.
+type turn struct {
+	round int
+	what  measure
+	who   string
+}
+
+// turns are all of them, in their order.
+func (b *bench) turns() []turn {
+	var all []turn
+	for round := range b.config.Rounds {
+		for _, m := range measures {
+			for _, who := range order {
+				if b.config.wants(m, who) {
+					all = append(all, turn{round, m, who})
+				}
+			}
+		}
+	}
+	return all
 }
 
 func ignoreExists(err error) error {
