@@ -21,10 +21,13 @@ const (
 	asJSON, asYAML = "json", "yaml"
 	asName         = "name"
 	asWide         = "wide"
+	asColumns      = "custom-columns"
 )
 
 // anyDocument are the formats of commands that print documents with names.
-var anyDocument = []string{asJSON, asYAML, asName, "jsonpath=…", "go-template=…", "jsonpath-file=…", "go-template-file=…"}
+var anyDocument = []string{
+	asJSON, asYAML, asName, asColumns + "=…", "jsonpath=…", "go-template=…", "jsonpath-file=…", "go-template-file=…",
+}
 
 // outputFlag lets users choose one of the formats. Those that end in an ellipsis are cli-runtime's
 // templates.
@@ -45,6 +48,11 @@ func (p *plugin) outputFlag(c *cobra.Command, formats ...string) {
 		name, _, _ := strings.Cut(p.output, "=")
 		switch {
 		case p.output == "", slices.Contains(formats, p.output):
+			return nil
+		case name == asColumns && templates.Has(name):
+			if _, err := readColumns(p.output); err != nil {
+				return fmt.Errorf("--output is %q: %w", p.output, err)
+			}
 			return nil
 		case templates.Has(name):
 			if _, err := genericclioptions.NewKubeTemplatePrintFlags().ToPrinter(p.output); err != nil {
@@ -81,6 +89,9 @@ func (p *plugin) encode(out io.Writer, v any, names ...string) error {
 			return err
 		}
 	default:
+		if strings.HasPrefix(p.output, asColumns+"=") {
+			return printColumns(out, p.output, text)
+		}
 		return template(out, p.output, text)
 	}
 	_, err = out.Write(text)

@@ -17,7 +17,8 @@ func TestEncode(t *testing.T) {
 		"name":                        "runqueue.pac-lease-queue.dev/app\n",
 		"jsonpath={.items[*].queued}": "3",
 		"jsonpath={.items[*].none}":   "",
-		"go-template={{range .items}}{{.repository}}{{end}}": "app",
+		"custom-columns=QUEUE:.repository,WAITING:.queued,NONE:.x.y": "QUEUE   WAITING   NONE\napp     3         <none>\n",
+		"go-template={{range .items}}{{.repository}}{{end}}":         "app",
 	} {
 		var out bytes.Buffer
 		p := &plugin{output: format}
@@ -31,11 +32,14 @@ func TestEncode(t *testing.T) {
 // cluster is asked.
 func TestOutputIsRefused(t *testing.T) {
 	for args, want := range map[string]string{
-		"list -o tabel":             `--output is "tabel"; it must be one of wide, json, yaml, name, jsonpath=…`,
-		"list -o jsonpath":          "template format specified but no template given",
-		"list -o jsonpath={.items[": "unterminated array",
-		"watch shop -o yaml":        `--output is "yaml"; it must be one of json`,
-		"doctor -o name":            `--output is "name"; it must be one of json, yaml`,
+		"list -o tabel":                 `--output is "tabel"; it must be one of wide, json, yaml, name, custom-columns=…, jsonpath=…`,
+		"list -o jsonpath":              "template format specified but no template given",
+		"list -o jsonpath={.items[":     "unterminated array",
+		"list -o custom-columns=X":      `"X" is not HEADER:.path`,
+		"list -o custom-columns=X:.a[":  "column X: unterminated array",
+		"doctor -o custom-columns=X:.a": `it must be one of json, yaml`,
+		"watch shop -o yaml":            `--output is "yaml"; it must be one of json`,
+		"doctor -o name":                `--output is "name"; it must be one of json, yaml`,
 	} {
 		c := Command("kubectl pac-queue")
 		c.SetArgs(append(strings.Fields(args), "--server", "https://127.0.0.1:1"))

@@ -168,6 +168,21 @@ func (s *Scene) Reported(ctx context.Context, n int, except ...string) error {
 	})
 }
 
+// Shown counts the newest statuses of all pushes by what the Git provider shows.
+func (s *Scene) Shown(ctx context.Context) (map[provider.State]int, error) {
+	shown := map[provider.State]int{}
+	for _, sha := range slices.Compact(slices.Sorted(slices.Values(s.pushes))) {
+		statuses, err := s.Git.Statuses(ctx, sha)
+		if err != nil {
+			return nil, err
+		}
+		for _, status := range statuses {
+			shown[status.State]++
+		}
+	}
+	return shown, nil
+}
+
 // Definitions returns the definitions of the runs that started, in the order of their starts.
 func Definitions(r audit.Report) []string {
 	var names []string

@@ -56,23 +56,29 @@ func RightsOf(i inspect.Installation) []Right {
 	own, ofPAC, watched := i.Deployment.Namespace, i.Config.PACNamespace, i.Environment.Watched
 	for _, namespace := range watched.Each() {
 		give(namespace, "", "tekton.dev", "pipelineruns", "get", "list", "watch", "patch")
-		give(namespace, "", "pipelinesascode.tekton.dev", "repositories", "get", "list", "watch")
+		if !i.Environment.WithoutPAC {
+			give(namespace, "", "pipelinesascode.tekton.dev", "repositories", "get", "list", "watch")
+		}
 		give(namespace, "", "coordination.k8s.io", "leases", "get", "list", "watch", "create", "update", "delete")
 		give(namespace, "", "", "events", "create", "patch")
 		if i.Environment.RunQueues {
-			give(namespace, "", "pac-lease-queue.dev", "runqueues", "list", "watch", "create")
+			give(namespace, "", "pac-lease-queue.dev", "runqueues", "get", "list", "watch", "create")
 			give(namespace, "", "pac-lease-queue.dev", "runqueues/status", "patch")
 		}
 		if i.Environment.PodsGone {
 			give(namespace, "", "", "pods", "list", "watch")
 		}
 	}
-	for _, settings := range append([]string{pac.SettingsName}, i.Environment.PACConfigMaps...) {
-		give(ofPAC, settings, "", "configmaps", "list", "watch")
+	if !i.Environment.WithoutPAC {
+		for _, settings := range append([]string{pac.SettingsName}, i.Environment.PACConfigMaps...) {
+			give(ofPAC, settings, "", "configmaps", "list", "watch")
+		}
 	}
 	give(own, "", "", "configmaps", "get", "list", "watch")
-	if !watched.All() {
+	if !watched.All() && !i.Environment.WithoutPAC {
 		give(ofPAC, "", "pipelinesascode.tekton.dev", "repositories", "get", "list", "watch")
+	}
+	if !watched.All() {
 		give(own, "", "coordination.k8s.io", "leases", "get", "create", "update")
 		give(own, "", "", "events", "create", "patch")
 	}

@@ -111,7 +111,7 @@ func TestLabelledRunIsGuarded(t *testing.T) {
 	}
 	const ours = byWebhook // where the add-on's own account is the guarded one
 	for _, namespace := range []string{guarded, ours} {
-		waits := labelled(namespace, "waits")
+		waits := labelled(namespace, "waits-for-deploy")
 		waits.Spec.Status = tektonv1.PipelineRunSpecStatusPending
 		free := labelled(namespace, "free")
 		delete(free.Labels, pac.QueueLabel)
@@ -122,19 +122,19 @@ func TestLabelledRunIsGuarded(t *testing.T) {
 	for i, c := range []struct {
 		by, namespace, run, patch, refused string
 	}{
-		{"a tenant", guarded, "waits", `{"spec":{"status":null}}`, "is queued by pac-lease-queue for RunQueue deploy and starts by itself"},
-		{"PAC", guarded, "waits", `{"spec":{"status":null}}`, "is queued by pac-lease-queue for RunQueue deploy"},
-		{"a tenant", guarded, "waits", `{"metadata":{"labels":{"pac-lease-queue.dev/queue":null}}}`, "the limit of RunQueue deploy"},
-		{"a tenant", guarded, "waits", `{"metadata":{"labels":{"pac-lease-queue.dev/queue":"x"}}}`, "it keeps pac-lease-queue.dev/queue"},
-		{"a tenant", guarded, "waits", `{"metadata":{"labels":{"pac-lease-queue.dev/finished":"true"}}}`, "it keeps pac-lease"},
-		{"a tenant", guarded, "waits", `{"metadata":{"annotations":{"pac-lease-queue.dev/claim":"0/1/0"}}}`, "only pac-lease-queue writes"},
-		{"a tenant", guarded, "waits", `{"spec":{"status":"Cancelled"}}`, ""},
-		{"a tenant", guarded, "waits", `{"metadata":{"labels":{"team":"other"},"annotations":{"note":"x"}}}`, ""},
+		{"a tenant", guarded, "waits-for-deploy", `{"spec":{"status":null}}`, "is queued by pac-lease-queue for RunQueue deploy and starts by itself"},
+		{"PAC", guarded, "waits-for-deploy", `{"spec":{"status":null}}`, "is queued by pac-lease-queue for RunQueue deploy"},
+		{"a tenant", guarded, "waits-for-deploy", `{"metadata":{"labels":{"pac-lease-queue.dev/queue":null}}}`, "the limit of RunQueue deploy"},
+		{"a tenant", guarded, "waits-for-deploy", `{"metadata":{"labels":{"pac-lease-queue.dev/queue":"x"}}}`, "it keeps pac-lease-queue.dev/queue"},
+		{"a tenant", guarded, "waits-for-deploy", `{"metadata":{"labels":{"pac-lease-queue.dev/finished":"true"}}}`, "it keeps pac-lease"},
+		{"a tenant", guarded, "waits-for-deploy", `{"metadata":{"annotations":{"pac-lease-queue.dev/claim":"0/1/0"}}}`, "only pac-lease-queue writes"},
+		{"a tenant", guarded, "waits-for-deploy", `{"spec":{"status":"Cancelled"}}`, ""},
+		{"a tenant", guarded, "waits-for-deploy", `{"metadata":{"labels":{"team":"other"},"annotations":{"note":"x"}}}`, ""},
 		{"a tenant", guarded, "free", `{"metadata":{"labels":{"pac-lease-queue.dev/queue":"deploy"}}}`, ""},
 		{"a tenant", guarded, "free", `{"spec":{"status":"Cancelled"}}`, ""},
-		{"the add-on", ours, "waits", `{"spec":{"status":null},"metadata":{"annotations":{"pac-lease-queue.dev/claim":"0/1/0"}}}`, ""},
-		{"the add-on", ours, "waits", `{"metadata":{"labels":{"pac-lease-queue.dev/finished":"true"}}}`, ""},
-		{"the add-on", ours, "waits", `{"metadata":{"labels":{"pac-lease-queue.dev/queue":null}}}`, "changes no metadata but its own"},
+		{"the add-on", ours, "waits-for-deploy", `{"spec":{"status":null},"metadata":{"annotations":{"pac-lease-queue.dev/claim":"0/1/0"}}}`, ""},
+		{"the add-on", ours, "waits-for-deploy", `{"metadata":{"labels":{"pac-lease-queue.dev/finished":"true"}}}`, ""},
+		{"the add-on", ours, "waits-for-deploy", `{"metadata":{"labels":{"pac-lease-queue.dev/queue":null}}}`, "changes no metadata but its own"},
 		{"the add-on", ours, "free", `{"metadata":{"annotations":{"pac-lease-queue.dev/status":"x"}}}`, "nor is it labelled for a queue"},
 		{"the add-on", ours, "free", `{"metadata":{"labels":{"pac-lease-queue.dev/finished":"true"}}}`, "nor is it labelled for a queue"},
 	} {

@@ -117,9 +117,9 @@ func TestTenantWritesToNoSlot(t *testing.T) {
 	leasesGuarded(t)
 	made, err := leases(t, theAddon()).Create(t.Context(), slot("shop.slot-0", "shop", "build-1"), metav1.CreateOptions{})
 	fixture.Must(t, err)
-	const says = "it is a slot of Repository shop, and only pac-lease-queue writes and deletes slots. Leave it as it is. " +
+	const says = "it is a slot of queue shop, and only pac-lease-queue writes and deletes slots. Leave it as it is. " +
 		"To free the slot, cancel or delete PipelineRun build-1; to remove it, lower concurrency_limit of the Repository, or " +
-		"ask a member of on-call"
+		"spec.limit of the RunQueue, or ask a member of on-call"
 	for name, change := range map[string]func(*coordinationv1.Lease){
 		"freed":           func(l *coordinationv1.Lease) { l.Spec.HolderIdentity = nil },
 		"its labels lost": func(l *coordinationv1.Lease) { l.Labels = nil },

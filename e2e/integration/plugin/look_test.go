@@ -42,7 +42,7 @@ func TestLookWithTheRightsOfADeveloper(t *testing.T) {
 		{"list -o jsonpath={.items[*].queued}", "1"},
 		{"run deploy -o name", "pipelinerun.tekton.dev/deploy"},
 		{"run deploy -o jsonpath={.position}", "1"},
-		{"run own", "PipelineRun team/own is not one of Pipelines-as-Code"},
+		{"run own", "PipelineRun team/own is in no queue: it is not one of Pipelines-as-Code"},
 		{"watch none", "there is no Repository none in namespace team"},
 		{"__complete describe s", "shop"},
 		{"__complete run d", "deploy"},

@@ -151,6 +151,24 @@ func queues(p *pass) []step {
 				return p.AnnotateRun(ctx, p.namespaces[watched], fifth, map[string]string{pac.NotBefore: wrong})
 			})
 		}},
+		{"a run that is labelled for a RunQueue is started", func(ctx context.Context) error {
+			deploy := fmt.Sprintf("deploy-%d", p.number)
+			client, err := runqueue.NewClient(cluster.Config(stack.Admin))
+			if err != nil {
+				return err
+			}
+			rq := runqueue.Of(p.key(deploy), "")
+			rq.OwnerReferences, rq.Spec.Limit = nil, 1
+			if _, err := client.In(p.namespaces[watched]).Create(ctx, rq, metav1.CreateOptions{}); err != nil {
+				return err
+			}
+			pr := fixture.HeldRun(p.key(deploy), deploy, deploy)
+			pr.Labels, pr.Annotations = map[string]string{pac.QueueLabel: deploy}, nil
+			if err := p.CreateRun(ctx, p.namespaces[watched], pr); err != nil {
+				return err
+			}
+			return p.started(ctx, deploy)
+		}},
 		{"the limit of PAC's global Repository counts", func(ctx context.Context) error {
 			if err := p.inheritedLimit(ctx); err != nil {
 				return err

@@ -19,6 +19,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/runqueue"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
+	"github.com/pac-lease-queue/pac-lease-queue/e2e/provider"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/suite"
 )
@@ -185,6 +186,13 @@ func TestKeepNewest(t *testing.T) {
 		t.Errorf("%s goes on, want %s", is, first)
 	}
 	s.event("NotNewest")
+	s.eventually("Gitea to show each of them as ended", suite.StepDeadline, func() error {
+		shown, err := s.Shown(s.ctx)
+		if err == nil && shown[provider.Failure] != 18 {
+			err = fmt.Errorf("it shows %v", shown)
+		}
+		return err
+	})
 	s.patch(first, cancelled)
 	s.done(20)
 	s.audited()
