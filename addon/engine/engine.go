@@ -393,6 +393,19 @@ func (e *Engine) orphaned(ctx context.Context, key queue.Key) (next time.Time, e
 		_, err := p.apply(ctx, queue.Decide(s, now, e.Policy()).Actions)
 		return p.again, err
 	}
+	var over []queue.Action
+	for _, r := range runs {
+		if r.Labelled && r.Phase == queue.Done {
+			over = append(over, queue.Forget{Run: *r})
+		}
+	}
+	if len(over) > 0 {
+		p := &pass{Engine: e, repository: Repository{Key: key}, now: now}
+		if _, err := p.apply(ctx, over); err != nil {
+			return now, err
+		}
+		next = p.again
+	}
 	for _, r := range runs {
 		if r.Order == nil || r.Phase != queue.Pending {
 			continue

@@ -1059,6 +1059,16 @@ func TestOrphaned(t *testing.T) {
 	r.mustPass("claim 0 for a", "start a with 0/5/0")
 }
 
+// TestForgetOrphaned: what is done is marked as finished, also if its queue is gone.
+func TestForgetOrphaned(t *testing.T) {
+	over := pending("a", "b")
+	over[0].Labelled, over[0].Phase = true, queue.Done
+	c := newCluster(t, 1, over)
+	c.missing = true
+	c.replica().mustPass("forget a")
+	c.replica().mustPass()
+}
+
 // TestRepositoryUnknown: an error is not an answer.
 func TestRepositoryUnknown(t *testing.T) {
 	c := newCluster(t, 1, pending("a"), slot(0, ""))

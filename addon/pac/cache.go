@@ -175,9 +175,6 @@ var lasting = map[string]bool{
 
 // orderOf finds the execution order of a run: the held one, if there are two.
 func orderOf(pr *tektonv1.PipelineRun) (key, value string, present bool) {
-	if IsLabelled(pr) {
-		return HeldOrder, Itself, true
-	}
 	for _, key := range []string{HeldOrder, ExecutionOrder} {
 		if value, present := pr.Annotations[key]; present {
 			return key, value, true

@@ -39,7 +39,7 @@ func (r *Admitted) inAQueue() bool {
 
 func (r *Admitted) isPACs() bool { return r.Metadata.Labels[managedByKey] == manager }
 
-// isLabelled is [IsLabelled].
+// isLabelled says that a new run is to be queued by its label.
 func (r *Admitted) isLabelled() bool { return r.Metadata.Labels[QueueLabel] != "" && !r.isPACs() }
 
 // status is empty for a run that may run.

@@ -45,10 +45,10 @@ func TestLabelled(t *testing.T) {
 		labelled   bool
 		definition string
 	}{
-		"it names a Pipeline":    {labelledRun("a"), "app", true, "deploy"},
-		"of a name that is made": {labelledRun("a", withoutPipeline, generated("ship-")), "app", true, "ship"},
-		"with a name only":       {labelledRun("a", withoutPipeline), "app", true, "a"},
-		"without the hold":       {labelledRun("a", without(pac.HeldOrder)), "app", true, "deploy"},
+		"it names a Pipeline":      {labelledRun("a"), "app", true, "deploy"},
+		"of a name that is made":   {labelledRun("a", withoutPipeline, generated("ship-")), "app", true, "ship"},
+		"with a name only":         {labelledRun("a", withoutPipeline), "app", true, "a"},
+		"labelled when it went on": {labelledRun("a", without(pac.HeldOrder), specStatus("")), "", false, ""},
 		"a copy of one of PAC's": {
 			labelledRun("a", annotated(keys.Repository, "other"), annotated(keys.SecretCreated, "false")), "app", true, "deploy",
 		},

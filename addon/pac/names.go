@@ -177,9 +177,12 @@ func LabelledSelectorOf(name string) string {
 // IsPACs says whether PAC made the run.
 func IsPACs(o metav1.Object) bool { return o.GetLabels()[managedByKey] == manager }
 
-// IsLabelled says that the run is queued by its label. PAC's runs are in the queues of their
-// Repositories, however they are labelled.
-func IsLabelled(o metav1.Object) bool { return o.GetLabels()[QueueLabel] != "" && !IsPACs(o) }
+// IsLabelled says that the run is queued by its label: that the hold has held it for that. Tekton
+// gives a run that goes on the labels of its Pipeline, and one that was never held is in no queue.
+// PAC's runs are in the queues of their Repositories, however they are labelled.
+func IsLabelled(o metav1.Object) bool {
+	return o.GetLabels()[QueueLabel] != "" && o.GetAnnotations()[HeldOrder] == Itself && !IsPACs(o)
+}
 
 // KeyOf returns the queue of a run: that of the Repository named by its annotation, in its own
 // namespace, or the one that its label names. PAC's label of the same key as the annotation holds

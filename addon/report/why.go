@@ -74,6 +74,9 @@ func Why(is queue.Standing, all queue.Standings, refusal string, style Style) st
 	case queue.Dropped:
 		return "about to be cancelled: " + Dropped(is.Cause, all.Spec)
 	case queue.HandedBack:
+		if is.Run.Labelled {
+			return "stays pending while the queues are handed back to " + pac + ", which knows nothing of it"
+		}
 		if is.Run.Held() {
 			return "returns to " + pac + " once the started runs are done"
 		}

@@ -220,7 +220,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "recovers before its caches are filled", caught: 323, beforeSync: true, weather: &hasty,
+		name: "recovers before its caches are filled", caught: 1593, beforeSync: true, weather: &hasty,
 		shape: func(m *mixture) {
 			m.happens["crash"], m.happens["push"], m.happens["promise"], m.happens["limit"] = 40, 20, 40, 0
 			m.deliver, m.wait, m.longWaits, m.queues = 1, 1, false, 1
@@ -487,7 +487,7 @@ var mutants = []*mutant{
 		},
 		wrapReplica: func(_ *replica, x product) product { return untimed{x} },
 	},
-	{name: "believes a cache that has an older version than the list", caught: 152, anyVersion: true},
+	{name: "believes a cache that has an older version than the list", caught: 533, anyVersion: true},
 	{
 		name: "gives a slot away while pods of its run are left", caught: 1, podless: true,
 		shape: func(m *mixture) { m.podsGone = true },

@@ -125,9 +125,6 @@ func (c *Cluster) labelledRuns(key queue.Key, names []string) []func() {
 		pr.Labels = map[string]string{pac.QueueLabel: key.Repository}
 		pr.Annotations = map[string]string{pac.HeldOrder: pac.Itself}
 		pr.Spec.Status = tektonv1.PipelineRunSpecStatusPending
-		if c.chance(10) { // without the hold, as before it came
-			pr.Annotations = map[string]string{"note": "by hand"}
-		}
 		creations = append(creations, func() { c.server.create(runs, pr, nil) })
 	}
 	c.trace("%d runs are labelled for %s: %v", len(names), key.Repository, names)

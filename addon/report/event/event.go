@@ -297,7 +297,7 @@ func SlotRefusal(message string) string {
 // queueOf names the queue as the run does.
 func queueOf(key queue.Key, r queue.Run) string {
 	if r.Labelled {
-		return "RunQueue " + key.Repository
+		return "queue " + key.Repository
 	}
 	return "Repository " + key.Repository
 }

@@ -255,7 +255,7 @@ func (w *Writer) due(key queue.Key, s sheet) func(context.Context) error {
 	known, looked := w.Looks.Get(key)
 	looked = looked && known.Confirmed() && !s.missing
 	switch {
-	case !exists && looked && known.Snapshot.Limit != queue.Unlimited && len(known.Snapshot.Runs) > 0:
+	case !exists && looked && !known.Repository.ByRunQueue && known.Snapshot.Limit != queue.Unlimited && len(known.Snapshot.Runs) > 0:
 		return func(ctx context.Context) error { return w.Board.Make(ctx, key, known.Repository.UID) }
 	case !exists, !looked && !s.missing:
 		return nil

@@ -229,8 +229,12 @@ is on, also on one that was started, where that does no harm: any further condit
 for a moment and let an order slip through.
 */}}
 {{- define "pac-lease-queue.carriesAnOrder" -}}
+{{- if .Values.pac.enabled -}}
 (has(object.metadata.annotations) &&
 'pipelinesascode.tekton.dev/execution-order' in object.metadata.annotations)
+{{- else -}}
+false
+{{- end -}}
 {{- end -}}
 
 {{/* A run that waits is cancelled in a way that runs its finally tasks. */}}
@@ -243,8 +247,7 @@ object.spec.status in ['CancelledRunFinally', 'StoppedRunFinally'] &&
 {{- else }}
 (
 {{- end }}
-has(oldObject.metadata.labels) && 'app.kubernetes.io/managed-by' in oldObject.metadata.labels &&
-oldObject.metadata.labels['app.kubernetes.io/managed-by'] == 'pipelinesascode.tekton.dev'))
+{{ include "pac-lease-queue.isPACs" (list . "oldObject") }}))
 {{- end -}}
 
 {{/* Kueue starts a run that was passed to it, and the run still says that it waits for Kueue. */}}
@@ -267,8 +270,7 @@ the API server then asks again only what it has asked before.
 {{- else }}
 (
 {{- end }}
-has(object.metadata.labels) && 'app.kubernetes.io/managed-by' in object.metadata.labels &&
-object.metadata.labels['app.kubernetes.io/managed-by'] == 'pipelinesascode.tekton.dev'))
+{{ include "pac-lease-queue.isPACs" (list . "object") }}))
 {{- end -}}
 
 {{/* "true" if any PipelineRun may be queued by its label. */}}
@@ -293,10 +295,25 @@ true
 
 {{/* A new run with the label of Pipelines-as-Code is made by another client. */}}
 {{- define "pac-lease-queue.copiesARun" -}}
+{{- if .Values.pac.enabled -}}
 (request.operation == 'CREATE' &&
 has(object.metadata.labels) && 'app.kubernetes.io/managed-by' in object.metadata.labels &&
 object.metadata.labels['app.kubernetes.io/managed-by'] == 'pipelinesascode.tekton.dev' &&
 !{{ include "pac-lease-queue.isByPAC" . }})
+{{- else -}}
+false
+{{- end -}}
+{{- end -}}
+
+{{/* The run is one of Pipelines-as-Code. Arguments: list $ "the object in CEL". */}}
+{{- define "pac-lease-queue.isPACs" -}}
+{{- $object := index . 1 -}}
+{{- if (index . 0).Values.pac.enabled -}}
+(has({{ $object }}.metadata.labels) && 'app.kubernetes.io/managed-by' in {{ $object }}.metadata.labels &&
+{{ $object }}.metadata.labels['app.kubernetes.io/managed-by'] == 'pipelinesascode.tekton.dev')
+{{- else -}}
+false
+{{- end -}}
 {{- end -}}
 
 {{/*

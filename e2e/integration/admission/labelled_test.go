@@ -109,10 +109,11 @@ func TestLabelledRunIsGuarded(t *testing.T) {
 		"a tenant": tenant(), "PAC": thePAC(),
 		"the add-on": fixture.AsServiceAccount(cluster.Config(stack.Admin), "pac-lease-queue", "pac-lease-queue"),
 	}
+	const waiting = "waits-for-deploy"
 	const ours = byWebhook // where the add-on's own account is the guarded one
-	for _, namespace := range []string{guarded, ours} {
-		waits := labelled(namespace, "waits-for-deploy")
-		waits.Spec.Status = tektonv1.PipelineRunSpecStatusPending
+	for _, namespace := range []string{guarded, ours, returned} {
+		waits := labelled(namespace, waiting)
+		waits.Spec.Status, waits.Annotations = tektonv1.PipelineRunSpecStatusPending, map[string]string{pac.HeldOrder: pac.Itself}
 		free := labelled(namespace, "free")
 		delete(free.Labels, pac.QueueLabel)
 		for _, run := range []*tektonv1.PipelineRun{waits, free} {
@@ -122,19 +123,20 @@ func TestLabelledRunIsGuarded(t *testing.T) {
 	for i, c := range []struct {
 		by, namespace, run, patch, refused string
 	}{
-		{"a tenant", guarded, "waits-for-deploy", `{"spec":{"status":null}}`, "is queued by pac-lease-queue for RunQueue deploy and starts by itself"},
-		{"PAC", guarded, "waits-for-deploy", `{"spec":{"status":null}}`, "is queued by pac-lease-queue for RunQueue deploy"},
-		{"a tenant", guarded, "waits-for-deploy", `{"metadata":{"labels":{"pac-lease-queue.dev/queue":null}}}`, "the limit of RunQueue deploy"},
-		{"a tenant", guarded, "waits-for-deploy", `{"metadata":{"labels":{"pac-lease-queue.dev/queue":"x"}}}`, "it keeps pac-lease-queue.dev/queue"},
-		{"a tenant", guarded, "waits-for-deploy", `{"metadata":{"labels":{"pac-lease-queue.dev/finished":"true"}}}`, "it keeps pac-lease"},
-		{"a tenant", guarded, "waits-for-deploy", `{"metadata":{"annotations":{"pac-lease-queue.dev/claim":"0/1/0"}}}`, "only pac-lease-queue writes"},
-		{"a tenant", guarded, "waits-for-deploy", `{"spec":{"status":"Cancelled"}}`, ""},
-		{"a tenant", guarded, "waits-for-deploy", `{"metadata":{"labels":{"team":"other"},"annotations":{"note":"x"}}}`, ""},
+		{"a tenant", guarded, waiting, `{"spec":{"status":null}}`, "is queued by pac-lease-queue for RunQueue deploy and starts by itself"},
+		{"PAC", guarded, waiting, `{"spec":{"status":null}}`, "is queued by pac-lease-queue for RunQueue deploy"},
+		{"a tenant", guarded, waiting, `{"metadata":{"labels":{"pac-lease-queue.dev/queue":null}}}`, "the limit of RunQueue deploy"},
+		{"a tenant", guarded, waiting, `{"metadata":{"labels":{"pac-lease-queue.dev/queue":"x"}}}`, "it keeps pac-lease-queue.dev/queue"},
+		{"a tenant", guarded, waiting, `{"metadata":{"labels":{"pac-lease-queue.dev/finished":"true"}}}`, "it keeps pac-lease"},
+		{"a tenant", guarded, waiting, `{"metadata":{"annotations":{"pac-lease-queue.dev/claim":"0/1/0"}}}`, "only pac-lease-queue writes"},
+		{"a tenant", guarded, waiting, `{"spec":{"status":"Cancelled"}}`, ""},
+		{"a tenant", guarded, waiting, `{"metadata":{"labels":{"team":"other"},"annotations":{"note":"x"}}}`, ""},
 		{"a tenant", guarded, "free", `{"metadata":{"labels":{"pac-lease-queue.dev/queue":"deploy"}}}`, ""},
 		{"a tenant", guarded, "free", `{"spec":{"status":"Cancelled"}}`, ""},
-		{"the add-on", ours, "waits-for-deploy", `{"spec":{"status":null},"metadata":{"annotations":{"pac-lease-queue.dev/claim":"0/1/0"}}}`, ""},
-		{"the add-on", ours, "waits-for-deploy", `{"metadata":{"labels":{"pac-lease-queue.dev/finished":"true"}}}`, ""},
-		{"the add-on", ours, "waits-for-deploy", `{"metadata":{"labels":{"pac-lease-queue.dev/queue":null}}}`, "changes no metadata but its own"},
+		{"a tenant", returned, waiting, `{"spec":{"status":null}}`, ""}, // nobody else would
+		{"the add-on", ours, waiting, `{"spec":{"status":null},"metadata":{"annotations":{"pac-lease-queue.dev/claim":"0/1/0"}}}`, ""},
+		{"the add-on", ours, waiting, `{"metadata":{"labels":{"pac-lease-queue.dev/finished":"true"}}}`, ""},
+		{"the add-on", ours, waiting, `{"metadata":{"labels":{"pac-lease-queue.dev/queue":null}}}`, "changes no metadata but its own"},
 		{"the add-on", ours, "free", `{"metadata":{"annotations":{"pac-lease-queue.dev/status":"x"}}}`, "nor is it labelled for a queue"},
 		{"the add-on", ours, "free", `{"metadata":{"labels":{"pac-lease-queue.dev/finished":"true"}}}`, "nor is it labelled for a queue"},
 	} {
@@ -147,6 +149,33 @@ func TestLabelledRunIsGuarded(t *testing.T) {
 		case c.refused != "" && (!apierrors.IsForbidden(err) || !strings.Contains(err.Error(), c.refused)):
 			t.Errorf("%s: error %v, want %q", what, err, c.refused)
 		}
+	}
+}
+
+// TestUnheldLabel: a run that would not wait for the queue that it names is refused, whoever has
+// added the label after the hold has looked.
+func TestUnheldLabel(t *testing.T) {
+	needsCluster(t)
+	create := func(change func(*tektonv1.PipelineRun)) error {
+		run := labelled(guarded, "unheld")
+		change(run)
+		_, err := clientsOf(t, tenant()).Tekton.TektonV1().PipelineRuns(guarded).
+			Create(t.Context(), run, metav1.CreateOptions{DryRun: all})
+		return err
+	}
+	err := create(func(*tektonv1.PipelineRun) {})
+	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "is labelled for the queue deploy, and would not wait for it") {
+		t.Errorf("a run that is not held: error %v", err)
+	}
+	for _, status := range []tektonv1.PipelineRunSpecStatus{
+		tektonv1.PipelineRunSpecStatusPending, tektonv1.PipelineRunSpecStatusCancelled,
+	} {
+		if err := create(func(run *tektonv1.PipelineRun) { run.Spec.Status = status }); err != nil {
+			t.Errorf("status %s: %v", status, err)
+		}
+	}
+	if err := create(func(run *tektonv1.PipelineRun) { delete(run.Labels, pac.QueueLabel) }); err != nil {
+		t.Errorf("without the label: %v", err)
 	}
 }
 

@@ -163,7 +163,7 @@ func queues(p *pass) []step {
 				return err
 			}
 			pr := fixture.HeldRun(p.key(deploy), deploy, deploy)
-			pr.Labels, pr.Annotations = map[string]string{pac.QueueLabel: deploy}, nil
+			pr.Labels, pr.Annotations = map[string]string{pac.QueueLabel: deploy}, map[string]string{pac.HeldOrder: pac.Itself}
 			if err := p.CreateRun(ctx, p.namespaces[watched], pr); err != nil {
 				return err
 			}
