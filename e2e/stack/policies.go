@@ -22,6 +22,8 @@ const policyDeadline = 30 * time.Second
 const (
 	executionOrder = "pipelinesascode.tekton.dev/execution-order"
 	claim          = "pac-lease-queue.dev/claim"
+	heldOrder      = "pac-lease-queue.dev/execution-order"
+	queueLabel     = "pac-lease-queue.dev/queue"
 )
 
 // policiesSettled waits until the API server enforces the chart's hold and guard if they exist, and
@@ -55,11 +57,11 @@ func (a *Addon) policiesSettled(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	probe := func(ctx context.Context, annotation, value string) (*object, error) {
+	probe := func(ctx context.Context, kind, name, value string) (*object, error) {
 		run, err := manifests.Parse(`
 apiVersion: tekton.dev/v1
 kind: PipelineRun
-metadata: {name: policy-check, annotations: {` + annotation + `: ` + value + `}}
+metadata: {name: policy-check, ` + kind + `: {` + name + `: ` + value + `}}
 spec: {status: PipelineRunPending, pipelineSpec: {tasks: [{name: t, taskSpec: {steps: [{name: s, image: i}]}}]}}
 `)
 		if err != nil {
@@ -69,14 +71,24 @@ spec: {status: PipelineRunPending, pipelineSpec: {tasks: [{name: t, taskSpec: {s
 			Create(ctx, run[0], metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	}
 	return until(ctx, "the policies of the chart", policyDeadline, func(ctx context.Context) error {
-		created, err := probe(ctx, executionOrder, namespace+"/policy-check")
-		if err != nil {
-			return err
+		if a.env(config.EnvWithoutPAC) == "" {
+			created, err := probe(ctx, "annotations", executionOrder, namespace+"/policy-check")
+			if err != nil {
+				return err
+			}
+			if _, passed := created.GetAnnotations()[executionOrder]; passed == hold {
+				return fmt.Errorf("an execution order passes: %t, the chart's hold exists: %t", passed, hold)
+			}
+		} else {
+			created, err := probe(ctx, "labels", queueLabel, "policy-check")
+			if err != nil {
+				return err
+			}
+			if _, held := created.GetAnnotations()[heldOrder]; held != hold {
+				return fmt.Errorf("a labelled run is held: %t, the chart's hold exists: %t", held, hold)
+			}
 		}
-		if _, passed := created.GetAnnotations()[executionOrder]; passed == hold {
-			return fmt.Errorf("an execution order passes: %t, the chart's hold exists: %t", passed, hold)
-		}
-		_, err = probe(ctx, claim, "0/1/0")
+		_, err = probe(ctx, "annotations", claim, "0/1/0")
 		if refused := apierrors.IsForbidden(err); refused != guard {
 			return fmt.Errorf("a forged claim is refused: %t, the chart's guard exists: %t", refused, guard)
 		}
@@ -86,12 +98,20 @@ spec: {status: PipelineRunPending, pipelineSpec: {tasks: [{name: t, taskSpec: {s
 
 // watchedNamespace returns a namespace in which hold and guard apply.
 func (a *Addon) watchedNamespace() string {
+	if first, _, _ := strings.Cut(a.env(config.EnvWatched), ","); first != "" {
+		return first
+	}
+	return metav1.NamespaceDefault
+}
+
+// env is an environment variable of the replicas.
+func (a *Addon) env(name string) string {
 	if a.deployment != nil {
 		for _, variable := range a.deployment.Spec.Template.Spec.Containers[0].Env {
-			if first, _, _ := strings.Cut(variable.Value, ","); variable.Name == config.EnvWatched && first != "" {
-				return first
+			if variable.Name == name {
+				return variable.Value
 			}
 		}
 	}
-	return metav1.NamespaceDefault
+	return ""
 }

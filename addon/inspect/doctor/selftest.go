@@ -126,6 +126,9 @@ func (t *SelfTest) pac(ctx context.Context, f *Facts, namespace string) ([]Findi
 
 // hold tries whether the API server hides the execution order of a run.
 func (t *SelfTest) hold(ctx context.Context) ([]Finding, error) {
+	if t.Environment.WithoutPAC {
+		return t.holdsLabelled(ctx)
+	}
 	created, err := t.dryRun(ctx, pac.ExecutionOrder, t.Environment.CheckNamespace+"/"+probe)
 	if err != nil {
 		return nil, fmt.Errorf("create a run with an execution order (dry run): %w", err)
@@ -135,6 +138,24 @@ func (t *SelfTest) hold(ctx context.Context) ([]Finding, error) {
 	}
 	return []Finding{{
 		Where: t.Environment.Hold, What: "The API server does not hide the execution order of a run. " + withoutHold,
+		Do: "Wait a second if it has just been installed. Otherwise check that the policy or the webhook is there (admission.hold of " +
+			"the chart).",
+	}}, nil
+}
+
+// holdsLabelled tries whether a run waits that is labelled for a queue.
+func (t *SelfTest) holdsLabelled(ctx context.Context) ([]Finding, error) {
+	run := probeRun()
+	run.Labels = map[string]string{pac.QueueLabel: probe}
+	created, err := t.create(ctx, run)
+	if err != nil {
+		return nil, fmt.Errorf("create a run that is labelled for a queue (dry run): %w", err)
+	}
+	if pac.IsLabelled(created) {
+		return nil, nil
+	}
+	return []Finding{{
+		Where: t.Environment.Hold, What: "The API server does not hold a run that is labelled for a queue: it would not wait for a slot.",
 		Do: "Wait a second if it has just been installed. Otherwise check that the policy or the webhook is there (admission.hold of " +
 			"the chart).",
 	}}, nil
@@ -159,11 +180,22 @@ const probe = "pac-lease-queue-check"
 
 // dryRun asks for a run with an annotation; the API server does not create it.
 func (t *SelfTest) dryRun(ctx context.Context, annotation, value string) (*tektonv1.PipelineRun, error) {
-	return t.Tekton.TektonV1().PipelineRuns(t.Environment.CheckNamespace).Create(ctx, &tektonv1.PipelineRun{
-		ObjectMeta: metav1.ObjectMeta{Name: probe, Annotations: map[string]string{annotation: value}},
+	run := probeRun()
+	run.Annotations = map[string]string{annotation: value}
+	return t.create(ctx, run)
+}
+
+func (t *SelfTest) create(ctx context.Context, run *tektonv1.PipelineRun) (*tektonv1.PipelineRun, error) {
+	return t.Tekton.TektonV1().PipelineRuns(t.Environment.CheckNamespace).
+		Create(ctx, run, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+}
+
+func probeRun() *tektonv1.PipelineRun {
+	return &tektonv1.PipelineRun{
+		ObjectMeta: metav1.ObjectMeta{Name: probe},
 		Spec: tektonv1.PipelineRunSpec{
 			Status:      tektonv1.PipelineRunSpecStatusPending,
 			PipelineRef: &tektonv1.PipelineRef{Name: probe},
 		},
-	}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	}
 }
