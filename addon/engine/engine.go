@@ -395,7 +395,7 @@ func (e *Engine) orphaned(ctx context.Context, key queue.Key) (next time.Time, e
 	}
 	var over []queue.Action
 	for _, r := range runs {
-		if r.Labelled && r.Phase == queue.Done {
+		if r.Forgettable() {
 			over = append(over, queue.Forget{Run: *r})
 		}
 	}

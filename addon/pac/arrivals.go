@@ -77,6 +77,7 @@ func (a *Arrivals) Note(obj any) {
 	a.first[string(pr.UID)] = queue.Arrival{Version: version, AtMost: a.listing || !pr.IsPending()}
 }
 
+// of returns the version in which the run of that UID was first seen, if it was.
 func (a *Arrivals) of(uid string) (first queue.Arrival, seen bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -84,8 +85,8 @@ func (a *Arrivals) of(uid string) (first queue.Arrival, seen bool) {
 	return first, seen
 }
 
-// seen adds to a run, however it was read, what is known of its creation. It changes a copy.
-func seen(by []*Arrivals, run *queue.Run) *queue.Run {
+// withArrival adds to a run, however it was read, what is known of its creation. It changes a copy.
+func withArrival(by []*Arrivals, run *queue.Run) *queue.Run {
 	if len(by) == 0 {
 		return run
 	}

@@ -45,13 +45,7 @@ func (t *Trimmer) Cache(obj any) (any, error) {
 		return obj, nil
 	}
 	trimmed := Trim(pr)
-	bytes := 0
-	for _, texts := range []map[string]string{trimmed.Labels, trimmed.Annotations} {
-		for key, value := range texts {
-			bytes += len(key) + len(value)
-		}
-	}
-	if !t.kept.Take(trimmed, bytes) {
+	if !t.kept.Take(trimmed, sizeOfTexts(trimmed)) {
 		return cached(stub(trimmed)), nil
 	}
 	return cached(trimmed), nil

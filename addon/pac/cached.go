@@ -42,14 +42,14 @@ type Cached struct {
 // shared is what runs have in common. Each text is kept once, also for those that have only some of
 // them in common.
 type shared struct {
-	namespace, repository, info text
+	namespace, repository, info interned
 	// event has the annotations that are alike on all runs of a definition and an event, and people
 	// the labels and annotations by people.
-	event, people text
+	event, people interned
 }
 
-// text is a text that is kept once.
-type text = unique.Handle[string]
+// interned is a text that is kept once.
+type interned = unique.Handle[string]
 
 // CacheRun is the transform of an informer that keeps runs as [Cached]. It trims them like [Trim].
 func CacheRun(obj any) (any, error) {

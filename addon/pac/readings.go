@@ -101,7 +101,7 @@ func (r *readings) set(is *reading, run *asRead, object *Cached) {
 		return
 	}
 	read := is.by.read(object.Run())
-	run.object, run.run = object, seen(r.arrivals, &read)
+	run.object, run.run = object, withArrival(r.arrivals, &read)
 	run.unseen = run.run.Unseen
 	is.moved++
 }
@@ -115,7 +115,7 @@ func (r *readings) runs(is *reading) []*queue.Run {
 			continue
 		}
 		if run.unseen {
-			run.run = seen(r.arrivals, run.run)
+			run.run = withArrival(r.arrivals, run.run)
 			run.unseen = run.run.Unseen
 		}
 		runs, line = append(runs, run.run), append(line, run)

@@ -57,7 +57,7 @@ type Source struct {
 	Of       func(name string) string
 }
 
-// OfPAC is the source of PAC's runs, and Labelled that of those that are queued by their label.
+// OfPAC is the source of PAC's runs.
 func OfPAC(informer cache.SharedIndexInformer) Source { return Source{informer, Selector, SelectorOf} }
 
 // Labelled is the source of the runs that are queued by their label.
@@ -296,7 +296,7 @@ func (r *Runs) add(ctx context.Context, key queue.Key, runs []*queue.Run, names 
 			return nil, err
 		}
 		if exists {
-			runs = append(runs, seen(r.by.Arrivals, &run))
+			runs = append(runs, withArrival(r.by.Arrivals, &run))
 		}
 	}
 	return runs, nil
@@ -305,7 +305,7 @@ func (r *Runs) add(ctx context.Context, key queue.Key, runs []*queue.Run, names 
 // read reads a run of the cache.
 func (r *Runs) read(key queue.Key, cached *Cached) *queue.Run {
 	run := r.by.reader(key).read(cached.Run())
-	return seen(r.by.Arrivals, &run)
+	return withArrival(r.by.Arrivals, &run)
 }
 
 // cached returns the run from the cache if it is there as it was listed or as it became later; nil

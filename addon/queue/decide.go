@@ -388,7 +388,7 @@ func (d *decider) forget(slots []Slot) {
 	for rank := range d.line {
 		r := d.line[rank].Run
 		named := func(s Slot) bool { return s.Holder != nil && s.Holder.UID == r.UID }
-		if r.Labelled && r.Phase == Done && !slices.ContainsFunc(slots, named) {
+		if r.Forgettable() && !slices.ContainsFunc(slots, named) {
 			d.do(Forget{Run: *r})
 		}
 	}

@@ -139,6 +139,10 @@ func (r *Run) ReportDue() time.Time {
 // Lacks says that the run must not be started yet: it cannot work without what it is owed.
 func (r *Run) Lacks() bool { return r.Needs && r.Owed != "" }
 
+// Forgettable says that the run is done and is marked as finished by nobody but the add-on: PAC
+// marks its own runs only.
+func (r *Run) Forgettable() bool { return r.Labelled && r.Phase == Done }
+
 // Holder is the run that a slot names.
 type Holder struct {
 	Name string

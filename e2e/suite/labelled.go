@@ -111,17 +111,7 @@ func anyPipelineRun(ctx context.Context, e *Env) error {
 	if err := s.stillWaiting(); err != nil {
 		return err
 	}
-	if _, err := e.Cluster.Kill(ctx); err != nil {
-		return err
-	}
-	if _, err := s.Done(ctx, runs); err != nil {
-		return err
-	}
-	report, err := s.Audited(ctx)
-	if err == nil && report.MostStarted != limit {
-		err = fmt.Errorf("at most %d runs went on at a time, want %d", report.MostStarted, limit)
-	}
-	return errors.Join(err, s.Forgotten(ctx))
+	return s.outlivesALeader(ctx, runs, limit)
 }
 
 // sharedQueue: runs of PAC's and others wait in one queue, and share its limit.
@@ -137,15 +127,21 @@ func sharedQueue(ctx context.Context, e *Env) error {
 	if _, err := s.Done(ctx, limit); err != nil {
 		return err
 	}
-	if _, err := e.Cluster.Kill(ctx); err != nil {
+	return errors.Join(s.outlivesALeader(ctx, ofPAC+others, limit), s.Reported(ctx, ofPAC))
+}
+
+// outlivesALeader kills the leader and waits until all runs are done: at most as many as the limit
+// went on at a time, and those that are queued by their label are marked as finished.
+func (s *Scene) outlivesALeader(ctx context.Context, runs, limit int) error {
+	if _, err := s.env.Cluster.Kill(ctx); err != nil {
 		return err
 	}
-	if _, err := s.Done(ctx, ofPAC+others); err != nil {
+	if _, err := s.Done(ctx, runs); err != nil {
 		return err
 	}
 	report, err := s.Audited(ctx)
 	if err == nil && report.MostStarted != limit {
 		err = fmt.Errorf("at most %d runs went on at a time, want %d", report.MostStarted, limit)
 	}
-	return errors.Join(err, s.Forgotten(ctx), s.Reported(ctx, ofPAC))
+	return errors.Join(err, s.Forgotten(ctx))
 }

@@ -38,15 +38,18 @@ variables CONFIG_NAME, CONFIG_LOGGING_NAME, CONFIG_OBSERVABILITY_NAME and
 CONFIG_LEADERELECTION_NAME name them. WATCH_NAMESPACES lists the namespaces whose queues it
 works on, separated by commas; unset, it works on all. PAC_CONFIGMAPS lists the ConfigMaps of
 further controllers of Pipelines-as-Code, in its namespace. RELEASE is podsGone to keep the slot of
-a run until its pods are gone. With RUN_QUEUES=true, RunQueues shape and show queues. PROBES_PORT is the port of the health
-probes; PROFILING_PORT (8008) that of the debug view and, if they are on, of Go's profiles, on
-loopback only. METRICS_PROMETHEUS_PORT (9090) is the port of the metrics. Outside a cluster,
-KUBECONFIG says where the cluster is.
+a run until its pods are gone. With RUN_QUEUES=true, RunQueues shape and show queues, and
+PipelineRuns with the label pac-lease-queue.dev/queue wait in the queue that it names. With
+WITHOUT_PAC=true, the cluster has no Pipelines-as-Code.
 
-With METRICS_SECURE_PORT, it also serves the metrics on that port: over TLS, with tls.crt and tls.key
-of the directory METRICS_SECURE_CERTIFICATE or, unset, a certificate that it signs itself, and only
-to those whom the API server lets get the path /metrics. METRICS_PROMETHEUS_HOST must then be
-127.0.0.1, which keeps the other port to the pod.
+PROBES_PORT is the port of the health probes; PROFILING_PORT (8008) that of the debug view and, if
+they are on, of Go's profiles, on loopback only. METRICS_PROMETHEUS_PORT (9090) is the port of the
+metrics. Outside a cluster, KUBECONFIG says where the cluster is.
+
+With METRICS_SECURE_PORT, it also serves the metrics on that port: over TLS, with tls.crt and
+tls.key of the directory METRICS_SECURE_CERTIFICATE or, unset, a certificate that it signs itself,
+and only to those whom the API server lets get the path /metrics. METRICS_PROMETHEUS_HOST must then
+be 127.0.0.1, which keeps the other port to the pod.
 
 With HOLD_WEBHOOK, the name of a MutatingWebhookConfiguration, it also serves the hold as a
 webhook: on port WEBHOOK_PORT, for the Service WEBHOOK_SERVICE, with the certificate in the

@@ -136,11 +136,7 @@ func (t *SelfTest) hold(ctx context.Context) ([]Finding, error) {
 	if _, visible := created.Annotations[pac.ExecutionOrder]; !visible && created.Annotations[pac.HeldOrder] != "" {
 		return nil, nil
 	}
-	return []Finding{{
-		Where: t.Environment.Hold, What: "The API server does not hide the execution order of a run. " + withoutHold,
-		Do: "Wait a second if it has just been installed. Otherwise check that the policy or the webhook is there (admission.hold of " +
-			"the chart).",
-	}}, nil
+	return t.noHold("The API server does not hide the execution order of a run. " + withoutHold), nil
 }
 
 // holdsLabelled tries whether a run waits that is labelled for a queue.
@@ -154,11 +150,16 @@ func (t *SelfTest) holdsLabelled(ctx context.Context) ([]Finding, error) {
 	if pac.IsLabelled(created) {
 		return nil, nil
 	}
+	return t.noHold("The API server does not hold a run that is labelled for a queue: it would not wait for a slot."), nil
+}
+
+// noHold is what is found where the API server does not do what the hold is for.
+func (t *SelfTest) noHold(what string) []Finding {
 	return []Finding{{
-		Where: t.Environment.Hold, What: "The API server does not hold a run that is labelled for a queue: it would not wait for a slot.",
+		Where: t.Environment.Hold, What: what,
 		Do: "Wait a second if it has just been installed. Otherwise check that the policy or the webhook is there (admission.hold of " +
 			"the chart).",
-	}}, nil
+	}}
 }
 
 // guard tries whether the API server refuses a forged claim.
