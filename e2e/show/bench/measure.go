@@ -77,7 +77,7 @@ var measures = []measure{
 	{"fill", fmt.Sprintf("a limit rises to %d", wideLimit), []string{floorName, leaseName, kueueName}, fill, nil},
 	{"short", fmt.Sprintf("a queue in which %d runs wait", shortLine), []string{leaseName}, shortQueue, fastTexts},
 	{"long", "a queue in which thousands of runs wait", []string{leaseName}, longQueue, fastTexts},
-	{"idle", "many queues in which nothing happens", []string{leaseName}, idle, fastTexts},
+	{"idle", "replicas come up to many queues, in which nothing happens then", []string{leaseName}, idle, fastTexts},
 	{"death", "the leader is killed", []string{leaseName}, death, nil},
 }
 
@@ -94,6 +94,7 @@ type session struct {
 	used      time.Duration
 	at        time.Time
 	last      bool // nothing is measured after it
+	before    bool // the runs are there before the contender is
 }
 
 // on sets up the queues and the contender, does something, and takes all away.
@@ -104,6 +105,15 @@ func (s *session) on(ctx context.Context, l load, limit int, runTime time.Durati
 		return err
 	}
 	s.limit = limit
+	playing, stop := context.WithCancel(ctx)
+	defer stop()
+	all, playing := errgroup.WithContext(playing)
+	s.record = newRecord(playing, s.etcd, s.load.name+"-")
+	if s.before {
+		if err := s.create(ctx, s.load); err != nil {
+			return err
+		}
+	}
 	if err := s.contender.up(ctx, limit); err != nil {
 		return err
 	}
@@ -112,9 +122,6 @@ func (s *session) on(ctx context.Context, l load, limit int, runTime time.Durati
 			err = errors.Join(err, s.remove(ctx, s.load), s.contender.down(ctx))
 		}
 	}()
-	playing, stop := context.WithCancel(ctx)
-	all, playing := errgroup.WithContext(playing)
-	s.record = newRecord(playing, s.etcd, s.load.name+"-")
 	c := upstream.Config{RunTime: runTime, Players: players, Tekton: s.tekton}
 	if !s.contender.marks() {
 		c.PAC = &s.pac
@@ -278,13 +285,12 @@ func queueOf(ctx context.Context, s *session, waiting int) (figures, error) {
 	return f, err
 }
 
-// idle measures what many queues cost in which nothing happens.
+// idle measures what many queues cost in which nothing happens, after replicas have come up that
+// find them all.
 func idle(ctx context.Context, s *session) (figures, error) {
 	f := figures{}
+	s.before = true
 	err := s.on(ctx, newLoad("", s.config.Idle, idleRuns, 1), 1, 0, func(ctx context.Context) error {
-		if err := s.create(ctx, s.load); err != nil {
-			return err
-		}
 		if err := s.record.await(ctx, "each queue has a run started", deadline, s.load.total(), s.config.Idle, 0); err != nil {
 			return err
 		}
