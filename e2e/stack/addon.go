@@ -42,6 +42,8 @@ type AddonOptions struct {
 	// Contained puts each replica into a control group with the memory limit of its container, as
 	// the kubelet does. It takes root on Linux.
 	Contained bool
+	// ReadyWithin bounds the time until a replica is ready; zero means a minute.
+	ReadyWithin time.Duration
 	// Via returns the address, host:port, at which a replica reaches the API server, whose own
 	// address it gets: that of a proxy on 127.0.0.1, for which the API server's certificate is
 	// valid. It is called for each replica, by index, whenever the replica is set up. nil means the

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -115,7 +116,7 @@ func (a *Addon) replica(ctx context.Context, i int) (*Replica, error) {
 		Path:        a.binary,
 		Args:        args,
 		Env:         append(local.env(env), "KUBECONFIG="+kubeconfig),
-		ReadyWithin: addonDeadline,
+		ReadyWithin: cmp.Or(a.opts.ReadyWithin, addonDeadline),
 	}
 	if a.opts.Contained {
 		if spec.Memory = container.Resources.Limits.Memory().Value(); spec.Memory == 0 {

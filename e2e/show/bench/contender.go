@@ -127,7 +127,8 @@ type leaseContender struct {
 func (c *leaseContender) up(ctx context.Context, _ int) (err error) {
 	c.addon, err = c.InstallAddon(ctx, stack.AddonOptions{
 		Replicas: 2, Values: slices.Concat(c.values, c.config.Values),
-		Contained: cgroup.Try() == nil, // with the memory that the chart gives them
+		Contained:   cgroup.Try() == nil, // with the memory that the chart gives them
+		ReadyWithin: deadline,
 	})
 	return err
 }

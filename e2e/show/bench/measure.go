@@ -43,16 +43,17 @@ type figures map[string]float64
 
 // The names of figures.
 const (
-	perSecond = "starts per second"
-	creating  = "creating the runs"
-	p50       = "p50"
-	p95       = "p95"
-	p99       = "p99"
-	filling   = "filling"
-	cores     = "cores"
-	memory    = "memory"
-	perStart  = "CPU of a start"
-	queued    = "runs queued"
+	perSecond  = "starts per second"
+	creating   = "creating the runs"
+	p50        = "p50"
+	p95        = "p95"
+	p99        = "p99"
+	filling    = "filling"
+	cores      = "cores"
+	memory     = "memory"
+	perStart   = "CPU of a start"
+	queued     = "runs queued"
+	restarting = "restarting a replica"
 	// requestsOf begins the figures that are requests per run.
 	requestsOf = "requests per run: "
 	refusedOf  = "refused per run: "
@@ -303,9 +304,23 @@ func idle(ctx context.Context, s *session) (figures, error) {
 		}
 		f[cores] = float64(s.cpu()-used) / float64(time.Since(began)) / float64(len(s.contender.pids()))
 		f[memory], f[queued] = float64(s.resident()>>20), float64(s.load.total())
-		return nil
+		return s.restart(ctx, f)
 	})
 	return f, err
+}
+
+// restart measures how long a replica takes that comes up beside another one.
+func (s *session) restart(ctx context.Context, f figures) error {
+	one := s.contender.(*leaseContender).addon.Replicas()[0]
+	if err := one.Kill(); err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := one.Start(ctx); err != nil {
+		return err
+	}
+	f[restarting] = time.Since(began).Seconds()
+	return nil
 }
 
 // death kills the leader just before a slot is freed, again and again.

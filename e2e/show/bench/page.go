@@ -65,7 +65,7 @@ var titles = map[string]string{
 
 // units follow the names of figures that need one.
 var units = map[string]string{
-	creating: ", s", p50: ", s", p95: ", s", p99: ", s", filling: ", s", perStart: ", s", memory: ", MiB",
+	creating: ", s", p50: ", s", p95: ", s", p99: ", s", filling: ", s", restarting: ", s", perStart: ", s", memory: ", MiB",
 }
 
 // page renders docs/benchmarks.md.
