@@ -10,6 +10,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
 // Names by which the cluster knows an installation.
@@ -79,8 +81,8 @@ type Environment struct {
 	Watched Namespaces
 	// PACConfigMaps are those of PAC's further controllers, in PAC's namespace.
 	PACConfigMaps []string
-	// PodsGone says that a slot is free when the pods of its holder are gone, and not before.
-	PodsGone bool
+	// Release says when the slot of a run that is over is free.
+	Release Release
 	// RunQueues says that RunQueues shape and show queues, and that any PipelineRun may name one in
 	// its label.
 	RunQueues bool
@@ -103,6 +105,33 @@ type SecureMetrics struct {
 	Port int
 	// Certificate is the directory of the certificate; empty for one that the replica signs itself.
 	Certificate string
+}
+
+// Release says when the slot of a run that is over is free. The zero value is [ReleaseDone].
+type Release string
+
+const (
+	// ReleaseDone is as soon as the run is done, whatever a queue wants: no pods are seen.
+	ReleaseDone Release = "done"
+	// ReleasePerQueue is as each queue wants it, and as soon as the run is done if it does not say.
+	ReleasePerQueue Release = "perQueue"
+	// ReleasePodsGone is once the pods of the run are gone, too, unless a queue wants it otherwise.
+	ReleasePodsGone Release = "podsGone"
+)
+
+// SeesPods says whether slots can be kept for pods, for which the replicas watch them.
+func (r Release) SeesPods() bool { return r == ReleasePerQueue || r == ReleasePodsGone }
+
+// Of is when a slot is free in a queue that wants it so.
+func (r Release) Of(wanted queue.ReleaseWhen) queue.ReleaseWhen {
+	switch {
+	case r == ReleasePodsGone && wanted == queue.ReleaseByDefault:
+		return queue.ReleaseWhenPodsGone
+	case r.SeesPods() && wanted == queue.ReleaseWhenPodsGone:
+		return queue.ReleaseWhenPodsGone
+	default:
+		return queue.ReleaseWhenDone
+	}
 }
 
 // Webhook says how the replicas serve the hold as a webhook.
@@ -142,7 +171,7 @@ func ReadEnvironment(get func(string) string) (Environment, error) {
 		Deployment:    cmp.Or(r.name(EnvDeployment), defaultDeployment),
 		Watched:       r.names(EnvWatched, "a namespace", "unset it for all", validation.IsDNS1123Label),
 		PACConfigMaps: r.names(EnvPACConfigMaps, "a ConfigMap", "unset it for none", validation.IsDNS1123Subdomain),
-		PodsGone:      r.podsGone(),
+		Release:       r.release(),
 		RunQueues:     r.bool(EnvRunQueues),
 		WithoutPAC:    r.bool(EnvWithoutPAC),
 		Hold:          r.name(EnvHold),
@@ -214,16 +243,14 @@ func (r *envReader) names(variable, of, unset string, problems func(string) []st
 	return all
 }
 
-// podsGone reads when a slot is free.
-func (r *envReader) podsGone() bool {
-	switch value := r.get(EnvRelease); value {
-	case "podsGone":
-		return true
-	case "", "done":
+func (r *envReader) release() Release {
+	switch value := Release(cmp.Or(r.get(EnvRelease), string(ReleaseDone))); value {
+	case ReleaseDone, ReleasePerQueue, ReleasePodsGone:
+		return value
 	default:
-		r.wrong = append(r.wrong, fmt.Errorf("%s is %q, neither done nor podsGone", EnvRelease, value))
+		r.wrong = append(r.wrong, fmt.Errorf("%s is %q: want done, perQueue or podsGone", EnvRelease, value))
+		return ReleaseDone
 	}
-	return false
 }
 
 // bool is false for a variable that is not set.

@@ -12,6 +12,7 @@ import (
 func TestReadEnvironment(t *testing.T) {
 	defaults := config.Environment{
 		Namespace: "tools", ConfigMap: "pac-lease-queue-config", Deployment: "pac-lease-queue", CheckNamespace: "tools", ProbesPort: 8080,
+		Release: config.ReleaseDone,
 	}
 	but := func(change func(*config.Environment)) config.Environment {
 		e := defaults
@@ -37,8 +38,8 @@ func TestReadEnvironment(t *testing.T) {
 			config.Environment{
 				Namespace: "tools", ConfigMap: "queue-config", Deployment: "queue", Watched: config.Namespaces{"shop", "bank"},
 				PACConfigMaps:  []string{"ghe-configmap", "other.configmap"},
-				CheckNamespace: "shop",
-				Hold:           "queue-hold", Guard: "queue-guard", ProbesPort: 8081,
+				CheckNamespace: "shop", Release: config.ReleaseDone,
+				Hold: "queue-hold", Guard: "queue-guard", ProbesPort: 8081,
 				Webhook:       &config.Webhook{Configuration: "queue-hold", Service: "queue", Secret: "queue-certs", Port: 8443},
 				SecureMetrics: &config.SecureMetrics{Port: 9090, Certificate: "/certs"},
 			},
@@ -88,11 +89,14 @@ func TestReadEnvironment(t *testing.T) {
 			[]string{"PAC_CONFIGMAPS has 17 names, more than 16"},
 		},
 		"slots are kept for pods": {
-			map[string]string{config.EnvRelease: "podsGone"}, but(func(e *config.Environment) { e.PodsGone = true }), nil,
+			map[string]string{config.EnvRelease: "podsGone"}, but(func(e *config.Environment) { e.Release = config.ReleasePodsGone }), nil,
+		},
+		"queues say when their slots are free": {
+			map[string]string{config.EnvRelease: "perQueue"}, but(func(e *config.Environment) { e.Release = config.ReleasePerQueue }), nil,
 		},
 		"slots are not kept for pods": {map[string]string{config.EnvRelease: "done"}, defaults, nil},
 		"who knows when slots are free": {
-			map[string]string{config.EnvRelease: "PodsGone"}, defaults, []string{`RELEASE is "PodsGone", neither done nor podsGone`},
+			map[string]string{config.EnvRelease: "PodsGone"}, defaults, []string{`RELEASE is "PodsGone": want done, perQueue or podsGone`},
 		},
 		"no port": {map[string]string{config.EnvProbesPort: "http"}, defaults, []string{`PROBES_PORT is "http", not a port number`}},
 		"metrics for some, and for all": {

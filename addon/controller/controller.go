@@ -159,6 +159,7 @@ func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*contro
 		statuses = status.New(status.Config{
 			Board: &status.Cluster{Client: c.texts.runQueues, Shapes: all.runQueues},
 			Looks: looks, Events: events, Clock: clk, Pace: texts, Policy: policy, Acts: acts,
+			SeesPods: outside.Environment.Release.SeesPods(),
 		})
 		observer = append(observer, statuses)
 	}

@@ -217,7 +217,7 @@ func newShard(c common, namespace string) (*shard, error) {
 		shapes,
 	)
 	var podsLeft func(queue.Key, queue.Holder) *queue.Pods
-	if c.environment.PodsGone {
+	if c.environment.Release.SeesPods() {
 		if err := w.watchPods(c.clients, namespace); err != nil {
 			return nil, err
 		}
@@ -230,6 +230,7 @@ func newShard(c common, namespace string) (*shard, error) {
 	s.runs, s.leases = runs, leases
 	s.engine = engine.New(engine.Config{
 		Pods:         podsLeft,
+		Release:      c.environment.Release.Of(queue.ReleaseByDefault),
 		Repositories: repositories,
 		Runs:         runs,
 		Stores:       func() []engine.Store { return c.replica.Stores(leases, c.memory) },

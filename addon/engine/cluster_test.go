@@ -55,6 +55,8 @@ type cluster struct {
 	over map[string]time.Time
 	// pods returns what is left of a holder; nil if nothing ever is.
 	pods func(queue.Holder) *queue.Pods
+	// release is when slots are free if the queue does not say it.
+	release queue.ReleaseWhen
 	// intercepted calls are carried out by the function, once; commit does what
 	// the call would have done.
 	intercepted map[string]func(commit func() error) error
@@ -221,7 +223,7 @@ func (c *cluster) replica() *replica {
 		Repositories: repositories{c}, Runs: runs{r}, Stores: func() []engine.Store { return []engine.Store{store{r}} }, Clock: r.clock,
 		Policy: func() queue.Policy { return policy }, HandBack: func() bool { return c.handBack },
 		Observer: engine.Observers{event.NewObserver(r, looks), looks}, Bounds: engine.Bounds{Writes: 32, Reads: 16, Starts: 2},
-		Group: c.group, Pods: c.podsOf,
+		Group: c.group, Pods: c.podsOf, Release: c.release,
 	})
 	return r
 }

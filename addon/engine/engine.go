@@ -94,7 +94,7 @@ type Store interface {
 	Lasting() bool
 }
 
-// Config holds what an Engine works with; all of it is required but Pods and Group.
+// Config holds what an Engine works with; all of it is required but Pods, Release and Group.
 type Config struct {
 	Repositories Repositories
 	Runs         Runs
@@ -109,8 +109,11 @@ type Config struct {
 	HandBack func() bool
 	Observer Observer
 	Bounds   Bounds
-	// Pods finds the pods that are left of a holder; nil if a slot is free once its holder is done.
+	// Pods finds the pods that are left of a holder; nil if pods are not seen, and slots are free
+	// once their holders are done.
 	Pods func(queue.Key, queue.Holder) *queue.Pods
+	// Release is when a slot is free in a queue whose spec does not say it.
+	Release queue.ReleaseWhen
 	// Group returns a group for the starts of one pass, of which so many may run at a time; nil has
 	// them run in goroutines.
 	Group func(most int) Group

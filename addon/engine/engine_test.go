@@ -540,6 +540,7 @@ func TestPodsOfAnEnd(t *testing.T) {
 	for name, seen := range map[string]bool{"a read shows it": false, "a watch has shown it": true} {
 		t.Run(name, func(t *testing.T) {
 			c := newCluster(t, 1, append(in(queue.Started, pending("a")), pending("b")...), slot(0, "a"))
+			c.release = queue.ReleaseWhenPodsGone
 			c.change("a", func(r *queue.Run) { r.Phase, r.Ended = queue.Done, noon })
 			c.finished["a"] = true // PAC marks it as finished: no list shows it
 			if seen {
@@ -563,6 +564,32 @@ func TestPodsOfAnEnd(t *testing.T) {
 			}
 			if due = append(due, last.Due); len(due) != 3 || slices.ContainsFunc(due, func(at time.Time) bool { return !at.Equal(noon) }) {
 				t.Errorf("due since %v, want three times since the end", due)
+			}
+		})
+	}
+}
+
+// TestRelease: what a queue says of its slots counts before what the installation says of all.
+func TestRelease(t *testing.T) {
+	for name, tc := range map[string]struct {
+		all, one queue.ReleaseWhen
+		kept     bool
+	}{
+		"all keep slots for pods":             {all: queue.ReleaseWhenPodsGone, kept: true},
+		"all but this one":                    {all: queue.ReleaseWhenPodsGone, one: queue.ReleaseWhenDone},
+		"none keeps slots for pods":           {all: queue.ReleaseWhenDone},
+		"none but this one":                   {all: queue.ReleaseWhenDone, one: queue.ReleaseWhenPodsGone, kept: true},
+		"none but this one, and nothing said": {one: queue.ReleaseWhenPodsGone, kept: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, 1, append(in(queue.Done, pending("a")), pending("b")...), slot(0, "a"))
+			c.release, c.queue.Spec.Release = tc.all, tc.one
+			c.pods = func(queue.Holder) *queue.Pods { return &queue.Pods{Number: 1} }
+			if _, err := c.replica().pass(); err != nil {
+				t.Fatal(err)
+			}
+			if kept := c.slots[0].Holder.Name == "a"; kept != tc.kept {
+				t.Errorf("the slot is kept for pods: %t, want %t", kept, tc.kept)
 			}
 		})
 	}

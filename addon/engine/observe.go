@@ -66,10 +66,10 @@ func (p *pass) noteUnwritten(runs []*queue.Run) {
 	}
 }
 
-// findPods finds what is left of the holders that are done, or that no list shows. It comes last: a
-// run that was seen to be done gets no more pods.
+// findPods finds what is left of the holders that are done, or that no list shows, where slots are
+// kept for that. It comes last: a run that was seen to be done gets no more pods.
 func (p *pass) findPods(s queue.Snapshot, holders map[string]*queue.Run) {
-	if p.Pods == nil {
+	if p.Pods == nil || cmp.Or(s.Spec.Release, p.Release) != queue.ReleaseWhenPodsGone {
 		return
 	}
 	for i := range s.Slots {

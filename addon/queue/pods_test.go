@@ -16,7 +16,7 @@ func (b slotBuilder) left(due time.Duration) slotBuilder {
 }
 
 // TestPodsKeepASlot is case P12: while pods of a run that is done are left, its slot is nobody
-// else's, with `concurrency.release=podsGone`.
+// else's, with `release: PodsGone`.
 func TestPodsKeepASlot(t *testing.T) {
 	checkDecisions(t, map[string]decideCase{
 		"of a run that is done": {

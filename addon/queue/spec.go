@@ -28,6 +28,8 @@ type Spec struct {
 	// MaxAge is how long after its creation a run may wait before it is cancelled; zero is for
 	// ever.
 	MaxAge time.Duration
+	// Release is when the slot of a run that is over is free.
+	Release ReleaseWhen
 }
 
 // Discipline is an order of waiting runs.
@@ -43,6 +45,20 @@ const (
 )
 
 func (d Discipline) String() string { return [...]string{"Events", "NewestFirst", "Fair"}[d] }
+
+// ReleaseWhen says when the slot of a run that is over is free.
+type ReleaseWhen int
+
+const (
+	// ReleaseByDefault leaves it to the installation.
+	ReleaseByDefault ReleaseWhen = iota
+	// ReleaseWhenDone is as soon as the run is done.
+	ReleaseWhenDone
+	// ReleaseWhenPodsGone is once none of its pods is left that may still run.
+	ReleaseWhenPodsGone
+)
+
+func (r ReleaseWhen) String() string { return [...]string{"", "Done", "PodsGone"}[r] }
 
 // Grouping says which runs are of one group.
 type Grouping int

@@ -68,6 +68,15 @@ func Compile(spec v1alpha1.RunQueueSpec) (*Shape, error) {
 	default:
 		wrong = append(wrong, fmt.Errorf("spec.fairBy is %q: want Branch, PullRequest or Sender", spec.FairBy))
 	}
+	switch spec.Release {
+	case "":
+	case v1alpha1.ReleaseDone:
+		s.spec.Release = queue.ReleaseWhenDone
+	case v1alpha1.ReleasePodsGone:
+		s.spec.Release = queue.ReleaseWhenPodsGone
+	default:
+		wrong = append(wrong, fmt.Errorf("spec.release is %q: want Done or PodsGone", spec.Release))
+	}
 	if spec.Waiting.MaxAge != "" {
 		age, err := time.ParseDuration(spec.Waiting.MaxAge)
 		if err != nil || age < leastAge || age > mostAge {

@@ -24,25 +24,32 @@ func TestCompile(t *testing.T) {
 		"nothing": {},
 		"all of it": {
 			spec: v1alpha1.RunQueueSpec{
-				Paused: true, Order: v1alpha1.OrderFair, FairBy: v1alpha1.FairBySender,
+				Paused: true, Order: v1alpha1.OrderFair, FairBy: v1alpha1.FairBySender, Release: v1alpha1.ReleasePodsGone,
 				Waiting: v1alpha1.Waiting{Keep: v1alpha1.KeepNewest, Max: 10, MaxAge: "1h30m"},
 			},
 			want: queue.Spec{
 				Paused: true, Order: queue.Fair, FairBy: queue.BySender, KeepNewest: true, MostWaiting: 10, MaxAge: 90 * time.Minute,
+				Release: queue.ReleaseWhenPodsGone,
 			},
 		},
 		"what cannot be used is left out, and the rest counts": {
 			spec: v1alpha1.RunQueueSpec{
-				Paused: true, Order: "Random", FairBy: "Moon", Waiting: v1alpha1.Waiting{Keep: "Some", Max: -1, MaxAge: "1 day"},
+				Paused: true, Order: "Random", FairBy: "Moon", Release: "Never",
+				Waiting:    v1alpha1.Waiting{Keep: "Some", Max: -1, MaxAge: "1 day"},
 				Priorities: []v1alpha1.PriorityRule{{When: "event.brunch == 'main'", Priority: 1}},
 			},
 			want: queue.Spec{Paused: true},
 			wrong: []string{
 				`spec.order is "Random": want Events, NewestFirst or Fair`,
 				`spec.fairBy is "Moon": want Branch, PullRequest or Sender`,
+				`spec.release is "Never": want Done or PodsGone`,
 				`spec.waiting.maxAge is "1 day": want a time from 1s to 8760h, e.g. 30m`,
 				`spec.priorities[0].when: undefined field 'brunch' (in column 6 of "event.brunch == 'main'")`,
 			},
+		},
+		"a slot that is free once its run is done": {
+			spec: v1alpha1.RunQueueSpec{Release: v1alpha1.ReleaseDone},
+			want: queue.Spec{Release: queue.ReleaseWhenDone},
 		},
 		"an age that is too long": {
 			spec:  v1alpha1.RunQueueSpec{Waiting: v1alpha1.Waiting{MaxAge: "8761h"}},

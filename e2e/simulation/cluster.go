@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	shipped "github.com/pac-lease-queue/pac-lease-queue/addon/replica"
@@ -59,7 +60,13 @@ func newCluster(seed uint64, o Options) *Cluster {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	m := mix(rnd)
 	m.traceable, m.cancelling.OnPush, m.kueue, m.ties = seed%3 == 0, seed%2 == 0, seed%5 == 4, seed%5 >= 3
-	m.podsGone, m.together, m.shaped, m.labelled = seed%19 == 18, seed%4 < 3, seed%7 == 6, seed%9 == 8
+	m.together, m.shaped, m.labelled = seed%4 < 3, seed%7 == 6, seed%9 == 8
+	switch {
+	case seed%19 == 18:
+		m.release = config.ReleasePodsGone
+	case seed%21 == 6: // shaped
+		m.release = config.ReleasePerQueue
+	}
 	m.writes = 2 // so that most passes leave something
 	if seed%4 == 2 {
 		m.writes = 8 // so that much of a pass overlaps
@@ -73,7 +80,7 @@ func newCluster(seed uint64, o Options) *Cluster {
 	if m.shaped {
 		shaping(&m)
 	}
-	if m.podsGone {
+	if m.release.SeesPods() {
 		m.memory, m.switches, m.happens["switch"] = false, false, 0
 	}
 	for _, e := range o.Without {
@@ -91,8 +98,8 @@ func newCluster(seed uint64, o Options) *Cluster {
 	if c.labelled {
 		c.trace("some runs are not PAC's, and queued by their label")
 	}
-	if c.podsGone {
-		c.trace("a slot is free when the pods of its run are gone")
+	if c.release.SeesPods() {
+		c.trace("when a slot is free: %s", c.release)
 	}
 	c.settle()
 	for i := range c.mixture.replicas {

@@ -161,9 +161,9 @@ func (c *Cluster) rest() {
 func (c *Cluster) idle() string {
 	for _, key := range c.queues {
 		limit := c.limit(key)
-		free := int(limit) - len(c.judges[key].occupying())
+		free, keeps := int(limit)-len(c.judges[key].occupying()), c.judges[key].mayRelease(queue.ReleaseWhenPodsGone)
 		for _, l := range c.leasesOf(key) {
-			if _, slot, ours := lease.Decode(l); ours && slot.Damaged != "" || ours && c.keptFor(l) {
+			if _, slot, ours := lease.Decode(l); ours && slot.Damaged != "" || ours && keeps && c.keptFor(l) {
 				free--
 			}
 			if index, _ := lease.IndexOf(l.Name, queueOfName(l.Name)); squatted(l) && index < int(limit) {

@@ -15,6 +15,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine/recovery"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
@@ -471,7 +472,7 @@ var mutants = []*mutant{
 		shape: func(m *mixture) {
 			m.happens["elect"], m.happens["push"], m.happens["promise"], m.happens["tekton"] = 30, 20, 30, 20
 			m.memory, m.switches, m.replicas, m.queues, m.deliver = true, false, 2, 1, 6
-			m.crowd, m.kueue, m.ties, m.podsGone = false, false, false, false
+			m.crowd, m.kueue, m.ties, m.release = false, false, false, config.ReleaseDone
 		},
 		wire: func(_ *replica, c *shipped.Config) { c.Forget = func(func(queue.Key) bool) {} },
 	},
@@ -490,7 +491,7 @@ var mutants = []*mutant{
 	{name: "believes a cache that has an older version than the list", caught: 533, anyVersion: true},
 	{
 		name: "gives a slot away while pods of its run are left", caught: 1, podless: true,
-		shape: func(m *mixture) { m.podsGone = true },
+		shape: func(m *mixture) { m.release = config.ReleasePodsGone },
 	},
 	{name: "has no recovery", caught: 2, noRecovery: true},
 	{

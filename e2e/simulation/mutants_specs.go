@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
@@ -54,6 +55,28 @@ var mutantsOfSpecs = []*mutant{
 				}
 				return seen
 			}}
+		},
+	},
+	{
+		name: "gives a slot away while pods of its run are left in a queue that keeps it for them", caught: 3,
+		shape: func(m *mixture) {
+			calmly(m)
+			m.release = config.ReleasePerQueue
+		},
+		spec: func(_ *replica, s queue.Spec) queue.Spec {
+			s.Release = queue.ReleaseByDefault
+			return s
+		},
+	},
+	{
+		name: "keeps slots for pods in a queue that does not want it", caught: 2,
+		shape: func(m *mixture) {
+			calmly(m)
+			m.release = config.ReleasePerQueue
+		},
+		spec: func(_ *replica, s queue.Spec) queue.Spec {
+			s.Release = queue.ReleaseWhenPodsGone
+			return s
 		},
 	},
 	{

@@ -13,10 +13,10 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 )
 
-// outlive leaves pods of a run that is about to be done, in the seeds in which slots are kept for
-// them. A run that never began has none.
+// outlive leaves pods of a run that is about to be done, in the seeds in which slots may be kept
+// for them. A run that never began has none.
 func (c *Cluster) outlive(pr *tektonv1.PipelineRun) {
-	if key, ok := pac.KeyOf(pr); ok && c.podsGone && c.read(pr).Phase == queue.Started && c.chance(50) {
+	if key, ok := pac.KeyOf(pr); ok && c.release.SeesPods() && c.read(pr).Phase == queue.Started && c.chance(50) {
 		c.trace("pods of %s are left", pr.Name)
 		c.outliving[pr.UID] = key
 	}
@@ -36,7 +36,7 @@ func (c *Cluster) podsGo() {
 
 // podsOf is what replicas see of them; nil if they do not look.
 func (c *Cluster) podsOf() func(queue.Key, queue.Holder) *queue.Pods {
-	if !c.podsGone || c.mutant.podless {
+	if !c.release.SeesPods() || c.mutant.podless {
 		return nil
 	}
 	return func(_ queue.Key, h queue.Holder) *queue.Pods {
@@ -58,6 +58,11 @@ func (c *Cluster) keptFor(l *coordinationv1.Lease) bool {
 	return left
 }
 
+// mayRelease says that a replica may go by a spec with which slots are free then.
+func (j *judge) mayRelease(when queue.ReleaseWhen) bool {
+	return slices.ContainsFunc(j.specs(), func(s queue.Spec) bool { return j.cluster.release.Of(s.Release) == when })
+}
+
 // pods judges a write of the product that takes a slot from a run.
 func (j *judge) pods(ch change, by *request) {
 	was, existed := ch.was.(*coordinationv1.Lease)
@@ -67,7 +72,7 @@ func (j *judge) pods(ch change, by *request) {
 	again := slices.ContainsFunc(j.cluster.leasesOf(j.key), func(l *coordinationv1.Lease) bool {
 		return l.Name != was.Name && runUID(l) == runUID(was)
 	})
-	if again || by.limit == queue.Unlimited || j.limit == queue.Unlimited {
+	if again || j.mayRelease(queue.ReleaseWhenDone) || by.limit == queue.Unlimited || j.limit == queue.Unlimited {
 		return
 	}
 	j.fail("%s of %s is given away while pods of %s are left", was.Name, j.key, runUID(was))

@@ -164,6 +164,7 @@ func (r *replica) start(age time.Duration) {
 		HandBack: func() bool { return r.product.Settings().HandBack },
 		Observer: observer,
 		Pods:     c.podsOf(),
+		Release:  c.release.Of(queue.ReleaseByDefault),
 		Bounds:   engine.Bounds{Writes: c.writes, Reads: 1, Starts: 2},
 		Group:    func(most int) engine.Group { return &group{cluster: c, most: most} },
 	})

@@ -38,6 +38,9 @@ func (c *Cluster) someSpec() v1alpha1.RunQueueSpec {
 	if c.chance(25) {
 		spec.Waiting.Max = int32(1 + c.rnd.IntN(3))
 	}
+	if c.release.SeesPods() {
+		spec.Release = []v1alpha1.Release{"", v1alpha1.ReleaseDone, v1alpha1.ReleasePodsGone, v1alpha1.ReleasePodsGone}[c.rnd.IntN(4)]
+	}
 	if c.chance(15) {
 		spec.Waiting.MaxAge = []string{"20s", "2m"}[c.rnd.IntN(2)]
 	}
@@ -119,28 +122,38 @@ func (j *judge) reshape(is object) {
 	}
 }
 
-// unwanted says why no spec is a reason to end a run that waits; empty if one is. A spec counts for
-// as long as a replica may not have seen the next one.
+// specs are those that a replica may go by: one counts for as long as the next may be unseen.
+func (j *judge) specs() []queue.Spec {
+	if len(j.shapes) == 0 {
+		return []queue.Spec{{}}
+	}
+	var all []queue.Spec
+	for i, s := range j.shapes {
+		if i+1 == len(j.shapes) || j.cluster.now.Sub(j.shapes[i+1].at) <= j.cluster.lag {
+			all = append(all, s.spec)
+		}
+	}
+	return all
+}
+
+// unwanted says why no spec is a reason to end a run that waits; empty if one is.
 func (j *judge) unwanted(pr *tektonv1.PipelineRun) (why string) {
 	c := j.cluster
 	if j.begun[pr.UID] {
 		return "it goes on, and no run supersedes it"
 	}
-	for i, s := range j.shapes {
-		if i+1 < len(j.shapes) && c.now.Sub(j.shapes[i+1].at) > c.lag {
-			continue
-		}
+	for _, spec := range j.specs() {
 		switch {
-		case s.spec.KeepNewest && j.outdated(pr, queue.Newer) == "":
+		case spec.KeepNewest && j.outdated(pr, queue.Newer) == "":
 			return ""
-		case s.spec.Paused:
+		case spec.Paused:
 			why = "its queue is paused"
-		case s.spec.MostWaiting > 0 && j.before(pr) >= s.spec.MostWaiting:
+		case spec.MostWaiting > 0 && j.before(pr) >= spec.MostWaiting:
 			return ""
-		case s.spec.MaxAge > 0 && c.now.Sub(pr.CreationTimestamp.Time) >= s.spec.MaxAge-2*c.skew:
+		case spec.MaxAge > 0 && c.now.Sub(pr.CreationTimestamp.Time) >= spec.MaxAge-2*c.skew:
 			return ""
 		default:
-			why = fmt.Sprintf("its queue is %+v", s.spec)
+			why = fmt.Sprintf("its queue is %+v", spec)
 		}
 	}
 	return why

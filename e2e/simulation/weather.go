@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine/recovery"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
@@ -66,8 +67,8 @@ type mixture struct {
 	// traceable runs say what they were made of, so that newer runs may supersede them.
 	traceable  bool
 	cancelling queue.CancelInProgress
-	// podsGone: slots are kept for pods of runs that are done.
-	podsGone bool
+	// release says when slots are free. Pods outlive runs where they may be kept for them.
+	release config.Release
 	// shaped has RunQueues.
 	shaped bool
 	// labelled has runs that are not PAC's, and queued by their label.

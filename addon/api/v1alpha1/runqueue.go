@@ -46,6 +46,12 @@ type RunQueueSpec struct {
 	// FairBy is what order: Fair goes round: Branch if it is left out.
 	// +optional
 	FairBy FairBy `json:"fairBy,omitempty"`
+	// Release is when the slot of a run that is over is free. Done: as soon as Tekton calls the run
+	// done. PodsGone: once none of its pods is left that may still run, for runs that must not
+	// overlap; it takes concurrency.release=perQueue or podsGone in the values of the chart. If
+	// release is left out, concurrency.release decides.
+	// +optional
+	Release Release `json:"release,omitempty"`
 	// Limit is how many runs may go on at a time in a queue without a Repository: one for runs that
 	// name it in their label pac-lease-queue.dev/queue. Beside a Repository of the same name, whose
 	// concurrency_limit counts, leave it out.
@@ -86,6 +92,17 @@ const (
 	FairByBranch      FairBy = "Branch"
 	FairByPullRequest FairBy = "PullRequest"
 	FairBySender      FairBy = "Sender"
+)
+
+// Release is when the slot of a run that is over is free.
+//
+// +kubebuilder:validation:Enum=Done;PodsGone
+type Release string
+
+// When the slot of a run that is over is free.
+const (
+	ReleaseDone     Release = "Done"
+	ReleasePodsGone Release = "PodsGone"
 )
 
 // Waiting bounds what waits in a queue.

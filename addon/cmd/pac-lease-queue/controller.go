@@ -38,9 +38,9 @@ variables CONFIG_NAME, CONFIG_LOGGING_NAME, CONFIG_OBSERVABILITY_NAME and
 CONFIG_LEADERELECTION_NAME name them. WATCH_NAMESPACES lists the namespaces whose queues it
 works on, separated by commas; unset, it works on all. PAC_CONFIGMAPS lists the ConfigMaps of
 further controllers of Pipelines-as-Code, in its namespace. RELEASE is podsGone to keep the slot of
-a run until its pods are gone. With RUN_QUEUES=true, RunQueues shape and show queues, and
-PipelineRuns with the label pac-lease-queue.dev/queue wait in the queue that it names. With
-WITHOUT_PAC=true, the cluster has no Pipelines-as-Code.
+a run until its pods are gone, and perQueue where RunQueues say so. With RUN_QUEUES=true, RunQueues
+shape and show queues, and PipelineRuns with the label pac-lease-queue.dev/queue wait in the queue
+that it names. With WITHOUT_PAC=true, the cluster has no Pipelines-as-Code.
 
 PROBES_PORT is the port of the health probes; PROFILING_PORT (8008) that of the debug view and, if
 they are on, of Go's profiles, on loopback only. METRICS_PROMETHEUS_PORT (9090) is the port of the

@@ -146,7 +146,8 @@ func TestChecks(t *testing.T) {
 			}
 		}, []string{"reports: Pipelines-as-Code has not reported the end of 2 runs, more than 5m after it: old for one."}},
 		"a slot that may be kept for pods": {func(f *Facts) {
-			f.Installations[0].Environment.PodsGone = true
+			f.Installations[0].Environment.Release = config.ReleasePerQueue
+			f.Queues[0].Snapshot.Spec.Release = queue.ReleaseWhenPodsGone
 			f.Queues[0].Snapshot.Runs[0].Phase = queue.Done
 		}, []string{"slots: It may be kept for pods of that run"}},
 		"a controller of PAC whose settings are not read": {func(f *Facts) {

@@ -50,11 +50,11 @@ func slots(f *Facts) []Finding {
 					What: "It was edited by hand and cannot be read: " + s.Damaged + ". The slot counts as taken.",
 				})
 			case s.Holder == nil:
-			case f.podsGone(q.Key().Namespace) && (runs[s.Holder.UID].UID == "" || runs[s.Holder.UID].Phase == queue.Done):
+			case f.keepsForPods(q) && (runs[s.Holder.UID].UID == "" || runs[s.Holder.UID].Phase == queue.Done):
 				all = append(all, Finding{
 					Where: where, passing: true,
 					What: "It still names " + s.Holder.Name + ", which is done. It may be kept for pods of that run " +
-						"(concurrency.release is podsGone).",
+						"(concurrency.release, or spec.release of its RunQueue, is podsGone).",
 					Do: "Look for them: kubectl get pods -n " + q.Key().Namespace + " -l tekton.dev/pipelineRun=" + s.Holder.Name +
 						". If their node is lost, delete it, or force the deletion of the pods. If there are none, a working replica " +
 						"gives the slot away. " + whileItLasts,
@@ -142,10 +142,11 @@ func unreported(f *Facts) []Finding {
 	return all
 }
 
-// podsGone says whether the installation that works on a namespace keeps slots for pods.
-func (f *Facts) podsGone(namespace string) bool {
+// keepsForPods says whether the installation that works on a queue keeps its slots for pods.
+func (f *Facts) keepsForPods(q inspect.Queue) bool {
 	return slices.ContainsFunc(f.Installations, func(i inspect.Installation) bool {
-		return i.Environment.Watched.Contains(namespace) && i.Environment.PodsGone
+		wanted := q.Snapshot.Spec.Release
+		return i.Environment.Watched.Contains(q.Key().Namespace) && i.Environment.Release.Of(wanted) == queue.ReleaseWhenPodsGone
 	})
 }
 

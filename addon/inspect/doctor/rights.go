@@ -65,7 +65,7 @@ func RightsOf(i inspect.Installation) []Right {
 			give(namespace, "", "pac-lease-queue.dev", "runqueues", "get", "list", "watch", "create")
 			give(namespace, "", "pac-lease-queue.dev", "runqueues/status", "patch")
 		}
-		if i.Environment.PodsGone {
+		if i.Environment.Release.SeesPods() {
 			give(namespace, "", "", "pods", "list", "watch")
 		}
 	}

@@ -34,7 +34,9 @@ const (
 
 // of is the status of a queue by a look at it. Times are in whole seconds, as the API server keeps
 // them, and a condition that stays as it is keeps its time.
-func of(rq runqueue.Known, known latest.Known, stands queue.Standings, turns map[string]time.Time, now time.Time) v1alpha1.RunQueueStatus {
+func (w *Writer) of(
+	rq runqueue.Known, known latest.Known, stands queue.Standings, turns map[string]time.Time, now time.Time,
+) v1alpha1.RunQueueStatus {
 	s := v1alpha1.RunQueueStatus{
 		ObservedGeneration: rq.Generation,
 		Running:            int32(stands.Count(queue.StateStarted)),
@@ -59,7 +61,7 @@ func of(rq runqueue.Known, known latest.Known, stands queue.Standings, turns map
 	s.OldestWaitingSince = seconds(oldest)
 	s.Next = next(stands)
 	s.Slots = slots(known.Snapshot, stands)
-	s.Conditions = conditions(rq, known, stands, now)
+	s.Conditions = w.conditions(rq, known, stands, now)
 	s.State = state(s, stands)
 	return s
 }
@@ -87,6 +89,10 @@ func ignoredLimit(key queue.Key, limit queue.Limit) string {
 	return fmt.Sprintf("Repository %s is there, so its concurrency_limit counts (%s) and spec.limit does not. Remove spec.limit.",
 		key.Repository, limit)
 }
+
+// ignoredRelease is for a queue whose slots are to be kept for pods that no replica sees.
+const ignoredRelease = "Slots are free as soon as runs are done, although spec.release is PodsGone: the add-on does not watch pods. " +
+	"Install its chart with concurrency.release=perQueue, or remove spec.release."
 
 func front(is queue.Standing, stands queue.Standings, refusal string, turns map[string]time.Time) v1alpha1.WaitingRun {
 	w := v1alpha1.WaitingRun{
@@ -136,7 +142,7 @@ func slots(s queue.Snapshot, stands queue.Standings) []v1alpha1.Slot {
 	return list
 }
 
-func conditions(rq runqueue.Known, known latest.Known, stands queue.Standings, now time.Time) []metav1.Condition {
+func (w *Writer) conditions(rq runqueue.Known, known latest.Known, stands queue.Standings, now time.Time) []metav1.Condition {
 	c := conditionList{before: rq.Conditions, generation: rq.Generation, now: now}
 	switch problems := known.Repository.Problems; {
 	case rq.Problem != nil:
@@ -145,6 +151,8 @@ func conditions(rq runqueue.Known, known latest.Known, stands queue.Standings, n
 		c.add(v1alpha1.ConditionReady, false, badRepository, strings.Join(problems, " "))
 	case rq.Limit > 0 && !known.Repository.ByRunQueue:
 		c.add(v1alpha1.ConditionReady, false, "LimitIgnored", ignoredLimit(known.Repository.Key, stands.Limit))
+	case stands.Spec.Release == queue.ReleaseWhenPodsGone && !w.SeesPods:
+		c.add(v1alpha1.ConditionReady, false, "ReleaseIgnored", ignoredRelease)
 	case stands.Limit == queue.Unlimited && stands.Spec != (queue.Spec{}):
 		c.add(v1alpha1.ConditionReady, false, "NoLimit", withoutLimit(known.Repository.Key))
 	default:

@@ -60,6 +60,8 @@ type Config struct {
 	// Pace is how fast texts are written.
 	Pace   *pace.Pace
 	Policy func() queue.Policy
+	// SeesPods says that slots can be kept for pods.
+	SeesPods bool
 	// Acts says whether this replica works on the queue. Others write nothing.
 	Acts func(queue.Key) bool
 }
@@ -268,7 +270,7 @@ func (w *Writer) due(key queue.Key, s sheet) func(context.Context) error {
 		if typical, n := w.recent.Typical(key); n > 0 {
 			estimates = report.Turns(stands, typical, now)
 		}
-		want = of(rq, known, stands, estimates, now)
+		want = w.of(rq, known, stands, estimates, now)
 	}
 	if runqueue.Hash(want) == rq.Hash {
 		return nil

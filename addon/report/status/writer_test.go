@@ -366,6 +366,21 @@ func TestIgnoredLimit(t *testing.T) {
 	}
 }
 
+// TestIgnoredRelease: a queue whose slots are to be kept for pods says so where nobody sees pods.
+func TestIgnoredRelease(t *testing.T) {
+	for reason, sees := range map[string]bool{"ReleaseIgnored": false, "Usable": true} {
+		r := newRig(app)
+		r.writer.SeesPods = sees
+		s := look(1)
+		s.Spec.Release = queue.ReleaseWhenPodsGone
+		r.see(s)
+		r.round(t, time.Second)
+		if c := r.statuses[app].Conditions; len(c) == 0 || c[0].Reason != reason {
+			t.Errorf("conditions %v, want %s", c, reason)
+		}
+	}
+}
+
 // TestTells: a pause and its end are told once, whichever replica writes them.
 func TestTells(t *testing.T) {
 	r := newRig(app)

@@ -37,10 +37,11 @@ func holds(run string) func(history.View) bool {
 	}
 }
 
-// TestSlotIsKeptUntilThePodsAreGone is case P12, with either choice of when a slot is free. The pod
-// ignores the end of its run, and stays in the cluster although it is told to go.
+// TestSlotIsKeptUntilThePodsAreGone is case P12, with each choice of when a slot is free, and no
+// RunQueue that says anything of it. The pod ignores the end of its run, and stays in the cluster
+// although it is told to go.
 func TestSlotIsKeptUntilThePodsAreGone(t *testing.T) {
-	for release, kept := range map[string]bool{"done": false, "podsGone": true} {
+	for release, kept := range map[string]bool{"done": false, "perQueue": false, "podsGone": true} {
 		t.Run(release, func(t *testing.T) {
 			t.Setenv(config.EnvRelease, release)
 			c := newCluster(t)

@@ -24,7 +24,7 @@ var values = []struct {
 }{
 	{name: "replicaCount", json: `3`},
 	{name: "concurrency.backend", json: `"memory"`, besides: []string{"replicaCount=1"}},
-	{name: "concurrency.release", json: `"podsGone"`},
+	{name: "concurrency.release", json: `"perQueue"`},
 	{name: "concurrency.claimTTL", json: `"40s"`},
 	{name: "concurrency.takeoverAfter", json: `"2500ms"`},
 	{name: "concurrency.recoveryInterval", json: `"2s"`},

@@ -9,8 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tektoncd/pipeline/pkg/apis/pipeline"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -108,6 +111,54 @@ func (s *scene) block() (end func()) {
 	s.pushFiles(map[string]string{".tekton/block.yaml": stack.RunFile("block", time.Hour)})
 	name := s.started(1).Runs[0].Name
 	return func() { s.patch(name, cancelled) }
+}
+
+// TestReleaseWhenPodsAreGone: a queue that asks for it keeps the slot of a run that is over for a
+// pod that is left, although its leader dies, and says so. Where no replica sees pods, it says
+// that.
+func TestReleaseWhenPodsAreGone(t *testing.T) {
+	s := newScene(t, 1, 2)
+	s.Tolerated = suite.AllWarnings
+	s.spec(v1alpha1.RunQueueSpec{Release: v1alpha1.ReleasePodsGone})
+	end := s.block()
+	ready := func(is v1alpha1.RunQueueStatus) string {
+		return meta.FindStatusCondition(is.Conditions, v1alpha1.ConditionReady).Reason
+	}
+	s.status("that the add-on sees no pods", func(is v1alpha1.RunQueueStatus) bool { return ready(is) == "ReleaseIgnored" })
+	s.upgrade("concurrency.release=perQueue", "concurrency.release=done")
+	s.status("that all of its spec can be used", func(is v1alpha1.RunQueueStatus) bool { return ready(is) == "Usable" })
+
+	blocker := s.View().In(queue.Started)[0]
+	pods := s.Kube.CoreV1().Pods(s.Key.Namespace)
+	_, err := pods.Create(s.ctx, &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "left", Labels: map[string]string{pipeline.PipelineRunLabelKey: blocker.Name}},
+		Spec: corev1.PodSpec{
+			NodeName: "lost", Containers: []corev1.Container{{Name: "step", Image: "example.com/none"}},
+		},
+	}, metav1.CreateOptions{})
+	s.must(err)
+	s.push(2, time.Second)
+	s.queued(2)
+	end()
+	kept := func(is v1alpha1.RunQueueStatus) bool {
+		return is.Running == 0 && is.Waiting == 2 && len(is.Slots) == 1 && is.Slots[0].Run == blocker.Name &&
+			strings.Contains(is.Front[0].Reason, "pods of "+blocker.Name+" are left")
+	}
+	s.status("the slot that is kept", kept)
+	s.kill()
+	// The next leader has looked at the queue once it has noted a change.
+	s.must(s.SetLimit(s.ctx, 2))
+	s.status("a start in the other slot, and this one kept", func(is v1alpha1.RunQueueStatus) bool {
+		return is.Limit != nil && *is.Limit == 2 && len(is.Slots) > 0 && is.Slots[0].Run == blocker.Name
+	})
+	s.done(2)
+	if holder := s.View().Slots[0].Holder; holder == nil || holder.Name != blocker.Name {
+		t.Errorf("slot 0 is that of %v while a pod of %s is left", holder, blocker.Name)
+	}
+	now := int64(0)
+	s.must(pods.Delete(s.ctx, "left", metav1.DeleteOptions{GracePeriodSeconds: &now}))
+	s.push(2, time.Second)
+	s.finished(5)
 }
 
 // TestNewestFirst: of what waits, the newest push starts first, in its own order.
