@@ -64,7 +64,7 @@ type Observer interface {
 	// caches show.
 	Missing(key queue.Key, waiting []queue.Run)
 	// Listed: these queues exist, and the replica looks at each of them. It hears no
-	// more of any other.
+	// more of any other. It is told when some have gone, and once in a while.
 	Listed([]queue.Key)
 	// Overdue: a step has been due for too long. It is told once for every step.
 	Overdue(queue.Key, queue.Action)

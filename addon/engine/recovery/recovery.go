@@ -83,8 +83,11 @@ const (
 	// wait for an alarm of their own.
 	actingFor = 10
 
-	// listPause separates two lists of all queues.
+	// listPause separates two lists of all queues, once for every thousand of them: what lists cost
+	// has a bound.
 	listPause = time.Second
+	// tellPause separates two lists that the observer hears of although no queue has gone.
+	tellPause = time.Minute
 	// longestSettling is how long a queue that changes all the time is not looked at.
 	longestSettling = time.Second
 	// wakePause separates two wakes for one step: a pass that fails is repeated without them.
@@ -110,6 +113,7 @@ func (t Timing) acting() time.Duration { return actingFor * t.TakeoverAfter }
 type Loop struct {
 	Config
 	listed time.Time // when all queues were listed last
+	told   time.Time // when the observer last heard of that
 
 	mu       sync.Mutex
 	lists    int               // of all queues, so far
@@ -200,18 +204,28 @@ func (l *Loop) Round(ctx context.Context) {
 	}
 }
 
-// list tells the observer once in a while which queues exist, and finds those that have come
-// without a change or have gone.
+// list finds the queues that have come without a change or have gone, and tells the observer which
+// exist.
 func (l *Loop) list(now time.Time) {
-	if !l.listed.IsZero() && now.Sub(l.listed) < listPause {
+	if !l.listed.IsZero() && now.Sub(l.listed) < l.listPause() {
 		return
 	}
 	l.listed = now
 	keys := l.Keys()
-	l.Observer.Listed(keys)
-	for _, gone := range l.compare(keys, now) {
-		l.Forget(gone)
+	gone := l.compare(keys, now)
+	if len(gone) > 0 || now.Sub(l.told) >= tellPause {
+		l.told = now
+		l.Observer.Listed(keys)
 	}
+	for _, key := range gone {
+		l.Forget(key)
+	}
+}
+
+func (l *Loop) listPause() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return listPause * time.Duration(1+len(l.known)/1000)
 }
 
 // compare returns the queues that there are no longer.

@@ -40,14 +40,16 @@ type world struct {
 	rests   time.Duration
 	until   time.Time // when time alone changes what is due
 
-	mu   sync.Mutex
-	keys []queue.Key
-	due  map[queue.Key][]queue.Action
-	errs map[queue.Key]error
-	woke []queue.Key
-	late []queue.Action
+	mu    sync.Mutex
+	keys  []queue.Key
+	due   map[queue.Key][]queue.Action
+	errs  map[queue.Key]error
+	woke  []queue.Key
+	late  []queue.Action
+	lists []int // the number of queues in each
 	// What else the observer is told.
 	listed []queue.Key
+	told   int // how often that was
 	taken  []string
 
 	looks     []queue.Key
@@ -65,7 +67,10 @@ func newReplica(name string, clock *clocktesting.FakeClock, keys ...queue.Key) *
 	}
 	w.Loop = recovery.New(recovery.Config{
 		Name: name,
-		Keys: func() []queue.Key { return w.keys },
+		Keys: func() []queue.Key {
+			w.lists = append(w.lists, len(w.keys))
+			return w.keys
+		},
 		Due: func(_ context.Context, key queue.Key) ([]queue.Action, time.Time, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -99,7 +104,7 @@ func (w *world) set(key queue.Key, due ...queue.Action) {
 }
 
 // Listed implements engine.Observer.
-func (w *world) Listed(keys []queue.Key) { w.listed = keys }
+func (w *world) Listed(keys []queue.Key) { w.listed, w.told = keys, w.told+1 }
 
 // Overdue implements engine.Observer.
 func (w *world) Overdue(_ queue.Key, a queue.Action) { w.late = append(w.late, a) }
@@ -292,6 +297,41 @@ func TestQueueGoesAndComes(t *testing.T) {
 	}
 	if woke := w.round(t, time.Second); len(woke) != 1 {
 		t.Errorf("woke %v, want the queue", woke)
+	}
+}
+
+// TestListsAreBounded: where nothing happens, thousands of queues are listed no more queues per
+// second than a thousand are, and the observer hears of it once a minute, or when one has gone.
+func TestListsAreBounded(t *testing.T) {
+	for _, queues := range []int{1, 1000, 5000} {
+		t.Run(fmt.Sprint(queues), func(t *testing.T) {
+			w := newWorld()
+			for i := range queues {
+				w.keys = append(w.keys, queue.Key{Namespace: "shop", Repository: fmt.Sprint(i)})
+			}
+			w.round(t, time.Second)
+			w.lists, w.told = nil, 0
+			for range 5 * 60 {
+				w.round(t, time.Second)
+			}
+			listed := 0
+			for _, n := range w.lists {
+				listed += n
+			}
+			if most := 5 * 60 * min(queues, 1000); listed > most || len(w.lists) < 5*60/(1+queues/1000) {
+				t.Errorf("%d lists of %d queues in five minutes, %d in all; want no more than %d", len(w.lists), queues, listed, most)
+			}
+			if w.told != 5 {
+				t.Errorf("the observer is told %d times in five minutes", w.told)
+			}
+			w.keys = w.keys[1:]
+			for range 10 {
+				w.round(t, time.Second)
+			}
+			if w.told != 6 || len(w.listed) != queues-1 {
+				t.Errorf("told %d times, last of %d queues; want to be told that one has gone", w.told, len(w.listed))
+			}
+		})
 	}
 }
 

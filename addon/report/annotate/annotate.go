@@ -92,7 +92,8 @@ type Annotator struct {
 	token bool
 }
 
-// sheet is what was written about one queue.
+// sheet is what was written about one queue of late. There is none of a queue in which nothing has
+// changed since a round that was long enough ago.
 type sheet struct {
 	changed bool      // since the last round
 	round   time.Time // the last one
@@ -208,6 +209,8 @@ func (a *Annotator) begin() {
 			s.changed, s.round = false, now
 			a.rounds[key] = &round{told: map[string]bool{}}
 			a.line.Join(key)
+		case !s.changed && now.Sub(s.round) >= refresh.Interval:
+			delete(a.queues, key)
 		}
 	}
 }

@@ -75,6 +75,8 @@ type Writer struct {
 
 	mu     sync.Mutex
 	queues map[queue.Key]*sheet
+	// changed are those of them whose status may have to change.
+	changed map[queue.Key]bool
 
 	// The rest is that of Run alone: line has the queues whose status is due, and nothing is
 	// written before rests is over.
@@ -84,7 +86,6 @@ type Writer struct {
 
 // sheet is what is known of the status of one queue.
 type sheet struct {
-	changed bool
 	due     bool // it stands in the line
 	missing bool // its Repository does not exist
 	written time.Time
@@ -93,7 +94,9 @@ type sheet struct {
 var _ engine.Observer = (*Writer)(nil)
 
 // New returns a Writer.
-func New(c Config) *Writer { return &Writer{Config: c, queues: map[queue.Key]*sheet{}} }
+func New(c Config) *Writer {
+	return &Writer{Config: c, queues: map[queue.Key]*sheet{}, changed: map[queue.Key]bool{}}
+}
 
 // Looked implements engine.Observer. What the caches alone show is not written.
 func (w *Writer) Looked(l engine.Look) {
@@ -121,6 +124,7 @@ func (w *Writer) Listed(keys []queue.Key) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	maps.DeleteFunc(w.queues, func(key queue.Key, s *sheet) bool { return !exists[key] && !s.due })
+	maps.DeleteFunc(w.changed, func(key queue.Key, _ bool) bool { return w.queues[key] == nil })
 }
 
 // Changed has the status of a queue compared with what it should be: the caller has seen another
@@ -128,8 +132,8 @@ func (w *Writer) Listed(keys []queue.Key) {
 func (w *Writer) Changed(key queue.Key) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if s := w.queues[key]; s != nil {
-		s.changed = true
+	if w.queues[key] != nil {
+		w.changed[key] = true
 	}
 }
 
@@ -139,7 +143,7 @@ func (w *Writer) change(key queue.Key, missing bool) {
 	if w.queues[key] == nil {
 		w.queues[key] = &sheet{}
 	}
-	w.queues[key].changed, w.queues[key].missing = true, missing
+	w.queues[key].missing, w.changed[key] = missing, true
 }
 
 // every is how often queues are looked at for a status that is due, and the least time between two
@@ -189,13 +193,13 @@ func (w *Writer) begin() {
 	now := w.Clock.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for key, s := range w.queues {
-		switch {
+	for key := range w.changed {
+		switch s := w.queues[key]; {
+		case s.due:
 		case !w.Acts(key):
-			if !s.due {
-				delete(w.queues, key) // another replica's now; its news will bring it back
-			}
-		case s.changed && !s.due && now.Sub(s.written) >= every:
+			delete(w.queues, key) // another replica's now; its news will bring it back
+			delete(w.changed, key)
+		case now.Sub(s.written) >= every:
 			s.due = true
 			w.line.Join(key)
 		}
@@ -228,7 +232,10 @@ func (w *Writer) turn(ctx context.Context, key queue.Key) {
 		log = klog.FromContext(ctx)
 	}
 	log.Info("status not written", "queue", key.String(), "reason", err.Error())
-	s.changed, s.written = true, s.written.Add(again)
+	s.written = s.written.Add(again)
+	if w.queues[key] != nil {
+		w.changed[key] = true
+	}
 	if errors.Is(err, ErrNoRunQueues) {
 		w.rests = w.Clock.Now().Add(absent)
 	}
@@ -239,7 +246,8 @@ func (w *Writer) take(key queue.Key) (is sheet, s *sheet) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if s = w.queues[key]; s != nil {
-		s.due, s.changed = false, false
+		s.due = false
+		delete(w.changed, key)
 		is = *s
 	}
 	return is, s
