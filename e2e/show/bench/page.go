@@ -100,7 +100,7 @@ which takes a quarter of an hour otherwise.
 `)
 	for _, l := range all {
 		fmt.Fprintf(&out, "\n## %s\n\n%s, %s:\n\n```console\nmake bench %s\n```\n",
-			capitalized(l.label), l.Date, l.Machine, l.Settings)
+			capitalized(strings.ReplaceAll(l.label, "-", " ")), l.Date, l.Machine, l.Settings)
 		out.WriteString("\n| budget | seen | bound | |\n| --- | --- | --- | --- |\n")
 		verdicts := l.judge()
 		for _, v := range verdicts {
@@ -222,6 +222,9 @@ func offset(i int) vg.Length { return (vg.Length(i) - vg.Length(len(order)-1)/2)
 func drawStarts(file string, all []labelled) error {
 	p := picture("Starts per second, many queues at once")
 	p.Y.Min = 0
+	all = slices.DeleteFunc(slices.Clone(all), func(l labelled) bool {
+		return !slices.ContainsFunc(order, func(who string) bool { return l.row("burst", who) != nil })
+	})
 	var ticks []string
 	for i, who := range order {
 		if !slices.ContainsFunc(all, func(l labelled) bool { return l.row("burst", who) != nil }) {

@@ -138,7 +138,7 @@ func TestReleaseWhenPodsAreGone(t *testing.T) {
 	}, metav1.CreateOptions{})
 	s.must(err)
 	s.push(2, time.Second)
-	s.queued(2)
+	s.queued(3)
 	end()
 	kept := func(is v1alpha1.RunQueueStatus) bool {
 		return is.Running == 0 && is.Waiting == 2 && len(is.Slots) == 1 && is.Slots[0].Run == blocker.Name &&
@@ -158,7 +158,8 @@ func TestReleaseWhenPodsAreGone(t *testing.T) {
 	now := int64(0)
 	s.must(pods.Delete(s.ctx, "left", metav1.DeleteOptions{GracePeriodSeconds: &now}))
 	s.push(2, time.Second)
-	s.finished(5)
+	s.done(5)
+	s.audited()
 }
 
 // TestNewestFirst: of what waits, the newest push starts first, in its own order.
