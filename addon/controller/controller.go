@@ -6,12 +6,17 @@ import (
 	"net/http"
 	"time"
 
+	pacv1alpha1 "github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
 	pacclient "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/clientset/versioned"
+	pacscheme "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/clientset/versioned/scheme"
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
+	tektonscheme "github.com/tektoncd/pipeline/pkg/client/clientset/versioned/scheme"
 	"go.opentelemetry.io/otel"
 	"go.uber.org/zap"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	kubeclient "knative.dev/pkg/client/injection/kube/client"
 	"knative.dev/pkg/configmap"
@@ -20,6 +25,7 @@ import (
 	"knative.dev/pkg/logging"
 	"knative.dev/pkg/system"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/codec"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/controller/watchdog"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
@@ -76,7 +82,8 @@ func New(outside Outside) injection.ControllerConstructor {
 
 // clients are those of one API server.
 type clients struct {
-	kube     kubernetes.Interface
+	kube kubernetes.Interface
+	// tekton has v1 only.
 	tekton   tektonclient.Interface
 	pac      pacclient.Interface
 	metadata metadata.Interface
@@ -87,11 +94,11 @@ type clients struct {
 
 func newClients(ctx context.Context) (*clients, error) {
 	config := injection.GetConfig(ctx)
-	tekton, err := tektonclient.NewForConfig(config)
+	tekton, err := rest.RESTClientFor(codec.For(config, tektonv1.SchemeGroupVersion, tektonscheme.Scheme))
 	if err != nil {
 		return nil, fmt.Errorf("tekton client: %w", err)
 	}
-	paas, err := pacclient.NewForConfig(config)
+	paas, err := rest.RESTClientFor(codec.For(config, pacv1alpha1.SchemeGroupVersion, pacscheme.Scheme))
 	if err != nil {
 		return nil, fmt.Errorf("pipelines-as-code client: %w", err)
 	}
@@ -108,7 +115,8 @@ func newClients(ctx context.Context) (*clients, error) {
 		return nil, err
 	}
 	return &clients{
-		kube: kubeclient.Get(ctx), tekton: tekton, pac: paas, metadata: meta, runQueues: runQueues, texts: texts,
+		kube: kubeclient.Get(ctx), tekton: tektonclient.New(tekton), pac: pacclient.New(paas), metadata: meta,
+		runQueues: runQueues, texts: texts,
 	}, nil
 }
 

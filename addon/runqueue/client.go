@@ -8,12 +8,12 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/gentype"
 	"k8s.io/client-go/rest"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/api/v1alpha1"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/codec"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
@@ -42,12 +42,7 @@ func NewClientOver(config *rest.Config, connection *http.Client) (*Client, error
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		return nil, err
 	}
-	own := rest.CopyConfig(config)
-	own.GroupVersion, own.APIPath = &v1alpha1.GroupVersion, "/apis"
-	own.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
-	// The API server has no other for a CRD.
-	own.ContentType, own.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON
-	client, err := rest.RESTClientForConfigAndClient(own, connection)
+	client, err := rest.RESTClientForConfigAndClient(codec.For(config, v1alpha1.GroupVersion, scheme), connection)
 	if err != nil {
 		return nil, fmt.Errorf("client for RunQueues: %w", err)
 	}
