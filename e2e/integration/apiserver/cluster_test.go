@@ -79,16 +79,23 @@ func (c *cluster) newQueue(limit int) queue.Key {
 	return key
 }
 
-// push creates the runs of one event, in a random order as PAC does, and returns their names in the
-// order of the queue.
+// push creates the runs of one event as PAC does, in any order, and then gives them that of the
+// queue, in which it returns their names.
 func (c *cluster) push(key queue.Key, event string, n int) []string {
 	c.Helper()
 	var names []string
 	for i := range n {
 		names = append(names, fmt.Sprintf("%s-%02d", event, i+1))
 	}
+	order := map[string]string{}
 	for _, i := range rand.Perm(n) {
-		c.create(key, names[i], names)
+		pr := fixture.HeldRun(key, names[i], names...)
+		order[pac.HeldOrder] = pr.Annotations[pac.HeldOrder]
+		delete(pr.Annotations, pac.HeldOrder)
+		c.must(c.CreateRun(c.Context(), key.Namespace, pr))
+	}
+	for _, i := range rand.Perm(n) {
+		c.must(c.AnnotateRun(c.Context(), key.Namespace, names[i], order))
 	}
 	return names
 }

@@ -14,10 +14,11 @@ import (
 // TestEnvironmentMatchesTheProgram: the program reads from every pod of the chart what the values
 // say.
 func TestEnvironmentMatchesTheProgram(t *testing.T) {
-	objects := render(t, older, "watchNamespaces={shop,bank}", "admission.webhook.port=10250", "probes.port=8081")
+	objects := render(t, older, "watchNamespaces={shop,bank}", "admission.webhook.port=10250", "probes.port=8081",
+		"concurrency.release=perQueue")
 	usual := config.Environment{
 		Namespace: product, ConfigMap: product + "-config", Deployment: product, CheckNamespace: product, ProbesPort: 8080,
-		Watched: config.Namespaces{"shop", "bank"},
+		Watched: config.Namespaces{"shop", "bank"}, Release: config.ReleaseDone,
 	}
 	controller, handBack := usual, usual
 	controller.ProbesPort, controller.RunQueues = 8081, true
@@ -28,6 +29,7 @@ func TestEnvironmentMatchesTheProgram(t *testing.T) {
 	check.CheckNamespace = "shop"
 	const name = product + "/" + product
 	secured := controller
+	controller.Release = config.ReleasePerQueue
 	secured.SecureMetrics = &config.SecureMetrics{Port: 9191, Certificate: "/etc/pac-lease-queue/metrics"}
 	secure := render(t, older, "watchNamespaces={shop,bank}", "admission.webhook.port=10250", "probes.port=8081",
 		"metrics.secure.enabled=true", "metrics.secure.certSecret=tls", "metrics.port=9191")
