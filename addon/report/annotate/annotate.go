@@ -205,12 +205,13 @@ func (a *Annotator) begin() {
 		switch {
 		case !a.Acts(key):
 			delete(a.queues, key) // another replica's now; its news will bring it back
-		case a.rounds[key] == nil && refresh.Positions > 0 && s.changed && now.Sub(s.round) >= refresh.Interval:
+		case a.rounds[key] != nil || now.Sub(s.round) < refresh.Interval:
+		case !s.changed:
+			delete(a.queues, key)
+		case refresh.Positions > 0:
 			s.changed, s.round = false, now
 			a.rounds[key] = &round{told: map[string]bool{}}
 			a.line.Join(key)
-		case !s.changed && now.Sub(s.round) >= refresh.Interval:
-			delete(a.queues, key)
 		}
 	}
 }

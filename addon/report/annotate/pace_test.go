@@ -2,6 +2,7 @@ package annotate_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/clock"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
@@ -104,6 +107,32 @@ func TestTextsKeepThePace(t *testing.T) {
 		}
 		if n := len(r.events); n < 30*20 {
 			t.Errorf("%d events, want one for each run that still waits at least", n)
+		}
+	})
+}
+
+// TestRefusedInALongRound: what is refused late in a round that takes longer than the interval is
+// tried again, though nothing changes any more.
+func TestRefusedInALongRound(t *testing.T) {
+	atNoon(t, func(t *testing.T) {
+		r := newRigBy(clock.RealClock{}, 60, 2)
+		s := lookOf("shop", "app", 60)
+		late := s.Runs[50].Name
+		r.refuse[late] = apierrors.NewForbidden(schema.GroupResource{}, late, errors.New("frozen"))
+		r.see(s)
+		go r.annotator.Run(t.Context())
+		time.Sleep(time.Minute)
+		r.mu.Lock()
+		delete(r.refuse, late)
+		before := r.texts[late]
+		r.mu.Unlock()
+		if before != nil || r.written() < 59 {
+			t.Fatalf("after %d writes, the refused one says %v", r.written(), before)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if r.texts[late] == nil {
+			t.Error("it is never told")
 		}
 	})
 }

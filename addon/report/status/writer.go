@@ -123,7 +123,7 @@ func (w *Writer) Listed(keys []queue.Key) {
 	w.recent.Keep(func(key queue.Key) bool { return exists[key] })
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	maps.DeleteFunc(w.queues, func(key queue.Key, s *sheet) bool { return !exists[key] && !s.due })
+	maps.DeleteFunc(w.queues, func(key queue.Key, s *sheet) bool { return !s.due && (!exists[key] || !w.Acts(key)) })
 	maps.DeleteFunc(w.changed, func(key queue.Key, _ bool) bool { return w.queues[key] == nil })
 }
 
