@@ -11,6 +11,9 @@ import (
 type turn struct {
 	at     time.Time
 	number int
+	// unsure says that it was served by a replica that may not have known the queue's spec yet, and
+	// so may not have written that down.
+	unsure bool
 }
 
 // checkPlace checks that the queue was not paused and that no other run was to go first.
@@ -61,7 +64,8 @@ func (a *Auditor) checkTurn(r *record, at time.Time) {
 		case queue.Fair:
 			// Who serves a group does not have to know of what was served a moment ago.
 			was, again := a.served[a.group(r)]
-			if its, known := a.served[a.group(o)]; again && a.group(r) != a.group(o) && (!known || its.number < was.number) &&
+			its, known := a.served[a.group(o)]
+			if again && !was.unsure && !its.unsure && a.group(r) != a.group(o) && (!known || its.number < was.number) &&
 				at.Sub(was.at) > a.Lag {
 				a.violate("I3", at, "%s overtook %s, whose group has waited for longer", r.Name, o.Name)
 				return
@@ -102,7 +106,7 @@ func (a *Auditor) serve(r *record, at time.Time) {
 	for _, t := range a.served {
 		last = max(last, t.number)
 	}
-	a.served[a.group(r)] = turn{at, last + 1}
+	a.served[a.group(r)] = turn{at, last + 1, a.unsure(r, at)}
 }
 
 // hasWaited says that the run could have had a slot for longer than the lag.
