@@ -166,7 +166,9 @@ func (a *Auditor) Slot(s queue.Slot, at time.Time) {
 		return
 	}
 	if r := a.runs[s.Holder.UID]; r != nil && r.Phase == queue.Pending {
-		if !r.claimed {
+		if r.claimed {
+			a.serve(r, at) // once more, in its own time
+		} else {
 			a.checkPlace(r, "claimed", at)
 			a.report.Claims = append(a.report.Claims, r.Name)
 		}

@@ -44,6 +44,7 @@ func run(name string) runBuilder {
 	}}
 }
 
+func (b runBuilder) of(branch string) runBuilder          { b.Origin.Branch = branch; return b }
 func (b runBuilder) uid(u string) runBuilder              { b.UID = u; return b }
 func (b runBuilder) created(d time.Duration) runBuilder   { b.Created = noon.Add(d); return b }
 func (b runBuilder) order(names ...string) runBuilder     { b.Order = ordered(names...); return b }

@@ -96,7 +96,7 @@ func (a *Auditor) unsure(r *record, at time.Time) bool {
 func (a *Auditor) group(r *record) string { return a.spec.FairBy.Group(r.Origin) }
 
 func (a *Auditor) serve(r *record, at time.Time) {
-	if a.spec.Order != queue.Fair || a.Forgets {
+	if a.spec.Order != queue.Fair || a.Forgets || a.AnyOrder {
 		return
 	}
 	if a.served == nil {

@@ -9,16 +9,13 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
+var fair = queue.Spec{Order: queue.Fair, FairBy: queue.ByBranch}
+
 // TestTurnsOfGroups: under Fair, the group goes first that was served longest ago. A claim that was
 // made before its replica could know of the order says nothing of whose turn it is: nothing was
 // written down.
 func TestTurnsOfGroups(t *testing.T) {
-	of := func(branch string, b runBuilder) runBuilder {
-		b.Origin.Branch = branch
-		return b
-	}
-	first, again, other := of("main", run("a")), of("main", run("b")), of("topic", run("c"))
-	fair := queue.Spec{Order: queue.Fair, FairBy: queue.ByBranch}
+	first, again, other := run("a").of("main"), run("b").of("main"), run("c").of("topic")
 	cases := map[string]struct {
 		order func(*tape) // begins to be that of groups
 		want  []string
@@ -52,5 +49,36 @@ func TestTurnsOfGroups(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// TestAnotherClaimIsATurn: a run that is claimed again, since its start failed, has its group served
+// once more.
+func TestAnotherClaimIsATurn(t *testing.T) {
+	failing, first, again, other := run("a").of("topic"), run("b").of("main"), run("c").of("main"), run("d").of("topic")
+	during, _ := play(func(t *tape) {
+		t.limit(1)
+		t.SetSpec(fair, t.tick())
+		t.wait(time.Minute)
+		t.run(failing)
+		t.slot(held(0, "a"))
+		t.run(failing.attempt(1).notBefore(time.Hour))
+		t.slot(free(0))
+		t.run(first)
+		t.slot(held(0, "b"))
+		t.run(first.started())
+		t.run(again)
+		t.run(other)
+		t.wait(time.Hour)
+		t.run(first.done())
+		t.slot(held(0, "a"))
+		t.run(failing.attempt(1).started())
+		t.wait(time.Minute)
+		t.run(failing.attempt(1).done())
+		t.slot(held(0, "c"))
+		t.run(again.started())
+	})
+	for _, v := range during.Violations {
+		t.Error(v)
 	}
 }
