@@ -52,8 +52,8 @@ func TestTurnsOfGroups(t *testing.T) {
 	}
 }
 
-// TestAnotherClaimIsATurn: a run that is claimed again, since its start failed, has its group served
-// once more.
+// TestAnotherClaimIsATurn: a run that is claimed again, since its start failed, has its group
+// served once more.
 func TestAnotherClaimIsATurn(t *testing.T) {
 	failing, first, again, other := run("a").of("topic"), run("b").of("main"), run("c").of("main"), run("d").of("topic")
 	during, _ := play(func(t *tape) {
