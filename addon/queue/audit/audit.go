@@ -167,7 +167,7 @@ func (a *Auditor) Slot(s queue.Slot, at time.Time) {
 	}
 	if r := a.runs[s.Holder.UID]; r != nil && r.Phase == queue.Pending {
 		if r.claimed {
-			a.serve(r, at) // once more, in its own time
+			a.serve(r, at) // another claim serves its group once more
 		} else {
 			a.checkPlace(r, "claimed", at)
 			a.report.Claims = append(a.report.Claims, r.Name)
