@@ -47,17 +47,19 @@ func clusterClients() (kubernetes.Interface, tektonclient.Interface, error) {
 const (
 	configurationTry   = 10 * time.Second // at most, for each
 	configurationPause = time.Second
+	// An API server that has just come up refuses everybody until it has read its roles.
+	configurationRefused = 20 * time.Second
 )
 
 // awaitConfiguration returns once the configuration can be read, or with an error if the API
-// server refuses that or has none. knative reads ConfigMaps first and ends the process without a
-// reason if that takes five seconds.
+// server has none, or refuses that for configurationRefused. knative reads ConfigMaps first and
+// ends the process without a reason if that takes five seconds.
 func awaitConfiguration(ctx context.Context, rest *rest.Config, env config.Environment) error {
 	kube, err := kubernetes.NewForConfig(rest)
 	if err != nil {
 		return fmt.Errorf("kubernetes client: %w", err)
 	}
-	told := ""
+	told, allowed := "", time.Now()
 	return wait.PollUntilContextCancel(ctx, configurationPause, true, func(ctx context.Context) (bool, error) {
 		ctx, stop := context.WithTimeout(ctx, configurationTry)
 		defer stop()
@@ -66,7 +68,12 @@ func awaitConfiguration(ctx context.Context, rest *rest.Config, env config.Envir
 			return true, nil
 		}
 		err = fmt.Errorf("read the configuration: %w", err)
-		if apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsNotFound(err) {
+		switch {
+		case apierrors.IsNotFound(err):
+			return false, err
+		case !apierrors.IsForbidden(err) && !apierrors.IsUnauthorized(err):
+			allowed = time.Now() // for all that is known
+		case time.Since(allowed) >= configurationRefused:
 			return false, err
 		}
 		if err.Error() != told {
