@@ -84,6 +84,7 @@ func runController(ctx context.Context) error {
 		filled atomic.Bool
 		hold   atomic.Pointer[admission.Server]
 	)
+	go giveBack(ctx)
 	mux := http.NewServeMux()
 	mux.HandleFunc("/readiness", func(w http.ResponseWriter, r *http.Request) {
 		var err error

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"runtime/metrics"
+	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
@@ -24,4 +27,52 @@ func limitMemory(options ...memlimit.Option) {
 	if _, err := memlimit.Set(options...); err != nil {
 		slog.Warn("Cannot read the memory limit of the container", "error", err)
 	}
+}
+
+const (
+	// restLook is how often memory is looked at. A process rests that has allocated less than
+	// restful since the last look.
+	restLook = 10 * time.Second
+	restful  = 4 << 20 // bytes
+	// worthwhile is how much memory is given back at least: it costs a collection of the heap.
+	worthwhile = 8 << 20 // bytes
+)
+
+// giveBack returns memory to the system once the process rests, until the context ends: a replica
+// that comes up, or has many queues to work off, needs far more of it than afterwards. Go's runtime
+// alone keeps what it needed last, and a tenth more, for as long as nothing happens.
+func giveBack(ctx context.Context) {
+	ticker := time.NewTicker(restLook)
+	defer ticker.Stop()
+	var before memory
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		now := readMemory()
+		if now.allocated-before.allocated < restful && now.unused >= worthwhile {
+			debug.FreeOSMemory()
+		}
+		before = now
+	}
+}
+
+// memory is what the runtime says of the heap, in bytes.
+type memory struct {
+	allocated uint64 // since the process began
+	unused    uint64 // free, or garbage to all appearances, and not given back
+}
+
+func readMemory() memory {
+	samples := []metrics.Sample{
+		{Name: "/gc/heap/allocs:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"},
+		{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/gc/heap/live:bytes"},
+	}
+	metrics.Read(samples)
+	at := func(i int) uint64 { return samples[i].Value.Uint64() }
+	return memory{allocated: at(0), unused: at(1) + at(2) - min(at(2), at(3))}
 }

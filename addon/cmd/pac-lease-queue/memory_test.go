@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"runtime/debug"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
@@ -30,4 +33,36 @@ func TestGarbage(t *testing.T) {
 			t.Errorf("with GOGC=%q, %d percent of garbage, want %d", env, got, want)
 		}
 	}
+}
+
+// TestGiveBack: a process that rests gives back what it has needed, and one that is at work keeps
+// it.
+func TestGiveBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go giveBack(ctx)
+		time.Sleep(restLook) // the first look
+		synctest.Wait()
+		unused := allocate(8 * worthwhile)
+		time.Sleep(restLook)
+		synctest.Wait()
+		if now := readMemory().unused; now < unused/2 {
+			t.Errorf("at work, %d MiB are unused after %d: they are given back too early", now>>20, unused>>20)
+		}
+		time.Sleep(restLook)
+		synctest.Wait()
+		if now := readMemory().unused; now > worthwhile {
+			t.Errorf("at rest, %d MiB are not given back", now>>20)
+		}
+	})
+}
+
+var kept []byte
+
+// allocate needs memory for a moment, and returns how much is unused then.
+func allocate(bytes int) uint64 {
+	kept = make([]byte, bytes)
+	kept = nil
+	return readMemory().unused
 }
