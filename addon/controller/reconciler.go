@@ -49,7 +49,10 @@ func (q *queues) promoted(b reconciler.Bucket, _ func(reconciler.Bucket, types.N
 	return nil
 }
 
-func (q *queues) demoted(b reconciler.Bucket) { q.leads.set(b, false) }
+func (q *queues) demoted(b reconciler.Bucket) {
+	q.leads.set(b, false)
+	q.replica.Demoted()
+}
 
 func name(key queue.Key) types.NamespacedName {
 	return types.NamespacedName{Namespace: key.Namespace, Name: key.Repository}

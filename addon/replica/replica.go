@@ -164,6 +164,9 @@ func (r *Replica) Promoted(leads func(queue.Key) bool) {
 	}
 }
 
+// Demoted is called when this replica leads some queues no longer.
+func (r *Replica) Demoted() { r.recovery.Relist() }
+
 // Acts says whether this replica works on the queue: as its leader, or in place of one that does
 // not. No other replica sees slots in memory, so with them only the leader acts.
 func (r *Replica) Acts(key queue.Key) bool {

@@ -86,8 +86,8 @@ const (
 	// listPause separates two lists of all queues, once for every thousand of them: what lists cost
 	// has a bound.
 	listPause = time.Second
-	// tellPause separates two lists that the observer hears of although no queue has gone.
-	tellPause = time.Minute
+	// quietPause separates two lists, of which the observer hears, although nothing has changed.
+	quietPause = time.Minute
 	// longestSettling is how long a queue that changes all the time is not looked at.
 	longestSettling = time.Second
 	// wakePause separates two wakes for one step: a pass that fails is repeated without them.
@@ -116,6 +116,7 @@ type Loop struct {
 	told   time.Time // when the observer last heard of that
 
 	mu       sync.Mutex
+	moved    bool              // something has changed since the last list
 	lists    int               // of all queues, so far
 	known    map[queue.Key]int // queue → the last list that had it
 	stirring map[queue.Key]*stir
@@ -154,6 +155,14 @@ func (l *Loop) Changed(key queue.Key) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.change(key, l.Clock.Now())
+	l.moved = true // no queue comes or goes without a change
+}
+
+// Relist notes that other queues may exist than before, as far as this replica sees.
+func (l *Loop) Relist() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.moved = true
 }
 
 func (l *Loop) change(key queue.Key, now time.Time) {
@@ -204,16 +213,15 @@ func (l *Loop) Round(ctx context.Context) {
 	}
 }
 
-// list finds the queues that have come without a change or have gone, and tells the observer which
-// exist.
+// list finds the queues that have come before the loop heard of changes, or have gone, and tells
+// the observer which exist.
 func (l *Loop) list(now time.Time) {
-	if !l.listed.IsZero() && now.Sub(l.listed) < l.listPause() {
+	if !l.wantsList(now) {
 		return
 	}
-	l.listed = now
 	keys := l.Keys()
 	gone := l.compare(keys, now)
-	if len(gone) > 0 || now.Sub(l.told) >= tellPause {
+	if len(gone) > 0 || now.Sub(l.told) >= quietPause {
 		l.told = now
 		l.Observer.Listed(keys)
 	}
@@ -222,10 +230,19 @@ func (l *Loop) list(now time.Time) {
 	}
 }
 
-func (l *Loop) listPause() time.Duration {
+// wantsList says whether it is time for a list. What changes from here on wants another one.
+func (l *Loop) wantsList(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return listPause * time.Duration(1+len(l.known)/1000)
+	pause := quietPause
+	if l.moved {
+		pause = listPause * time.Duration(1+len(l.known)/1000)
+	}
+	if !l.listed.IsZero() && now.Sub(l.listed) < pause {
+		return false
+	}
+	l.listed, l.moved = now, false
+	return true
 }
 
 // compare returns the queues that there are no longer.

@@ -290,7 +290,8 @@ func TestQueueGoesAndComes(t *testing.T) {
 		t.Errorf("of queues that are gone, %v are looked at and %v forgotten again", w.looks, w.forgotten)
 	}
 	w.keys = []queue.Key{app}
-	for range 3 {
+	w.Changed(app)
+	for range 2 {
 		if woke := w.round(t, time.Second); len(woke) > 0 {
 			t.Fatalf("woke %v too early", woke)
 		}
@@ -300,8 +301,9 @@ func TestQueueGoesAndComes(t *testing.T) {
 	}
 }
 
-// TestListsAreBounded: where nothing happens, thousands of queues are listed no more queues per
-// second than a thousand are, and the observer hears of it once a minute, or when one has gone.
+// TestListsAreBounded: where nothing happens, the queues are listed once a minute, and the observer
+// hears of it. While something happens, of thousands no more are listed per second than of a
+// thousand, and the observer also hears when one has gone.
 func TestListsAreBounded(t *testing.T) {
 	for _, queues := range []int{1, 1000, 5000} {
 		t.Run(fmt.Sprint(queues), func(t *testing.T) {
@@ -309,29 +311,55 @@ func TestListsAreBounded(t *testing.T) {
 			for i := range queues {
 				w.keys = append(w.keys, queue.Key{Namespace: "shop", Repository: fmt.Sprint(i)})
 			}
+			minutes := func(n int, each func()) (listed int) {
+				w.lists, w.told = nil, 0
+				for range 60 * n {
+					each()
+					w.round(t, time.Second)
+				}
+				for _, n := range w.lists {
+					listed += n
+				}
+				if w.told != n {
+					t.Errorf("the observer is told %d times in %d minutes", w.told, n)
+				}
+				return listed
+			}
 			w.round(t, time.Second)
-			w.lists, w.told = nil, 0
-			for range 5 * 60 {
-				w.round(t, time.Second)
+			if listed := minutes(5, nothing); listed != 5*queues {
+				t.Errorf("%d queues are listed in five minutes in which nothing happens", listed)
 			}
-			listed := 0
-			for _, n := range w.lists {
-				listed += n
-			}
+			listed := minutes(5, func() { w.Changed(w.keys[0]) })
 			if most := 5 * 60 * min(queues, 1000); listed > most || len(w.lists) < 5*60/(1+queues/1000) {
 				t.Errorf("%d lists of %d queues in five minutes, %d in all; want no more than %d", len(w.lists), queues, listed, most)
 			}
-			if w.told != 5 {
-				t.Errorf("the observer is told %d times in five minutes", w.told)
-			}
-			w.keys = w.keys[1:]
+			w.Changed(w.keys[0])
+			w.keys, w.told = w.keys[1:], 0
 			for range 10 {
 				w.round(t, time.Second)
 			}
-			if w.told != 6 || len(w.listed) != queues-1 {
+			if w.told != 1 || len(w.listed) != queues-1 {
 				t.Errorf("told %d times, last of %d queues; want to be told that one has gone", w.told, len(w.listed))
 			}
 		})
+	}
+}
+
+// TestRelist: a replica that sees fewer queues than before lists them at once.
+func TestRelist(t *testing.T) {
+	w := newWorld(app, web)
+	for range 10 {
+		w.round(t, time.Second)
+	}
+	w.keys = []queue.Key{app}
+	w.round(t, time.Second)
+	if len(w.listed) != 2 {
+		t.Fatalf("listed %v although nothing has changed", w.listed)
+	}
+	w.Relist()
+	w.round(t, time.Second)
+	if diff := cmp.Diff([]queue.Key{app}, w.listed); diff != "" {
+		t.Errorf("listed (-want +got):\n%s", diff)
 	}
 }
 
