@@ -32,8 +32,8 @@ func limitMemory(options ...memlimit.Option) {
 const (
 	// restLook is how often memory is looked at. A process rests that has allocated less than
 	// restful since the last look.
-	restLook = 10 * time.Second
-	restful  = 4 << 20 // bytes
+	restLook = 5 * time.Second
+	restful  = 2 << 20 // bytes
 	// worthwhile is how much memory is given back at least: it costs a collection of the heap.
 	worthwhile = 8 << 20 // bytes
 )

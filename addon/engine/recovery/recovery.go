@@ -114,6 +114,7 @@ type Loop struct {
 	Config
 	listed time.Time // when all queues were listed last
 	told   time.Time // when the observer last heard of that
+	woken  chan struct{}
 
 	mu       sync.Mutex
 	moved    bool              // something has changed since the last list
@@ -145,7 +146,7 @@ type dueStep struct {
 // New returns a loop that has not been started.
 func New(c Config) *Loop {
 	return &Loop{
-		Config: c, known: map[queue.Key]int{}, stirring: map[queue.Key]*stir{},
+		Config: c, woken: make(chan struct{}, 1), known: map[queue.Key]int{}, stirring: map[queue.Key]*stir{},
 		acting: map[queue.Key]time.Time{}, lives: map[string]life{},
 	}
 }
@@ -155,14 +156,23 @@ func (l *Loop) Changed(key queue.Key) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.change(key, l.Clock.Now())
-	l.moved = true // no queue comes or goes without a change
+	l.move() // no queue comes or goes without a change
 }
 
 // Relist notes that other queues may exist than before, as far as this replica sees.
 func (l *Loop) Relist() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.move()
+}
+
+// move has the next rounds list all queues.
+func (l *Loop) move() {
 	l.moved = true
+	select {
+	case l.woken <- struct{}{}:
+	default: // it is known already
+	}
 }
 
 func (l *Loop) change(key queue.Key, now time.Time) {
@@ -179,9 +189,18 @@ func (l *Loop) change(key queue.Key, now time.Time) {
 	}
 }
 
-// Run goes round until the context ends. Start it once the caches are filled.
+// Run goes round until the context ends. Start it once the caches are filled. While nothing stirs
+// in any queue, it waits for a change.
 func (l *Loop) Run(ctx context.Context) {
 	for {
+		if l.still() {
+			select {
+			case <-ctx.Done():
+				return
+			case <-l.Clock.After(quietPause):
+			case <-l.woken:
+			}
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -189,6 +208,18 @@ func (l *Loop) Run(ctx context.Context) {
 			l.Round(ctx)
 		}
 	}
+}
+
+// still says that rounds have nothing to do but to list the queues once in a while. A change from
+// here on wakes the loop.
+func (l *Loop) still() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.woken: // by a change of before
+	default:
+	}
+	return !l.listed.IsZero() && !l.moved && len(l.stirring) == 0
 }
 
 // Round looks at every queue in which something has changed or become due, and raises an alarm for

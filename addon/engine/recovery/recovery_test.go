@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/engine"
@@ -38,6 +41,7 @@ type world struct {
 	unknown bool // who leads
 	blind   bool // to the slots of all queues
 	rests   time.Duration
+	went    int       // rounds
 	until   time.Time // when time alone changes what is due
 
 	mu    sync.Mutex
@@ -68,6 +72,8 @@ func newReplica(name string, clock *clocktesting.FakeClock, keys ...queue.Key) *
 	w.Loop = recovery.New(recovery.Config{
 		Name: name,
 		Keys: func() []queue.Key {
+			w.mu.Lock()
+			defer w.mu.Unlock()
 			w.lists = append(w.lists, len(w.keys))
 			return w.keys
 		},
@@ -79,7 +85,12 @@ func newReplica(name string, clock *clocktesting.FakeClock, keys ...queue.Key) *
 		},
 		Forget:  func(key queue.Key) { w.forgotten = append(w.forgotten, key) },
 		Visible: func(queue.Key) bool { return !w.blind },
-		Rest:    func() time.Duration { return w.rests },
+		Rest: func() time.Duration {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.went++
+			return w.rests
+		},
 		Wake: func(key queue.Key) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -345,6 +356,40 @@ func TestListsAreBounded(t *testing.T) {
 	}
 }
 
+// TestStill: while nothing stirs, the loop lists the queues once a minute and does nothing else. A
+// change has it look as soon as ever.
+func TestStill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(app, web)
+		w.Loop.Clock = clock.RealClock{}
+		ctx, stop := context.WithCancel(t.Context())
+		go w.Run(ctx)
+		defer stop()
+		w.pass(time.Minute, func() { w.looks, w.lists, w.went = nil, nil, 0 })
+		w.pass(10*time.Minute, func() {
+			if len(w.lists) < 9 || len(w.lists) > 10 || len(w.looks) > 0 || w.went > 11 {
+				t.Errorf("in ten still minutes, %d lists, %d looks, %d rounds", len(w.lists), len(w.looks), w.went)
+			}
+			w.due[app] = []queue.Action{queue.Release{Slot: slot}}
+		})
+		w.Changed(app)
+		w.pass(timing.TakeoverAfter+3*timing.Interval, func() {
+			if !slices.Contains(w.woke, app) {
+				t.Error("a step that is overdue goes unnoticed")
+			}
+		})
+	})
+}
+
+// pass lets time pass in which the loop runs by itself, and then looks at what it did.
+func (w *world) pass(d time.Duration, look func()) {
+	time.Sleep(d)
+	synctest.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	look()
+}
+
 // TestRelist: a replica that sees fewer queues than before lists them at once.
 func TestRelist(t *testing.T) {
 	w := newWorld(app, web)
@@ -402,36 +447,26 @@ func TestActing(t *testing.T) {
 	}
 }
 
-// TestRun: the loop goes round once an interval, and stops with its context.
+// TestRun: the loop goes round once an interval as long as something stirs, and stops with its
+// context.
 func TestRun(t *testing.T) {
-	w := newWorld()
-	rounds := make(chan time.Time)
-	w.Rest = func() time.Duration { rounds <- w.clock.Now(); return 0 }
-	ctx, cancel := context.WithCancel(t.Context())
-	stopped := make(chan struct{})
-	go func() { defer close(stopped); w.Run(ctx) }()
-	for i := range 3 {
-		waitForWaiter(t, w.clock)
-		w.clock.Step(timing.Interval)
-		if got, want := <-rounds, noon.Add(time.Duration(i+1)*timing.Interval); !got.Equal(want) {
-			t.Errorf("round %d at %s, want %s", i, got, want)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(app)
+		w.Loop.Clock = clock.RealClock{}
+		ctx, stop := context.WithCancel(t.Context())
+		stopped := make(chan struct{})
+		go func() { defer close(stopped); w.Run(ctx) }()
+		w.set(app, queue.Release{Slot: slot})
+		for i := range 5 {
+			w.pass(timing.Interval, func() {
+				if w.went != i+1 {
+					t.Errorf("%d rounds in %d intervals", w.went, i+1)
+				}
+			})
 		}
-	}
-	cancel()
-	select {
-	case <-stopped:
-	case <-time.After(10 * time.Second):
-		t.Fatal("does not stop with its context")
-	}
-}
-
-func waitForWaiter(t *testing.T, clock *clocktesting.FakeClock) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !clock.HasWaiters(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the loop does not wait")
-		}
-	}
+		stop()
+		<-stopped
+	})
 }
 
 func TestYield(t *testing.T) {
@@ -488,7 +523,7 @@ func TestLate(t *testing.T) {
 	}
 }
 
-// TestObserver: every second tells which queues there are; taking a queue over is told once, as
+// TestObserver: a list tells which queues there are; taking a queue over is told once, as
 // long as the replica goes on with it.
 func TestObserver(t *testing.T) {
 	w := newWorld(app, web)
