@@ -73,7 +73,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "believes a cache that a slot does not exist", caught: 1154, weather: &fair, shape: func(m *mixture) {
+		name: "believes a cache that a slot does not exist", caught: 321, weather: &fair, shape: func(m *mixture) {
 			m.happens["delete-lease"] = 40
 			m.crowd, m.memory, m.switches, m.replicas, m.queues, m.deliver = true, false, false, max(2, m.replicas), 1, 1
 		},
@@ -83,7 +83,7 @@ var mutants = []*mutant{
 		wrapStore: func(_ *replica, x engine.Store) engine.Store { return neverFresh{x} },
 	},
 	{
-		name: "believes a cache that a holder is gone", caught: 69, shape: func(m *mixture) {
+		name: "believes a cache that a holder is gone", caught: 550, shape: func(m *mixture) {
 			m.often("cancel", "label")
 			m.memory, m.switches, m.queues = false, false, 1
 			m.happens["push"], m.happens["tekton"] = 20, 6
@@ -98,7 +98,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "takes a holder that the watch drops for done", caught: 69, shape: func(m *mixture) {
+		name: "takes a holder that the watch drops for done", caught: 550, shape: func(m *mixture) {
 			m.often("cancel", "label")
 			m.memory, m.switches, m.queues = false, false, 1
 			m.happens["push"], m.happens["tekton"] = 20, 6
@@ -137,7 +137,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "releases the slot on any error of a start", caught: 826, weather: &storm, shape: rejections,
+		name: "releases the slot on any error of a start", caught: 447, weather: &storm, shape: rejections,
 		wrapRuns: func(r *replica, x engine.Runs, s engine.Store) engine.Runs {
 			return hooked{Runs: x, start: func(ctx context.Context, key queue.Key, a queue.Start, start func() error) error {
 				err := start()
@@ -398,7 +398,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "starts a run without the secret that it needs", caught: 11,
+		name: "starts a run without the secret that it needs", caught: 6,
 		wrapRuns: func(_ *replica, x engine.Runs, _ engine.Store) engine.Runs {
 			return hooked{Runs: x, seen: func(_ context.Context, _ queue.Key, runs []queue.Run) []queue.Run {
 				for i := range runs {
@@ -525,7 +525,7 @@ var mutants = []*mutant{
 	},
 	{name: "does not hear in recovery that a queue has changed", caught: 3, unchanging: true},
 	{
-		name: "keeps slots in the memory of several replicas", caught: 174, manyLeaders: true,
+		name: "keeps slots in the memory of several replicas", caught: 190, manyLeaders: true,
 		shape: func(m *mixture) { m.memory, m.switches, m.replicas = true, false, max(2, m.replicas) },
 	},
 }

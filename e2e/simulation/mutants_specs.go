@@ -19,7 +19,7 @@ var mutantsOfSpecs = []*mutant{
 		},
 	},
 	{
-		name: "takes the oldest run where the newest is to go first", caught: 13, shape: calmly,
+		name: "takes the oldest run where the newest is to go first", caught: 8, shape: calmly,
 		spec: func(_ *replica, s queue.Spec) queue.Spec {
 			if s.Order == queue.NewestFirst {
 				s.Order = queue.Events
@@ -28,7 +28,7 @@ var mutantsOfSpecs = []*mutant{
 		},
 	},
 	{
-		name: "goes round no groups", caught: 31, shape: calmly,
+		name: "goes round no groups", caught: 56, shape: calmly,
 		spec: func(_ *replica, s queue.Spec) queue.Spec {
 			if s.Order == queue.Fair {
 				s.Order = queue.Events
@@ -37,7 +37,7 @@ var mutantsOfSpecs = []*mutant{
 		},
 	},
 	{
-		name: "forgets which group was served last", caught: 31, shape: calmly,
+		name: "forgets which group was served last", caught: 56, shape: calmly,
 		wrapStore: func(_ *replica, x engine.Store) engine.Store {
 			return hookedStore{Store: x, seen: func(_ context.Context, _ queue.Key, slots []queue.Slot) {
 				for i := range slots {
@@ -80,7 +80,7 @@ var mutantsOfSpecs = []*mutant{
 		},
 	},
 	{
-		name: "cancels what goes on for a newer run", caught: 7, shape: calmly,
+		name: "cancels what goes on for a newer run", caught: 6, shape: calmly,
 		wrapRuns: func(r *replica, x engine.Runs, _ engine.Store) engine.Runs {
 			return hooked{Runs: x, seen: func(ctx context.Context, key queue.Key, seen []queue.Run) []queue.Run {
 				newer := queue.Newer(queue.Line(queue.Shared(slices.Clone(seen)), nil))
