@@ -1,6 +1,9 @@
 package pac
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/keys"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -135,15 +138,15 @@ const (
 // have died in between.
 const Selector = managedBy + "," + unfinished
 
-// SelectorOf selects, of the runs that [Selector] does, those of a Repository, or those of all
-// Repositories if its name does not fit a label. KeyOf tells them apart. A run that has lost PAC's
-// label (pkg/kubeinteraction/labels.go) is not among them; the guard keeps the label.
-func SelectorOf(repository string) string { return ofRepository(Selector, repository) }
+// SelectorOf selects, of the runs that [Selector] does, those of some Repositories, or those of all
+// if one of the names does not fit a label. KeyOf tells them apart. A run that has lost PAC's label
+// (pkg/kubeinteraction/labels.go) is not among them; the guard keeps the label.
+func SelectorOf(repositories ...string) string { return of(Selector, keys.Repository, repositories) }
 
 // FinishedSelector selects the runs of a Repository that PAC has finished with, or those of all
 // Repositories if its name does not fit a label. KeyOf tells them apart.
 func FinishedSelector(repository string) string {
-	return ofRepository(managedBy+","+finished, repository)
+	return of(managedBy+","+finished, keys.Repository, []string{repository})
 }
 
 // FinishedLabelledSelector selects the runs that were queued by their label and are finished with.
@@ -155,24 +158,23 @@ func FinishedLabelledSelector(name string) string {
 	return selector
 }
 
-func ofRepository(selector, repository string) string {
-	if len(validation.IsValidLabelValue(repository)) == 0 {
-		selector += "," + keys.Repository + "=" + repository
+// of restricts a selector to some values of a label, unless one of them cannot be one.
+func of(selector, label string, values []string) string {
+	if slices.ContainsFunc(values, func(v string) bool { return len(validation.IsValidLabelValue(v)) > 0 }) {
+		return selector
 	}
-	return selector
+	if len(values) == 1 {
+		return selector + "," + label + "=" + values[0]
+	}
+	return selector + "," + label + " in (" + strings.Join(values, ",") + ")"
 }
 
 // LabelledSelector selects the runs that are queued by their label and not finished with.
 const LabelledSelector = QueueLabel + ",!" + FinishedLabel + "," + managedByKey + "!=" + manager
 
-// LabelledSelectorOf selects, of the runs that [LabelledSelector] does, those of a queue; of one
-// whose name does not fit a label, there are none, and it selects all.
-func LabelledSelectorOf(name string) string {
-	if len(validation.IsValidLabelValue(name)) > 0 {
-		return LabelledSelector
-	}
-	return LabelledSelector + "," + QueueLabel + "=" + name
-}
+// LabelledSelectorOf selects, of the runs that [LabelledSelector] does, those of some queues; of
+// one whose name does not fit a label, there are none, and it selects all.
+func LabelledSelectorOf(names ...string) string { return of(LabelledSelector, QueueLabel, names) }
 
 // IsPACs says whether PAC made the run.
 func IsPACs(o metav1.Object) bool { return o.GetLabels()[managedByKey] == manager }

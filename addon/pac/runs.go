@@ -44,6 +44,7 @@ type Runs struct {
 	runs     tektonclient.PipelineRunsGetter
 	metadata ListMetadata
 	sources  []Source
+	shared   []*paged.Shared[listed] // of each source; none without a gate
 	written  *written
 	readings *readings
 }
@@ -51,10 +52,10 @@ type Runs struct {
 // Source is an informer of runs, which keeps them with [CacheRun] or a [Trimmer].
 type Source struct {
 	Informer cache.SharedIndexInformer
-	// Selector is what the informer selects, and Of selects those of a queue: [Selector] and
+	// Selector is what the informer selects, and Of selects those of some queues: [Selector] and
 	// [SelectorOf], or [LabelledSelector] and [LabelledSelectorOf].
 	Selector string
-	Of       func(name string) string
+	Of       func(names ...string) string
 }
 
 // OfPAC is the source of PAC's runs.
@@ -144,11 +145,36 @@ func NewRuns(by By, runs tektonclient.PipelineRunsGetter, metadata ListMetadata,
 		}
 	}
 	written := newWritten(by.Clock)
-	return &Runs{
+	r := &Runs{
 		by: by, runs: runs, metadata: metadata, sources: sources,
 		written: written, readings: &readings{written: written, arrivals: by.Arrivals},
-	}, nil
+	}
+	for _, s := range sources {
+		if by.Gate == nil {
+			break
+		}
+		r.shared = append(r.shared, &paged.Shared[listed]{
+			Most: mostShared, Timeout: sharedTimeout,
+			Read: func(ctx context.Context, namespace string, names []string) (listed, error) {
+				return r.list(ctx, namespace, s.Of(names...), names)
+			},
+		})
+	}
+	return r, nil
 }
+
+const (
+	// mostShared is how many queues share one list: their names have to fit into its address.
+	mostShared = 50
+	// sharedTimeout bounds such a list.
+	sharedTimeout = time.Minute
+)
+
+// listed are the runs of a list by the name of their queue.
+type listed map[string][]listedRun
+
+// listedRun is what tells a version of a run from others.
+type listedRun struct{ name, uid, version string }
 
 // Keys lists the queues that have runs that are not over; one may be there twice.
 func (r *Runs) Keys() []queue.Key {
@@ -211,8 +237,8 @@ const mostUnlisted = 16
 // list lacks has perhaps only lost its label; that it is done is final.
 func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]*queue.Run, error) {
 	var all []*queue.Run
-	for _, s := range r.sources {
-		runs, err := r.listSource(ctx, key, s)
+	for i := range r.sources {
+		runs, err := r.listSource(ctx, key, i)
 		if err != nil {
 			return nil, err
 		}
@@ -221,8 +247,19 @@ func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]*queue.Run, erro
 	return all, nil
 }
 
-func (r *Runs) listSource(ctx context.Context, key queue.Key, s Source) ([]*queue.Run, error) {
-	runs, listed, err := r.listBy(ctx, key, s.Of(key.Repository))
+func (r *Runs) listSource(ctx context.Context, key queue.Key, source int) ([]*queue.Run, error) {
+	s := r.sources[source]
+	var all listed
+	var err error
+	if r.shared == nil {
+		all, err = r.list(ctx, key.Namespace, s.Of(key.Repository), []string{key.Repository})
+	} else { // hundreds of queues may have their first claims at the same time
+		all, err = r.shared[source].List(ctx, key.Namespace, key.Repository)
+	}
+	if err != nil {
+		return nil, err
+	}
+	runs, known, err := r.ofList(ctx, key, all[key.Repository])
 	if err != nil {
 		return nil, err
 	}
@@ -233,7 +270,7 @@ func (r *Runs) listSource(ctx context.Context, key queue.Key, s Source) ([]*queu
 	var unlisted []string
 	for _, obj := range shown {
 		switch run := obj.(*Cached); {
-		case listed[run.name]:
+		case known[run.name]:
 		case run.phase == queue.Done:
 			runs = append(runs, r.read(key, run))
 		default:
@@ -241,51 +278,64 @@ func (r *Runs) listSource(ctx context.Context, key queue.Key, s Source) ([]*queu
 		}
 	}
 	if len(unlisted) > mostUnlisted {
-		runs, _, err = r.listBy(ctx, key, s.Selector)
+		if all, err = r.list(ctx, key.Namespace, s.Selector, []string{key.Repository}); err != nil {
+			return nil, err
+		}
+		runs, _, err = r.ofList(ctx, key, all[key.Repository])
 		return runs, err
 	}
 	return r.add(ctx, key, runs, unlisted)
 }
 
-// listBy reads the versions of all runs that the selector selects, and of those only that the cache
-// does not have the runs themselves: a run may have a megabyte and more of scripts, and any tenant
-// can have a queue looked at afresh. A run that is read by itself may have moved on since the list;
-// see [engine.Runs].
-func (r *Runs) listBy(
-	ctx context.Context, key queue.Key, selector string,
-) (runs []*queue.Run, listed map[string]bool, err error) {
-	periods := lately(r.by.Clock.Now())
-	var unknown []string // names
-	listed = map[string]bool{}
+// list reads the versions of all runs of some queues that the selector selects: a run may have a
+// megabyte and more of scripts, and any tenant can have a queue looked at afresh.
+func (r *Runs) list(ctx context.Context, namespace, selector string, names []string) (listed, error) {
+	all := listed{}
+	for _, name := range names {
+		all[name] = nil
+	}
 	list := paged.List[metav1.PartialObjectMetadata]{
-		Namespace: key.Namespace, Options: metav1.ListOptions{LabelSelector: selector}, Size: sizeOfMetadata,
+		Namespace: namespace, Options: metav1.ListOptions{LabelSelector: selector}, Size: sizeOfMetadata,
 		Read: func(ctx context.Context, o metav1.ListOptions) ([]metav1.PartialObjectMetadata, string, error) {
-			list, err := r.metadata(ctx, key.Namespace, o)
+			list, err := r.metadata(ctx, namespace, o)
 			if err != nil {
 				return nil, "", err
 			}
 			return list.Items, list.Continue, nil
 		},
 	}
-	err = paged.Each(ctx, r.by.Gate, list, func(is *metav1.PartialObjectMetadata) {
-		if k, ok := KeyOf(is); !ok || k != key {
-			return
+	err := paged.Each(ctx, r.by.Gate, list, func(is *metav1.PartialObjectMetadata) {
+		key, queued := KeyOf(is)
+		if _, wanted := all[key.Repository]; queued && wanted && key.Namespace == namespace {
+			all[key.Repository] = append(all[key.Repository], listedRun{is.Name, string(is.UID), is.ResourceVersion})
 		}
-		listed[is.Name] = true
-		run := r.cached(is)
+	})
+	return all, err
+}
+
+// ofList reads the runs of a list. It gets those only that the cache does not have as they were
+// listed or as they became later. A run that is read by itself may have moved on since the list;
+// see [engine.Runs].
+func (r *Runs) ofList(
+	ctx context.Context, key queue.Key, all []listedRun,
+) (runs []*queue.Run, known map[string]bool, err error) {
+	periods := lately(r.by.Clock.Now())
+	var unknown []string // names
+	known = map[string]bool{}
+	for _, is := range all {
+		known[is.name] = true
+		run := r.cached(key.Namespace, is)
 		if run == nil {
-			unknown = append(unknown, is.Name)
-			return
+			unknown = append(unknown, is.name)
+			continue
 		}
 		ended, over := run.endOf()
 		if k, ok := run.Key(); ok && k == key && (!over || slices.Contains(periods, ended)) {
 			runs = append(runs, r.read(key, run))
 		}
-	})
-	if err == nil {
-		runs, err = r.add(ctx, key, runs, unknown)
 	}
-	return runs, listed, err
+	runs, err = r.add(ctx, key, runs, unknown)
+	return runs, known, err
 }
 
 // add reads those that exist of the named runs, too.
@@ -310,12 +360,12 @@ func (r *Runs) read(key queue.Key, cached *Cached) *queue.Run {
 
 // cached returns the run from the cache if it is there as it was listed or as it became later; nil
 // otherwise.
-func (r *Runs) cached(listed *metav1.PartialObjectMetadata) *Cached {
-	run := r.get(listed.Namespace, listed.Name)
-	if run == nil || run.uid != string(listed.UID) {
+func (r *Runs) cached(namespace string, listed listedRun) *Cached {
+	run := r.get(namespace, listed.name)
+	if run == nil || run.uid != listed.uid {
 		return nil
 	}
-	order, err := resourceversion.CompareResourceVersion(run.version, listed.ResourceVersion)
+	order, err := resourceversion.CompareResourceVersion(run.version, listed.version)
 	if err != nil || order < 0 {
 		return nil
 	}

@@ -3,6 +3,7 @@ package lease
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -34,6 +35,7 @@ type Store struct {
 	clock    clock.PassiveClock
 	ttl      func() time.Duration
 	gate     *paged.Gate
+	shared   *paged.Shared[map[string][]queue.Slot] // by the names of queues; nil without a gate
 }
 
 var _ engine.Store = (*Store)(nil)
@@ -48,7 +50,11 @@ func New(replica string, leases coordinationclient.LeasesGetter, informer cache.
 		return nil, fmt.Errorf("index Leases by queue: %w", err)
 	}
 	written := cache.NewIntegerResourceVersionMutationCache(klog.Background(), informer.GetStore(), informer.GetIndexer(), ownWrites, false)
-	return &Store{replica: replica, leases: leases, informer: informer, written: written, clock: c, ttl: ttl, gate: gate}, nil
+	s := &Store{replica: replica, leases: leases, informer: informer, written: written, clock: c, ttl: ttl, gate: gate}
+	if gate != nil {
+		s.shared = &paged.Shared[map[string][]queue.Slot]{Read: s.list, Most: mostShared, Timeout: sharedTimeout}
+	}
+	return s, nil
 }
 
 // KeyOf returns the queue of an object from the informer.
@@ -111,12 +117,13 @@ func (s *Store) Keys() []queue.Key {
 func (s *Store) List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]queue.Slot, error) {
 	var slots []queue.Slot
 	if freshness == queue.Fresh {
-		err := paged.Each(ctx, s.gate, pages(s.leases, key.Namespace), func(l *coordinationv1.Lease) {
-			if k, ok := keyOf(l); ok && k == key {
-				slots = append(slots, decode(l))
-			}
-		})
-		return slots, err
+		if s.shared == nil {
+			all, err := s.list(ctx, key.Namespace, []string{key.Repository})
+			return all[key.Repository], err
+		}
+		// Hundreds of queues may have their first claims at the same time.
+		all, err := s.shared.List(ctx, key.Namespace, key.Repository)
+		return slices.Clone(all[key.Repository]), err
 	}
 	objects, err := s.written.ByIndex(indexQueue, key.String())
 	if err != nil {
@@ -126,6 +133,26 @@ func (s *Store) List(ctx context.Context, key queue.Key, freshness queue.Freshne
 		slots = append(slots, decode(obj.(*coordinationv1.Lease)))
 	}
 	return slots, nil
+}
+
+const (
+	// mostShared is how many queues share one list, and sharedTimeout bounds that.
+	mostShared, sharedTimeout = 500, time.Minute
+)
+
+// list reads the slots of some queues of a namespace.
+func (s *Store) list(ctx context.Context, namespace string, names []string) (map[string][]queue.Slot, error) {
+	all := map[string][]queue.Slot{}
+	for _, name := range names {
+		all[name] = nil
+	}
+	err := paged.Each(ctx, s.gate, pages(s.leases, namespace), func(l *coordinationv1.Lease) {
+		key, ours := keyOf(l)
+		if _, wanted := all[key.Repository]; ours && wanted && key.Namespace == namespace {
+			all[key.Repository] = append(all[key.Repository], decode(l))
+		}
+	})
+	return all, err
 }
 
 // pages lists the Leases of this product in a namespace ("" is all), whole.
