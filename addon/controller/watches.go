@@ -221,9 +221,13 @@ func (w *watches) each(l listener, pacNamespace func() string) error {
 				tell(is, canWait(nil, is))
 			},
 			UpdateFunc: func(was, is any) {
-				if pac.IsNews(was, is) {
-					l.moved(was, is)
-					tell(is, canWait(was, is))
+				if !pac.IsNews(was, is) {
+					return
+				}
+				l.moved(was, is)
+				tell(is, canWait(was, is))
+				if left(was, is) {
+					tell(was, false)
 				}
 			},
 			DeleteFunc: func(obj any) { tell(obj, false) },
@@ -235,6 +239,21 @@ func (w *watches) each(l listener, pacNamespace func() string) error {
 		return w.eachRunQueue(l)
 	}
 	return nil
+}
+
+// left says that an object has gone from the queue that it was in.
+func left(was, is any) bool {
+	before, queued := keyOf(was)
+	now, still := keyOf(is)
+	return queued && !(still && before == now)
+}
+
+// keyOf is the queue that a slot, a run or a pod of one is in.
+func keyOf(obj any) (queue.Key, bool) {
+	if key, ours := lease.KeyOf(obj); ours {
+		return key, true
+	}
+	return pac.KeyOfCached(obj)
 }
 
 // moved tells of a write by a replica, if that is what lies between two versions of an object. was

@@ -111,6 +111,58 @@ func TestWritesThatChangeNothingWakeNothing(t *testing.T) {
 	wakes("the limit of a Repository", update(func() { r.Spec.ConcurrencyLimit = nil }))
 }
 
+// TestLeavingAQueue: a slot that becomes another queue's is news to the queue that it was in.
+func TestLeavingAQueue(t *testing.T) {
+	kube := fake.NewClientset()
+	leases := kube.CoordinationV1().Leases("shop")
+	w, err := newWatches(&clients{kube: kube, tekton: tektonfake.NewSimpleClientset(), pac: pacfake.NewSimpleClientset()}, "", "ofpac",
+		config.Environment{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	woken := make(chan queue.Key, 100)
+	l := listener{
+		changed: func(key queue.Key, _ bool) { woken <- key }, allChanged: func(queue.Key) {}, progress: func(queue.Key, string) {},
+	}
+	if err := w.each(l, func() string { return "ofpac" }); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.fill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	slot := func(of string) *coordinationv1.Lease {
+		return lease.Relabel(&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
+			Namespace: "shop", Name: lease.Name("app", 0), OwnerReferences: []metav1.OwnerReference{
+				{APIVersion: "pipelinesascode.tekton.dev/v1alpha1", Kind: "Repository", Name: of, UID: "1"},
+			},
+		}})
+	}
+	expect := func(what string, err error, want ...string) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := map[string]bool{}
+		for len(told) < len(want) {
+			select {
+			case key := <-woken:
+				told[key.Repository] = true
+			case <-time.After(10 * time.Second):
+				t.Fatalf("%s: told %v, want %v", what, told, want)
+			}
+		}
+		for _, name := range want {
+			if !told[name] {
+				t.Errorf("%s: told %v, want %v", what, told, want)
+			}
+		}
+	}
+	_, err = leases.Create(t.Context(), slot("app"), metav1.CreateOptions{})
+	expect("a new slot", err, "app")
+	_, err = leases.Update(t.Context(), slot("web"), metav1.UpdateOptions{})
+	expect("a slot whose owner is not the one that its name says", err, "app")
+}
+
 // TestControllersAreRead: each ConfigMap has the settings of one controller.
 func TestControllersAreRead(t *testing.T) {
 	settings := func(name, key string) *corev1.ConfigMap {

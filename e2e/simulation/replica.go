@@ -72,6 +72,7 @@ type product interface {
 	Round(context.Context)
 	Configure(shipped.Settings)
 	Promoted(func(queue.Key) bool)
+	Demoted()
 	Acts(queue.Key) bool
 	Settings() shipped.Settings
 	Stores(lease, memory engine.Store) []engine.Store
@@ -337,10 +338,13 @@ func (r *replica) tick() {
 
 // elect makes the replica the leader of a queue, or not.
 func (r *replica) elect(key queue.Key, leads bool) {
-	promoted := leads && !r.leads[key]
+	promoted, demoted := leads && !r.leads[key], !leads && r.leads[key]
 	r.leads[key] = leads
-	if promoted {
+	switch {
+	case promoted:
 		r.product.Promoted(func(k queue.Key) bool { return k == key })
+	case demoted:
+		r.product.Demoted()
 	}
 }
 

@@ -63,7 +63,7 @@ type Config struct {
 
 // Timing is how patient the loop is.
 type Timing struct {
-	// Interval is the pause between rounds.
+	// Interval is the pause between rounds while something stirs.
 	Interval time.Duration
 	// TakeoverAfter is how long a step may be due, and its leader silent, before this replica takes
 	// it.
@@ -276,7 +276,7 @@ func (l *Loop) wantsList(now time.Time) bool {
 	return true
 }
 
-// compare returns the queues that there are no longer.
+// compare returns the queues that there are no longer, by a list that was begun at a time.
 func (l *Loop) compare(keys []queue.Key, now time.Time) (gone []queue.Key) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -287,8 +287,12 @@ func (l *Loop) compare(keys []queue.Key, now time.Time) (gone []queue.Key) {
 		}
 		l.known[key] = l.lists
 	}
-	for key := range l.stirring {
-		if l.known[key] == 0 {
+	for key, s := range l.stirring {
+		switch {
+		case l.known[key] != 0:
+		case s.last.After(now): // it may have come since: the next list, which it wants, will show it
+			l.known[key] = l.lists
+		default:
 			l.known[key] = l.lists - 1 // which no list has shown yet
 		}
 	}

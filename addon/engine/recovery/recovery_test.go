@@ -377,8 +377,42 @@ func TestStill(t *testing.T) {
 			if !slices.Contains(w.woke, app) {
 				t.Error("a step that is overdue goes unnoticed")
 			}
+			w.due[app] = nil
+		})
+		w.Changed(app)
+		w.pass(10*time.Minute, func() { w.lists, w.keys = nil, []queue.Key{app} })
+		w.Relist()
+		w.pass(3*timing.Interval, func() {
+			if len(w.lists) == 0 || len(w.listed) != 1 {
+				t.Errorf("%d lists after a change of who leads; listed %v", len(w.lists), w.listed)
+			}
 		})
 	})
+}
+
+// TestComesDuringAList: a queue that comes while the others are being listed is not taken for gone.
+func TestComesDuringAList(t *testing.T) {
+	w := newWorld(app)
+	w.round(t, time.Second)
+	keys := w.Keys
+	w.Keys = func() []queue.Key {
+		all := keys()
+		if len(w.keys) == 1 {
+			w.keys = append(w.keys, web)
+			w.clock.Step(time.Millisecond)
+			w.set(web, queue.Release{Slot: slot})
+		}
+		return all
+	}
+	w.Changed(app)
+	w.round(t, time.Second)
+	if len(w.forgotten) > 0 {
+		t.Errorf("forgotten: %v", w.forgotten)
+	}
+	w.round(t, timing.TakeoverAfter)
+	if !w.Acting(web) {
+		t.Error("its overdue step goes unnoticed")
+	}
 }
 
 // pass lets time pass in which the loop runs by itself, and then looks at what it did.
