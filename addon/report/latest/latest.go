@@ -1,7 +1,7 @@
 // Package latest keeps the latest look at every queue, for whatever reports on queues.
 //
-// Guaranteed: a queue that is gone is forgotten within one round of recovery on every replica; the
-// number of queues is bounded; an engine never waits for more than the lock.
+// Guaranteed: a queue that is gone is forgotten with the next list of recovery on every replica;
+// the number of queues is bounded; an engine never waits for more than the lock.
 //
 // Not guaranteed: that the look is recent. It says when it was taken.
 package latest
