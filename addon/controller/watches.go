@@ -259,13 +259,11 @@ func keyOf(obj any) (queue.Key, bool) {
 // moved tells of a write by a replica, if that is what lies between two versions of an object. was
 // is nil for a new one.
 func (l listener) moved(was, is any) {
-	key, ours := lease.KeyOf(is)
 	replica, moved := lease.Moved(was, is)
 	if _, isRun := is.(*pac.Cached); isRun {
-		key, ours = pac.KeyOfCached(is)
 		replica, moved = pac.Moved(was, is)
 	}
-	if moved && ours {
+	if key, ours := keyOf(is); moved && ours {
 		l.progress(key, replica)
 	}
 }

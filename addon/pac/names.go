@@ -151,11 +151,7 @@ func FinishedSelector(repository string) string {
 
 // FinishedLabelledSelector selects the runs that were queued by their label and are finished with.
 func FinishedLabelledSelector(name string) string {
-	selector := QueueLabel + "," + FinishedLabel
-	if len(validation.IsValidLabelValue(name)) == 0 {
-		selector += "," + QueueLabel + "=" + name
-	}
-	return selector
+	return of(QueueLabel+","+FinishedLabel, QueueLabel, []string{name})
 }
 
 // of restricts a selector to some values of a label, unless one of them cannot be one.

@@ -44,7 +44,7 @@ type Runs struct {
 	runs     tektonclient.PipelineRunsGetter
 	metadata ListMetadata
 	sources  []Source
-	shared   []*paged.Shared[listed] // of each source; none without a gate
+	fresh    []*paged.Shared[listed] // lists of each source
 	written  *written
 	readings *readings
 }
@@ -150,11 +150,8 @@ func NewRuns(by By, runs tektonclient.PipelineRunsGetter, metadata ListMetadata,
 		written: written, readings: &readings{written: written, arrivals: by.Arrivals},
 	}
 	for _, s := range sources {
-		if by.Gate == nil {
-			break
-		}
-		r.shared = append(r.shared, &paged.Shared[listed]{
-			Most: mostShared, Timeout: sharedTimeout,
+		r.fresh = append(r.fresh, &paged.Shared[listed]{
+			Most: mostShared, Timeout: sharedTimeout, Alone: by.Gate == nil,
 			Read: func(ctx context.Context, namespace string, names []string) (listed, error) {
 				return r.list(ctx, namespace, s.Of(names...), names)
 			},
@@ -237,8 +234,8 @@ const mostUnlisted = 16
 // list lacks has perhaps only lost its label; that it is done is final.
 func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]*queue.Run, error) {
 	var all []*queue.Run
-	for i := range r.sources {
-		runs, err := r.listSource(ctx, key, i)
+	for i, s := range r.sources {
+		runs, err := r.listSource(ctx, key, s, r.fresh[i])
 		if err != nil {
 			return nil, err
 		}
@@ -247,15 +244,9 @@ func (r *Runs) listFresh(ctx context.Context, key queue.Key) ([]*queue.Run, erro
 	return all, nil
 }
 
-func (r *Runs) listSource(ctx context.Context, key queue.Key, source int) ([]*queue.Run, error) {
-	s := r.sources[source]
-	var all listed
-	var err error
-	if r.shared == nil {
-		all, err = r.list(ctx, key.Namespace, s.Of(key.Repository), []string{key.Repository})
-	} else { // hundreds of queues may have their first claims at the same time
-		all, err = r.shared[source].List(ctx, key.Namespace, key.Repository)
-	}
+func (r *Runs) listSource(ctx context.Context, key queue.Key, s Source, fresh *paged.Shared[listed]) ([]*queue.Run, error) {
+	// Hundreds of queues may have their first claims at the same time.
+	all, err := fresh.List(ctx, key.Namespace, key.Repository)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package paged
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -19,29 +20,33 @@ type Shared[R any] struct {
 	Most int
 	// Timeout bounds one list. It outlives those who asked for it.
 	Timeout time.Duration
+	// Alone has everybody list for themselves.
+	Alone bool
 
 	mu    sync.Mutex
-	lines map[string][]*round // by namespace, as long as somebody works on it
+	lines map[string][]*round[R] // by namespace, as long as somebody works on it
 }
 
 // round is one list, and who waits for it.
-type round struct {
+type round[R any] struct {
 	names  []string
 	asked  map[string]int // by name: how many wait
 	begun  bool
 	done   chan struct{}
-	result any
+	result R
 	err    error
 }
 
 // List returns a list that has begun after the call, for the name among others.
 func (s *Shared[R]) List(ctx context.Context, namespace, name string) (R, error) {
+	if s.Alone {
+		return s.Read(ctx, namespace, []string{name})
+	}
 	r := s.join(namespace, name)
 	defer s.leave(r, name)
 	select {
 	case <-r.done:
-		result, _ := r.result.(R)
-		return result, r.err
+		return r.result, r.err
 	case <-ctx.Done():
 		var none R
 		return none, ctx.Err()
@@ -49,11 +54,11 @@ func (s *Shared[R]) List(ctx context.Context, namespace, name string) (R, error)
 }
 
 // join finds a list that has not begun yet and has room for the name, or makes one.
-func (s *Shared[R]) join(namespace, name string) *round {
+func (s *Shared[R]) join(namespace, name string) *round[R] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	line := s.lines[namespace]
-	var r *round
+	var r *round[R]
 	for _, waiting := range line {
 		if !waiting.begun && (waiting.asked[name] > 0 || len(waiting.names) < s.Most) {
 			r = waiting
@@ -61,9 +66,9 @@ func (s *Shared[R]) join(namespace, name string) *round {
 		}
 	}
 	if r == nil {
-		r = &round{asked: map[string]int{}, done: make(chan struct{})}
+		r = &round[R]{asked: map[string]int{}, done: make(chan struct{})}
 		if s.lines == nil {
-			s.lines = map[string][]*round{}
+			s.lines = map[string][]*round[R]{}
 		}
 		_, works := s.lines[namespace]
 		s.lines[namespace] = append(line, r)
@@ -79,19 +84,14 @@ func (s *Shared[R]) join(namespace, name string) *round {
 }
 
 // leave takes a name off a list that has not begun, if nobody else wants it.
-func (s *Shared[R]) leave(r *round, name string) {
+func (s *Shared[R]) leave(r *round[R], name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r.asked[name]--; r.asked[name] > 0 || r.begun {
 		return
 	}
 	delete(r.asked, name)
-	for i, is := range r.names {
-		if is == name {
-			r.names = append(r.names[:i], r.names[i+1:]...)
-			break
-		}
-	}
+	r.names = slices.DeleteFunc(r.names, func(is string) bool { return is == name })
 }
 
 // work makes the lists of a namespace, one after the other, until nobody waits for one.
@@ -108,7 +108,7 @@ func (s *Shared[R]) work(namespace string) {
 }
 
 // begin begins the first list of the line; nil if there is none.
-func (s *Shared[R]) begin(namespace string) *round {
+func (s *Shared[R]) begin(namespace string) *round[R] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	line := s.lines[namespace]

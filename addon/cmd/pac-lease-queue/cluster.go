@@ -72,7 +72,7 @@ func awaitConfiguration(ctx context.Context, rest *rest.Config, env config.Envir
 		case apierrors.IsNotFound(err):
 			return false, err
 		case !apierrors.IsForbidden(err) && !apierrors.IsUnauthorized(err):
-			allowed = time.Now() // for all that is known
+			allowed = time.Now() // no refusal: those before do not count
 		case time.Since(allowed) >= configurationRefused:
 			return false, err
 		}

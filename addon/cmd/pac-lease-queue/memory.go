@@ -34,15 +34,16 @@ const (
 	// restful since the last look.
 	restLook = 5 * time.Second
 	restful  = 2 << 20 // bytes
-	// worthwhile is how much memory is given back at least, and part of what of the heap is in use:
-	// that costs a collection of the heap.
-	worthwhile, part = 8 << 20, 4 // bytes; a fourth
+	// Giving memory back costs a collection of the heap. At least worthwhile has to be unused for
+	// that, and at least the live heap divided by heapPerUnused.
+	worthwhile    = 8 << 20 // bytes
+	heapPerUnused = 4
 )
 
 // giveBack returns memory to the system once the process rests, until the context ends: a replica
 // that comes up, or has many queues to work off, needs far more of it than afterwards. Go's runtime
-// alone keeps what it needed last, and a tenth more, for as long as nothing happens. With GOGC in
-// the environment, that is how it is wanted.
+// alone keeps what it needed last, and a tenth more, for as long as nothing happens. Whoever sets
+// GOGC decides that, so giveBack then does nothing.
 func giveBack(ctx context.Context) {
 	if os.Getenv("GOGC") != "" {
 		return
@@ -57,7 +58,7 @@ func giveBack(ctx context.Context) {
 		case <-ticker.C:
 		}
 		now := readMemory()
-		if now.allocated-before.allocated < restful && now.unused >= max(worthwhile, now.live/part) {
+		if now.allocated-before.allocated < restful && now.unused >= max(worthwhile, now.live/heapPerUnused) {
 			debug.FreeOSMemory()
 		}
 		before = now
@@ -68,7 +69,7 @@ func giveBack(ctx context.Context) {
 type memory struct {
 	allocated uint64 // since the process began
 	live      uint64 // after the last collection
-	unused    uint64 // free, or garbage to all appearances, and not given back
+	unused    uint64 // free, or probably garbage, and not given back
 }
 
 func readMemory() memory {

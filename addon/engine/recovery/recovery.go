@@ -86,7 +86,8 @@ const (
 	// listPause separates two lists of all queues, once for every thousand of them: what lists cost
 	// has a bound.
 	listPause = time.Second
-	// quietPause separates two lists, of which the observer hears, although nothing has changed.
+	// quietPause separates two lists while nothing changes, and two that the observer hears of
+	// although no queue has gone.
 	quietPause = time.Minute
 	// longestSettling is how long a queue that changes all the time is not looked at.
 	longestSettling = time.Second
@@ -112,9 +113,9 @@ func (t Timing) acting() time.Duration { return actingFor * t.TakeoverAfter }
 // follow one another.
 type Loop struct {
 	Config
-	listed time.Time // when all queues were listed last
-	told   time.Time // when the observer last heard of that
-	woken  chan struct{}
+	listed time.Time     // when all queues were listed last
+	told   time.Time     // when the observer last heard of that
+	woken  chan struct{} // tells Run of a change
 
 	mu       sync.Mutex
 	moved    bool              // something has changed since the last list
@@ -166,7 +167,7 @@ func (l *Loop) Relist() {
 	l.move()
 }
 
-// move has the next rounds list all queues.
+// move asks for another list of all queues.
 func (l *Loop) move() {
 	l.moved = true
 	select {
@@ -244,8 +245,8 @@ func (l *Loop) Round(ctx context.Context) {
 	}
 }
 
-// list finds the queues that have come before the loop heard of changes, or have gone, and tells
-// the observer which exist.
+// list finds the queues of which the loop has heard no change yet and those that have gone, and
+// tells the observer which exist.
 func (l *Loop) list(now time.Time) {
 	if !l.wantsList(now) {
 		return
@@ -276,7 +277,8 @@ func (l *Loop) wantsList(now time.Time) bool {
 	return true
 }
 
-// compare returns the queues that there are no longer, by a list that was begun at a time.
+// compare returns the queues that are gone: those that are not among the keys of a list that began
+// now.
 func (l *Loop) compare(keys []queue.Key, now time.Time) (gone []queue.Key) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -290,7 +292,7 @@ func (l *Loop) compare(keys []queue.Key, now time.Time) (gone []queue.Key) {
 	for key, s := range l.stirring {
 		switch {
 		case l.known[key] != 0:
-		case s.last.After(now): // it may have come since: the next list, which it wants, will show it
+		case s.last.After(now): // it may have come after the list began: the next list will show it
 			l.known[key] = l.lists
 		default:
 			l.known[key] = l.lists - 1 // which no list has shown yet

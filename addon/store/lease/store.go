@@ -35,7 +35,7 @@ type Store struct {
 	clock    clock.PassiveClock
 	ttl      func() time.Duration
 	gate     *paged.Gate
-	shared   *paged.Shared[map[string][]queue.Slot] // by the names of queues; nil without a gate
+	fresh    *paged.Shared[map[string][]queue.Slot] // lists, by the names of queues
 }
 
 var _ engine.Store = (*Store)(nil)
@@ -51,9 +51,7 @@ func New(replica string, leases coordinationclient.LeasesGetter, informer cache.
 	}
 	written := cache.NewIntegerResourceVersionMutationCache(klog.Background(), informer.GetStore(), informer.GetIndexer(), ownWrites, false)
 	s := &Store{replica: replica, leases: leases, informer: informer, written: written, clock: c, ttl: ttl, gate: gate}
-	if gate != nil {
-		s.shared = &paged.Shared[map[string][]queue.Slot]{Read: s.list, Most: mostShared, Timeout: sharedTimeout}
-	}
+	s.fresh = &paged.Shared[map[string][]queue.Slot]{Read: s.list, Most: mostShared, Timeout: sharedTimeout, Alone: gate == nil}
 	return s, nil
 }
 
@@ -117,12 +115,8 @@ func (s *Store) Keys() []queue.Key {
 func (s *Store) List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]queue.Slot, error) {
 	var slots []queue.Slot
 	if freshness == queue.Fresh {
-		if s.shared == nil {
-			all, err := s.list(ctx, key.Namespace, []string{key.Repository})
-			return all[key.Repository], err
-		}
 		// Hundreds of queues may have their first claims at the same time.
-		all, err := s.shared.List(ctx, key.Namespace, key.Repository)
+		all, err := s.fresh.List(ctx, key.Namespace, key.Repository)
 		return slices.Clone(all[key.Repository]), err
 	}
 	objects, err := s.written.ByIndex(indexQueue, key.String())
