@@ -157,7 +157,13 @@ func (b *bench) remove(ctx context.Context, l load) error {
 		if err := repositories.DeleteCollection(ctx, now, metav1.ListOptions{}); err != nil {
 			return err
 		}
-		if err := b.admin.Tekton.TektonV1().PipelineRuns(namespace).DeleteCollection(ctx, now, metav1.ListOptions{}); err != nil {
+		// The API server ends a request after a minute, and what that has deleted stays deleted.
+		deleting, cancel := context.WithTimeout(ctx, deadline)
+		err := await.Until(deleting, time.Second, func() error {
+			return b.admin.Tekton.TektonV1().PipelineRuns(namespace).DeleteCollection(deleting, now, metav1.ListOptions{})
+		})
+		cancel()
+		if err != nil {
 			return err
 		}
 	}

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -54,6 +57,7 @@ const (
 	perStart   = "CPU of a start"
 	queued     = "runs queued"
 	restarting = "restarting a replica"
+	takenOver  = "queues taken over"
 	// requestsOf begins the figures that are requests per run.
 	requestsOf = "requests per run: "
 	refusedOf  = "refused per run: "
@@ -92,6 +96,7 @@ type session struct {
 	limit     int // of each queue at present
 	record    *record
 	began     int64 // in the audit log
+	took      int   // queues that had been taken over by then
 	used      time.Duration
 	at        time.Time
 	last      bool // nothing is measured after it
@@ -129,6 +134,9 @@ func (s *session) on(ctx context.Context, l load, limit int, runTime time.Durati
 	}
 	all.Go(func() error { return upstream.New(c).Play(playing) })
 	if s.began, err = s.audit.mark(); err == nil {
+		s.took, err = s.takeovers()
+	}
+	if err == nil {
 		s.used, s.at = s.cpu(), time.Now()
 		err = do(playing)
 	}
@@ -157,7 +165,7 @@ func (s *session) resident() (most int64) {
 	return most
 }
 
-// account adds the requests, the CPU and the memory since the beginning.
+// account adds the requests, the takeovers, the CPU and the memory since the beginning.
 func (s *session) account(f figures) error {
 	counts, err := s.audit.since(s.began, s.contender.users())
 	if err != nil {
@@ -169,11 +177,34 @@ func (s *session) account(f figures) error {
 			f[refusedOf+what] = float64(c.Refused) / float64(s.load.total())
 		}
 	}
+	if s.who == leaseName {
+		took, err := s.takeovers()
+		if err != nil {
+			return err
+		}
+		f[takenOver] = float64(took - s.took)
+	}
 	if len(s.contender.pids()) > 0 {
 		f[cores] = float64(s.cpu()-s.used) / float64(time.Since(s.at))
 		f[memory] = float64(s.resident() >> 20)
 	}
 	return nil
+}
+
+// takeovers counts the queues that replicas have taken over from their leader, by what they log.
+func (b *bench) takeovers() (n int, err error) {
+	logs, err := filepath.Glob(filepath.Join(b.LogsDir(), addonNamespace+"-*.log"))
+	if err != nil {
+		return 0, err
+	}
+	for _, path := range logs {
+		log, err := os.ReadFile(path)
+		if err != nil {
+			return 0, err
+		}
+		n += bytes.Count(log, []byte(`"recovery takes over a queue"`))
+	}
+	return n, nil
 }
 
 // pauses adds the quantiles of the pauses, and returns these.

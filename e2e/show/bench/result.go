@@ -165,6 +165,11 @@ var budgets = []budget{
 	// Before its first claim, each queue reads its Repository once. A refused write reads, too.
 	{what: "burst: runs and slots read, per run", of: requestsPer("get pipelineruns", "get leases"), most: 0.01},
 	{
+		what: "burst: queues taken over while their leader works", of: plain("burst", takenOver), most: 0,
+		why: `the others take a leader for dead once it has written nothing for a second. On a machine
+  this busy, its requests take longer than that.`,
+	},
+	{
 		what: fmt.Sprintf("a limit rises to %d: until all are started, against the floor", wideLimit),
 		of:   ratio("fill", filling, floorName), most: 2, unit: "×",
 		why: `the order of claims is that of their writes, so each of them is answered before the next
