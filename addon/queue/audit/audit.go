@@ -39,7 +39,8 @@ type Auditor struct {
 	served  map[string]turn    // by group, under [queue.Fair]
 	runs    map[string]*record // by UID; kept after deletion, for the order
 	slots   map[int]queue.Slot
-	freed   []time.Time // since when each unused unit of the limit is free, oldest first
+	gone    map[int]bool // slots that have not come back
+	freed   []time.Time  // since when each unused unit of the limit is free, oldest first
 	report  Report
 }
 
@@ -91,7 +92,7 @@ type Report struct {
 
 // New returns an auditor that has seen nothing yet.
 func New(lag time.Duration) *Auditor {
-	return &Auditor{Lag: lag, runs: map[string]*record{}, slots: map[int]queue.Slot{}}
+	return &Auditor{Lag: lag, runs: map[string]*record{}, slots: map[int]queue.Slot{}, gone: map[int]bool{}}
 }
 
 // SetLimit records a change of the limit.
@@ -160,25 +161,42 @@ func (a *Auditor) Gone(uid string, at time.Time) {
 
 // Slot records the state of a slot.
 func (a *Auditor) Slot(s queue.Slot, at time.Time) {
-	was := a.slots[s.Index].Holder
+	was, back := a.slots[s.Index].Holder, a.gone[s.Index]
 	a.slots[s.Index] = s
-	if s.Holder == nil || (was != nil && was.UID == s.Holder.UID) {
-		return
+	delete(a.gone, s.Index)
+	r := a.claims(s, was)
+	switch {
+	case r != nil && !r.claimed:
+		a.checkPlace(r, "claimed", at)
+		a.report.Claims = append(a.report.Claims, r.Name)
+	case back:
+		// It may be as it was, and remember turns that were counted before those of now.
+		a.served = nil
+	case r != nil:
+		a.serve(r, at) // another claim serves its group once more
 	}
-	if r := a.runs[s.Holder.UID]; r != nil && r.Phase == queue.Pending {
-		if r.claimed {
-			a.serve(r, at) // another claim serves its group once more
-		} else {
-			a.checkPlace(r, "claimed", at)
-			a.report.Claims = append(a.report.Claims, r.Name)
-		}
+	if r != nil {
 		r.claimed, r.claimLimit = true, a.limit
 	}
 }
 
-// SlotGone records that a slot was deleted. Which groups were served last may go with it.
+// claims returns the run that waits and now has the slot, whose last holder is given; nil if there
+// is none.
+func (a *Auditor) claims(s queue.Slot, was *queue.Holder) *record {
+	if s.Holder == nil || (was != nil && was.UID == s.Holder.UID) {
+		return nil
+	}
+	if r := a.runs[s.Holder.UID]; r != nil && r.Phase == queue.Pending {
+		return r
+	}
+	return nil
+}
+
+// SlotGone records that a slot was deleted, or made unrecognizable. Which groups were served last
+// may go with it.
 func (a *Auditor) SlotGone(index int) {
 	delete(a.slots, index)
+	a.gone[index] = true
 	a.served = nil
 }
 

@@ -82,3 +82,37 @@ func TestAnotherClaimIsATurn(t *testing.T) {
 		t.Error(v)
 	}
 }
+
+// TestTurnsThatComeBack: a slot that somebody has hidden for a while brings turns back that were
+// counted before those of now, so nothing is known of whose turn it is.
+func TestTurnsThatComeBack(t *testing.T) {
+	hidden, first, again, other := run("a").of("topic"), run("b").of("main"), run("c").of("main"), run("d").of("topic")
+	for name, comesBack := range map[string]bool{"it comes back": true, "it stays away": false} {
+		t.Run(name, func(t *testing.T) {
+			during, _ := play(func(t *tape) {
+				t.limit(2)
+				t.SetSpec(fair, t.tick())
+				t.wait(time.Minute)
+				t.run(hidden)
+				t.slot(held(1, "a"))
+				t.run(hidden.started())
+				t.SlotGone(1)
+				t.run(first)
+				t.slot(held(0, "b"))
+				t.run(first.started())
+				if comesBack {
+					t.slot(held(1, "a"))
+				}
+				t.run(again)
+				t.run(other)
+				t.wait(time.Minute)
+				t.run(first.done())
+				t.slot(held(0, "c"))
+				t.run(again.started())
+			})
+			if blamed := len(during.Violations) > 0; blamed == comesBack {
+				t.Errorf("violations: %v", during.Violations)
+			}
+		})
+	}
+}
