@@ -27,18 +27,7 @@ func (c *Cluster) end() {
 	}
 	c.catchUp()
 	for range 40 * mostRuns {
-		for deadline := c.now.Add(c.progress()); c.problem == nil; {
-			c.catchUp()
-			idle := c.idle()
-			if idle == "" {
-				break
-			}
-			if c.now.After(deadline) {
-				c.fail("I2: for %s, %s, and no replica acts", c.progress(), idle)
-			}
-			c.advance(c.timing.Interval)
-		}
-		if c.problem != nil {
+		if c.awaitBusy(); c.problem != nil {
 			return
 		}
 		if c.chance(5) {
@@ -63,6 +52,29 @@ func (c *Cluster) end() {
 	}
 	c.fail("I4: it never ends: %s", c.left())
 }
+
+// awaitBusy waits until no capacity is free that a run may use, and no run goes on that is to be
+// cancelled. It fails if no replica writes for too long meanwhile. A pass makes a few writes only,
+// so a long line takes many.
+func (c *Cluster) awaitBusy() {
+	written, deadline := c.written(), c.now.Add(c.progress())
+	for most := c.now.Add(mostRuns * c.progress()); c.problem == nil; c.advance(c.timing.Interval) {
+		c.catchUp()
+		idle := c.idle()
+		if idle == "" {
+			return
+		}
+		if n := c.written(); n > written && c.now.Before(most) {
+			written, deadline = n, c.now.Add(c.progress())
+		}
+		if c.now.After(deadline) {
+			c.fail("I2: for %s, %s, and no replica acts", c.progress(), idle)
+		}
+	}
+}
+
+// written is how many versions of runs and slots there have been.
+func (c *Cluster) written() int { return len(c.server.history[runs]) + len(c.server.history[leases]) }
 
 // brighten ends all faults.
 func (c *Cluster) brighten() {
