@@ -83,7 +83,7 @@ var mutants = []*mutant{
 		wrapStore: func(_ *replica, x engine.Store) engine.Store { return neverFresh{x} },
 	},
 	{
-		name: "believes a cache that a holder is gone", caught: 550, shape: func(m *mixture) {
+		name: "believes a cache that a holder is gone", caught: 498, shape: func(m *mixture) {
 			m.often("cancel", "label")
 			m.memory, m.switches, m.queues = false, false, 1
 			m.happens["push"], m.happens["tekton"] = 20, 6
@@ -98,7 +98,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "takes a holder that the watch drops for done", caught: 550, shape: func(m *mixture) {
+		name: "takes a holder that the watch drops for done", caught: 498, shape: func(m *mixture) {
 			m.often("cancel", "label")
 			m.memory, m.switches, m.queues = false, false, 1
 			m.happens["push"], m.happens["tekton"] = 20, 6
@@ -228,7 +228,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "claims a slot without its resourceVersion", caught: 159,
+		name: "claims a slot without its resourceVersion", caught: 254,
 		beforePut: func(s *server, l *coordinationv1.Lease) {
 			if is, ok := s.lease(l.Namespace, l.Name); ok {
 				l.ResourceVersion, l.UID = is.ResourceVersion, is.UID
@@ -282,7 +282,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "makes a claim before the last one is answered", caught: 38, shape: overlaps,
+		name: "makes a claim before the last one is answered", caught: 81, shape: overlaps,
 		wrapStore: func(r *replica, x engine.Store) engine.Store {
 			return hookedStore{Store: x, claim: func(slot queue.Slot, h queue.Holder, claim claimer) (queue.Slot, error) {
 				r.cluster.running.pass.claimEarly(h, claim)
@@ -306,7 +306,7 @@ var mutants = []*mutant{
 		},
 	},
 	{
-		name: "starts a run before its claim is answered", caught: 167, shape: overlaps,
+		name: "starts a run before its claim is answered", caught: 218, shape: overlaps,
 		wrapStore: func(r *replica, x engine.Store) engine.Store {
 			return hookedStore{Store: x, claim: func(slot queue.Slot, h queue.Holder, claim claimer) (queue.Slot, error) {
 				s := r.cluster.running
@@ -477,7 +477,7 @@ var mutants = []*mutant{
 		wire: func(_ *replica, c *shipped.Config) { c.Forget = func(func(queue.Key) bool) {} },
 	},
 	{
-		name: "does not look at its queues when it is promoted", caught: 3290,
+		name: "does not look at its queues when it is promoted", caught: 10705,
 		wrapReplica: func(r *replica, x product) product { return unpromoted{x, r} },
 	},
 	{

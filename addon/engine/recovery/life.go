@@ -27,21 +27,51 @@ type life struct {
 	// replacing is until when this replica acts on queues in place of a leader that was silent.
 	replacing time.Time
 	// tried is the round in which this replica last took over a queue without replacing the leader
-	// yet.
-	tried time.Time
+	// yet, and trying the first such round since which it has seen neither a write of its own nor
+	// one of the leader.
+	tried, trying time.Time
+	// pace is the longest that it lately took until it saw one, and paced is when it last did.
+	pace  time.Duration
+	paced time.Time
 }
 
 // silent says that there is nobody to wait for. Whoever acts for a dead leader waits for no other
 // that does so, too; everyone else does.
 func (l life) silent(now time.Time, t Timing) bool {
-	quiet := func(last time.Time) bool { return now.Sub(last) >= t.TakeoverAfter }
+	enough := l.silence(now, t)
+	quiet := func(last time.Time) bool { return now.Sub(last) >= enough }
 	return quiet(l.leader) && (now.Before(l.replacing) || quiet(l.others))
+}
+
+// silence is how long a living leader may write nothing: longer than usual where this replica's own
+// writes have lately taken long to show. What slows one replica down slows the others, too.
+func (l life) silence(now time.Time, t Timing) time.Duration {
+	return min(max(t.TakeoverAfter, slack*l.lately(now, t)), t.acting())
+}
+
+// lately is the pace, if it is not too old to say anything.
+func (l life) lately(now time.Time, t Timing) time.Duration {
+	if now.Sub(l.paced) >= t.late() {
+		return 0
+	}
+	return l.pace
+}
+
+// tries notes how long this replica has tried to see a write of its own, now that it does, or sees
+// one of the leader, which need not be replaced.
+func (l *life) tries(now time.Time, t Timing) {
+	if l.trying.IsZero() {
+		return
+	}
+	l.pace = max(l.lately(now, t), now.Sub(l.trying))
+	l.paced, l.trying = now, time.Time{}
 }
 
 // mayTake says whether this replica may begin to act on one more queue of a part whose leader is
 // silent, and notes that it does. A leader also looks silent to a replica whose watches lag. So the
 // replica takes over a single queue in each round until its watches show what it has written
-// itself: then they are alive, and it replaces the leader in all of them.
+// itself: then they are alive, and it replaces the leader in all of them, unless so short a silence
+// says nothing where writes take that long.
 func (l *Loop) mayTake(part string, now time.Time, t Timing) bool {
 	is := l.lives[part]
 	switch {
@@ -49,6 +79,9 @@ func (l *Loop) mayTake(part string, now time.Time, t Timing) bool {
 		is.replacing = now.Add(t.acting())
 	case now.After(is.tried):
 		is.tried = now
+		if is.trying.IsZero() {
+			is.trying = now
+		}
 	default:
 		return false
 	}
@@ -70,9 +103,13 @@ func (l *Loop) Progress(key queue.Key, writer string) {
 	now, is := l.Clock.Now(), l.lives[part]
 	switch {
 	case mayBeOwn && l.acts(key):
-		is.replacing = now.Add(timing.acting())
+		is.tries(now, timing)
+		if now.Sub(is.leader) >= is.silence(now, timing) {
+			is.replacing = now.Add(timing.acting())
+		}
 	case writer == l.Name: // an answer that came late
 	case writer != "" && (writer == leader || !known):
+		is.tries(now, timing)
 		is.leader = now
 	default:
 		is.others = now

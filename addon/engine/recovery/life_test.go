@@ -174,7 +174,7 @@ func TestOneAtATime(t *testing.T) {
 			t.Errorf("acts on %d more queues while %s is at work", got-held, other)
 		}
 	}
-	w.rounds(t, shipped.TakeoverAfter, nothing)
+	w.rounds(t, 3*shipped.TakeoverAfter, nothing)
 	i := slices.IndexFunc(keys, w.Acting)
 	w.Progress(keys[i], "me")
 	w.rounds(t, shipped.Interval, nothing)
@@ -324,4 +324,67 @@ func TestSurvivors(t *testing.T) {
 			t.Errorf("%s acts on what became due next: %t, want %t", w.name, w.Acting(api), want)
 		}
 	}
+}
+
+// slowly goes round while this replica's own writes show a second after it has taken the first
+// queue over, and the leader writes every so often; zero is never.
+func (w *world) slowly(t *testing.T, d, leaderWrites time.Duration) {
+	t.Helper()
+	var first time.Time
+	began := w.clock.Now()
+	w.rounds(t, d, func() {
+		now := w.clock.Now()
+		if leaderWrites > 0 && now.Sub(began)%leaderWrites == 0 {
+			w.Progress(web, "leader")
+		}
+		if first.IsZero() && len(w.taken) > 0 {
+			first = now
+		}
+		if !first.IsZero() && now.Sub(first)%time.Second == 0 && now.After(first) {
+			for _, key := range w.keys {
+				if w.Acting(key) {
+					w.Progress(key, "me")
+				}
+			}
+		}
+	})
+}
+
+// TestSlowLeader: where a write takes a second to show, a leader that writes every two seconds is
+// not taken for dead, but in the queues in which that is found out; one that writes nothing is.
+func TestSlowLeader(t *testing.T) {
+	for name, tc := range map[string]struct {
+		leaderWrites time.Duration
+		least, most  int // of 20 queues, how many are taken over
+	}{
+		"writes":         {2 * time.Second, 1, 6},
+		"writes nothing": {0, 20, 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newShipped()
+			for i := range 20 {
+				key := queue.Key{Namespace: "shop", Repository: fmt.Sprint(i)}
+				w.keys = append(w.keys, key)
+				w.set(key, due)
+			}
+			w.slowly(t, 30*time.Second, tc.leaderWrites)
+			if n := len(w.taken); n < tc.least || n > tc.most {
+				t.Errorf("%d queues are taken over, want %d to %d", n, tc.least, tc.most)
+			}
+		})
+	}
+}
+
+// TestPaceIsForgotten: that writes were slow once delays no takeover a minute later.
+func TestPaceIsForgotten(t *testing.T) {
+	w := newShipped(app, web)
+	w.set(app, due)
+	w.slowly(t, 5*time.Second, 0)
+	if !w.Acting(app) {
+		t.Fatal("does not act for a leader that writes nothing")
+	}
+	w.set(app)
+	w.rounds(t, 90*time.Second, func() { w.Progress(web, "leader") })
+	w.set(web, due)
+	w.actsAfter(t, web, shipped.TakeoverAfter-shipped.Interval)
 }

@@ -8,7 +8,9 @@
 // Guaranteed, for steps that stay visibly due:
 //   - in a queue of a leader that writes nothing, the alarm comes within TakeoverAfter plus two
 //     Intervals. In further queues of that leader it comes with the first round after this
-//     replica's watches have shown what it has written in one of them, or in one of them per round;
+//     replica's watches have shown what it has written in one of them, or in one of them per round.
+//     Where that took longer than a third of TakeoverAfter, a leader has three times as long before
+//     it counts as silent again, and ten times TakeoverAfter at most;
 //   - whatever is seen of anybody's writes, it comes within sixty times TakeoverAfter plus two
 //     Intervals;
 //   - what this replica writes itself never counts as another one's life, and once it acts in place
@@ -75,6 +77,9 @@ const (
 	// elsewhere: where hundreds of queues begin at once, a leader takes tens of seconds to get to
 	// all of them, and a second replica that does the same only makes that worse.
 	patient = 60
+	// slack is how many times as long as a write of this replica took to show a leader may write
+	// nothing.
+	slack = 3
 	// tellsAfter is how long a step of its own may be due before a leader tells of it, in multiples
 	// of TakeoverAfter.
 	tellsAfter = 10

@@ -166,8 +166,8 @@ var budgets = []budget{
 	{what: "burst: runs and slots read, per run", of: requestsPer("get pipelineruns", "get leases"), most: 0.01},
 	{
 		what: "burst: queues taken over while their leader works", of: plain("burst", takenOver), most: 0,
-		why: `the others take a leader for dead once it has written nothing for a second. On a machine
-  this busy, its requests take longer than that.`,
+		why: `on a machine this busy, requests take longer than the second for which a leader may write
+  nothing. The others find that out in the first queues that they take over.`,
 	},
 	{
 		what: fmt.Sprintf("a limit rises to %d: until all are started, against the floor", wideLimit),
