@@ -30,7 +30,7 @@ type life struct {
 	// yet, and trying the first such round since which it has seen neither a write of its own nor
 	// one of the leader.
 	tried, trying time.Time
-	// pace is the longest that it lately took until it saw one, and paced is when it last did.
+	// pace is how long the slowest recent trial took, and paced is when the last one ended.
 	pace  time.Duration
 	paced time.Time
 }
@@ -57,9 +57,10 @@ func (l life) lately(now time.Time, t Timing) time.Duration {
 	return l.pace
 }
 
-// tries notes how long this replica has tried to see a write of its own, now that it does, or sees
-// one of the leader, which need not be replaced.
-func (l *life) tries(now time.Time, t Timing) {
+// measure ends a trial, which begins when this replica takes over a queue: its watches have just
+// shown a write of its own, or of the leader. How long the trial took is the pace, unless a recent
+// one took longer.
+func (l *life) measure(now time.Time, t Timing) {
 	if l.trying.IsZero() {
 		return
 	}
@@ -103,13 +104,13 @@ func (l *Loop) Progress(key queue.Key, writer string) {
 	now, is := l.Clock.Now(), l.lives[part]
 	switch {
 	case mayBeOwn && l.acts(key):
-		is.tries(now, timing)
+		is.measure(now, timing)
 		if now.Sub(is.leader) >= is.silence(now, timing) {
 			is.replacing = now.Add(timing.acting())
 		}
 	case writer == l.Name: // an answer that came late
 	case writer != "" && (writer == leader || !known):
-		is.tries(now, timing)
+		is.measure(now, timing)
 		is.leader = now
 	default:
 		is.others = now

@@ -26,6 +26,13 @@ func (t *tape) gone(b runBuilder)    { t.Gone(b.UID, t.tick()) }
 func (t *tape) slot(s queue.Slot)    { t.Slot(s, t.tick()) }
 func (t *tape) wait(d time.Duration) { t.now = t.now.Add(d) }
 
+// starts has a run come, get a slot, and start.
+func (t *tape) starts(index int, b runBuilder) {
+	t.run(b)
+	t.slot(held(index, b.Name))
+	t.run(b.started())
+}
+
 // play returns the report before and after the end of a history.
 func play(history func(*tape)) (during, end audit.Report) {
 	t := &tape{audit.New(5 * time.Second), noon}
