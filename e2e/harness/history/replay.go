@@ -26,15 +26,21 @@ func (r *Recorder) Audit(key queue.Key) (*audit.Auditor, error) {
 	auditor := audit.New(r.Lag)
 	var local, global *pacv1alpha1.Repository
 	var shape pac.Shape
-	runs := map[string]change{} // that exist, by UID
+	runs := map[string]change{}  // that exist, by UID
+	withPAC := map[string]bool{} // those that were handed back, which PAC starts in its own order
 	for _, c := range changes {
 		if run, ok := c.runOf(key); ok {
 			if c.gone {
 				delete(runs, run.UID)
 				auditor.Gone(run.UID, c.at)
 			} else {
+				if before, ok := runs[run.UID]; ok {
+					withPAC[run.UID] = withPAC[run.UID] || before.held() && !c.held()
+				}
 				runs[run.UID] = c
+				auditor.AnyOrder = withPAC[run.UID]
 				auditor.Run(c.prioritized(shape), c.at)
+				auditor.AnyOrder = false
 			}
 		} else if rq, ok := c.object.(*v1alpha1.RunQueue); ok {
 			if runqueue.KeyOf(rq) != key {
@@ -80,6 +86,9 @@ func (r *Recorder) Audit(key queue.Key) (*audit.Auditor, error) {
 	}
 	return auditor, nil
 }
+
+// held says that PAC's order of a run is where PAC does not read it.
+func (c change) held() bool { return c.object.GetAnnotations()[pac.HeldOrder] != "" }
 
 // prioritized is the run of a change, with the priority that its queue gives it.
 func (c change) prioritized(shape pac.Shape) queue.Run {

@@ -169,10 +169,18 @@ func over(v history.View) bool {
 		!slices.ContainsFunc(v.Slots, func(s queue.Slot) bool { return s.Holder != nil || s.Damaged != "" })
 }
 
+// waitOver waits until queues are over, however long they are: each of their runs has the whole
+// deadline.
 func (c *cluster) waitOver(keys ...queue.Key) {
 	c.Helper()
 	for _, key := range keys {
-		c.waitFor(key, "end", queueDeadline, over)
+		for ended := false; !ended; {
+			before := len(c.View(key).In(queue.Done))
+			c.waitFor(key, "end of the next run", queueDeadline, func(v history.View) bool {
+				ended = over(v)
+				return ended || len(v.In(queue.Done)) > before
+			})
+		}
 	}
 }
 

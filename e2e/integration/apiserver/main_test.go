@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	// queueDeadline bounds the time until a queue is over.
+	// queueDeadline bounds the time until the next run of a queue is over, or until all is.
 	queueDeadline = 60 * time.Second
 	// stepDeadline bounds one step of a script.
 	stepDeadline = 20 * time.Second
