@@ -18,7 +18,7 @@ only() {
 }
 
 only '\.Coordination(V1)?\(\)' 'only addon/store/lease and addon/inspect, and the wiring for them, call the coordination API' \
-  addon/store/lease addon/inspect addon/controller
+  addon/store/lease addon/inspect addon/controller addon/watches
 # Not a key: the group and version of PAC's API, pipelinesascode.tekton.dev/v1alpha1.
 only 'pipelinesascode\.tekton\.dev/([^v]|v[^1])' "only addon/pac knows PAC's annotations and labels" \
   addon/pac

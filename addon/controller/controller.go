@@ -43,6 +43,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/status"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/runqueue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/memory"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/watches"
 )
 
 const (
@@ -90,6 +91,10 @@ type clients struct {
 	// runQueues are watched through it, and written over the connection of texts.
 	runQueues *runqueue.Client
 	texts     *textClients
+}
+
+func (c *clients) watched() watches.Clients {
+	return watches.Clients{Kube: c.kube, Tekton: c.tekton, PAC: c.pac, Metadata: c.metadata, RunQueues: c.runQueues}
 }
 
 func newClients(ctx context.Context) (*clients, error) {
@@ -204,7 +209,7 @@ func build(ctx context.Context, cmw configmap.Watcher, outside Outside) (*contro
 		texts.Set(is.TextsPerSecond)
 	})
 	for _, s := range all.of {
-		if err := s.watches.fill(ctx); err != nil {
+		if err := s.watches.Fill(ctx); err != nil {
 			return nil, err
 		}
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/addon/runqueue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/memory"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/watches"
 )
 
 // shard is what sees and writes the queues of one namespace, or of all namespaces.
@@ -31,7 +32,7 @@ type shard struct {
 	runs    *pac.Runs
 	leases  *lease.Store
 	shapes  *runqueue.Shapes // nil without RunQueues
-	watches *watches
+	watches *watches.Watches
 }
 
 // keys lists its queues; one that has runs and Leases is there twice.
@@ -139,7 +140,7 @@ func (s shards) Show(ctx context.Context, key queue.Key, run queue.Run, texts ma
 // runQueues returns the RunQueues that a queue has its own among; nil if those are not known.
 func (s shards) runQueues(key queue.Key) *runqueue.Shapes {
 	shard, err := s.shard(key)
-	if err != nil || shard.shapes == nil || !shard.watches.runQueues.HasSynced() {
+	if err != nil || shard.shapes == nil || !shard.watches.RunQueues.HasSynced() {
 		return nil
 	}
 	return shard.shapes
@@ -159,26 +160,32 @@ type common struct {
 	statuses      *status.Writer // nil without RunQueues
 }
 
+// wanted is what a replica watches of a namespace.
+func wanted(e config.Environment, namespace, pacNamespace string) watches.Want {
+	want := watches.Want{Namespace: namespace, RunQueues: e.RunQueues, Pods: e.Release.SeesPods()}
+	if !e.WithoutPAC {
+		want.PAC = &watches.PAC{Namespace: pacNamespace, ConfigMaps: append([]string{pac.SettingsName}, e.PACConfigMaps...)}
+	}
+	return want
+}
+
 func newShard(c common, namespace string) (*shard, error) {
 	configuration := c.configuration
-	w, err := newWatches(c.clients, namespace, configuration.Get().PACNamespace, c.environment)
+	w, err := watches.New(c.clients.watched(), wanted(c.environment, namespace, configuration.Get().PACNamespace))
 	if err != nil {
 		return nil, err
 	}
 	by := pac.By{
-		Replica: system.PodName(), Clock: c.clock, Gate: c.gate, Arrivals: w.arrivals, Ends: w.ends, Texts: c.clients.texts.runs,
-		Controllers: func() *pac.Controllers { return w.controllers(configuration.Get().PACNamespace) },
+		Replica: system.PodName(), Clock: c.clock, Gate: c.gate, Arrivals: w.Arrivals, Ends: w.Ends, Texts: c.clients.texts.runs,
+		Controllers: func() *pac.Controllers { return w.Controllers(configuration.Get().PACNamespace) },
 	}
-	tells := listener{changed: c.replica.Changed, progress: c.replica.Progress}
-	by.Learnt = tells.moved
+	tells := watches.Listener{Changed: c.replica.Changed, Progress: c.replica.Progress}
+	by.Learnt = tells.Moved
 	s := &shard{watches: w}
 	var shapes pac.Shapes
 	if c.environment.RunQueues {
-		if err := w.watchRunQueues(c.clients.runQueues, namespace); err != nil {
-			return nil, err
-		}
-		s.shapes = runqueue.NewShapes(w.runQueues.GetStore(), c.clients.runQueues.Get)
-		shapes, tells.shown = s.shapes, c.statuses.Changed
+		s.shapes = runqueue.NewShapes(w.RunQueues.GetStore(), c.clients.runQueues.Get)
+		shapes, tells.Shown = s.shapes, c.statuses.Changed
 	}
 	by.Shapes = shapes
 	kueueStarts := func() bool { return configuration.Get().KueueAccounts != "" }
@@ -189,14 +196,14 @@ func newShard(c common, namespace string) (*shard, error) {
 		}
 		return c.kueue.Look(ctx)
 	}
-	runs, err := pac.NewRuns(by, c.clients.tekton.TektonV1(), pac.MetadataOf(c.clients.metadata), w.sources()...)
+	runs, err := pac.NewRuns(by, c.clients.tekton.TektonV1(), pac.MetadataOf(c.clients.metadata), w.Sources()...)
 	if err != nil {
 		return nil, err
 	}
 	leases, err := lease.New(
 		system.PodName(),
 		c.clients.kube.CoordinationV1(),
-		w.leases,
+		w.Leases,
 		c.clock,
 		func() time.Duration { return configuration.Get().Policy.ClaimTTL },
 		c.gate,
@@ -207,21 +214,18 @@ func newShard(c common, namespace string) (*shard, error) {
 	pacNamespace := func() string { return configuration.Get().PACNamespace }
 	repositories := pac.NewRepositories(
 		c.clients.pac.PipelinesascodeV1alpha1(),
-		w.lister(pacNamespace),
-		w.runsOfPAC(),
+		w.Lister(pacNamespace),
+		w.RunsOfPAC(),
 		func() pac.Settings {
 			is := configuration.Get()
-			absent := w.controllers(is.PACNamespace).Unseen
+			absent := w.Controllers(is.PACNamespace).Unseen
 			return pac.Settings{Namespace: is.PACNamespace, Absent: absent, GlobalRepository: is.PACGlobalRepository}
 		},
 		shapes,
 	)
 	var podsLeft func(queue.Key, queue.Holder) *queue.Pods
 	if c.environment.Release.SeesPods() {
-		if err := w.watchPods(c.clients, namespace); err != nil {
-			return nil, err
-		}
-		pods, err := pac.NewPods(w.pods)
+		pods, err := pac.NewPods(w.Pods)
 		if err != nil {
 			return nil, err
 		}
@@ -240,6 +244,6 @@ func newShard(c common, namespace string) (*shard, error) {
 		Observer:     c.observer,
 		Bounds:       engine.Bounds{Writes: 32, Reads: 16, Starts: 8},
 	})
-	tells.allChanged = func(first queue.Key) { c.replica.AllChanged(ahead(s.distinctKeys(), first)) }
-	return s, w.each(tells, pacNamespace)
+	tells.AllChanged = func(first queue.Key) { c.replica.AllChanged(ahead(s.distinctKeys(), first)) }
+	return s, tells.Follow(w, pacNamespace)
 }

@@ -1,7 +1,6 @@
-package controller
+package watches
 
 import (
-	"os"
 	"testing"
 	"time"
 
@@ -17,20 +16,10 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/utils/ptr"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/store/lease"
 )
-
-// TestMain has informers list and then watch: the fake clients of Tekton and PAC cannot stream a
-// list.
-func TestMain(m *testing.M) {
-	if err := os.Setenv("KUBE_FEATURE_WatchListClient", "false"); err != nil {
-		panic(err)
-	}
-	os.Exit(m.Run())
-}
 
 // TestWritesThatChangeNothingWakeNothing: what PAC and users note on PAC's ConfigMaps and on the
 // Repositories in PAC's namespace is no news to all the queues of the cluster.
@@ -38,21 +27,22 @@ func TestWritesThatChangeNothingWakeNothing(t *testing.T) {
 	const ofPAC = "pipelines-as-code"
 	kube, paas := fake.NewClientset(), pacfake.NewSimpleClientset()
 	configMaps, repositories := kube.CoreV1().ConfigMaps(ofPAC), paas.PipelinesascodeV1alpha1().Repositories(ofPAC)
-	w, err := newWatches(&clients{kube: kube, tekton: tektonfake.NewSimpleClientset(), pac: paas}, "", ofPAC, config.Environment{})
+	w, err := New(Clients{Kube: kube, Tekton: tektonfake.NewSimpleClientset(), PAC: paas},
+		Want{PAC: &PAC{Namespace: ofPAC, ConfigMaps: []string{pac.SettingsName}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	all := []queue.Key{{Namespace: "shop", Repository: "app"}, {Namespace: "bank", Repository: "app"}}
 	woken := make(chan queue.Key, 100)
-	l := listener{changed: func(key queue.Key, _ bool) { woken <- key }, allChanged: func(queue.Key) {
+	l := Listener{Changed: func(key queue.Key, _ bool) { woken <- key }, AllChanged: func(queue.Key) {
 		for _, key := range all {
 			woken <- key
 		}
 	}}
-	if err := w.each(l, func() string { return ofPAC }); err != nil {
+	if err := l.Follow(w, func() string { return ofPAC }); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.fill(t.Context()); err != nil {
+	if err := w.Fill(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	// wakes says that the last of the writes wakes all queues, and the others none: an informer
@@ -115,19 +105,17 @@ func TestWritesThatChangeNothingWakeNothing(t *testing.T) {
 func TestLeavingAQueue(t *testing.T) {
 	kube := fake.NewClientset()
 	leases := kube.CoordinationV1().Leases("shop")
-	w, err := newWatches(&clients{kube: kube, tekton: tektonfake.NewSimpleClientset(), pac: pacfake.NewSimpleClientset()}, "", "ofpac",
-		config.Environment{})
+	w, err := New(Clients{Kube: kube, Tekton: tektonfake.NewSimpleClientset(), PAC: pacfake.NewSimpleClientset()},
+		Want{PAC: &PAC{Namespace: "ofpac", ConfigMaps: []string{pac.SettingsName}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	woken := make(chan queue.Key, 100)
-	l := listener{
-		changed: func(key queue.Key, _ bool) { woken <- key }, allChanged: func(queue.Key) {}, progress: func(queue.Key, string) {},
-	}
-	if err := w.each(l, func() string { return "ofpac" }); err != nil {
+	l := Listener{Changed: func(key queue.Key, _ bool) { woken <- key }, AllChanged: func(queue.Key) {}}
+	if err := l.Follow(w, func() string { return "ofpac" }); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.fill(t.Context()); err != nil {
+	if err := w.Fill(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	slot := func(of string) *coordinationv1.Lease {
@@ -157,37 +145,6 @@ func TestLeavingAQueue(t *testing.T) {
 	expect("a slot whose owner is not the one that its name says", err, "app")
 }
 
-// TestControllersAreRead: each ConfigMap has the settings of one controller.
-func TestControllersAreRead(t *testing.T) {
-	settings := func(name, key string) *corev1.ConfigMap {
-		return &corev1.ConfigMap{
-			ObjectMeta: metav1.ObjectMeta{Namespace: "ofpac", Name: name}, Data: map[string]string{key: "true"},
-		}
-	}
-	const onPush, onPullRequests = "enable-cancel-in-progress-on-push", "enable-cancel-in-progress-on-pull-requests"
-	kube := fake.NewClientset(settings("ghe", onPush), settings("unread", onPush), settings(pac.SettingsName, onPullRequests))
-	w, err := newWatches(&clients{kube: kube, tekton: tektonfake.NewSimpleClientset(), pac: pacfake.NewSimpleClientset()}, "shop", "ofpac",
-		config.Environment{PACConfigMaps: []string{"ghe", "absent"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	// A factory starts the informers that have been asked for.
-	if err := w.each(listener{allChanged: func(queue.Key) {}}, func() string { return "ofpac" }); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.fill(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	is := w.controllers("ofpac")
-	if _, absent := is.Further["absent"]; is.Unseen || absent || !is.Default.CancelInProgress.OnPullRequest ||
-		is.Default.CancelInProgress.OnPush || !is.Further["ghe"].CancelInProgress.OnPush || len(is.Further) != 1 {
-		t.Errorf("%+v", is)
-	}
-	if !w.controllers("elsewhere").Unseen {
-		t.Error("PAC is found where it is not")
-	}
-}
-
 // TestProgress: what replicas write is told along with who wrote it, and what others write is not.
 func TestProgress(t *testing.T) {
 	type told struct {
@@ -195,7 +152,7 @@ func TestProgress(t *testing.T) {
 		replica string
 	}
 	var progress []told
-	l := listener{progress: func(key queue.Key, replica string) { progress = append(progress, told{key, replica}) }}
+	l := Listener{Progress: func(key queue.Key, replica string) { progress = append(progress, told{key, replica}) }}
 	slot := func(edits ...func(*coordinationv1.Lease)) *coordinationv1.Lease {
 		l := lease.Relabel(&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
 			Namespace: "shop", Name: lease.Name("app", 0), Annotations: map[string]string{"pac-lease-queue.dev/replica": "one"},
@@ -249,7 +206,7 @@ func TestProgress(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			progress = nil
-			l.moved(tc.was, tc.is)
+			l.Moved(tc.was, tc.is)
 			var want []told
 			if tc.told {
 				want = []told{{queue.Key{Namespace: "shop", Repository: "app"}, tc.replica}}
