@@ -19,16 +19,12 @@ import (
 
 	"golang.org/x/net/netutil"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/apiserver/pkg/authentication/authenticator"
-	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
-	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
-	authenticationclient "k8s.io/client-go/kubernetes/typed/authentication/v1"
-	authorizationclient "k8s.io/client-go/kubernetes/typed/authorization/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/cert"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/delegated"
 )
 
 // Path is where metrics are served, and the nonResourceURL that a client must have the right to
@@ -46,14 +42,6 @@ const (
 	// idleTimeout is shorter than the interval between scrapes: an idle client must not keep its
 	// connection from another.
 	idleTimeout = 5 * time.Second
-
-	// reviewTimeout bounds both questions to the API server together. It is shorter than the
-	// timeout of a scrape.
-	reviewTimeout = 5 * time.Second
-	// The API server's answers are kept, except that a token is unknown: the rate bounds those.
-	answersKept              = time.Minute
-	refusalsKept             = 10 * time.Second
-	reviewRate, reviewsAhead = 20, 40
 )
 
 // Options say how metrics are served.
@@ -113,50 +101,26 @@ func (s *Server) Serve() error { return s.http.ServeTLS(s.listener, "", "") }
 // Close ends all connections.
 func (s *Server) Close() error { return s.http.Close() }
 
+// reviews are few: Prometheus has one token.
+var reviews = delegated.Options{PerSecond: 20, RefusalsKept: 10 * time.Second}
+
 // guard has the handler serve only clients that the cluster's API server lets get the path.
 func guard(cluster *rest.Config, next http.Handler) (http.Handler, error) {
-	// Not the rate of the queues: a flood of tokens must not become one of requests.
-	cluster = rest.CopyConfig(cluster)
-	cluster.RateLimiter, cluster.QPS, cluster.Burst = nil, reviewRate, reviewsAhead
-	tokens, err := authenticationclient.NewForConfig(cluster)
+	asked, err := delegated.New(cluster, reviews)
 	if err != nil {
 		return nil, err
 	}
-	access, err := authorizationclient.NewForConfig(cluster)
-	if err != nil {
-		return nil, err
-	}
-	once := &wait.Backoff{Steps: 1} // the next scrape is soon enough
-	authenticate, _, err := authenticatorfactory.DelegatingAuthenticatorConfig{
-		TokenAccessReviewClient:  tokens,
-		TokenAccessReviewTimeout: reviewTimeout,
-		WebhookRetryBackoff:      once,
-		CacheTTL:                 answersKept,
-	}.New()
-	if err != nil {
-		return nil, err
-	}
-	authorize, err := authorizerfactory.DelegatingAuthorizerConfig{
-		SubjectAccessReviewClient: access,
-		AllowCacheTTL:             answersKept,
-		DenyCacheTTL:              refusalsKept,
-		WebhookRetryBackoff:       once,
-	}.New()
-	if err != nil {
-		return nil, err
-	}
-	return &guarded{authenticate, authorize, next}, nil
+	return &guarded{asked, next}, nil
 }
 
 type guarded struct {
-	authenticator.Request
-	authorizer.Authorizer
+	*delegated.Reviews
 	next http.Handler
 }
 
 // ServeHTTP implements http.Handler.
 func (g *guarded) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), reviewTimeout)
+	ctx, cancel := context.WithTimeout(r.Context(), delegated.Timeout) // shorter than that of a scrape
 	defer cancel()
 	client, ok, err := g.AuthenticateRequest(r.WithContext(ctx))
 	if err != nil || !ok { // a token that is unknown is an error, too

@@ -188,7 +188,7 @@ func TestFloodOfTokens(t *testing.T) {
 		})
 	}
 	flood.Wait()
-	most := reviewsAhead + int32(reviewRate*time.Since(began).Seconds()) + 1
+	most := int32(float64(reviews.PerSecond)*(2+time.Since(began).Seconds())) + 1
 	if asked := a.tokens.Load(); asked > most {
 		t.Errorf("%d scrapes in %s: %d questions to the API server, want at most %d", requests.Load(), time.Since(began), asked, most)
 	}
