@@ -15,8 +15,8 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/utils/clock"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/board"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/live"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/picture"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/screen"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect/doctor"
@@ -119,7 +119,7 @@ func (p *plugin) listCommand() *cobra.Command {
 			if structured(p.output) {
 				var views []view.Queue
 				for _, q := range queues {
-					views = append(views, viewQueue(q))
+					views = append(views, q.View())
 				}
 				return p.encode(cmd.OutOrStdout(), view.NewList(views), queueNames(queues)...)
 			}
@@ -157,7 +157,7 @@ func (p *plugin) describeCommand() *cobra.Command {
 				return err
 			}
 			if structured(p.output) {
-				v := viewQueue(q)
+				v := q.View()
 				v.TypeMeta = view.Kind("Queue")
 				return p.encode(cmd.OutOrStdout(), v, queueNames([]inspect.Queue{q})...)
 			}
@@ -248,13 +248,13 @@ func (p *plugin) watch(cmd *cobra.Command, args []string, every time.Duration) e
 	again := func(err error) string { return report.Plain(err.Error()) + "; trying again" }
 	out := cmd.OutOrStdout()
 	if file, ok := out.(*os.File); ok && screen.New(file).Live() {
-		return live.Run(cmd.Context(), cmd.InOrStdin(), file, func(ctx context.Context, show func(board.Board), say func(string)) error {
-			return w.run(ctx, func(q inspect.Queue) { show(picture(q, w.began)) }, func(err error) { say(again(err)) })
+		return live.Run(cmd.Context(), cmd.InOrStdin(), file, func(ctx context.Context, show func(picture.Picture), say func(string)) error {
+			return w.run(ctx, func(q inspect.Queue) { show(draw(q, w.began)) }, func(err error) { say(again(err)) })
 		})
 	}
 	show := screen.Lines(out)
 	defer show.Close()
-	return w.run(cmd.Context(), func(q inspect.Queue) { show.Show(picture(q, w.began)) },
+	return w.run(cmd.Context(), func(q inspect.Queue) { show.Show(draw(q, w.began)) },
 		func(err error) { show.Say("%s", again(err)) })
 }
 

@@ -7,15 +7,11 @@ import (
 	"strings"
 	"time"
 
-	pacclient "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/clientset/versioned"
 	"github.com/spf13/cobra"
-	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/runqueue"
 )
 
 func (p *plugin) namespace(all bool) (string, error) {
@@ -45,18 +41,7 @@ func (p *plugin) connect() (inspect.Clients, string, error) {
 	if err != nil {
 		return inspect.Clients{}, "", err
 	}
-	var c inspect.Clients
-	if c.Kube, err = kubernetes.NewForConfig(config); err != nil {
-		return c, "", err
-	}
-	if c.Tekton, err = tektonclient.NewForConfig(config); err != nil {
-		return c, "", err
-	}
-	if c.RunQueues, err = runqueue.NewClient(config); err != nil {
-		return c, "", err
-	}
-	c.Discovery = c.Kube.Discovery().RESTClient()
-	c.PAC, err = pacclient.NewForConfig(config)
+	c, err := inspect.NewClients(config)
 	return c, namespace, err
 }
 

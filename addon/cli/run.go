@@ -42,7 +42,7 @@ func (p *plugin) run(cmd *cobra.Command, name string) error {
 		}
 		if is, stands := q.Standing(name); stands {
 			if structured(p.output) {
-				return p.encodeRun(cmd.OutOrStdout(), key, viewRun(q, is))
+				return p.encodeRun(cmd.OutOrStdout(), key, q.ViewRun(is))
 			}
 			return describeRun(cmd.OutOrStdout(), q, is, p.events(cmd, clients, pr))
 		}

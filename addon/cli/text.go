@@ -105,7 +105,7 @@ func describe(out io.Writer, q inspect.Queue) error {
 	w.field("Claimed", fmt.Sprint(q.Count(queue.StateClaimed)))
 	w.field("Started", fmt.Sprint(q.Count(queue.StateStarted)))
 	w.field("Typical run", typical(q))
-	for i, p := range problems(q) {
+	for i, p := range q.Troubles() {
 		w.field([]string{"Problems", ""}[min(i, 1)], p)
 	}
 	if err := w.Flush(); err != nil {

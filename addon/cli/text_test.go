@@ -16,7 +16,7 @@ import (
 	"k8s.io/utils/clock"
 	testingclock "k8s.io/utils/clock/testing"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/board"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/picture"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
@@ -170,8 +170,8 @@ func TestCalled(t *testing.T) {
 func TestPicture(t *testing.T) {
 	q := full()
 	q.Done = []inspect.Done{{Run: queue.Run{Name: "z", Began: noon.Add(-time.Hour), Ended: noon.Add(-50 * time.Minute)}, Outcome: "failed"}}
-	b := picture(q, noon.Add(-time.Minute))
-	want := []board.Run{
+	b := draw(q, noon.Add(-time.Minute))
+	want := []picture.Run{
 		{
 			Name: "z", State: queue.StateDone, Placed: true, Slot: queue.NoSlot, Since: noon.Add(-50 * time.Minute),
 			Took: 10 * time.Minute, Outcome: "failed",

@@ -12,7 +12,7 @@ import (
 
 	"k8s.io/utils/clock"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/board"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/picture"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
@@ -120,12 +120,12 @@ func (w *watcher) next(ctx context.Context) (inspect.Queue, error) {
 	return q, nil
 }
 
-// picture makes the board of a queue, with time counted from when the watch began.
-func picture(q inspect.Queue, began time.Time) board.Board {
+// draw makes the picture of a queue, with time counted from when the watch began.
+func draw(q inspect.Queue, began time.Time) picture.Picture {
 	title := report.Plain(fmt.Sprintf("Queue %s, limit %s", q.Key(), limitText(q)))
-	b := board.Board{Title: title, Limit: q.Limit, Began: began, Now: q.Now}
+	b := picture.Picture{Title: title, Limit: q.Limit, Began: began, Now: q.Now}
 	for _, d := range q.Done {
-		r := board.Run{
+		r := picture.Run{
 			Name: d.Name, State: queue.StateDone, Placed: true, Slot: queue.NoSlot, Since: d.Ended,
 			Outcome: report.Outcome(report.Plain(string(d.Outcome))),
 		}
@@ -135,7 +135,7 @@ func picture(q inspect.Queue, began time.Time) board.Board {
 		b.Runs = append(b.Runs, r)
 	}
 	for _, is := range q.Runs {
-		r := board.Run{
+		r := picture.Run{
 			Name: is.Run.Name, State: is.State(), Slot: is.Slot, Placed: is.Run.Order != nil, Since: is.Run.Created,
 		}
 		at, acquired := q.Acquired[is.Slot]
@@ -157,7 +157,7 @@ type documents struct {
 }
 
 func (d *documents) show(q inspect.Queue) error {
-	v := viewQueue(q)
+	v := q.View()
 	v.TypeMeta = view.Kind("Queue")
 	for i := range v.Runs {
 		v.Runs[i].EstimatedStart = nil // moves with every look

@@ -71,24 +71,24 @@ func (i *Installation) ReadConfig(ctx context.Context, kube kubernetes.Interface
 
 // ReadInstallations finds the add-on, as far as the user may see it.
 func ReadInstallations(ctx context.Context, kube kubernetes.Interface, namespace string) ([]Installation, error) {
-	var r Reading
-	err := r.readInstallations(ctx, kube, namespace)
-	return r.Installations, err
+	var s Settings
+	err := s.readInstallations(ctx, kube, namespace)
+	return s.Installations, err
 }
 
 // readInstallations finds the add-on by its labels, in all namespaces if none is given.
-func (r *Reading) readInstallations(ctx context.Context, kube kubernetes.Interface, namespace string) error {
+func (s *Settings) readInstallations(ctx context.Context, kube kubernetes.Interface, namespace string) error {
 	list, err := kube.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{LabelSelector: config.Selector})
 	if apierrors.IsForbidden(err) && namespace == "" {
 		namespace = config.DefaultNamespace
-		r.assume("You may not list Deployments in all namespaces: the add-on is looked for in namespace %s only; set "+
+		s.assume("You may not list Deployments in all namespaces: the add-on is looked for in namespace %s only; set "+
 			"--addon-namespace if it is elsewhere.", namespace)
 		list, err = kube.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{LabelSelector: config.Selector})
 	}
 	switch {
 	case apierrors.IsForbidden(err):
-		r.Hidden = true
-		r.assume("You may not list Deployments in namespace %s: the add-on's default configuration is assumed.", namespace)
+		s.Hidden = true
+		s.assume("You may not list Deployments in namespace %s: the add-on's default configuration is assumed.", namespace)
 		return nil
 	case err != nil:
 		return Explain(err, "Deployments", namespace)
@@ -99,11 +99,11 @@ func (r *Reading) readInstallations(ctx context.Context, kube kubernetes.Interfa
 		err := i.ReadConfig(ctx, kube)
 		switch {
 		case apierrors.IsForbidden(err):
-			r.assume("You may not get ConfigMap %s/%s: the default configuration is assumed.", d.Namespace, i.Environment.ConfigMap)
+			s.assume("You may not get ConfigMap %s/%s: the default configuration is assumed.", d.Namespace, i.Environment.ConfigMap)
 		case err != nil:
 			return Explain(err, "ConfigMaps", d.Namespace)
 		}
-		r.Installations = append(r.Installations, i)
+		s.Installations = append(s.Installations, i)
 	}
 	return nil
 }

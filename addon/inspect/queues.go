@@ -88,8 +88,24 @@ func (q Queue) Why(is queue.Standing, style report.Style) string {
 	return report.Why(is, q.Standings, refusal, style)
 }
 
+// Exists says that there is a queue to show: that it has a limit, slots or runs.
+func (q Queue) Exists() bool {
+	return q.Limit != queue.Unlimited || len(q.Snapshot.Slots) > 0 || len(q.Runs) > 0
+}
+
+// MayBeRefused says that the start of a run, or its slot, may have been refused: events then tell
+// why.
+func (q Queue) MayBeRefused() bool {
+	return slices.ContainsFunc(q.Runs, func(is queue.Standing) bool {
+		return is.Run.Phase == queue.Pending && (q.slotDue(is) || startDue(is))
+	})
+}
+
 // slotDue says that the run is about to get a slot.
 func (q Queue) slotDue(is queue.Standing) bool { return is.Why == queue.Due && is.Slot == queue.NoSlot }
+
+// startDue says that a start of the run was, or is about to be, tried.
+func startDue(is queue.Standing) bool { return is.Run.Attempt > 0 || is.Slot != queue.NoSlot }
 
 // orphan puts all pending runs in line: without a Repository there is no limit to keep, and no
 // replica starts anything.
@@ -107,9 +123,8 @@ func orphan(all *queue.Standings) {
 // runs that wait, in the namespace that was looked at. They are sorted by namespace and name.
 func (r *Reading) Queues(now time.Time) []Queue {
 	repositories := map[queue.Key]*v1alpha1.Repository{}
-	for i := range r.Repositories {
-		repository := &r.Repositories[i]
-		repositories[queue.Key{Namespace: repository.Namespace, Repository: repository.Name}] = repository
+	for _, repository := range slices.Concat(r.Repositories, r.Globals) {
+		repositories[queue.Key{Namespace: repository.Namespace, Repository: repository.Name}] = &repository
 	}
 	slots, acquired := r.slots(now)
 	runs, done := byQueue(r.Runs), byQueue(r.Finished)
@@ -132,17 +147,15 @@ func (r *Reading) Queues(now time.Time) []Queue {
 		if r.Namespace != "" && key.Namespace != r.Namespace {
 			continue // the global Repository's own queue
 		}
-		set := r.config(key.Namespace)
+		set := r.Config(key.Namespace)
 		controllers := r.Controllers[set.PACNamespace]
 		shape := r.shape(key)
-		q := Queue{Now: now, Config: set, Acquired: acquired[key]}
-		q.Snapshot = queue.Snapshot{
-			Key: key, Slots: slots[key], HandBack: set.HandBack, Freshness: queue.Fresh,
-		}
+		snapshot := queue.Snapshot{Key: key, Slots: slots[key], Freshness: queue.Fresh}
 		if shape != nil {
-			q.Snapshot.Spec = shape.Spec()
+			snapshot.Spec = shape.Spec()
 		}
-		var recent report.Recent
+		var over []Done
+		unread := ""
 		for i, pr := range slices.Concat(runs[key], done[key]) {
 			run := controllers.ReadRun(pr)
 			if r.Kueue && set.KueueAccounts != "" {
@@ -151,53 +164,43 @@ func (r *Reading) Queues(now time.Time) []Queue {
 			pac.Prioritize(&run, pr, shape)
 			run.Unlisted = r.Unlisted[run.UID]
 			if name := pac.SettingsOf(pr); i < len(runs[key]) && !r.reads(key.Namespace, name) {
-				q.UnreadSettings = name
+				unread = name
 			}
 			if i < len(runs[key]) {
-				q.Snapshot.Runs = append(q.Snapshot.Runs, &run)
+				snapshot.Runs = append(snapshot.Runs, &run)
 			}
 			if run.Phase == queue.Done {
-				q.Done = append(q.Done, Done{run, OutcomeOf(pr)})
+				over = append(over, Done{run, OutcomeOf(pr)})
 			}
-		}
-		slices.SortFunc(q.Done, Done.Compare)
-		for _, run := range q.Done {
-			recent.Note(key, []*queue.Run{&run.Run})
 		}
 		repository := repositories[key]
 		limit, byRunQueue := own[key]
-		q.Missing = repository == nil && !byRunQueue || repository != nil && repository.DeletionTimestamp != nil
+		missing := repository == nil && !byRunQueue || repository != nil && repository.DeletionTimestamp != nil
+		var problems []string
 		switch {
-		case q.Missing:
+		case missing:
 		case repository == nil:
-			q.Snapshot.Limit = limit
+			snapshot.Limit = limit
 		default:
 			global := repositories[queue.Key{
 				Namespace:  set.PACNamespace,
 				Repository: cmp.Or(pac.GlobalName(pac.Hints(runs[key])), set.PACGlobalRepository),
 			}]
-			q.Snapshot.Limit, q.Problems = pac.ReadLimit(repository, global)
-			if r.Absent[set.PACNamespace] && q.Snapshot.Limit == queue.Unlimited && len(runs[key]) > 0 {
-				q.Snapshot.Limit, q.Problems = pac.UnseenLimit(set.PACNamespace, pac.Hints(runs[key]))
+			snapshot.Limit, problems = pac.ReadLimit(repository, global)
+			if r.Absent[set.PACNamespace] && snapshot.Limit == queue.Unlimited && len(runs[key]) > 0 {
+				snapshot.Limit, problems = pac.UnseenLimit(set.PACNamespace, pac.Hints(runs[key]))
 			}
-			if told := r.statuses[key].Limit; told != nil && q.Snapshot.Limit == queue.Unlimited && len(r.assumptions) > 0 {
-				q.Snapshot.Limit = queue.Limit(*told) // that of the global Repository, which the user may not see
+			if told := r.statuses[key].Limit; told != nil && snapshot.Limit == queue.Unlimited && len(r.assumptions) > 0 {
+				snapshot.Limit = queue.Limit(*told) // that of the global Repository, which the user may not see
 			}
 		}
-		q.Standings = queue.Stand(q.Snapshot, now, set.Policy)
-		if q.Missing {
-			orphan(&q.Standings)
-		}
-		if q.Typical, q.Of = recent.Typical(key); q.Of > 0 {
-			q.Turns = report.Turns(q.Standings, q.Typical, now)
-		}
-		if q.Limit != queue.Unlimited || len(q.Snapshot.Slots) > 0 || len(q.Runs) > 0 {
+		q := r.NewQueue(snapshot, missing, over, now)
+		q.Acquired, q.Problems, q.UnreadSettings = acquired[key], problems, unread
+		if q.Exists() {
 			all = append(all, q)
 		}
 	}
-	slices.SortFunc(all, func(a, b Queue) int {
-		return cmp.Or(cmp.Compare(a.Key().Namespace, b.Key().Namespace), cmp.Compare(a.Key().Repository, b.Key().Repository))
-	})
+	slices.SortFunc(all, func(a, b Queue) int { return a.Key().Compare(b.Key()) })
 	return all
 }
 
@@ -230,36 +233,10 @@ func (r *Reading) slots(now time.Time) (map[queue.Key][]queue.Slot, map[queue.Ke
 // shape is what people want of a queue; nil for nothing, or if no replica that works on it heeds
 // that.
 func (r *Reading) shape(key queue.Key) pac.Shape {
-	if r.Shapes == nil {
+	if r.Shapes == nil || !r.HeedRunQueues(key.Namespace) {
 		return nil
 	}
-	for _, i := range r.Installations {
-		if i.Environment.Watched.Contains(key.Namespace) && !i.Environment.RunQueues {
-			return nil
-		}
-	}
 	return r.Shapes.Of(key)
-}
-
-// config is the configuration by which the queues of a namespace are worked on.
-func (r *Reading) config(namespace string) config.Config {
-	for _, i := range r.Installations {
-		if i.Environment.Watched.Contains(namespace) {
-			return i.Config
-		}
-	}
-	return config.Defaults()
-}
-
-// reads says whether the replicas that work on the queues of a namespace read the settings of a
-// controller, by its ConfigMap. Without a replica there is nothing to say.
-func (r *Reading) reads(namespace, configMap string) bool {
-	for _, i := range r.Installations {
-		if i.Environment.Watched.Contains(namespace) {
-			return configMap == "" || configMap == pac.SettingsName || slices.Contains(i.Environment.PACConfigMaps, configMap)
-		}
-	}
-	return true
 }
 
 func byQueue(runs []tektonv1.PipelineRun) map[queue.Key][]*tektonv1.PipelineRun {

@@ -129,8 +129,11 @@ func TestQueueOfAMissingRepository(t *testing.T) {
 func TestLimitIsInheritedFromTheGlobalRepository(t *testing.T) {
 	global := config.Defaults()
 	r := inspect.Reading{
-		Namespace:    "ci", // the global one is read for its limit only
-		Repositories: []v1alpha1.Repository{repository("ci", "shop", 0), repository(global.PACNamespace, global.PACGlobalRepository, 3)},
+		Settings: inspect.Settings{
+			Namespace: "ci",
+			Globals:   []v1alpha1.Repository{repository(global.PACNamespace, global.PACGlobalRepository, 3)},
+		},
+		Repositories: []v1alpha1.Repository{repository("ci", "shop", 0)},
 		Runs:         []tektonv1.PipelineRun{pending("a")},
 	}
 	queues := r.Queues(noon)
@@ -151,7 +154,7 @@ func TestSlotsInMemory(t *testing.T) {
 		"memory": {[]inspect.Installation{inMemory}, "started"},
 	} {
 		r := inspect.Reading{
-			Installations: c.installations, Repositories: []v1alpha1.Repository{repository("ci", "shop", 1)},
+			Settings: inspect.Settings{Installations: c.installations}, Repositories: []v1alpha1.Repository{repository("ci", "shop", 1)},
 			Runs: []tektonv1.PipelineRun{running("a", "0/1/0")},
 		}
 		q := r.Queues(noon)[0]

@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"time"
 
 	"github.com/openshift-pipelines/pipelines-as-code/pkg/apis/pipelinesascode/v1alpha1"
 	pacclient "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/clientset/versioned"
+	pacscheme "github.com/openshift-pipelines/pipelines-as-code/pkg/generated/clientset/versioned/scheme"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	tektonclient "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
+	tektonscheme "github.com/tektoncd/pipeline/pkg/client/clientset/versioned/scheme"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -23,7 +24,7 @@ import (
 	"k8s.io/client-go/tools/pager"
 
 	api "github.com/pac-lease-queue/pac-lease-queue/addon/api/v1alpha1"
-	"github.com/pac-lease-queue/pac-lease-queue/addon/config"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/codec"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/pac"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/event"
@@ -33,7 +34,8 @@ import (
 
 // Clients are those of one cluster.
 type Clients struct {
-	Kube   kubernetes.Interface
+	Kube kubernetes.Interface
+	// Tekton needs v1 only.
 	Tekton tektonclient.Interface
 	PAC    pacclient.Interface
 	// RunQueues reads those; nil if queues have none.
@@ -41,6 +43,26 @@ type Clients struct {
 	// Discovery asks which APIs the cluster has. Without it, the cluster counts as one without
 	// Kueue.
 	Discovery rest.Interface
+}
+
+// NewClients returns the clients of a cluster.
+func NewClients(config *rest.Config) (Clients, error) {
+	var c Clients
+	kube, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return c, fmt.Errorf("kubernetes client: %w", err)
+	}
+	tekton, err := rest.RESTClientFor(codec.For(config, tektonv1.SchemeGroupVersion, tektonscheme.Scheme))
+	if err != nil {
+		return c, fmt.Errorf("tekton client: %w", err)
+	}
+	paas, err := rest.RESTClientFor(codec.For(config, v1alpha1.SchemeGroupVersion, pacscheme.Scheme))
+	if err != nil {
+		return c, fmt.Errorf("pipelines-as-code client: %w", err)
+	}
+	c.Kube, c.Tekton, c.PAC, c.Discovery = kube, tektonclient.New(tekton), pacclient.New(paas), kube.Discovery().RESTClient()
+	c.RunQueues, err = runqueue.NewClient(config)
+	return c, err
 }
 
 // Scope is how far a look goes.
@@ -63,11 +85,7 @@ const pageSize = 100
 
 // Reading is what was read.
 type Reading struct {
-	// Namespace that was looked at; empty for all.
-	Namespace     string
-	Installations []Installation
-	// Hidden says that installations could not be looked for.
-	Hidden       bool
+	Settings
 	Repositories []v1alpha1.Repository
 	Leases       []coordinationv1.Lease
 	// Shapes are those of the RunQueues; nil if there are none, or they could not be read.
@@ -78,52 +96,25 @@ type Reading struct {
 	Unlisted map[string]bool
 	// Finished runs of one Repository, if they were asked for.
 	Finished []tektonv1.PipelineRun
-	// Controllers are what PAC is set to, by PAC's namespace.
-	Controllers map[string]pac.Controllers
-	// Kueue says that the cluster has Kueue.
-	Kueue bool
-	// Absent are the namespaces in which PAC was looked for and is not.
-	Absent map[string]bool
-	// Notes say what could not be read.
-	Notes []string
-	// assumptions say what is assumed of settings that could not be read, and statuses are what
-	// replicas, which read them, have written of queues.
-	assumptions []string
-	statuses    map[queue.Key]api.RunQueueStatus
+	// statuses are what replicas have written of queues.
+	statuses map[queue.Key]api.RunQueueStatus
 }
 
 // Read reads everything once.
 func Read(ctx context.Context, c Clients, scope Scope) (*Reading, error) {
-	r := &Reading{
-		Namespace: scope.Namespace, Unlisted: map[string]bool{}, Controllers: map[string]pac.Controllers{},
-		Absent: map[string]bool{}, statuses: map[queue.Key]api.RunQueueStatus{},
-	}
-	if err := r.readInstallations(ctx, c.Kube, scope.Addon); err != nil {
+	settings, err := ReadSettings(ctx, c, scope)
+	if err != nil {
 		return nil, err
 	}
-	if c.Discovery != nil {
-		var err error
-		r.Kueue, err = pac.HasKueue(ctx, c.Discovery)
-		switch {
-		case apierrors.IsForbidden(err):
-			r.note("You may not see which APIs the cluster has: it counts as one without Kueue.")
-		case err != nil:
-			return nil, err
-		}
-	}
+	r := &Reading{Settings: *settings, Unlisted: map[string]bool{}, statuses: map[queue.Key]api.RunQueueStatus{}}
 	if err := r.readRepositories(ctx, c, scope.Namespace); err != nil {
 		return nil, err
-	}
-	for _, namespace := range r.pacNamespaces() {
-		if err := r.readSettings(ctx, c, scope.Namespace, namespace); err != nil {
-			return nil, err
-		}
 	}
 	if err := r.readRunQueues(ctx, c.RunQueues, scope.Namespace); err != nil {
 		return nil, err
 	}
 	// Slots before runs: see the package comment.
-	err := each(ctx, metav1.ListOptions{LabelSelector: lease.Selector},
+	err = each(ctx, metav1.ListOptions{LabelSelector: lease.Selector},
 		func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			return c.Kube.CoordinationV1().Leases(scope.Namespace).List(ctx, o)
 		}, func(l *coordinationv1.Lease) { r.Leases = append(r.Leases, *l) })
@@ -232,7 +223,7 @@ func (r *Reading) readRunQueues(ctx context.Context, client *runqueue.Client, na
 	case apierrors.IsNotFound(err): // the API server has none
 		return nil
 	case apierrors.IsForbidden(err):
-		r.note("You may not list RunQueues%s: pauses, orders and priorities are not seen.", in(namespace))
+		r.note("%s", RunQueuesHidden(namespace))
 		return nil
 	case err != nil:
 		return Explain(err, "RunQueues", namespace)
@@ -241,62 +232,16 @@ func (r *Reading) readRunQueues(ctx context.Context, client *runqueue.Client, na
 	return wrong
 }
 
+// RunQueuesHidden says what a user who may not list RunQueues does not see.
+func RunQueuesHidden(namespace string) string {
+	return fmt.Sprintf("You may not list RunQueues%s: pauses, orders and priorities are not seen.", in(namespace))
+}
+
 func in(namespace string) string {
 	if namespace == "" {
 		return ""
 	}
 	return " in namespace " + namespace
-}
-
-// readSettings reads what PAC's own namespace adds: its global Repository, unless
-// that was read with the others, and its settings.
-func (r *Reading) readSettings(ctx context.Context, c Clients, read, namespace string) error {
-	if read != "" && read != namespace {
-		list, err := c.PAC.PipelinesascodeV1alpha1().Repositories(namespace).List(ctx, metav1.ListOptions{})
-		switch {
-		case apierrors.IsForbidden(err):
-			r.assume("You may not list Repositories in namespace %s: a limit inherited from the global Repository is not seen.",
-				namespace)
-		case apierrors.IsNotFound(err): // a cluster without PAC
-		case err != nil:
-			return Explain(err, "Repositories", namespace)
-		default:
-			r.Repositories = append(r.Repositories, list.Items...)
-		}
-	}
-	is := pac.Controllers{Further: map[string]pac.Features{}}
-	for _, name := range append([]string{pac.SettingsName}, r.furtherSettings(namespace)...) {
-		settings, err := c.Kube.CoreV1().ConfigMaps(namespace).Get(ctx, name, metav1.GetOptions{})
-		switch {
-		case apierrors.IsForbidden(err):
-			r.assume("You may not get ConfigMap %s/%s: Pipelines-as-Code counts as set to its defaults.", namespace, name)
-			is.Unseen = is.Unseen || name == pac.SettingsName
-		case apierrors.IsNotFound(err):
-			is.Unseen = is.Unseen || name == pac.SettingsName
-			r.Absent[namespace] = r.Absent[namespace] || name == pac.SettingsName
-		case err != nil:
-			return Explain(err, "ConfigMaps", namespace)
-		case name == pac.SettingsName:
-			is.Default = pac.ReadFeatures(settings)
-		default:
-			is.Further[name] = pac.ReadFeatures(settings)
-		}
-	}
-	r.Controllers[namespace] = is
-	return nil
-}
-
-// furtherSettings are the ConfigMaps of PAC's further controllers in a namespace, as far as
-// replicas read them.
-func (r *Reading) furtherSettings(namespace string) []string {
-	var names []string
-	for _, i := range r.Installations {
-		if i.Config.PACNamespace == namespace {
-			names = append(names, i.Environment.PACConfigMaps...)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
 }
 
 // readHolders reads the runs that slots name and no list has: those that PAC has
@@ -339,7 +284,7 @@ func ReadRefusals(ctx context.Context, c Clients, namespace string, queues []Que
 			if q.slotDue(is) {
 				slots[is.Run.UID] = q
 			}
-			if is.Run.Attempt > 0 || is.Slot != queue.NoSlot {
+			if startDue(is) {
 				starts[is.Run.UID] = q
 			}
 		}
@@ -372,34 +317,6 @@ func ReadRefusals(ctx context.Context, c Clients, namespace string, queues []Que
 	}
 	return nil
 }
-
-// pacNamespaces are those in which the installations say that PAC is.
-func (r *Reading) pacNamespaces() []string {
-	var all []string
-	seen := map[string]bool{}
-	for _, i := range r.Installations {
-		if namespace := i.Config.PACNamespace; !seen[namespace] && !i.Environment.WithoutPAC {
-			seen[namespace] = true
-			all = append(all, namespace)
-		}
-	}
-	if len(r.Installations) == 0 {
-		all = append(all, config.Defaults().PACNamespace)
-	}
-	return all
-}
-
-func (r *Reading) note(format string, args ...any) {
-	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
-}
-
-// assume notes what is assumed of a setting.
-func (r *Reading) assume(format string, args ...any) {
-	r.assumptions = append(r.assumptions, fmt.Sprintf(format, args...))
-}
-
-// Unseen says what could not be read, settings included.
-func (r *Reading) Unseen() []string { return slices.Concat(r.Notes, r.assumptions) }
 
 // told says that of every queue with runs a RunQueue tells what follows from the settings.
 func (r *Reading) told() bool {

@@ -184,6 +184,14 @@ func (r *Runs) Keys() []queue.Key {
 	return keys
 }
 
+// Locate returns the queue of a run that the caches have.
+func (r *Runs) Locate(namespace, name string) (queue.Key, bool) {
+	if run := r.get(namespace, name); run != nil {
+		return run.Key()
+	}
+	return queue.Key{}, false
+}
+
 // List implements engine.Runs.
 func (r *Runs) List(ctx context.Context, key queue.Key, freshness queue.Freshness) ([]*queue.Run, error) {
 	if freshness == queue.Fresh {

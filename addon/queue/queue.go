@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"strconv"
@@ -16,6 +17,11 @@ type Key struct {
 
 // String renders the key as namespace/repository.
 func (k Key) String() string { return k.Namespace + "/" + k.Repository }
+
+// Compare orders keys by namespace and Repository.
+func (k Key) Compare(o Key) int {
+	return cmp.Or(cmp.Compare(k.Namespace, o.Namespace), cmp.Compare(k.Repository, o.Repository))
+}
 
 // ParseKey reads what String wrote.
 func ParseKey(s string) Key {

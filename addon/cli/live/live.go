@@ -1,5 +1,5 @@
-// Package live shows a board on a terminal until the user quits: as much of it as fits, with keys
-// to scroll to the rest.
+// Package live shows a picture of a queue on a terminal until the user quits: as much of it as
+// fits, with keys to scroll to the rest.
 package live
 
 import (
@@ -14,23 +14,23 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/lipgloss"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/board"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/picture"
 )
 
-// Follow calls show for each new board, and say for what goes wrong meanwhile, until its context
+// Follow calls show for each new picture, and say for what goes wrong meanwhile, until its context
 // ends. Its error ends the show.
-type Follow func(ctx context.Context, show func(board.Board), say func(string)) error
+type Follow func(ctx context.Context, show func(picture.Picture), say func(string)) error
 
-// Run shows boards until the user quits, the context ends or follow returns. The last picture stays
-// on the terminal.
+// Run shows pictures until the user quits, the context ends or follow returns. The last picture
+// stays on the terminal.
 func Run(ctx context.Context, in io.Reader, out *os.File, follow Follow) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	m := newModel(board.NewPainter(lipgloss.NewRenderer(out)))
+	m := newModel(picture.NewPainter(lipgloss.NewRenderer(out)))
 	program := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out), tea.WithAltScreen())
 	followed := make(chan error, 1)
 	go func() {
-		followed <- follow(ctx, func(b board.Board) { program.Send(b) }, func(text string) { program.Send(wrong(text)) })
+		followed <- follow(ctx, func(b picture.Picture) { program.Send(b) }, func(text string) { program.Send(wrong(text)) })
 		program.Quit()
 	}()
 	last, err := program.Run()
@@ -39,7 +39,7 @@ func Run(ctx context.Context, in io.Reader, out *os.File, follow Follow) error {
 		return failed
 	}
 	if is, ok := last.(model); ok && is.shown {
-		_, _ = io.WriteString(out, is.painter.Paint(is.board, is.view.Width, is.view.Height)+"\n")
+		_, _ = io.WriteString(out, is.painter.Paint(is.picture, is.view.Width, is.view.Height)+"\n")
 	}
 	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil || errors.Is(err, tea.ErrInterrupted) {
 		return nil
@@ -52,9 +52,9 @@ type wrong string
 
 // model is what is on the terminal.
 type model struct {
-	painter *board.Painter
-	board   board.Board
-	shown   bool // there is a board
+	painter *picture.Painter
+	picture picture.Picture
+	shown   bool // there is a picture
 	wrong   wrong
 	view    viewport.Model
 	keys    keys
@@ -62,7 +62,7 @@ type model struct {
 
 type keys struct{ quit, top, bottom key.Binding }
 
-func newModel(p *board.Painter) model {
+func newModel(p *picture.Painter) model {
 	return model{painter: p, view: viewport.New(80, 23), keys: keys{
 		quit:   key.NewBinding(key.WithKeys("q", "esc", "ctrl+c")),
 		top:    key.NewBinding(key.WithKeys("g", "home")),
@@ -76,8 +76,8 @@ func (model) Init() tea.Cmd { return nil }
 // Update implements tea.Model.
 func (m model) Update(message tea.Msg) (tea.Model, tea.Cmd) {
 	switch message := message.(type) {
-	case board.Board:
-		m.board, m.shown, m.wrong = message, true, ""
+	case picture.Picture:
+		m.picture, m.shown, m.wrong = message, true, ""
 	case wrong:
 		m.wrong = message
 	case tea.WindowSizeMsg:
@@ -93,9 +93,9 @@ func (m model) Update(message tea.Msg) (tea.Model, tea.Cmd) {
 		}
 	}
 	if m.shown {
-		picture := m.painter.Paint(m.board, m.view.Width, whole)
-		m.view.SetContent(picture)
-		if strings.Count(picture, "\n") < m.view.Height {
+		painted := m.painter.Paint(m.picture, m.view.Width, whole)
+		m.view.SetContent(painted)
+		if strings.Count(painted, "\n") < m.view.Height {
 			m.view.GotoTop() // all of it fits
 		}
 	}

@@ -10,16 +10,16 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/lipgloss"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/board"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/picture"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 )
 
 // many is a queue in which so many runs wait.
-func many(runs int) board.Board {
+func many(runs int) picture.Picture {
 	began := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
-	b := board.Board{Title: "Queue shop/shop", Limit: 1, Began: began, Now: began.Add(time.Minute)}
+	b := picture.Picture{Title: "Queue shop/shop", Limit: 1, Began: began, Now: began.Add(time.Minute)}
 	for i := range runs {
-		b.Runs = append(b.Runs, board.Run{
+		b.Runs = append(b.Runs, picture.Run{
 			Name: fmt.Sprintf("run-%03d", i), State: queue.StateQueued, Slot: queue.NoSlot, Placed: true, Since: began,
 		})
 	}
@@ -42,11 +42,11 @@ func press(m tea.Model, keys ...string) tea.Model {
 	return m
 }
 
-// TestScroll: all runs can be reached by keys, and a new board leaves the reader where they are.
+// TestScroll: all runs can be reached by keys, and a new picture leaves the reader where they are.
 func TestScroll(t *testing.T) {
-	var m tea.Model = newModel(board.NewPainter(lipgloss.NewRenderer(io.Discard)))
+	var m tea.Model = newModel(picture.NewPainter(lipgloss.NewRenderer(io.Discard)))
 	if m.View() != "looking…" {
-		t.Errorf("before the first board:\n%s", m.View())
+		t.Errorf("before the first picture:\n%s", m.View())
 	}
 	m, _ = m.Update(tea.WindowSizeMsg{Width: 60, Height: 20})
 	m, _ = m.Update(many(100))
@@ -65,7 +65,7 @@ func TestScroll(t *testing.T) {
 	m = press(m, "end")
 	sees("at the end", "run-099", "run-000")
 	m, _ = m.Update(many(101))
-	sees("after a new board", "run-099", "run-000")
+	sees("after a new picture", "run-099", "run-000")
 	m = press(m, "home", "down", "down")
 	sees("two lines down", "run-000", "Queue shop/shop")
 	m, _ = m.Update(wrong("the API server does not answer; trying again"))

@@ -12,7 +12,7 @@ import (
 	"github.com/charmbracelet/lipgloss"
 	"golang.org/x/term"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/board"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/picture"
 )
 
 // Control sequences that every terminal knows.
@@ -28,11 +28,11 @@ const (
 // Screen shows boards. It is safe for concurrent use.
 type Screen struct {
 	out     io.Writer
-	painter *board.Painter
+	painter *picture.Painter
 	size    func() (width, height int, err error) // nil where there is no terminal
 
 	mu            sync.Mutex
-	last          board.Board
+	last          picture.Picture
 	picture       string // what stands on the terminal; empty if nothing
 	width, height int
 }
@@ -42,7 +42,7 @@ func New(out *os.File) *Screen {
 	s := &Screen{out: out}
 	if fd := int(out.Fd()); term.IsTerminal(fd) && os.Getenv("TERM") != "dumb" {
 		s.size = func() (int, int, error) { return term.GetSize(fd) }
-		s.painter = board.NewPainter(lipgloss.NewRenderer(out))
+		s.painter = picture.NewPainter(lipgloss.NewRenderer(out))
 	}
 	return s
 }
@@ -65,12 +65,12 @@ func (s *Screen) Say(format string, args ...any) {
 	}
 }
 
-// Show shows the board instead of the one before.
-func (s *Screen) Show(b board.Board) {
+// Show shows the picture instead of the one before.
+func (s *Screen) Show(b picture.Picture) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.size == nil {
-		for _, line := range board.Changes(s.last, b) {
+		for _, line := range picture.Changes(s.last, b) {
 			fmt.Fprintln(s.out, line)
 		}
 		s.last = b

@@ -11,17 +11,17 @@ import (
 	"github.com/charmbracelet/lipgloss"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/board"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/picture"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 )
 
 var began = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 
-func pictured(state queue.State) board.Board {
-	return board.Board{
+func pictured(state queue.State) picture.Picture {
+	return picture.Picture{
 		Title: "Queue", Limit: 1, Began: began, Now: began,
-		Runs: []board.Run{{Name: "run-01", Placed: true, State: state, Since: began, Outcome: report.Succeeded}},
+		Runs: []picture.Run{{Name: "run-01", Placed: true, State: state, Since: began, Outcome: report.Succeeded}},
 	}
 }
 
@@ -62,7 +62,7 @@ type terminal struct {
 
 func (t *terminal) screen() *Screen {
 	return &Screen{
-		out: t, painter: board.NewPainter(lipgloss.NewRenderer(io.Discard)),
+		out: t, painter: picture.NewPainter(lipgloss.NewRenderer(io.Discard)),
 		size: func() (int, int, error) { return t.width, t.height, nil },
 	}
 }

@@ -7,7 +7,6 @@
 package latest
 
 import (
-	"cmp"
 	"errors"
 	"maps"
 	"slices"
@@ -160,11 +159,6 @@ func (l *Looks) All() []Known {
 	l.mu.Lock()
 	all := slices.Collect(maps.Values(l.queues))
 	l.mu.Unlock()
-	slices.SortFunc(all, func(a, b Known) int {
-		return cmp.Or(
-			cmp.Compare(a.Snapshot.Key.Namespace, b.Snapshot.Key.Namespace),
-			cmp.Compare(a.Snapshot.Key.Repository, b.Snapshot.Key.Repository),
-		)
-	})
+	slices.SortFunc(all, func(a, b Known) int { return a.Snapshot.Key.Compare(b.Snapshot.Key) })
 	return all
 }

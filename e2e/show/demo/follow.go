@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/board"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/picture"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/show"
 )
 
-// How often the board is shown when nothing changes, so that ages grow.
+// How often the picture is shown when nothing changes, so that ages grow.
 const (
 	tickLive  = 100 * time.Millisecond
 	tickLines = time.Second
@@ -57,7 +57,7 @@ func (d *demo) follow(ctx context.Context) error {
 }
 
 // stuck describes why the queue will not be worked off any more; empty if it may be.
-func (d *demo) stuck(b board.Board) string {
+func (d *demo) stuck(b picture.Picture) string {
 	running, finished := len(b.In(queue.StateStarted)), len(b.In(queue.StateDone))
 	state := fmt.Sprintf("with %d of %d running and %d of %s finished", running, d.config.Limit, finished, show.Count(d.config.Runs, "run"))
 	if running < d.config.Limit && b.Now.Sub(d.tracker.moved) > progressDeadline {

@@ -6,7 +6,7 @@ import (
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/board"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/picture"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
@@ -15,17 +15,17 @@ import (
 // tracker makes boards from views of a queue. It remembers when it first saw each run in its state,
 // because the cluster's own timestamps are rounded to seconds.
 type tracker struct {
-	board   board.Board
-	seen    map[string]board.Run // by UID
-	numbers *numbers             // nil where slots are Leases
-	moved   time.Time            // when a run last appeared, started or finished
+	picture picture.Picture
+	seen    map[string]picture.Run // by UID
+	numbers *numbers               // nil where slots are Leases
+	moved   time.Time              // when a run last appeared, started or finished
 }
 
 func newTracker(title string, expected int, leases bool, now time.Time) *tracker {
 	t := &tracker{
-		board: board.Board{Title: title, Expected: expected, Began: now, Now: now},
-		seen:  map[string]board.Run{},
-		moved: now,
+		picture: picture.Picture{Title: title, Expected: expected, Began: now, Now: now},
+		seen:    map[string]picture.Run{},
+		moved:   now,
 	}
 	if !leases {
 		t.numbers = &numbers{of: map[string]int{}}
@@ -35,27 +35,27 @@ func newTracker(title string, expected int, leases bool, now time.Time) *tracker
 
 // note adds an event.
 func (t *tracker) note(at time.Time, alarm bool, text string) {
-	t.board.Events = append(t.board.Events, board.Event{At: at, Text: text, Alarm: alarm})
+	t.picture.Events = append(t.picture.Events, picture.Event{At: at, Text: text, Alarm: alarm})
 }
 
-// look returns the board of a view.
-func (t *tracker) look(v history.View, now time.Time) board.Board {
-	t.board.Now, t.board.Limit = now, v.Limit
-	t.board.Runs = make([]board.Run, 0, len(v.Runs))
+// look returns the picture of a view.
+func (t *tracker) look(v history.View, now time.Time) picture.Picture {
+	t.picture.Now, t.picture.Limit = now, v.Limit
+	t.picture.Runs = make([]picture.Run, 0, len(v.Runs))
 	if t.numbers != nil {
 		t.numbers.update(v.Runs)
 	}
 	for _, r := range v.Runs {
-		t.board.Runs = append(t.board.Runs, t.run(r, v, now))
+		t.picture.Runs = append(t.picture.Runs, t.run(r, v, now))
 	}
-	b := t.board
+	b := t.picture
 	b.Events = slices.Clone(b.Events)
 	return b
 }
 
-func (t *tracker) run(r queue.Run, v history.View, now time.Time) board.Run {
+func (t *tracker) run(r queue.Run, v history.View, now time.Time) picture.Run {
 	old, known := t.seen[r.UID]
-	shown := board.Run{Name: r.Name, Slot: t.slot(r, v.Slots), Since: now, Placed: r.Order != nil}
+	shown := picture.Run{Name: r.Name, Slot: t.slot(r, v.Slots), Since: now, Placed: r.Order != nil}
 	shown.State = queue.StateOf(r.Phase, shown.Slot)
 	if shown.State == queue.StateDone {
 		shown.Slot, shown.Outcome = queue.NoSlot, inspect.OutcomeOf(v.PipelineRuns[r.Name])

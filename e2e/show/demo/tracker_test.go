@@ -10,7 +10,7 @@ import (
 	"knative.dev/pkg/apis"
 	duckv1 "knative.dev/pkg/apis/duck/v1"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/board"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/picture"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/harness/history"
@@ -60,7 +60,7 @@ func TestTrackerWithLeases(t *testing.T) {
 	tr.look(view(1, "ppp", "a"), at(2))
 	tr.look(view(1, "spp", "a"), at(3))
 	got := tr.look(view(1, "dsc", "b"), at(6))
-	want := []board.Run{
+	want := []picture.Run{
 		{
 			Name: "a", Placed: true, State: queue.StateDone, Slot: queue.NoSlot, Since: at(6), Took: 3 * time.Second,
 			Outcome: report.Succeeded,
@@ -119,7 +119,7 @@ func TestTrackerMissesARun(t *testing.T) {
 	v := view(1, "f")
 	status := &v.PipelineRuns["a"].Status
 	status.StartTime, status.CompletionTime = &metav1.Time{Time: at(1)}, &metav1.Time{Time: at(3)}
-	want := board.Run{
+	want := picture.Run{
 		Name: "a", Placed: true, State: queue.StateDone, Slot: queue.NoSlot,
 		Since: at(4), Took: 2 * time.Second, Outcome: "pipelineruntimeout",
 	}

@@ -1,18 +1,17 @@
-package cli
+package inspect
 
 import (
 	"slices"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report/view"
 )
 
-// viewQueue is the document of a queue.
-func viewQueue(q inspect.Queue) view.Queue {
+// View is the document of a queue.
+func (q Queue) View() view.Queue {
 	v := view.OfQueue(q.Snapshot, q.Standings, func(is queue.Standing) string { return q.Why(is, report.Written) })
-	v.Problems = problems(q)
+	v.Problems = q.Troubles()
 	if q.Of > 0 {
 		v.TypicalRun = q.Typical.String()
 	}
@@ -25,16 +24,16 @@ func viewQueue(q inspect.Queue) view.Queue {
 	return v
 }
 
-// viewRun is the document of a run that is not done.
-func viewRun(q inspect.Queue, is queue.Standing) view.Run {
+// ViewRun is the document of a run that is not done.
+func (q Queue) ViewRun(is queue.Standing) view.Run {
 	v := view.OfStanding(is, q.Why(is, report.Written))
 	v.EstimatedStart = view.Optional(q.Turns[is.Run.UID])
 	return v
 }
 
-// problems are all that an operator should look at: with the Repository, with slots and with
+// Troubles are all that an operator should look at: with the Repository, with slots and with
 // annotations of runs.
-func problems(q inspect.Queue) []string {
+func (q Queue) Troubles() []string {
 	all := slices.Clone(q.Problems)
 	if q.Missing {
 		all = append(all, "Repository "+q.Key().String()+" does not exist: its runs wait for it.")

@@ -1,4 +1,4 @@
-package board
+package picture
 
 import (
 	"time"
@@ -33,8 +33,8 @@ type Event struct {
 	Alarm bool
 }
 
-// Board is a queue at one moment.
-type Board struct {
+// Picture is a queue at one moment.
+type Picture struct {
 	Title string
 	Limit queue.Limit
 	// Expected is how many runs there will be; zero if no more than these.
@@ -49,7 +49,7 @@ type Board struct {
 }
 
 // In returns the runs in a state, in queue order.
-func (b Board) In(s queue.State) []Run {
+func (b Picture) In(s queue.State) []Run {
 	var runs []Run
 	for _, r := range b.Runs {
 		if r.State == s {
@@ -60,4 +60,4 @@ func (b Board) In(s queue.State) []Run {
 }
 
 // total is the number of runs that there will be.
-func (b Board) total() int { return max(b.Expected, len(b.Runs)) }
+func (b Picture) total() int { return max(b.Expected, len(b.Runs)) }

@@ -1,4 +1,4 @@
-package board_test
+package picture_test
 
 import (
 	"flag"
@@ -13,7 +13,7 @@ import (
 	"github.com/charmbracelet/lipgloss"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/board"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/cli/picture"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/report"
 )
@@ -29,10 +29,10 @@ func at(seconds float64) time.Time {
 func sec(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // half is a queue half-way, just after a replica died.
-func half() board.Board {
-	return board.Board{
+func half() picture.Picture {
+	return picture.Picture{
 		Title: "Queue shop/shop in Leases, limit 2, 2 replicas", Limit: 2, Expected: 8, Began: began, Now: at(12.3),
-		Runs: []board.Run{
+		Runs: []picture.Run{
 			{
 				Name: "run-01-x7k2p", Placed: true, State: queue.StateDone, Slot: queue.NoSlot, Since: at(7.9), Took: sec(2.6),
 				Outcome: report.Succeeded,
@@ -51,7 +51,7 @@ func half() board.Board {
 			{Name: "run-07-sbk9w", Placed: true, State: queue.StateQueued, Slot: queue.NoSlot, Since: at(3.7)},
 			{Name: "run-08-mzhp8", State: queue.StateQueued, Slot: queue.NoSlot, Since: at(3.6)},
 		},
-		Events: []board.Event{
+		Events: []picture.Event{
 			{At: at(0.8), Text: "one push with 8 runs, commit 9865e857"},
 			{At: at(10.4), Text: "pac-lease-queue-1, the leader, killed with SIGKILL after 4 runs", Alarm: true},
 		},
@@ -59,23 +59,23 @@ func half() board.Board {
 }
 
 // exceeded is a queue whose limit does not hold.
-func exceeded() board.Board {
-	return board.Board{
+func exceeded() picture.Picture {
+	return picture.Picture{
 		Title: "Queue shop/shop in PAC's memory, limit 1, 2 watchers", Limit: 1, Began: began, Now: at(5),
-		Runs: []board.Run{
+		Runs: []picture.Run{
 			{Name: "run-01-aaaaa", Placed: true, State: queue.StateStarted, Slot: 0, Since: at(4)},
 			{Name: "run-02-bbbbb", Placed: true, State: queue.StateStarted, Slot: 1, Since: at(4.1)},
 			{Name: "run-03-ccccc", Placed: true, State: queue.StateStarted, Slot: queue.NoSlot, Since: at(4.2)},
 		},
-		Events: []board.Event{{At: at(4.1), Text: "the limit is exceeded: 2 runs at once", Alarm: true}},
+		Events: []picture.Event{{At: at(4.1), Text: "the limit is exceeded: 2 runs at once", Alarm: true}},
 	}
 }
 
 // crowd has more of everything than any terminal shows.
-func crowd() board.Board {
-	b := board.Board{Title: "Queue shop/shop in Leases, limit 30, 2 replicas", Limit: 30, Expected: 200, Began: began, Now: at(400)}
+func crowd() picture.Picture {
+	b := picture.Picture{Title: "Queue shop/shop in Leases, limit 30, 2 replicas", Limit: 30, Expected: 200, Began: began, Now: at(400)}
 	for i := range 180 {
-		r := board.Run{
+		r := picture.Run{
 			Name: fmt.Sprintf("a-run-with-quite-a-long-name-%03d-x7k2p", i), Placed: true, State: queue.StateQueued,
 			Slot: queue.NoSlot, Since: at(10 + float64(i)), Took: sec(90),
 		}
@@ -88,7 +88,7 @@ func crowd() board.Board {
 		b.Runs = append(b.Runs, r)
 	}
 	for i := range 20 {
-		b.Events = append(b.Events, board.Event{
+		b.Events = append(b.Events, picture.Event{
 			At: at(float64(i * 20)),
 			Text: fmt.Sprintf("event %d, of which there is a lot to tell, more than fits into any line of a terminal that is not "+
 				"very wide", i),
@@ -98,7 +98,7 @@ func crowd() board.Board {
 }
 
 // vast has a limit far above the number of runs.
-func vast() board.Board {
+func vast() picture.Picture {
 	b := half()
 	b.Limit = 1 << 40
 	return b
@@ -106,21 +106,21 @@ func vast() board.Board {
 
 func TestPaint(t *testing.T) {
 	for name, tc := range map[string]struct {
-		board         board.Board
+		picture       picture.Picture
 		width, height int
 	}{
 		"wide":     {half(), 110, 40},
 		"narrow":   {half(), 60, 40},
 		"short":    {half(), 110, 9},
 		"tiny":     {half(), 24, 6},
-		"empty":    {board.Board{Title: "Queue shop/shop", Limit: 2, Expected: 8, Began: began, Now: began}, 90, 20},
+		"empty":    {picture.Picture{Title: "Queue shop/shop", Limit: 2, Expected: 8, Began: began, Now: began}, 90, 20},
 		"exceeded": {exceeded(), 90, 20},
 		"crowd":    {crowd(), 120, 24},
 		"crowded":  {crowd(), 50, 24},
 		"vast":     {vast(), 50, 60},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := board.NewPainter(lipgloss.NewRenderer(io.Discard)).Paint(tc.board, tc.width, tc.height) + "\n"
+			got := picture.NewPainter(lipgloss.NewRenderer(io.Discard)).Paint(tc.picture, tc.width, tc.height) + "\n"
 			golden(t, name, got)
 		})
 	}
@@ -129,11 +129,11 @@ func TestPaint(t *testing.T) {
 func TestPaintFitsEveryTerminal(t *testing.T) {
 	t.Setenv("NO_COLOR", "")
 	t.Setenv("CLICOLOR_FORCE", "1")
-	p := board.NewPainter(lipgloss.NewRenderer(io.Discard))
+	p := picture.NewPainter(lipgloss.NewRenderer(io.Discard))
 	if picture := p.Paint(half(), 110, 40); !strings.Contains(picture, "\x1b[") {
 		t.Error("there are no colours")
 	}
-	for _, b := range []board.Board{half(), exceeded(), crowd(), {}} {
+	for _, b := range []picture.Picture{half(), exceeded(), crowd(), {}} {
 		for width := 1; width < 140; width += 7 {
 			for height := 1; height < 45; height += 4 {
 				lines := strings.Split(p.Paint(b, width, height), "\n")
@@ -159,7 +159,7 @@ func TestChanges(t *testing.T) {
 	before.Runs[3].State = queue.StateQueued
 	before.Runs[6].Placed = false
 	after := half()
-	got := board.Changes(before, after)
+	got := picture.Changes(before, after)
 	want := []string{
 		"+10.4s  !pac-lease-queue-1, the leader, killed with SIGKILL after 4 runs",
 		"+12.3s   run-01-x7k2p succeeded after 2.6s; 4 of 8 done",
@@ -170,7 +170,7 @@ func TestChanges(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("changes (-want +got):\n%s", diff)
 	}
-	if again := board.Changes(after, after); len(again) > 0 {
+	if again := picture.Changes(after, after); len(again) > 0 {
 		t.Errorf("no change is told as %q", again)
 	}
 }

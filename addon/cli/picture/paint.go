@@ -1,4 +1,4 @@
-package board
+package picture
 
 import (
 	"cmp"
@@ -50,7 +50,7 @@ func (p *Painter) Faint(text string) string { return p.faint.Render(text) }
 
 // Paint makes a picture of at most width columns and height lines. It shows less
 // of everything where there is not enough room, and less still until it fits.
-func (p *Painter) Paint(b Board, width, height int) string {
+func (p *Painter) Paint(b Picture, width, height int) string {
 	width, height = max(width, 1), max(height, 1)
 	lines := p.header(b, width)
 	if height > len(lines) {
@@ -65,7 +65,7 @@ func (p *Painter) Paint(b Board, width, height int) string {
 }
 
 // header is the title with the time, and how far things are.
-func (p *Painter) header(b Board, width int) []string {
+func (p *Painter) header(b Picture, width int) []string {
 	time := report.Tick(b.Now.Sub(b.Began))
 	counts := []string{
 		fmt.Sprintf("%d of %d done", len(b.In(queue.StateDone)), b.total()),
@@ -84,7 +84,7 @@ func (p *Painter) header(b Board, width int) []string {
 }
 
 // bar shows which part of all runs is done, and which is started.
-func (p *Painter) bar(b Board, width int) string {
+func (p *Painter) bar(b Picture, width int) string {
 	total := max(b.total(), 1)
 	done := width * len(b.In(queue.StateDone)) / total
 	started := width*(len(b.In(queue.StateDone))+len(b.In(queue.StateStarted)))/total - done
@@ -109,7 +109,7 @@ type row struct {
 	style             lipgloss.Style
 }
 
-func (p *Painter) body(b Board, width, height int) []string {
+func (p *Painter) body(b Picture, width, height int) []string {
 	slots, line, done, events := p.slots(b), p.line(b), p.done(b), p.events(b)
 	if width < wide {
 		var lines []string
@@ -201,7 +201,7 @@ func (p *Painter) paint(s section, width, height int) []string {
 	return append(lines, "")
 }
 
-func (p *Painter) slots(b Board) section {
+func (p *Painter) slots(b Picture) section {
 	s := section{heading: "SLOTS"}
 	held := map[int]Run{}
 	var without []Run
@@ -253,7 +253,7 @@ func (p *Painter) slots(b Board) section {
 }
 
 // line has the queued runs in order.
-func (p *Painter) line(b Board) section {
+func (p *Painter) line(b Picture) section {
 	s := section{heading: "QUEUE"}
 	queued := b.In(queue.StateQueued)
 	digits := len(fmt.Sprint(len(queued)))
@@ -270,7 +270,7 @@ func (p *Painter) line(b Board) section {
 	return s
 }
 
-func (p *Painter) done(b Board) section {
+func (p *Painter) done(b Picture) section {
 	s := section{heading: "DONE", newest: true}
 	runs := b.In(queue.StateDone)
 	slices.SortStableFunc(runs, func(a, b Run) int { return a.Since.Compare(b.Since) })
@@ -287,7 +287,7 @@ func (p *Painter) done(b Board) section {
 	return s
 }
 
-func (p *Painter) events(b Board) section {
+func (p *Painter) events(b Picture) section {
 	s := section{heading: "EVENTS", most: mostEvents, newest: true}
 	for _, e := range b.Events {
 		style := p.plain
@@ -299,7 +299,7 @@ func (p *Painter) events(b Board) section {
 	return s
 }
 
-func since(b Board, r Run) string { return report.Tick(b.Now.Sub(r.Since)) }
+func since(b Picture, r Run) string { return report.Tick(b.Now.Sub(r.Since)) }
 
 func took(r Run) string {
 	if r.Took == 0 {

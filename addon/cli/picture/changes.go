@@ -1,4 +1,4 @@
-package board
+package picture
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 // Changes tells what happened between two looks at a queue, a line for each event and each run
 // in queue order. A run that went through several states in between gets a line for the last
 // one. New events come first.
-func Changes(before, after Board) []string {
+func Changes(before, after Picture) []string {
 	var lines []string
 	tell := func(format string, args ...any) {
 		lines = append(lines, fmt.Sprintf("+%-7s %s", report.Tick(after.Now.Sub(after.Began)), fmt.Sprintf(format, args...)))
