@@ -87,8 +87,8 @@ patch on RunQueues, or on PipelineRuns.`,
 	p.flags.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().StringVar(&p.addon, "addon-namespace", "",
 		"the namespace in which pac-lease-queue is installed (default: found by its labels)")
-	root.AddCommand(p.listCommand(), p.describeCommand(), p.runCommand(), p.watchCommand(), p.pauseCommand(), p.resumeCommand(),
-		p.prioritizeCommand(), p.cancelCommand(), p.doctorCommand(), p.versionCommand())
+	root.AddCommand(p.listCommand(), p.describeCommand(), p.runCommand(), p.watchCommand(), p.boardCommand(),
+		p.pauseCommand(), p.resumeCommand(), p.prioritizeCommand(), p.cancelCommand(), p.doctorCommand(), p.versionCommand())
 	return root
 }
 
@@ -248,9 +248,10 @@ func (p *plugin) watch(cmd *cobra.Command, args []string, every time.Duration) e
 	again := func(err error) string { return report.Plain(err.Error()) + "; trying again" }
 	out := cmd.OutOrStdout()
 	if file, ok := out.(*os.File); ok && screen.New(file).Live() {
-		return live.Run(cmd.Context(), cmd.InOrStdin(), file, func(ctx context.Context, show func(picture.Picture), say func(string)) error {
+		follow := func(ctx context.Context, show func(picture.Picture), say func(string)) error {
 			return w.run(ctx, func(q inspect.Queue) { show(draw(q, w.began)) }, func(err error) { say(again(err)) })
-		})
+		}
+		return live.Run(cmd.Context(), cmd.InOrStdin(), file, follow)
 	}
 	show := screen.Lines(out)
 	defer show.Close()

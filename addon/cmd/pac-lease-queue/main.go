@@ -26,7 +26,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(controllerCommand(), checkCommand(), handBackCommand(), cli.Command(""), versionCommand())
+	root.AddCommand(controllerCommand(), boardCommand(), checkCommand(), handBackCommand(), cli.Command(""), versionCommand())
 	if err := root.Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "pac-lease-queue:", report.Plain(err.Error()))
 		os.Exit(cli.ExitCode(err))
