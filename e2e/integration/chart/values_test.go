@@ -138,6 +138,57 @@ var values = []struct {
 	{name: "dashboards.enabled", json: `true`},
 	{name: "dashboards.labels", json: `{"dashboards": "yes"}`, besides: []string{"dashboards.enabled=true"}},
 	{name: "dashboards.annotations", json: `{"grafana_folder": "Tekton"}`, besides: []string{"dashboards.enabled=true"}},
+	{name: "board.enabled", json: `true`},
+	{name: "board.replicaCount", json: `2`, besides: []string{"board.enabled=true"}},
+	{name: "board.namespaces", json: `["shop"]`, besides: []string{"board.enabled=true"}},
+	{name: "board.auth", json: `"kubernetes"`, besides: []string{"board.enabled=true"}},
+	{name: "board.console", json: `"https://tekton.example.com/{{ namespace }}/{{ pr }}"`, besides: []string{"board.enabled=true"}},
+	{name: "board.readers", json: `100`, besides: []string{"board.enabled=true"}},
+	{name: "board.requestsPerSecond", json: `5`, besides: []string{"board.enabled=true"}},
+	{name: "board.port", json: `8090`, besides: []string{"board.enabled=true"}},
+	{name: "board.resources", json: `{"limits": {"memory": "1Gi"}}`, besides: []string{"board.enabled=true"}},
+	{name: "board.service.port", json: `8080`, besides: []string{"board.enabled=true"}},
+	{name: "board.service.annotations", json: `{"of": "me"}`, besides: []string{"board.enabled=true"}},
+	{
+		name: "board.ingress.enabled", json: `true`,
+		besides: []string{"board.enabled=true", "board.ingress.host=queues.example.com"},
+	},
+	{
+		name: "board.ingress.host", json: `"queues.example.com"`,
+		besides: []string{"board.enabled=true", "board.ingress.enabled=true", "board.ingress.host=old.example.com"},
+	},
+	{
+		name: "board.ingress.className", json: `"nginx"`,
+		besides: []string{"board.enabled=true", "board.ingress.enabled=true", "board.ingress.host=queues.example.com"},
+	},
+	{
+		name: "board.ingress.tlsSecret", json: `"queues-tls"`,
+		besides: []string{"board.enabled=true", "board.ingress.enabled=true", "board.ingress.host=queues.example.com"},
+	},
+	{
+		name: "board.ingress.annotations", json: `{"sign": "in"}`,
+		besides: []string{"board.enabled=true", "board.ingress.enabled=true", "board.ingress.host=queues.example.com"},
+	},
+	{
+		name: "board.httpRoute.enabled", json: `true`,
+		besides: []string{"board.enabled=true", "board.httpRoute.parentRefs[0].name=public"},
+	},
+	{
+		name: "board.httpRoute.parentRefs", json: `[{"name": "public", "namespace": "gateways"}]`,
+		besides: []string{"board.enabled=true", "board.httpRoute.enabled=true", "board.httpRoute.parentRefs[0].name=other"},
+	},
+	{
+		name: "board.httpRoute.hostnames", json: `["queues.example.com"]`,
+		besides: []string{"board.enabled=true", "board.httpRoute.enabled=true", "board.httpRoute.parentRefs[0].name=public"},
+	},
+	{
+		name: "board.httpRoute.annotations", json: `{"of": "me"}`,
+		besides: []string{"board.enabled=true", "board.httpRoute.enabled=true", "board.httpRoute.parentRefs[0].name=public"},
+	},
+	{
+		name: "board.from", json: `[{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress-nginx"}}}]`,
+		besides: []string{"board.enabled=true"},
+	},
 	{name: "networkPolicy.enabled", json: `false`},
 	{name: "networkPolicy.metricsFrom", json: `[{"podSelector": {"matchLabels": {"app": "prometheus"}}}]`},
 	{name: "networkPolicy.egress", json: `[{"ports": [{"port": 6443}]}]`},
@@ -155,7 +206,9 @@ func TestValues(t *testing.T) {
 				if len(v.besides) > 0 {
 					before = render(t, withPolicy, v.besides...)
 				}
-				rendered := template(t, append(set(withPolicy, v.besides...), "--set-json", v.name+"="+v.json)...)
+				// Helm lets --set win over --set-json.
+				others := slices.DeleteFunc(slices.Clone(v.besides), func(other string) bool { return strings.HasPrefix(other, v.name) })
+				rendered := template(t, append(set(withPolicy, others...), "--set-json", v.name+"="+v.json)...)
 				if v.renames != "" {
 					if diff := cmp.Diff(template(t, set(withPolicy)...), strings.ReplaceAll(rendered, v.renames, product)); diff != "" {
 						t.Errorf("besides names (-before +after):\n%s", diff)
