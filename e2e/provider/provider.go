@@ -68,6 +68,8 @@ const (
 type Status struct {
 	Context string // e.g. "Pipelines as Code CI / run-01"
 	State   State
+	// Link is where its details lead.
+	Link string
 }
 
 // Keys of the Secret that Access.Repository returns.

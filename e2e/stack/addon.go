@@ -13,7 +13,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	appsv1 "k8s.io/api/apps/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -63,6 +62,9 @@ type Addon struct {
 
 	mu       sync.Mutex
 	replicas []*Replica
+
+	board           *Replica // nil without one
+	boardDeployment *appsv1.Deployment
 }
 
 // InstallAddon installs the add-on and returns when all its replicas are ready and its hold is in
@@ -192,7 +194,7 @@ func (a *Addon) Rollback(ctx context.Context) error {
 // Deployment would.
 func (a *Addon) Uninstall(ctx context.Context) error {
 	_, err := a.withHooks(ctx, "uninstall", addonName, "--namespace", a.opts.Namespace)
-	return errors.Join(err, a.shrink(ctx, 0), a.policiesSettled(ctx))
+	return errors.Join(err, a.shrink(ctx, 0), a.rollOutBoard(ctx), a.policiesSettled(ctx))
 }
 
 // rollOut makes the replicas match the Deployment, in number and pod template, and waits until the
@@ -202,7 +204,7 @@ func (a *Addon) rollOut(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	changed := a.deployment != nil && !equality.Semantic.DeepEqual(a.deployment.Spec.Template, deployment.Spec.Template)
+	changed := a.deployment != nil && !sameTemplate(a.deployment, deployment)
 	a.deployment = deployment
 	want := 1
 	if deployment.Spec.Replicas != nil {
@@ -235,6 +237,9 @@ func (a *Addon) rollOut(ctx context.Context) error {
 				return err
 			}
 		}
+	}
+	if err := a.rollOutBoard(ctx); err != nil {
+		return err
 	}
 	if err := a.policiesSettled(ctx); err != nil {
 		return err

@@ -17,7 +17,7 @@ import (
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/process"
 )
 
-// giteaUser owns every repository.
+// giteaUser owns every repository, and is the administrator.
 const giteaUser = "pac"
 
 // giteaConfig is Gitea's app.ini. %[1]s is the data folder, %[2]s the folder of templates, %[3]d
@@ -50,7 +50,8 @@ INSTALL_LOCK = true
 SECRET_KEY = %[4]s
 INTERNAL_TOKEN = %[5]s
 [oauth2]
-ENABLED = false
+ENABLED = true
+JWT_SIGNING_ALGORITHM = ES256
 JWT_SECRET = AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
 [service]
 DISABLE_REGISTRATION = true
@@ -77,6 +78,7 @@ ROOT_PATH = %[1]s/log
 // Gitea is the stack's Git provider.
 type Gitea struct {
 	url      string
+	password string
 	token    string
 	client   *sdk.Client
 	provider *gitea.Provider
@@ -87,6 +89,9 @@ func (s *Stack) Gitea() *Gitea { return s.gitea }
 
 // URL returns the address of the web interface and the API.
 func (g *Gitea) URL() string { return g.url }
+
+// User returns the administrator's name and password.
+func (g *Gitea) User() (name, password string) { return giteaUser, g.password }
 
 // Token returns an API token of the user who owns every repository.
 func (g *Gitea) Token() string { return g.token }
@@ -113,7 +118,7 @@ func (s *Stack) startGitea(ctx context.Context) error {
 	if err := os.WriteFile(config, []byte(ini), 0o600); err != nil {
 		return err
 	}
-	g := &Gitea{url: loopback("http", ports[0])}
+	g := &Gitea{url: loopback("http", ports[0]), password: rand.Text()}
 	web := s.add(process.Spec{
 		Name:        "gitea",
 		Path:        s.programs[build.Gitea],
@@ -125,7 +130,7 @@ func (s *Stack) startGitea(ctx context.Context) error {
 	if err := s.startUp(ctx, web); err != nil {
 		return err
 	}
-	if g.token, err = s.giteaCreateUser(ctx, dir, config); err != nil {
+	if g.token, err = s.giteaCreateUser(ctx, dir, config, g.password); err != nil {
 		return err
 	}
 	if g.client, err = sdk.NewClient(g.url, sdk.SetToken(g.token)); err != nil {
@@ -139,11 +144,11 @@ func (s *Stack) startGitea(ctx context.Context) error {
 var giteaToken = regexp.MustCompile(`\b[0-9a-f]{40}\b`)
 
 // giteaCreateUser creates Gitea's administrator and returns the user's API token.
-func (s *Stack) giteaCreateUser(ctx context.Context, dir, config string) (string, error) {
+func (s *Stack) giteaCreateUser(ctx context.Context, dir, config, password string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, giteaDeadline)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, s.programs[build.Gitea], "--config", config, "admin", "user", "create",
-		"--admin", "--username", giteaUser, "--password", rand.Text(), "--email", giteaUser+"@localhost",
+		"--admin", "--username", giteaUser, "--password", password, "--email", giteaUser+"@localhost",
 		"--must-change-password=false", "--access-token")
 	cmd.Dir = dir
 	cmd.Env = process.Env(dir)

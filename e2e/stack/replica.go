@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/pac-lease-queue/pac-lease-queue/e2e/stack/kubelet"
@@ -29,6 +30,8 @@ type Replica struct {
 	OpenMetricsURL string
 	// ProbesURL is where it answers probes.
 	ProbesURL string
+	// PagesURL is where it serves pages; empty but for the board.
+	PagesURL string
 	// DebugURL is where it serves its debug view.
 	DebugURL string
 
@@ -53,7 +56,7 @@ func (r *Replica) end(ctx context.Context) error {
 
 // launch starts replica i and does not wait for it.
 func (a *Addon) launch(ctx context.Context, i int) error {
-	r, err := a.replica(ctx, i)
+	r, err := a.replica(ctx, a.deployment, i)
 	if err != nil {
 		return err
 	}
@@ -61,11 +64,11 @@ func (a *Addon) launch(ctx context.Context, i int) error {
 	return r.Launch()
 }
 
-// replica works out the process of replica i.
-func (a *Addon) replica(ctx context.Context, i int) (*Replica, error) {
-	s, template := a.stack, a.deployment.Spec.Template.DeepCopy()
+// replica works out the process of replica i of a Deployment.
+func (a *Addon) replica(ctx context.Context, of *appsv1.Deployment, i int) (*Replica, error) {
+	s, template := a.stack, of.Spec.Template.DeepCopy()
 	pod := &corev1.Pod{ObjectMeta: template.ObjectMeta, Spec: template.Spec}
-	pod.Name, pod.Namespace = fmt.Sprintf("%s-%d", a.deployment.Name, i), a.deployment.Namespace
+	pod.Name, pod.Namespace = fmt.Sprintf("%s-%d", of.Name, i), of.Namespace
 	pod.Spec.NodeName = nodeName
 	container, err := kubelet.Container(pod.Spec)
 	if err != nil {
@@ -81,6 +84,7 @@ func (a *Addon) replica(ctx context.Context, i int) (*Replica, error) {
 	if err != nil {
 		return nil, err
 	}
+	env = local.env(env)
 	args := slices.Concat(container.Command, container.Args)
 	if len(container.Command) > 0 {
 		if name := path.Base(args[0]); name != addonName {
@@ -115,7 +119,7 @@ func (a *Addon) replica(ctx context.Context, i int) (*Replica, error) {
 		Name:        name,
 		Path:        a.binary,
 		Args:        args,
-		Env:         append(local.env(env), "KUBECONFIG="+kubeconfig),
+		Env:         append(env, "KUBECONFIG="+kubeconfig),
 		ReadyWithin: cmp.Or(a.opts.ReadyWithin, addonDeadline),
 	}
 	if a.opts.Contained {
@@ -131,6 +135,9 @@ func (a *Addon) replica(ctx context.Context, i int) (*Replica, error) {
 		}
 		r.ProbesURL = loopback("http", port)
 		spec.Ready = probe(s.http, r.ProbesURL+get.Path)
+	}
+	if port := local[containerPort(container, "http")]; port != 0 {
+		r.PagesURL = loopback("http", port)
 	}
 	r.MetricsURL = loopback("http", local[metricsPort]) + "/metrics"
 	if slices.ContainsFunc(env, func(v string) bool { return strings.HasPrefix(v, "METRICS_SECURE_PORT=") }) {

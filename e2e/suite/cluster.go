@@ -30,6 +30,9 @@ type Cluster interface {
 	// returns when every replica is ready.
 	Drain(ctx context.Context) (restore func(context.Context) error, err error)
 
+	// Board returns what the board serves at a path. The add-on is installed with board.enabled.
+	Board(ctx context.Context, path string) (body string, err error)
+
 	// Watchers makes n PAC watchers share the work, each with a bucket of the queue keys. n may be
 	// zero.
 	Watchers(ctx context.Context, n int) error

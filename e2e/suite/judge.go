@@ -168,19 +168,27 @@ func (s *Scene) Reported(ctx context.Context, n int, except ...string) error {
 	})
 }
 
-// Shown counts the newest statuses of all pushes by what the Git provider shows.
-func (s *Scene) Shown(ctx context.Context) (map[provider.State]int, error) {
-	shown := map[provider.State]int{}
+// Statuses returns the newest statuses of all pushes, as the Git provider shows them.
+func (s *Scene) Statuses(ctx context.Context) ([]provider.Status, error) {
+	var all []provider.Status
 	for _, sha := range slices.Compact(slices.Sorted(slices.Values(s.pushes))) {
 		statuses, err := s.Git.Statuses(ctx, sha)
 		if err != nil {
 			return nil, err
 		}
-		for _, status := range statuses {
-			shown[status.State]++
-		}
+		all = append(all, statuses...)
 	}
-	return shown, nil
+	return all, nil
+}
+
+// Shown counts the newest statuses of all pushes by what the Git provider shows.
+func (s *Scene) Shown(ctx context.Context) (map[provider.State]int, error) {
+	statuses, err := s.Statuses(ctx)
+	shown := map[provider.State]int{}
+	for _, status := range statuses {
+		shown[status.State]++
+	}
+	return shown, err
 }
 
 // Definitions returns the definitions of the runs that started, in the order of their starts.

@@ -33,6 +33,7 @@ func Scenarios() []Scenario {
 		{"watchers_scaled", 2, watchersScaled},
 		{"backend_toggled", 2, backendToggled},
 		{"two_providers", 2, twoProviders},
+		{"board", 2, boardFollows},
 		AnyPipelineRun(),
 		{"shared_queue", 2, sharedQueue},
 		{"uninstall", 2, uninstall},

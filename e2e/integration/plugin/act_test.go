@@ -20,7 +20,7 @@ import (
 func bind(t *testing.T, namespace, user string, roles ...string) {
 	t.Helper()
 	for _, role := range roles {
-		_, err := clients.Kube.RbacV1().RoleBindings(namespace).Create(t.Context(), &rbacv1.RoleBinding{
+		_, err := site.Kube.RbacV1().RoleBindings(namespace).Create(t.Context(), &rbacv1.RoleBinding{
 			ObjectMeta: metav1.ObjectMeta{Name: user + "-" + role},
 			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
 			Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
@@ -32,7 +32,7 @@ func bind(t *testing.T, namespace, user string, roles ...string) {
 // runsRole creates a role with these verbs on PipelineRuns, as Tekton's own roles have them.
 func runsRole(t *testing.T, name string, verbs ...string) string {
 	t.Helper()
-	_, err := clients.Kube.RbacV1().ClusterRoles().Create(t.Context(), &rbacv1.ClusterRole{
+	_, err := site.Kube.RbacV1().ClusterRoles().Create(t.Context(), &rbacv1.ClusterRole{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Rules: []rbacv1.PolicyRule{
 			{APIGroups: []string{"tekton.dev"}, Resources: []string{"pipelineruns"}, Verbs: verbs},
@@ -44,7 +44,7 @@ func runsRole(t *testing.T, name string, verbs ...string) string {
 }
 
 func TestVersion(t *testing.T) {
-	needsCluster(t)
+	site.Needed(t)
 	out, _, err := command(t, stack.Admin, "version")
 	if err != nil || !strings.Contains(out, "Client:") || !strings.Contains(out, "in Deployment pac-lease-queue/pac-lease-queue") {
 		t.Errorf("%v:\n%s", err, out)
@@ -59,7 +59,7 @@ func TestVersion(t *testing.T) {
 // sees all of that, and is told what it lacks.
 func TestAct(t *testing.T) {
 	const namespace = "act"
-	newQueue(t, namespace, 1)
+	site.NewQueue(t, namespace, 1)
 	bind(t, namespace, "editor", release+"-view", release+"-edit", runsRole(t, "runs-edit", "get", "list", "watch", "patch"))
 	bind(t, namespace, "viewer", release+"-view", runsRole(t, "runs-view", "get", "list", "watch"))
 	as := func(user, args string) (string, string, error) {
@@ -75,7 +75,7 @@ func TestAct(t *testing.T) {
 	says("viewer", "pause shop", "you may not patch runqueues.pac-lease-queue.dev in namespace act")
 	says("editor", "pause none", "there is neither a RunQueue nor a Repository of that name")
 	says("editor", "pause shop --reason database-migration", "Queue act/shop is paused: nothing starts until you resume it")
-	runQueues, err := runqueue.NewClient(cluster.Config(stack.Admin))
+	runQueues, err := runqueue.NewClient(site.Config(stack.Admin))
 	fixture.Must(t, err)
 	rq, err := runQueues.In(namespace).Get(t.Context(), "shop", metav1.GetOptions{})
 	fixture.Must(t, err)
@@ -83,7 +83,7 @@ func TestAct(t *testing.T) {
 		t.Errorf("the RunQueue is %+v", rq)
 	}
 	for _, name := range []string{"one", "two", "three"} {
-		push(t, namespace, name)
+		site.Push(t, namespace, name)
 	}
 	eventually(t, "a viewer sees the pause, and reads by whom", func() error {
 		for args, want := range map[string]string{
@@ -108,14 +108,14 @@ func TestAct(t *testing.T) {
 	says("editor", "cancel one", "it is done")
 	says("editor", "cancel none", "there is no PipelineRun none in namespace act")
 	says("editor", "resume shop", "Queue act/shop is not paused")
-	waitStarted(t, namespace, "three")
+	site.AwaitStart(t, namespace, "three")
 	says("editor", "prioritize three", "it does not wait any more")
-	two, err := clients.Tekton.TektonV1().PipelineRuns(namespace).Get(t.Context(), "two", metav1.GetOptions{})
+	two, err := site.Tekton.TektonV1().PipelineRuns(namespace).Get(t.Context(), "two", metav1.GetOptions{})
 	fixture.Must(t, err)
 	if !two.IsPending() {
 		t.Error("two is started beside three")
 	}
-	one, err := clients.Tekton.TektonV1().PipelineRuns(namespace).Get(t.Context(), "one", metav1.GetOptions{})
+	one, err := site.Tekton.TektonV1().PipelineRuns(namespace).Get(t.Context(), "one", metav1.GetOptions{})
 	fixture.Must(t, err)
 	if one.Spec.Status != tektonv1.PipelineRunSpecStatusCancelled || one.Annotations[pac.Claim] != "" {
 		t.Errorf("one has status %q", one.Spec.Status)

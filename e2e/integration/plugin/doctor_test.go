@@ -91,12 +91,12 @@ func TestDoctorFindsEachFault(t *testing.T) {
 	for i, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
 			namespace := fmt.Sprintf("fault-%d", i)
-			newQueue(t, namespace, 1)
-			push(t, namespace, "build")
-			waitStarted(t, namespace, "build")
+			site.NewQueue(t, namespace, 1)
+			site.Push(t, namespace, "build")
+			site.AwaitStart(t, namespace, "build")
 			healthy(t)
 			if f.down {
-				replica := addon.Replicas()[0]
+				replica := site.Addon.Replicas()[0]
 				fixture.Must(t, replica.Kill())
 				t.Cleanup(func() { fixture.Must(t, replica.Restart(context.WithoutCancel(t.Context()))) })
 			}
@@ -146,17 +146,17 @@ func healthy(t *testing.T) {
 
 // doctor --fix restores a Lease that can no longer be read as a slot, whatever it lost.
 func TestDoctorRestoresSlots(t *testing.T) {
-	needsCluster(t)
-	replica := addon.Replicas()[0]
+	site.Needed(t)
+	replica := site.Addon.Replicas()[0]
 	for name, take := range map[string]func(*coordinationv1.Lease){
 		"labels":     func(l *coordinationv1.Lease) { l.Labels = nil },
 		"annotation": func(l *coordinationv1.Lease) { delete(l.Annotations, "pac-lease-queue.dev/repository") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			namespace := "fixed-" + name
-			newQueue(t, namespace, 1)
-			push(t, namespace, "build")
-			waitStarted(t, namespace, "build")
+			site.NewQueue(t, namespace, 1)
+			site.Push(t, namespace, "build")
+			site.AwaitStart(t, namespace, "build")
 			fixture.Must(t, replica.Kill())
 			t.Cleanup(func() { fixture.Must(t, replica.Restart(context.WithoutCancel(t.Context()))) })
 			before := changeLease(t, namespace, "shop.slot-0", take)
@@ -167,7 +167,7 @@ func TestDoctorRestoresSlots(t *testing.T) {
 			if report, err = examine(t, "--fix"); err != nil || report.Findings[0].Repair.Outcome != "done" {
 				t.Errorf("doctor --fix: %v, %+v", err, report.Findings)
 			}
-			after, err := clients.Kube.CoordinationV1().Leases(namespace).Get(t.Context(), "shop.slot-0", metav1.GetOptions{})
+			after, err := site.Kube.CoordinationV1().Leases(namespace).Get(t.Context(), "shop.slot-0", metav1.GetOptions{})
 			fixture.Must(t, err)
 			key, slot, readable := lease.Decode(after)
 			if !readable || key.Repository != "shop" || slot.Holder == nil || slot.Holder.Name != *before.Spec.HolderIdentity {
@@ -182,7 +182,7 @@ func TestDoctorRestoresSlots(t *testing.T) {
 
 // doctor lists what it could not check for a user who may read only the objects of queues.
 func TestDoctorListsWhatItMayNotRead(t *testing.T) {
-	newQueue(t, "unseen", 1)
+	site.NewQueue(t, "unseen", 1)
 	out, _, _ := command(t, stack.Developer, "doctor", "--settle", settle, "--namespace", "unseen")
 	for _, want := range []string{"You may not list Deployments", "The hold: "} {
 		if !strings.Contains(out, want) {
@@ -193,8 +193,8 @@ func TestDoctorListsWhatItMayNotRead(t *testing.T) {
 
 // doctor checks exactly the rights that the chart grants.
 func TestRightsAreTheCharts(t *testing.T) {
-	needsCluster(t)
-	reader := inspect.Clients{Kube: clients.Kube, Tekton: clients.Tekton, PAC: clients.PAC}
+	site.Needed(t)
+	reader := inspect.Clients{Kube: site.Kube, Tekton: site.Tekton, PAC: site.PAC}
 	reading, err := inspect.Read(t.Context(), reader, inspect.Scope{})
 	fixture.Must(t, err)
 	if len(reading.Installations) != 1 {
@@ -204,9 +204,9 @@ func TestRightsAreTheCharts(t *testing.T) {
 	for _, r := range doctor.RightsOf(reading.Installations[0]) {
 		checked[strings.TrimSpace(fmt.Sprint(r.Verb, " ", r.Group, "/", r.Resource, " ", r.Name))] = true
 	}
-	everywhere, err := clients.Kube.RbacV1().ClusterRoles().Get(t.Context(), release, metav1.GetOptions{})
+	everywhere, err := site.Kube.RbacV1().ClusterRoles().Get(t.Context(), release, metav1.GetOptions{})
 	fixture.Must(t, err)
-	own, err := clients.Kube.RbacV1().Roles(addon.Namespace()).Get(t.Context(), release, metav1.GetOptions{})
+	own, err := site.Kube.RbacV1().Roles(site.Addon.Namespace()).Get(t.Context(), release, metav1.GetOptions{})
 	fixture.Must(t, err)
 	granted := map[string]bool{}
 	for _, rule := range slices.Concat(everywhere.Rules, own.Rules) {
@@ -224,7 +224,7 @@ func TestRightsAreTheCharts(t *testing.T) {
 
 func changeLease(t *testing.T, namespace, name string, change func(*coordinationv1.Lease)) *coordinationv1.Lease {
 	t.Helper()
-	leases := clients.Kube.CoordinationV1().Leases(namespace)
+	leases := site.Kube.CoordinationV1().Leases(namespace)
 	l, err := leases.Get(t.Context(), name, metav1.GetOptions{})
 	fixture.Must(t, err)
 	before := l.DeepCopy()
@@ -235,7 +235,7 @@ func changeLease(t *testing.T, namespace, name string, change func(*coordination
 }
 
 func deleteLease(t *testing.T, namespace string) func() {
-	fixture.Must(t, clients.Kube.CoordinationV1().Leases(namespace).Delete(t.Context(), "shop.slot-0", metav1.DeleteOptions{}))
+	fixture.Must(t, site.Kube.CoordinationV1().Leases(namespace).Delete(t.Context(), "shop.slot-0", metav1.DeleteOptions{}))
 	return nil
 }
 
@@ -245,7 +245,7 @@ func editLease(t *testing.T, namespace string) func() {
 }
 
 func deleteHold(t *testing.T, _ string) func() {
-	policies := clients.Kube.AdmissionregistrationV1().MutatingAdmissionPolicies()
+	policies := site.Kube.AdmissionregistrationV1().MutatingAdmissionPolicies()
 	hold, err := policies.Get(t.Context(), release+"-hold", metav1.GetOptions{})
 	fixture.Must(t, err)
 	fixture.Must(t, policies.Delete(t.Context(), hold.Name, metav1.DeleteOptions{}))
@@ -257,7 +257,7 @@ func deleteHold(t *testing.T, _ string) func() {
 }
 
 func unbindGuard(t *testing.T, _ string) func() {
-	bindings := clients.Kube.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings()
+	bindings := site.Kube.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings()
 	binding, err := bindings.Get(t.Context(), release+"-guard", metav1.GetOptions{})
 	fixture.Must(t, err)
 	fixture.Must(t, bindings.Delete(t.Context(), binding.Name, metav1.DeleteOptions{}))
@@ -269,7 +269,7 @@ func unbindGuard(t *testing.T, _ string) func() {
 }
 
 func takePatch(t *testing.T, _ string) func() {
-	roles := clients.Kube.RbacV1().ClusterRoles()
+	roles := site.Kube.RbacV1().ClusterRoles()
 	set := func(change func(*rbacv1.ClusterRole)) *rbacv1.ClusterRole {
 		ctx := context.WithoutCancel(t.Context())
 		role, err := roles.Get(ctx, release, metav1.GetOptions{})
@@ -294,7 +294,7 @@ func setConfigMap(t *testing.T, namespace, name, key, value string) func() {
 	t.Helper()
 	set := func(value string) (was string) {
 		ctx := context.WithoutCancel(t.Context())
-		client := clients.Kube.CoreV1().ConfigMaps(namespace)
+		client := site.Kube.CoreV1().ConfigMaps(namespace)
 		cm, err := client.Get(ctx, name, metav1.GetOptions{})
 		fixture.Must(t, err)
 		was, cm.Data[key] = cm.Data[key], value
@@ -311,7 +311,7 @@ func oldPAC(t *testing.T, _ string) func() {
 }
 
 func badConfig(t *testing.T, _ string) func() {
-	return setConfigMap(t, addon.Namespace(), release+"-config", "claim-ttl", "soon")
+	return setConfigMap(t, site.Addon.Namespace(), release+"-config", "claim-ttl", "soon")
 }
 
 // installTwice installs a release that has rights in one namespace only. The chart does not look
@@ -320,17 +320,17 @@ func installTwice(t *testing.T, namespace string) func() {
 	root, err := build.Root()
 	fixture.Must(t, err)
 	chart := filepath.Join(root, "charts", release)
-	_, err = cluster.Helm(t.Context(), "install", "other", chart, "--namespace", "other", "--create-namespace",
+	_, err = site.Helm(t.Context(), "install", "other", chart, "--namespace", "other", "--create-namespace",
 		"--set", "watchNamespaces={"+namespace+"}", "--set", "admission.hold=none", "--set", "admission.guard.enabled=false")
 	fixture.Must(t, err)
 	return func() {
-		_, err := cluster.Helm(context.WithoutCancel(t.Context()), "uninstall", "other", "--namespace", "other", "--no-hooks")
+		_, err := site.Helm(context.WithoutCancel(t.Context()), "uninstall", "other", "--namespace", "other", "--no-hooks")
 		fixture.Must(t, err)
 	}
 }
 
 func skewLeader(t *testing.T, _ string) func() {
-	leases, err := clients.Kube.CoordinationV1().Leases(addon.Namespace()).List(t.Context(), metav1.ListOptions{})
+	leases, err := site.Kube.CoordinationV1().Leases(site.Addon.Namespace()).List(t.Context(), metav1.ListOptions{})
 	fixture.Must(t, err)
 	for _, l := range leases.Items {
 		if ptr.Deref(l.Spec.HolderIdentity, "") != "" {
@@ -344,11 +344,11 @@ func skewLeader(t *testing.T, _ string) func() {
 
 // refuseStart lets a policy refuse the start of one run, and frees the slot for it.
 func refuseStart(t *testing.T, namespace string) func() {
-	ctx, runs := context.WithoutCancel(t.Context()), clients.Tekton.TektonV1().PipelineRuns(namespace)
-	lift, err := clients.RefuseUpdates(ctx, namespace,
+	ctx, runs := context.WithoutCancel(t.Context()), site.Tekton.TektonV1().PipelineRuns(namespace)
+	lift, err := site.RefuseUpdates(ctx, namespace,
 		"object.metadata.name != 'stuck' || object.?spec.?status.orValue('') == 'PipelineRunPending'")
 	fixture.Must(t, err)
-	push(t, namespace, "stuck")
+	site.Push(t, namespace, "stuck")
 	eventually(t, "the policy is enforced", func() error {
 		_, err := runs.Patch(ctx, "stuck", types.MergePatchType, []byte(`{"spec":{"status":"Cancelled"}}`),
 			metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})

@@ -21,7 +21,7 @@ func dryRun(t *testing.T, verb, name, namespace string, values ...string) (strin
 	for _, v := range values {
 		args = append(args, "--set", v)
 	}
-	return cluster.Helm(t.Context(), args...)
+	return site.Helm(t.Context(), args...)
 }
 
 // wantRefused fails the test unless helm refuses, with these words.
@@ -36,10 +36,10 @@ func wantRefused(t *testing.T, err error, words ...string) {
 
 // T15: helm finds the namespace of Pipelines-as-Code, and refuses one in which it is not.
 func TestPACIsFoundOrRefused(t *testing.T) {
-	needsCluster(t)
+	site.Needed(t)
 	const openshift = "openshift-pipelines"
 	render := func(values ...string) (string, error) {
-		return dryRun(t, "upgrade", release, addon.Namespace(), values...)
+		return dryRun(t, "upgrade", release, site.Addon.Namespace(), values...)
 	}
 	want := func(namespace string, values ...string) {
 		t.Helper()
@@ -57,9 +57,9 @@ func TestPACIsFoundOrRefused(t *testing.T) {
 		t.Errorf("a hand-back is refused: %v", err)
 	}
 
-	fixture.Must(t, cluster.NewNamespace(t.Context(), openshift))
+	fixture.Must(t, site.NewNamespace(t.Context(), openshift))
 	settings := func(namespace string) func() {
-		client, ctx := clients.Kube.CoreV1().ConfigMaps(namespace), context.WithoutCancel(t.Context())
+		client, ctx := site.Kube.CoreV1().ConfigMaps(namespace), context.WithoutCancel(t.Context())
 		if cm, err := client.Get(ctx, stack.PACNamespace, metav1.GetOptions{}); err == nil {
 			fixture.Must(t, client.Delete(ctx, cm.Name, metav1.DeleteOptions{}))
 			cm.ResourceVersion, cm.UID = "", ""
@@ -87,7 +87,7 @@ func TestPACIsFoundOrRefused(t *testing.T) {
 
 // T9: a second release over namespaces of the first is refused, with what to do; beside it is fine.
 func TestSecondReleaseIsRefused(t *testing.T) {
-	needsCluster(t)
+	site.Needed(t)
 	_, err := dryRun(t, "install", "other", "other")
 	wantRefused(t, err, "release pac-lease-queue in namespace pac-lease-queue already works on the queues of all namespaces",
 		"helm upgrade pac-lease-queue ... --namespace pac-lease-queue", "different watchNamespaces")
@@ -95,23 +95,23 @@ func TestSecondReleaseIsRefused(t *testing.T) {
 	wantRefused(t, err, "already works on the queues of namespace shop, bank.")
 	_, err = dryRun(t, "install", release, "other") // another release of the same name
 	wantRefused(t, err, "release pac-lease-queue in namespace pac-lease-queue already works")
-	_, err = dryRun(t, "install", "other", addon.Namespace(), "watchNamespaces={shop,bank}")
+	_, err = dryRun(t, "install", "other", site.Addon.Namespace(), "watchNamespaces={shop,bank}")
 	wantRefused(t, err, "release pac-lease-queue is already in namespace pac-lease-queue", "elect one leader for both",
 		"helm upgrade pac-lease-queue ... --namespace pac-lease-queue")
-	if _, err := dryRun(t, "upgrade", release, addon.Namespace()); err != nil {
+	if _, err := dryRun(t, "upgrade", release, site.Addon.Namespace()); err != nil {
 		t.Errorf("the release stands in its own way: %v", err)
 	}
 
 	// With named namespaces, only those count.
 	for _, namespace := range []string{"team-a", "team-b"} {
-		fixture.Must(t, cluster.NewNamespace(t.Context(), namespace))
+		fixture.Must(t, site.NewNamespace(t.Context(), namespace))
 	}
 	// Another test has restored what it took away, so not every field is Helm's.
-	_, err = cluster.Helm(t.Context(), "upgrade", release, chartPath(t), "--namespace", addon.Namespace(), "--reset-then-reuse-values",
+	_, err = site.Helm(t.Context(), "upgrade", release, chartPath(t), "--namespace", site.Addon.Namespace(), "--reset-then-reuse-values",
 		"--force-conflicts", "--set", "watchNamespaces={team-a,team-b}")
 	fixture.Must(t, err)
 	defer func() {
-		_, err := cluster.Helm(context.WithoutCancel(t.Context()), "rollback", release, "--namespace", addon.Namespace())
+		_, err := site.Helm(context.WithoutCancel(t.Context()), "rollback", release, "--namespace", site.Addon.Namespace())
 		fixture.Must(t, err)
 	}()
 	_, err = dryRun(t, "install", "other", "other", "watchNamespaces={team-b,team-c}")

@@ -18,10 +18,10 @@ import (
 // assumed, and is offered existing names in place of a wrong one.
 func TestLookWithTheRightsOfADeveloper(t *testing.T) {
 	const namespace = "team"
-	newQueue(t, namespace, 1)
-	push(t, namespace, "build", "deploy")
-	waitStarted(t, namespace, "build")
-	fixture.Must(t, clients.CreateRun(t.Context(), namespace, &tektonv1.PipelineRun{
+	site.NewQueue(t, namespace, 1)
+	site.Push(t, namespace, "build", "deploy")
+	site.AwaitStart(t, namespace, "build")
+	fixture.Must(t, site.CreateRun(t.Context(), namespace, &tektonv1.PipelineRun{
 		ObjectMeta: metav1.ObjectMeta{Name: "own"},
 		Spec:       tektonv1.PipelineRunSpec{PipelineRef: &tektonv1.PipelineRef{Name: "build"}},
 	}))
@@ -51,7 +51,7 @@ func TestLookWithTheRightsOfADeveloper(t *testing.T) {
 			args := strings.Fields(c.args)
 			completes := args[0] == cobra.ShellCompRequestCmd
 			if completes { // the word to complete comes last
-				args = slices.Insert(args, 1, "--kubeconfig", cluster.Kubeconfig(stack.Developer), "--namespace", namespace)
+				args = slices.Insert(args, 1, "--kubeconfig", site.Kubeconfig(stack.Developer), "--namespace", namespace)
 			} else {
 				args = append(args, "--namespace", namespace)
 			}
@@ -68,7 +68,7 @@ func TestLookWithTheRightsOfADeveloper(t *testing.T) {
 
 // A user without any rights learns which ones to ask for.
 func TestLookWithoutRights(t *testing.T) {
-	newQueue(t, "closed", 1)
+	site.NewQueue(t, "closed", 1)
 	_, _, err := command(t, stack.Developer, "list", "--namespace", "closed", "--as", "stranger")
 	if err == nil || !strings.Contains(err.Error(), "impersonate") {
 		t.Errorf("a developer who impersonates another user gets %v, want a refusal", err)

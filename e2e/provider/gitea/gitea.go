@@ -323,7 +323,7 @@ func (r *repository) Statuses(ctx context.Context, sha string) ([]provider.Statu
 		}
 		for _, s := range statuses {
 			reports = append(reports, driver.Report{
-				Status: provider.Status{Context: s.Context, State: state(s.State)}, At: s.Created, ID: s.ID,
+				Status: provider.Status{Context: s.Context, State: state(s.State), Link: s.TargetURL}, At: s.Created, ID: s.ID,
 			})
 		}
 	}

@@ -35,7 +35,7 @@ func (r *repository) commitStatuses(ctx context.Context, sha string) ([]driver.R
 		}
 		for _, s := range statuses {
 			reports = append(reports, driver.Report{
-				Status: provider.Status{Context: s.GetContext(), State: statusState(s.GetState())},
+				Status: provider.Status{Context: s.GetContext(), State: statusState(s.GetState()), Link: s.GetTargetURL()},
 				At:     s.GetCreatedAt().Time, ID: s.GetID(),
 			})
 		}
@@ -57,8 +57,10 @@ func (r *repository) checkRuns(ctx context.Context, sha string) ([]driver.Report
 		}
 		for _, run := range runs.CheckRuns {
 			reports = append(reports, driver.Report{
-				Status: provider.Status{Context: run.GetName(), State: checkState(run.GetStatus(), run.GetConclusion())},
-				At:     run.GetStartedAt().Time, ID: run.GetID(),
+				Status: provider.Status{
+					Context: run.GetName(), State: checkState(run.GetStatus(), run.GetConclusion()), Link: run.GetDetailsURL(),
+				},
+				At: run.GetStartedAt().Time, ID: run.GetID(),
 			})
 		}
 		page = reply.NextPage

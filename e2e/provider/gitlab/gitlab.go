@@ -300,7 +300,8 @@ func (r *repository) Statuses(ctx context.Context, sha string) ([]provider.Statu
 	}
 	var reports []driver.Report
 	for _, s := range statuses {
-		reports = append(reports, driver.Report{Status: provider.Status{Context: s.Name, State: state(s.Status)}, ID: s.ID})
+		status := provider.Status{Context: s.Name, State: state(s.Status), Link: s.TargetURL}
+		reports = append(reports, driver.Report{Status: status, ID: s.ID})
 	}
 	return driver.Newest(reports), nil
 }

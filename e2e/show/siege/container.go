@@ -41,14 +41,11 @@ const (
 func newContainers(
 	ctx context.Context, s *stack.Stack, addon *stack.Addon, uncontained error, say func(string, ...any),
 ) (*containers, error) {
-	deployments, err := s.Kubernetes().AppsV1().Deployments(addon.Namespace()).List(ctx, metav1.ListOptions{})
+	deployment, err := s.Kubernetes().AppsV1().Deployments(addon.Namespace()).Get(ctx, theAddOn, metav1.GetOptions{})
 	if err != nil {
 		return nil, err
 	}
-	if len(deployments.Items) != 1 {
-		return nil, fmt.Errorf("%d Deployments in %s, want that of the add-on", len(deployments.Items), addon.Namespace())
-	}
-	container := deployments.Items[0].Spec.Template.Spec.Containers[0]
+	container := deployment.Spec.Template.Spec.Containers[0]
 	return &containers{
 		addon: addon, say: say, limit: container.Resources.Limits.Memory().Value(), probe: container.LivenessProbe,
 		uncontained: uncontained, peaks: map[string]int64{},

@@ -30,6 +30,7 @@ const (
 	TektonNop             Component = "tekton-nop"
 	TektonWorkingDirInit  Component = "tekton-workingdirinit"
 	PACWebhook            Component = "pac-webhook"
+	OAuth2Proxy           Component = "oauth2-proxy"
 )
 
 // The modules whose versions or files others need.
@@ -40,6 +41,8 @@ const (
 	ModuleGitea      = "code.gitea.io/gitea"
 	ModuleKwok       = "sigs.k8s.io/kwok"
 	ModuleKind       = "sigs.k8s.io/kind"
+
+	ModuleOAuth2Proxy = "github.com/oauth2-proxy/oauth2-proxy/v7"
 )
 
 // recipe says how one program is built. VERSION in ldflags stands for the module's version without
@@ -100,12 +103,13 @@ var recipes = []recipe{
 	{name: TektonNop, family: tektonFamily, module: ModuleTekton, pkg: "cmd/nop"},
 	{name: TektonWorkingDirInit, family: tektonFamily, module: ModuleTekton, pkg: "cmd/workingdirinit"},
 	{name: PACWebhook, family: pacFamily, module: ModulePAC, pkg: "cmd/pipelines-as-code-webhook"},
+	{name: OAuth2Proxy, family: "oauth2-proxy", module: ModuleOAuth2Proxy},
 	{name: Tofu, family: "opentofu", module: "github.com/opentofu/opentofu", pkg: "cmd/tofu", ldflags: tofuLDFlags},
 }
 
 // onDemand are the components that no stack needs: they are built when someone asks for them.
 var onDemand = []Component{
-	Kubectl, Prometheus, Promtool,
+	Kubectl, Prometheus, Promtool, OAuth2Proxy,
 	Kind, Tofu, TektonEntrypoint, TektonNop, TektonWorkingDirInit, PACWebhook,
 }
 

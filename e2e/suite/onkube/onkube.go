@@ -123,6 +123,13 @@ func (c *Cluster) Upgrade(ctx context.Context, values ...string) error {
 	})
 }
 
+// Board asks the Service of the board, through the API server.
+func (c *Cluster) Board(ctx context.Context, path string) (string, error) {
+	body, err := c.kube.CoreV1().RESTClient().Get().Namespace(release).Resource("services").Name(release + "-board:http").
+		SubResource("proxy").Suffix(path).DoRaw(ctx)
+	return string(body), err
+}
+
 // Uninstall runs helm uninstall.
 func (c *Cluster) Uninstall(ctx context.Context) error {
 	_, err := c.run(ctx, "helm", "uninstall", release, "--namespace", release, "--wait", "--timeout", rolloutDeadline.String())

@@ -2,6 +2,9 @@ package onstack
 
 import (
 	"context"
+	"fmt"
+	"io"
+	"net/http"
 	"slices"
 	"strconv"
 	"time"
@@ -84,6 +87,24 @@ func (c *Cluster) Upgrade(ctx context.Context, values ...string) (err error) {
 		})
 	}
 	return all.Wait()
+}
+
+// Board asks the process of the board.
+func (c *Cluster) Board(ctx context.Context, path string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.addon.Board().PagesURL+path, nil)
+	if err != nil {
+		return "", err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", request.URL, answer.Status)
+	}
+	return string(body), err
 }
 
 // Uninstall runs helm uninstall.
