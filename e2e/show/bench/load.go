@@ -130,9 +130,12 @@ func (b *bench) create(ctx context.Context, l load) error {
 	})
 }
 
+// runName is that of run n of a queue.
+func runName(key queue.Key, n int) string { return fmt.Sprintf("%s-run-%05d", key.Repository, n) }
+
 // copy returns run n of a queue.
 func (t template) copy(key queue.Key, n, event int) *tektonv1.PipelineRun {
-	name := func(n int) string { return fmt.Sprintf("%s-run-%05d", key.Repository, n) }
+	name := func(n int) string { return runName(key, n) }
 	var order []string
 	for first, i := n-n%event, 0; i < event; i++ {
 		order = append(order, key.Namespace+"/"+name(first+i))

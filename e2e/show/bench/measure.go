@@ -84,6 +84,7 @@ var measures = []measure{
 	{"long", "a queue in which thousands of runs wait", []string{leaseName}, longQueue, fastTexts},
 	{"idle", "replicas come up to many queues, in which nothing happens then", []string{leaseName}, idle, fastTexts},
 	{"death", "the leader is killed", []string{leaseName}, death, nil},
+	{"board", fmt.Sprintf("%d pages are open, and a queue changes", openPages), []string{leaseName}, readers, boardValues},
 }
 
 // session is one contender at work on one load.
@@ -323,10 +324,7 @@ func idle(ctx context.Context, s *session) (figures, error) {
 	f := figures{}
 	s.before = true
 	err := s.on(ctx, newLoad("", s.config.Idle, idleRuns, 1), 1, 0, func(ctx context.Context) error {
-		if err := s.record.await(ctx, "each queue has a run started", deadline, s.load.total(), s.config.Idle, 0); err != nil {
-			return err
-		}
-		if err := s.audit.settled(ctx, s.contender.users(), patience); err != nil {
+		if err := s.rest(ctx); err != nil {
 			return err
 		}
 		used, began := s.cpu(), time.Now()
@@ -338,6 +336,14 @@ func idle(ctx context.Context, s *session) (figures, error) {
 		return s.restart(ctx, f)
 	})
 	return f, err
+}
+
+// rest waits until each of many queues has a run started, and nothing happens any more.
+func (s *session) rest(ctx context.Context) error {
+	if err := s.record.await(ctx, "each queue has a run started", deadline, s.load.total(), s.config.Idle, 0); err != nil {
+		return err
+	}
+	return s.audit.settled(ctx, s.contender.users(), patience)
 }
 
 // restart measures how long a replica takes that comes up beside another one.

@@ -187,6 +187,9 @@ var budgets = []budget{
 	},
 	{what: "idle, 100,000 queued: memory of the larger replica", of: idleWith(memory, 10_000, 100_000), most: 400, unit: "MiB"},
 	{what: "death of the leader: freed slot to next start, p95", of: plain("death", p95), most: 1.5, unit: "s"},
+	{what: "board, 1,000 open pages: until a change shows, p50", of: plain("board", p50), most: 2, unit: "s"},
+	{what: "board, 1,000 open pages, 10,000 queued: its memory", of: plain("board", memory), most: 150, unit: "MiB"},
+	{what: "board: requests to the API server per page that is opened", of: plain("board", perPage), most: 0.01},
 }
 
 // idleWith is a figure of idle replicas with more than some runs queued, and no more than others.

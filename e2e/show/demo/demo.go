@@ -80,7 +80,9 @@ func (d *demo) install(ctx context.Context) error {
 	if d.config.Queue == leaseQueue {
 		d.Say("installing the add-on with helm, %s", show.Count(d.config.Replicas, "replica"))
 		var err error
-		if d.addon, err = d.InstallAddon(ctx, stack.AddonOptions{Replicas: d.config.Replicas}); err != nil {
+		if d.addon, err = d.InstallAddon(ctx, stack.AddonOptions{
+			Replicas: d.config.Replicas, Values: []string{"board.enabled=true"},
+		}); err != nil {
 			return err
 		}
 		leader, err := d.addon.Leader(ctx, key)
@@ -130,6 +132,9 @@ func (d *demo) access() string {
 		lines = append(lines,
 			"              kubectl get leases -A -l "+lease.Selector+" \\",
 			"                -L pac-lease-queue.dev/repository,pac-lease-queue.dev/slot")
+	}
+	if d.addon != nil && d.addon.Board() != nil {
+		lines = append(lines, "  board       "+d.addon.Board().PagesURL)
 	}
 	if d.commit != "" {
 		lines = slices.Insert(lines, 1, "              "+url+"/commit/"+d.commit)

@@ -128,6 +128,7 @@ func attacks() []attack {
 			unguarded: true, plots: twice(nil, flood),
 		},
 		{name: "strays", does: "Events, ConfigMaps, and what belongs to others", plots: twice(nil, strays)},
+		{name: "pages", does: "thousands of pages of the board, asked for and kept open", plots: twice(nil, askForPages)},
 	}
 	var together []plot
 	for _, a := range alone {

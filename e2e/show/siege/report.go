@@ -22,6 +22,8 @@ const (
 	// mostSudden is how long an honest start may take in a sudden attack, if the floor is as fast
 	// as on the idle stack.
 	mostSudden = time.Second
+	// mostVisit is how long an honest reader may wait for a page of the board in any case.
+	mostVisit = 250 * time.Millisecond
 	// mostAtRest is how much of a core a replica may use more than on the idle stack once the
 	// tenants rest: nothing is decided again while nothing changes. What their runs are still doing
 	// does change: each version of a run with 900 KiB of scripts takes 8 ms to decode.
@@ -53,6 +55,8 @@ type measured struct {
 	// Starts are the pauses between the time at which a run could start and its start.
 	first, next []time.Duration
 	floor       floors
+	// visits are how long an honest reader waited for pages of the board.
+	visits []time.Duration
 }
 
 func (s *siege) measure(p phase) *measured {
@@ -143,7 +147,9 @@ func (s *siege) judge(r *report) error {
 	}
 	for _, m := range all {
 		m.floor = s.floor.during(m.assault, m.ended)
+		m.visits = s.visitor.during(m.assault, m.ended)
 	}
+	r.Violations = append(r.Violations, s.visitor.refused...)
 	s.limits.mu.Lock()
 	defer s.limits.mu.Unlock()
 	r.Violations = append(r.Violations, s.limits.broken...)
@@ -198,6 +204,11 @@ func (r report) broken() []string {
 				lines = append(lines, fmt.Sprintf("%s: %s takes %s at the worst, %s is the most",
 					name, kind.what, show.Brief(slowest(kind.now)), show.Brief(most)))
 			}
+		}
+		most := max(mostVisit, time.Duration(mostSlower*slowdown(m.floor.next, r.Idle.floor.next)*float64(median(r.Idle.visits))))
+		if is := median(m.visits); is > most {
+			lines = append(lines, fmt.Sprintf("%s: an honest reader waits %s for a page of the board, %s is the most",
+				name, show.Brief(is), show.Brief(most)))
 		}
 		if m.warns != "" && !m.guarded && !m.warned {
 			lines = append(lines, fmt.Sprintf("%s: no Warning tells a tenant %q", name, m.warns))
@@ -268,15 +279,15 @@ func (r report) text() string {
 		"attack", "guard", "tried", "let through", "refused",
 		"first start", "times idle", "times floor", "floor", "times idle",
 		"next start", "times idle", "times floor", "floor", "times idle",
-		"memory", "core in assault", "core deciding", "core at rest", "decisions/s at rest",
+		"page of the board", "memory", "core in assault", "core deciding", "core at rest", "decisions/s at rest",
 	}, "\t"))
 	for _, m := range append([]*measured{r.Idle}, r.Phases...) {
 		guard := map[bool]string{true: "on", false: "off"}[m.guarded]
-		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%s\t%s\t%s\t%.2f\t%.2f\t%.2f\t%.0f\n", m.name, guard,
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%s\t%s\t%s\t%s\t%.2f\t%.2f\t%.2f\t%.0f\n", m.name, guard,
 			m.tally.tried.Load(), m.tally.admitted.Load(), m.tally.refused.Load(),
 			besideFloor(m.first, r.Idle.first, m.floor.first, r.Idle.floor.first),
 			besideFloor(m.next, r.Idle.next, m.floor.next, r.Idle.floor.next),
-			mebibytes(m.memory), m.busy, m.deciding, m.rest, m.decisions)
+			times(m.visits), mebibytes(m.memory), m.busy, m.deciding, m.rest, m.decisions)
 	}
 	_ = table.Flush()
 	fmt.Fprintf(&b, "\nStarts: median, worst and number of the honest runs that could start in this time. "+

@@ -101,6 +101,7 @@ type siege struct {
 	newcomers  []*newcomers
 	floor      *floor
 	containers *containers
+	visitor    *visitor
 	limits     *limits
 	recorders  []*history.Recorder
 }
@@ -163,6 +164,7 @@ func (s *siege) prepare(ctx context.Context) (err error) {
 	if s.containers, err = newContainers(ctx, s.Stage.Stack, s.addon, uncontained, s.Say); err != nil {
 		return err
 	}
+	s.visitor = &visitor{board: s.addon.Board()}
 	s.limits = newLimits()
 	for i, limit := range []int{1, 2} {
 		key := queue.Key{Namespace: residentNamespace(i), Repository: residentName}
@@ -228,7 +230,7 @@ func (s *siege) upstream(namespace string, runTime time.Duration, observe func(*
 
 // values returns those of the chart at the start.
 func (s *siege) values() []string {
-	values := s.guard(s.config.plan()[0].guarded)
+	values := append(s.guard(s.config.plan()[0].guarded), "board.enabled=true")
 	if s.config.Memory != "" {
 		values = append(values, "resources.limits.memory="+s.config.Memory)
 	}
@@ -267,6 +269,7 @@ func (s *siege) besiege(ctx context.Context) (r report, err error) {
 		world.Go(func() error { return t.upstream.Play(living) })
 	}
 	world.Go(func() error { return s.floor.measure(living) })
+	world.Go(func() error { return s.visitor.visit(living) })
 	for _, replica := range s.addon.Replicas() {
 		world.Go(func() error { return s.containers.watch(living, replica) })
 	}
@@ -341,7 +344,7 @@ func (s *siege) attack(ctx context.Context, index int, m *measured, takes time.D
 	for i, t := range hostile {
 		for j := range m.plots {
 			workers = append(workers, &worker{
-				tenant: t, phase: index, tally: &m.tally, made: map[schema.GroupVersionResource][]string{},
+				tenant: t, board: s.addon.Board().PagesURL, phase: index, tally: &m.tally, made: map[schema.GroupVersionResource][]string{},
 				scale:  scaleOf(takes) * 2 / float64(len(m.plots)),
 				random: rand.New(rand.NewPCG(s.config.Seed, uint64(index<<16|i<<8|j))),
 				prefix: fmt.Sprintf("%d-%d-%d", index, i, j),

@@ -84,6 +84,7 @@ const mostBytes = 250 << 20
 // worker makes one attack for a tenant.
 type worker struct {
 	*tenant
+	board  string // its address
 	phase  int
 	ctx    context.Context // of the attack
 	hands  chan struct{}   // of all tenants: each takes one request at a time
