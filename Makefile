@@ -139,6 +139,14 @@ generate: ## Make the CRD of its types, the chart's schema and README of the com
 	@$(call generate-chart,$(CHART))
 	@go test ./e2e/integration/chart -run '^Test(Observability|Tested|Queues)Doc$$' -update >/dev/null
 
+# Pictures of the docs, and the page and look of each: a test takes every page in every look.
+PICTURES := run=run-desk-light queue=queue-few-desk-light queues=list-desk-light phone=run-phone-dark
+
+.PHONY: pictures
+pictures: stack ## Take the pictures of the board in the docs anew
+	$(TEST) -count=1 ./e2e/integration/board -run '^TestLooks$$' -pictures $(CURDIR)/bin/pictures
+	@mkdir -p docs/board; for picture in $(PICTURES); do cp bin/pictures/$${picture#*=}.png docs/board/$${picture%=*}.png; done
+
 .PHONY: verify
 verify: ## Check that what is generated is what `make generate` makes
 	@tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
