@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/board/access"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/board/page"
@@ -117,7 +118,7 @@ func summaryOf(r page.Row) summary {
 		s.Limit = new(int(r.Limit))
 	}
 	if !r.Oldest.IsZero() {
-		s.Oldest = r.Oldest.UTC().Format("2006-01-02T15:04:05Z")
+		s.Oldest = r.Oldest.UTC().Format(time.RFC3339)
 	}
 	return s
 }

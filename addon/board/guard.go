@@ -2,14 +2,13 @@ package board
 
 import (
 	"cmp"
-	"net"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
-	"k8s.io/utils/lru"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/board/rates"
 )
 
 // Limits bound what readers may do. Zero values have defaults.
@@ -35,8 +34,6 @@ const (
 	// savedUp is how many seconds' worth of requests can be saved up, and addresses how many times
 	// as many requests as one address all together may send.
 	savedUp, addresses = 4, 4
-	// mostAddresses is how many addresses are told apart.
-	mostAddresses = 4096
 )
 
 // policy is what a page may load, and where it may be shown: nothing but the board's own.
@@ -63,7 +60,7 @@ func (b *Board) guarded(next http.Handler) http.Handler {
 		switch {
 		case len(b.Hosts) > 0 && !slices.Contains(b.Hosts, r.Host): // a page of another site that has a name point here
 			http.Error(w, "the board is not to be had by this name", http.StatusMisdirectedRequest)
-		case !doors.admit(hostOf(r.RemoteAddr), b.Clock.Now()):
+		case !doors.admit(rates.Host(r.RemoteAddr), b.Clock.Now()):
 			failureOf(errTooFast).answer(w, r)
 		default:
 			next.ServeHTTP(w, r)
@@ -71,38 +68,20 @@ func (b *Board) guarded(next http.Handler) http.Handler {
 	})
 }
 
-// hostOf is the host of an address: behind a proxy, the proxy's.
-func hostOf(address string) string {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return address
-	}
-	return host
-}
-
 // doors admit requests. They are safe for concurrent use.
 type doors struct {
-	limits Limits
-	all    *rate.Limiter
-	each   *lru.Cache // of *rate.Limiter by address
-
-	mu sync.Mutex
+	all  *rate.Limiter
+	each *rates.ByAddress
 }
 
 func newDoors(l Limits) *doors {
 	return &doors{
-		limits: l, all: rate.NewLimiter(rate.Limit(addresses*l.PerSecond), addresses*savedUp*l.PerSecond), each: lru.New(mostAddresses),
+		all:  rate.NewLimiter(rate.Limit(addresses*l.PerSecond), addresses*savedUp*l.PerSecond),
+		each: rates.New(rate.Limit(l.PerSecond), savedUp*l.PerSecond),
 	}
 }
 
 func (d *doors) admit(address string, now time.Time) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	kept, known := d.each.Get(address)
-	if !known {
-		kept = rate.NewLimiter(rate.Limit(d.limits.PerSecond), savedUp*d.limits.PerSecond)
-		d.each.Add(address, kept)
-	}
 	// What one address sends in vain takes nothing from the others.
-	return kept.(*rate.Limiter).AllowN(now, 1) && d.all.AllowN(now, 1)
+	return d.each.Of(address).AllowN(now, 1) && d.all.AllowN(now, 1)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pac-lease-queue/pac-lease-queue/addon/board/access"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/board/page"
+	"github.com/pac-lease-queue/pac-lease-queue/addon/board/rates"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/inspect/follow"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/queue"
@@ -206,7 +207,7 @@ func (b *Board) stream(read read) http.HandlerFunc {
 			failureOf(err).plain(w)
 			return
 		}
-		address := hostOf(r.RemoteAddr)
+		address := rates.Host(r.RemoteAddr)
 		if !b.streams.take(address) {
 			failureOf(errTooMany).plain(w)
 			return

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/pac-lease-queue/pac-lease-queue/addon/board/rates"
 )
 
 const (
@@ -91,7 +93,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		address := hostOf(c.RemoteAddr().String())
+		address := rates.Host(c.RemoteAddr().String())
 		if l.of.take(address) {
 			return &conn{Conn: c, give: sync.OnceFunc(func() { l.of.give(address) })}, nil
 		}

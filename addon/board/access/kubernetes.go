@@ -3,21 +3,18 @@ package access
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/time/rate"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
-	"k8s.io/utils/lru"
 
+	"github.com/pac-lease-queue/pac-lease-queue/addon/board/rates"
 	"github.com/pac-lease-queue/pac-lease-queue/addon/delegated"
 )
 
@@ -27,9 +24,8 @@ const (
 	// atATime is how many questions one reader asks at a time, and mostNamespaces about how many
 	// namespaces, if not about all.
 	atATime, mostNamespaces = 16, 1000
-	// mistakes is how many tokens that are none an address may show per second, and mostAddresses
-	// how many addresses are told apart.
-	mistakes, mostAddresses = 1, 4096
+	// mistakes is how many tokens that are none an address may show per second: each is a question.
+	mistakes = 1
 )
 
 var reviews = delegated.Options{PerSecond: 200, RefusalsKept: time.Minute}
@@ -37,11 +33,9 @@ var reviews = delegated.Options{PerSecond: 200, RefusalsKept: time.Minute}
 // Kubernetes has the API server tell who a reader is, by the bearer token of the request, and
 // whether that user may list the PipelineRuns of a namespace.
 type Kubernetes struct {
-	reviews *delegated.Reviews
-	clock   clock.PassiveClock
-
-	mu       sync.Mutex
-	mistaken *lru.Cache // of *rate.Limiter by address
+	reviews  *delegated.Reviews
+	clock    clock.PassiveClock
+	mistaken *rates.ByAddress
 }
 
 // NewKubernetes asks the API server of a cluster.
@@ -50,7 +44,7 @@ func NewKubernetes(cluster *rest.Config, clock clock.PassiveClock) (*Kubernetes,
 	if err != nil {
 		return nil, fmt.Errorf("ask the API server about readers: %w", err)
 	}
-	return &Kubernetes{reviews: reviews, clock: clock, mistaken: lru.New(mostAddresses)}, nil
+	return &Kubernetes{reviews: reviews, clock: clock, mistaken: rates.New(mistakes, 20*mistakes)}, nil
 }
 
 // Headers in which a proxy passes on the token of a user who has signed in: as a bearer token, or
@@ -67,8 +61,7 @@ func (k *Kubernetes) Reader(r *http.Request) (Reader, error) {
 	if token == "" || len(token) > mostToken {
 		return nil, ErrUnknown
 	}
-	address, _, _ := net.SplitHostPort(r.RemoteAddr)
-	tokens := k.tokensOf(address)
+	tokens := k.mistaken.Of(rates.Host(r.RemoteAddr))
 	if tokens.TokensAt(k.clock.Now()) < 1 {
 		return nil, ErrTooMany
 	}
@@ -94,18 +87,6 @@ func tokenOf(r *http.Request) string {
 		return strings.TrimSpace(token)
 	}
 	return r.Header.Get(forwardedToken)
-}
-
-// tokensOf bounds how many tokens that are none an address may show: each is a question.
-func (k *Kubernetes) tokensOf(address string) *rate.Limiter {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	kept, known := k.mistaken.Get(address)
-	if !known {
-		kept = rate.NewLimiter(mistakes, 20*mistakes)
-		k.mistaken.Add(address, kept)
-	}
-	return kept.(*rate.Limiter)
 }
 
 // reader is a user whom the API server knows.

@@ -37,8 +37,8 @@ func TestBoardBehindProxy(t *testing.T) {
 	proxy := s.startProxy(cluster.Addon().Board().PagesURL)
 	for _, path := range []string{"/", "/api/v1/queues", "/-/live/"} {
 		body, status := s.get(proxy + path)
-		turnedAway := slices.Contains([]int{http.StatusOK, http.StatusUnauthorized, http.StatusForbidden}, status)
-		if !turnedAway || strings.Contains(body, s.Key.Namespace) {
+		asksToSignIn := slices.Contains([]int{http.StatusOK, http.StatusUnauthorized, http.StatusForbidden}, status)
+		if !asksToSignIn || strings.Contains(body, s.Key.Namespace) {
 			t.Errorf("%s without signing in: status %d:\n%s", path, status, body)
 		}
 	}
