@@ -185,9 +185,9 @@ var budgets = []budget{
 	},
 	{
 		what: "idle, 10,000 queued: a replica's part of a core", of: idleWith(cores, 0, 10_000), most: 0.01,
-		why: `a fifth of it is the election, which writes its Leases every two seconds, and an eighth the
-  waking of the recovery loop five times a second. On a day when the same machine was faster, it
-  was 0.007.`,
+		why: `the election writes its Leases every two seconds, which took a fifth of it when it was
+  profiled, and the recovery loop wakes five times a second. The machine was slow on that day: an
+  earlier version, on a faster day, took 0.007.`,
 	},
 	{
 		what: "idle, 10,000 queued: memory of the larger replica", of: idleWith(memory, 0, 10_000), most: 100, unit: "MiB",
