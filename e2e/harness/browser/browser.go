@@ -118,3 +118,12 @@ func Until(t testing.TB, tab context.Context, what, expression string) {
 		t.Fatalf("%s: %s: %v; the page is\n%s", what, expression, err, shown(tab))
 	}
 }
+
+// Focus moves the focus to what the selector finds, in one step of the page's own. chromedp finds a
+// node first and moves the focus to it later, and a page that goes on by itself may have put
+// another node in its place meanwhile.
+func Focus(t testing.TB, tab context.Context, selector string) {
+	t.Helper()
+	Until(t, tab, "the focus is on "+selector,
+		fmt.Sprintf("(document.querySelector(%q).focus(), document.activeElement.matches(%[1]q))", selector))
+}

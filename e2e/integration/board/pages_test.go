@@ -83,7 +83,8 @@ func TestFilter(t *testing.T) {
 	const rows = "[...document.querySelectorAll('.queues tbody th a')].map(a => a.textContent).join()"
 	tab := open(t, "/")
 	browser.Until(t, tab, "all queues", rows+".includes('filter-one/shop,filter-two/shop')")
-	browser.Do(t, tab, "type", mark(), chromedp.SendKeys("#q", "lter-tw", chromedp.ByQuery))
+	browser.Focus(t, tab, "#q")
+	browser.Do(t, tab, "type", mark(), chromedp.KeyEvent("lter-tw"))
 	browser.Until(t, tab, "one queue", rows+" === 'filter-two/shop' && "+marked+" && location.search === '?q=lter-tw'")
 	tab = open(t, "/", without())
 	browser.Do(t, tab, "type without scripts", chromedp.SendKeys("#q", "lter-on", chromedp.ByQuery),
@@ -198,7 +199,8 @@ func TestKeyboard(t *testing.T) {
 	tab := open(t, "/"+namespace+"/shop")
 	const focused = "document.activeElement.getAttribute('href')"
 	browser.Until(t, tab, "the line", "document.querySelectorAll('.line tbody tr').length === 3")
-	browser.Do(t, tab, "go to the fourth run", chromedp.Focus(`.line a[href="/`+namespace+`/runs/run-004"]`, chromedp.ByQuery), mark())
+	browser.Focus(t, tab, `.line a[href="/`+namespace+`/runs/run-004"]`)
+	browser.Do(t, tab, "mark the page", mark())
 	finish(t, namespace, "run-001")
 	begin(t, namespace, "run-002")
 	browser.Until(t, tab, "the line has moved, and the focus has not",
