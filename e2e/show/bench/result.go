@@ -186,8 +186,7 @@ var budgets = []budget{
 	{
 		what: "idle, 10,000 queued: a replica's part of a core", of: idleWith(cores, 0, 10_000), most: 0.01,
 		why: `the election writes its Leases every two seconds, which took a fifth of it when it was
-  profiled, and the recovery loop wakes five times a second. The machine was slow on that day: an
-  earlier version, on a faster day, took 0.007.`,
+  profiled, and the recovery loop wakes five times a second.`,
 	},
 	{
 		what: "idle, 10,000 queued: memory of the larger replica", of: idleWith(memory, 0, 10_000), most: 100, unit: "MiB",
