@@ -119,9 +119,8 @@ func Until(t testing.TB, tab context.Context, what, expression string) {
 	}
 }
 
-// Focus moves the focus to what the selector finds, in one step of the page's own. chromedp finds a
-// node first and moves the focus to it later, and a page that goes on by itself may have put
-// another node in its place meanwhile.
+// Focus moves the focus to the element that the selector finds, within one script. chromedp finds a
+// node first and focuses it later; a page that updates itself may have replaced the node by then.
 func Focus(t testing.TB, tab context.Context, selector string) {
 	t.Helper()
 	Until(t, tab, "the focus is on "+selector,

@@ -163,11 +163,7 @@ var budgets = []budget{
 	{what: "lone queue: freed slot to next start, p50, against the floor", of: ratio("lone", p50, floorName), most: 2, unit: "×"},
 	{what: "lone queue: freed slot to next start, p99, against the floor", of: ratio("lone", p99, floorName), most: 4, unit: "×"},
 	// Before its first claim, each queue reads its Repository once. A refused write reads, too.
-	{
-		what: "burst: runs and slots read, per run", of: requestsPer("get pipelineruns", "get leases"), most: 0.01,
-		why: `a write that is refused, because Pipelines-as-Code or another replica wrote in between, is
-  followed by a read. Queues that are taken over have two replicas write for a moment.`,
-	},
+	{what: "burst: runs and slots read, per run", of: requestsPer("get pipelineruns", "get leases"), most: 0.01},
 	{
 		what: "burst: queues taken over while their leader works", of: plain("burst", takenOver), most: 0,
 		why: `on a machine this busy, requests take longer than the second for which a leader may write
@@ -183,11 +179,7 @@ var budgets = []budget{
 		what: fmt.Sprintf("long queue: CPU of a start, against one in a queue of %d", shortLine), of: longAgainstShort, most: 2, unit: "×",
 		why: `each look goes through all runs that wait, though it parses only those that have changed.`,
 	},
-	{
-		what: "idle, 10,000 queued: a replica's part of a core", of: idleWith(cores, 0, 10_000), most: 0.01,
-		why: `the election writes its Leases every two seconds, which took a fifth of it when it was
-  profiled, and the recovery loop wakes five times a second.`,
-	},
+	{what: "idle, 10,000 queued: a replica's part of a core", of: idleWith(cores, 0, 10_000), most: 0.01},
 	{
 		what: "idle, 10,000 queued: memory of the larger replica", of: idleWith(memory, 0, 10_000), most: 100, unit: "MiB",
 		why: `about 55 MiB are pages of the program's file, which the kernel takes back when it needs
